@@ -1,0 +1,67 @@
+# `make run` takes real data all the way to a table of results, `make test` passes the tests; both set everything up.
+# Needs python3 (3.11 or later) with pip and venv, git and make. `make help` lists what there is.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := .tools/bin/uv
+DVC := $(BIN)/dvc --wait-for-lock
+DATASET ?=
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DO_NOT_TRACK := true
+unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 5 s more on imports
+.DEFAULT_GOAL := help
+.PHONY: help run table test test-slow lint params lock ui up down data-docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the data, else what params.yaml says
+	@$(if $(DATASET),$(BIN)/python -m umemma.composition write dataset=$(DATASET),$(BIN)/python -m umemma.composition)
+	@$(DVC) repro
+	@$(MAKE) -s table
+
+table: .venv/.synced ## print the results of the last run
+	@echo; $(BIN)/python -m stages.report --show
+
+test: .venv/.synced ## the tests
+	@$(BIN)/python -m pytest -q
+
+test-slow: .venv/.synced ## the slow tests: whole pipelines, servers, killed runs
+	@$(BIN)/python -m pytest -q -m slow
+
+lint: .venv/.synced ## ruff and mypy
+	@$(BIN)/ruff check . && $(BIN)/mypy
+
+params: .venv/.synced ## compose params.yaml anew from conf/; DATASET=avmnist chooses the data set
+	@$(BIN)/python -m umemma.composition write $(if $(DATASET),dataset=$(DATASET))
+
+ui: .venv/.synced ## MLflow's pages on http://127.0.0.1:5000, until Ctrl-C
+	@$(BIN)/mlflow ui --host 127.0.0.1 --port $(or $(PORT),5000) \
+	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/.mlflow/mlflow.db}"
+
+up: .venv/.synced ## Prefect server, work pool, worker and deployment on loopback
+	@$(BIN)/python -m flows.server up
+
+down: .venv/.synced ## end what `make up` started
+	@$(BIN)/python -m flows.server down
+
+data-docs: .venv/.synced ## Great Expectations' Data Docs of the last validation, in data/docs
+	@$(BIN)/python -m stages.validate --data-docs data/docs
+
+lock: $(UV) ## pin requirements.in into requirements.txt, with hashes and without addresses
+	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  requirements.in -o requirements.txt
+
+clean: ## remove what can be made again: environment, caches, data, runs (asks git what is ignored)
+	@git clean -fdX -q
+
+.venv/.synced: requirements.txt | $(UV)
+	@echo "setting up .venv: about 5 GB of packages, once"
+	@test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) .venv
+	@$(UV) pip sync -q --python $(BIN)/python --require-hashes requirements.txt && touch $@
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is older than 3.11; set PYTHON=")'
+	@$(PYTHON) -m pip install -q --disable-pip-version-check --no-warn-script-location --root-user-action=ignore --target .tools "uv>=0.9,<0.14"
+
+.dvc/tmp:
+	@mkdir -p $@

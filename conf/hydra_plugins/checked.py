@@ -1,0 +1,17 @@
+"""Makes `${checked:...}` known where DVC composes conf/, so that a bad `-S` ends before anything runs.
+
+Hydra imports every module of a folder of this name; DVC is told of it by `hydra.plugins_path`.
+"""
+
+import sys
+from pathlib import Path
+
+_ROOT = str(Path(__file__).parents[2])  # DVC's own process does not have the project on its path
+
+sys.path.insert(0, _ROOT)
+try:
+    from umemma import composition
+finally:
+    sys.path.remove(_ROOT)
+
+composition.register()

@@ -1,0 +1,120 @@
+"""The pipeline as DVC sees it: every stage with its upstreams and its `meta`, and which stages are stale.
+
+Read once per run, in this process (0.3 s, a `dvc` command costs 0.6 s), under DVC's own lock. A stage is stale by
+itself here; that a fresh stage has to run because a stage before it wrote is known only as the run goes on.
+
+Two keys of `meta` in `dvc.yaml`, which DVC ignores, mean something: `retries` (a count) and `gpu` (anything true).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import networkx
+from dvc.exceptions import DvcException, NotDvcRepoError
+from dvc.lock import LockError
+from dvc.repo import Repo
+
+from umemma.errors import ParameterError, UmemmaError, unknown
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One node: `name` is what `dvc repro` takes, `outs` are paths relative to the project's root."""
+
+    name: str
+    upstreams: tuple[str, ...]
+    outs: tuple[str, ...]
+    retries: int
+    needs_gpu: bool
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Stages in an order in which they can run, and the names of those whose dependencies or outputs changed."""
+
+    stages: tuple[Stage, ...]
+    stale: frozenset[str]
+
+    def upto(self, targets: Sequence[str]) -> "Graph":
+        """Keep what the targets need, as `dvc repro TARGET` does; a `foreach` name stands for all its stages."""
+        by_name = {stage.name: stage for stage in self.stages}
+        groups = {name.partition("@")[0] for name in by_name if "@" in name}
+        wanted: list[str] = []
+        for target in targets:
+            found = [name for name in by_name if target in (name, name.partition("@")[0])]
+            if not found:
+                raise ParameterError(unknown("dvc.yaml", "stage", target, {*by_name, *groups}))
+            wanted += found
+        kept: set[str] = set()
+        while wanted:
+            name = wanted.pop()
+            if name not in kept:
+                kept.add(name)
+                wanted += by_name[name].upstreams
+        return Graph(tuple(stage for stage in self.stages if stage.name in kept), self.stale & kept)
+
+    def makes(self, path: str) -> bool:
+        """Whether one of the stages writes this path."""
+        return any(path in stage.outs for stage in self.stages)
+
+
+def project_root(start: Path) -> Path:
+    """Return the root of the DVC project that `start` lies in."""
+    try:
+        return Path(Repo.find_root(str(start)))
+    except NotDvcRepoError as error:
+        raise UmemmaError(f"{start}: not inside a DVC project (no .dvc folder here or above)") from error
+
+
+def read_graph(root: Path) -> Graph:
+    """Read dvc.yaml, dvc.lock and the state of the files under `root`."""
+    try:
+        with Repo(str(root), _wait_for_lock=True) as repo:
+            graph = repo.index.graph
+            status: Mapping[str, Any] = repo.status()
+            order = [node for node in networkx.topological_sort(graph.reverse()) if node.cmd]
+            stages = tuple(_stage(root, node, graph) for node in order)
+            stale = frozenset(_name(root, node) for node in order if node.addressing in status)
+    except LockError as error:
+        raise UmemmaError(f"{root}: DVC is at work here already. {error}") from error
+    except DvcException as error:
+        raise UmemmaError(f"{root}: DVC cannot read the pipeline. {_causes(error)}") from error
+    return Graph(stages, stale)
+
+
+def _stage(root: Path, node: Any, graph: Any) -> Stage:
+    name, meta = _name(root, node), node.meta or {}
+    retries = meta.get("retries", 0)
+    if not isinstance(retries, int) or retries < 0:
+        raise ParameterError(f"dvc.yaml: meta.retries of {name} is {retries!r}; it must be a count, 0 or more")
+    return Stage(
+        name=name,
+        upstreams=tuple(sorted(_name(root, other) for other in graph.successors(node) if other.cmd)),
+        outs=tuple(Path(out.fs_path).relative_to(root).as_posix() for out in node.outs if _inside(root, out.fs_path)),
+        retries=retries,
+        needs_gpu=bool(meta.get("gpu", False)),
+    )
+
+
+def _name(root: Path, node: Any) -> str:
+    """Address a stage from the project's root; DVC's own `addressing` is relative to the current folder."""
+    file = Path(node.path).relative_to(root).as_posix()
+    name = getattr(node, "name", None)
+    if name is None:
+        return file
+    return str(name) if file == "dvc.yaml" else f"{file}:{name}"
+
+
+def _inside(root: Path, path: str) -> bool:
+    return Path(path).is_relative_to(root)
+
+
+def _causes(error: BaseException | None) -> str:
+    """Join the messages down the chain: DVC keeps the useful half of an error in its cause."""
+    messages: list[str] = []
+    while error is not None:
+        messages.append(" ".join(str(error).split()))
+        error = error.__cause__
+    return ": ".join(message for message in messages if message)

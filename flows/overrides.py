@@ -1,0 +1,111 @@
+"""`-S key=value`, applied to a project's parameters the way `dvc exp run -S` does it, with errors a person can use.
+
+The two functions behind DVC's `-S` do the work: with `hydra.enabled` params.yaml is composed anew from `conf/` and the
+overrides, else the values are changed where they stand. So a data set is chosen by `-S dataset=NAME`, and what is not
+named goes back to what `conf/` says, also where params.yaml differs.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dvc.config import Config
+from dvc.dependency import ParamsDependency
+from dvc.exceptions import DvcException
+from dvc.utils.cli_parse import to_path_overrides
+from dvc.utils.hydra import apply_overrides as change_values
+from dvc.utils.hydra import compose_and_dump, to_hydra_overrides
+from dvc.utils.serialize import load_path
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from umemma.errors import ParameterError, unknown
+
+PARAMS_FILE = ParamsDependency.DEFAULT_PARAMS_FILE
+
+
+def apply_overrides(root: Path, overrides: Sequence[str]) -> list[str]:
+    """Change the parameter files under `root`; return their paths relative to it."""
+    by_file = to_path_overrides(overrides)
+    hydra = Config(dvc_dir=str(root / ".dvc")).get("hydra", {})
+    for path, changes in by_file.items():
+        _refuse_sweeps(changes)
+        before = load_path(str(root / path), _local_files()) if (root / path).is_file() else {}
+        try:
+            if hydra.get("enabled", False) and path == PARAMS_FILE:
+                compose(root, hydra, root / path, changes)
+            else:
+                change_values(root / path, changes)
+        except (HydraException, OmegaConfBaseException, DvcException, FileNotFoundError) as error:
+            raise ParameterError(_explain(path, changes, error, before)) from error
+    return list(by_file)
+
+
+def check_overrides(root: Path, overrides: Sequence[str], scratch: Path) -> None:
+    """Raise for an override that params.yaml cannot take, writing only to the file `scratch` (a .yaml)."""
+    hydra = Config(dvc_dir=str(root / ".dvc")).get("hydra", {})
+    changes = to_path_overrides(overrides).get(PARAMS_FILE, [])
+    if not changes or not hydra.get("enabled", False):
+        return
+    _refuse_sweeps(changes)
+    before = load_path(str(root / PARAMS_FILE), _local_files()) if (root / PARAMS_FILE).is_file() else {}
+    try:
+        compose(root, hydra, scratch, changes)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ParameterError(_explain(PARAMS_FILE, changes, error, before)) from error
+
+
+def compose(root: Path, hydra: dict[str, Any], output: Path, overrides: Sequence[str]) -> None:
+    """Write the parameters that the project's Hydra configuration and the overrides give."""
+    module = hydra.get("config_module")
+    compose_and_dump(
+        output,
+        None if module else str(root / hydra.get("config_dir", "conf")),
+        module,
+        hydra.get("config_name", "config"),
+        str(root / hydra.get("plugins_path", "")),
+        list(overrides),
+    )
+
+
+def _local_files() -> Any:
+    from dvc.fs import localfs
+
+    return localfs
+
+
+def _refuse_sweeps(overrides: Sequence[str]) -> None:
+    try:
+        parsed = to_hydra_overrides(list(overrides))
+    except HydraException as error:
+        raise ParameterError(f"-S {' '.join(overrides)}: not of the form key=value. {_one_line(error)}") from error
+    for override in parsed:
+        if override.is_sweep_override():
+            raise ParameterError(
+                f"-S {override.input_line}: several values are a sweep, and a run has one; start one run for each"
+            )
+
+
+def _explain(path: str, overrides: Sequence[str], error: Exception, before: Any) -> str:
+    """Say which override does not fit, with the keys that stand beside the one that does not exist."""
+    text = _one_line(error)
+    chain = f"{text} {_one_line(error.__cause__) if error.__cause__ else ''}"
+    if found := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", chain):
+        key = found[1] or found[2]
+        override = next((line for line in overrides if line.lstrip("+~").startswith(key)), key)
+        *parents, last = key.lstrip("+~").split(".")
+        here = before
+        for depth, parent in enumerate(parents):
+            if not isinstance(here, dict) or parent not in here:
+                parents, last = parents[:depth], parent
+                break
+            here = here[parent]
+        if isinstance(here, dict) and last not in here:
+            where = ".".join([path, *parents])
+            return f"-S {override}: {unknown(where, 'parameter', last, (str(choice) for choice in here))}"
+    return f"-S {' '.join(overrides)}: {path} cannot be made. {text}"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,97 @@
+"""The processes of one run: start DVC on a leash, hand on its lines, end all of them when the run is cancelled.
+
+Each child leads a session of its own, so that Ctrl-C in a terminal reaches the flow alone and the flow decides, and
+so that one signal to the group ends DVC together with the stage under it. What happens when this process is killed
+outright is in leash.py.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+LEASH = Path(__file__).with_name("leash.py")
+TAIL_LINES = 20
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a child ended; `tail` are its last lines, oldest first."""
+
+    returncode: int
+    tail: tuple[str, ...]
+
+
+class Cancelled(Exception):
+    """The run is being ended: no further process may start, and one that was ended is not a failed stage."""
+
+
+class Children:
+    """The running children of one run; threads may call `dvc` while another calls `end`."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._ended = False
+
+    def dvc(
+        self, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str], on_line: Callable[[str], None]
+    ) -> Finished:
+        """Run `dvc ARGUMENTS` to its end, calling `on_line` for every line it or its stage prints."""
+        process = self._start([sys.executable, "-P", str(LEASH), str(os.getpid()), *arguments], cwd, environment)
+        tail: deque[str] = deque(maxlen=TAIL_LINES)
+        try:
+            assert process.stdout is not None, "the child was started with a pipe"
+            for line in process.stdout:
+                if text := line.rstrip():
+                    tail.append(text)
+                    on_line(text)
+            returncode = process.wait()
+        finally:
+            _kill(process)
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+            with self._lock:
+                self._running.discard(process)
+        if self._ended:
+            raise Cancelled
+        return Finished(returncode, tuple(tail))
+
+    def end(self) -> None:
+        """Kill every running child with all that it started, and refuse new ones. May be called twice."""
+        with self._lock:
+            self._ended = True
+            for process in self._running:
+                _kill(process)
+
+    def _start(self, command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+        with self._lock:
+            if self._ended:
+                raise Cancelled
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            self._running.add(process)
+            return process
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kill the group of a child that has not been waited for; its number cannot have been given to another yet."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

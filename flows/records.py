@@ -1,0 +1,79 @@
+"""What `flows.server up` puts in order in Prefect's database: the pool, the GPU limit, and the runs of dead processes.
+
+A flow run whose process and worker are both gone stays Running for ever; each flow notes its process in
+`.prefect/runs`, so what has no living process is marked Crashed here, its tasks with it. Imports prefect: only once
+its settings are set.
+"""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.states import Crashed
+
+from flows.services import same_process
+from flows.settings import GPU_LIMIT, state_folder
+
+UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+
+
+def put_in_order(root: Path, pool: str) -> None:
+    """Make the pool and the limit where they are missing; close the books on dead runs."""
+    with get_client(sync_client=True) as client:
+        with suppress(ObjectAlreadyExists):
+            client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
+        try:
+            client.read_global_concurrency_limit_by_name(GPU_LIMIT)
+        except ObjectNotFound:
+            client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=GPU_LIMIT, limit=1))
+        mark_dead(client, state_folder(root) / "runs")
+
+
+def has_worker(pool: str) -> bool:
+    """Whether a worker of the pool has reported."""
+    with get_client(sync_client=True) as client:
+        return bool(client.read_workers_for_work_pool(pool))
+
+
+def mark_dead(client: SyncPrefectClient, notes: Path) -> None:
+    """Mark every unfinished run Crashed whose process is gone."""
+    unfinished = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED)))
+    for flow_run in client.read_flow_runs(flow_run_filter=unfinished):
+        if not _lives(notes / f"{flow_run.id}.json"):
+            _crash(client, flow_run.id)
+    for note in notes.glob("*.json"):
+        if not _lives(note):
+            note.unlink(missing_ok=True)
+
+
+def _lives(note: Path) -> bool:
+    try:
+        process = json.loads(note.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return same_process(process["pid"], process["started"])
+
+
+def _crash(client: SyncPrefectClient, flow_run_id: UUID) -> None:
+    state: State[None] = Crashed(message="The process of this run is gone")
+    tasks = client.read_task_runs(
+        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])),
+        task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=UNFINISHED))),
+    )
+    for task_run in tasks:
+        client.set_task_run_state(task_run.id, state, force=True)
+    client.set_flow_run_state(flow_run_id, state, force=True)

@@ -1,0 +1,148 @@
+"""Where a run takes place: the user's own workspace, or a git worktree of its own for a run with overrides.
+
+A worktree and not `dvc exp run --temp`, because the flow runs stage by stage and that command runs all of them as one.
+It lies under `.dvc/tmp`, starts from HEAD plus the uncommitted changes of tracked files (as `dvc exp run` does; a file
+that git does not know is named, not carried), shares DVC's cache, and ends as an experiment in the main repository.
+
+Data is linked from the cache, never copied. A lock that the kernel frees with the process says which worktree is in
+use, so that what a killed run left is removed by the next.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from dvc.config import Config
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from flows.overrides import apply_overrides
+from umemma.errors import ParameterError, UmemmaError
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """`root` is where DVC runs, `home` the main repository; `settings` are added to the environment of the stages."""
+
+    root: Path
+    home: Path
+    settings: Mapping[str, str]
+
+    def environment(self) -> dict[str, str]:
+        """Return what a `dvc` process here is given; `python` in a stage's command is the one that runs this."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        anchors = {"DVC_ROOT": str(self.home), "UMEMMA_HOME": str(self.home)}
+        quiet = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true", "PYTHONUNBUFFERED": "1"}
+        return {**os.environ, "PATH": path, **quiet, **anchors, **self.settings}
+
+
+def own_workspace(home: Path) -> Workspace:
+    """Return the user's own working copy."""
+    return Workspace(home, home, {})
+
+
+@contextmanager
+def experiment(home: Path, overrides: Sequence[str], name: str, tell: Tell) -> Iterator[Workspace]:
+    """Make a worktree with the overrides applied; remove it at the end, whatever happens."""
+    baseline = _git(home, "rev-parse", "--verify", "--quiet", "HEAD", otherwise="there is no commit to start from")
+    _check_name(home, baseline, name)
+    store = home / ".dvc" / "tmp" / "flows"
+    store.mkdir(parents=True, exist_ok=True)
+    prune(home)
+    folder = store / f"run-{uuid4().hex[:12]}"
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            _add_worktree(home, folder, baseline, tell)
+            root = folder / _git(home, "rev-parse", "--show-prefix")
+            _share_cache(home, root)
+            if overrides:
+                _git(root, "add", "--force", "--", *apply_overrides(root, overrides))
+            yield Workspace(root, home, {"DVC_EXP_NAME": name, "DVC_EXP_BASELINE_REV": baseline})
+        finally:
+            _remove_worktree(home, folder)
+
+
+def save(workspace: Workspace, name: str, targets: Sequence[str]) -> str:
+    """Save a worktree as the experiment `name`; return DVC's answer. One at a time, because git refs are shared."""
+    command = [sys.executable, "-m", "dvc", "exp", "save", "--name", name, *targets]
+    with open(workspace.home / ".dvc" / "tmp" / "flows-save.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            command, cwd=workspace.root, env=workspace.environment(), capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        raise UmemmaError(f"the experiment {name!r} could not be saved: {(done.stderr or done.stdout).strip()}")
+    return done.stdout.strip()
+
+
+def prune(home: Path) -> None:
+    """Remove the worktrees of runs that were killed."""
+    for path in (home / ".dvc" / "tmp" / "flows").glob("run-*.lock"):
+        with suppress(OSError), open(path) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove_worktree(home, path.with_suffix(""))
+
+
+def _add_worktree(home: Path, folder: Path, baseline: str, tell: Tell) -> None:
+    top = Path(_git(home, "rev-parse", "--show-toplevel"))
+    _git(top, "worktree", "add", "--detach", "--quiet", str(folder), baseline)
+    plain = ("--binary", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
+    changes = subprocess.run(["git", "diff", "HEAD", *plain], cwd=top, capture_output=True, check=True).stdout
+    if changes:
+        subprocess.run(["git", "apply", "--index", "--whitespace=nowarn", "-"], cwd=folder, input=changes, check=True)
+    if untracked := _git(top, "ls-files", "--others", "--exclude-standard").splitlines():
+        named = ", ".join(untracked[:5]) + (", ..." if len(untracked) > 5 else "")
+        tell(f"{len(untracked)} files that git does not know are not part of this run (git add them): {named}")
+
+
+def _share_cache(home: Path, root: Path) -> None:
+    """Point the worktree's DVC at the main cache and put in place what the cache holds; the rest is made by the run."""
+    local = home / ".dvc" / "config.local"
+    if local.is_file():
+        shutil.copy(local, root / ".dvc" / "config.local")
+    with Repo(str(home)) as repo:
+        cache = repo.cache.local_cache_dir
+        links = repo.config["cache"].get("type") or ["reflink", "hardlink", "symlink", "copy"]
+    with Config(dvc_dir=str(root / ".dvc")).edit("local") as config:
+        config.setdefault("cache", {}).update(dir=str(cache), type=links)
+        config.setdefault("core", {})["site_cache_dir"] = str(root / ".dvc" / "tmp" / "site")
+    with Repo(str(root)) as repo, suppress(DvcException):
+        repo.checkout(force=True, allow_missing=True)
+
+
+def _check_name(home: Path, baseline: str, name: str) -> None:
+    if (
+        subprocess.run(["git", "check-ref-format", f"refs/exps/{name}"], cwd=home, check=False).returncode
+        or "/" in name
+    ):
+        raise ParameterError(f"--name {name!r}: not a name for an experiment (letters, digits, '-', '_' and '.')")
+    if _git(home, "for-each-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/{name}"):
+        raise ParameterError(f"--name {name!r}: there is an experiment of this name; `dvc exp remove {name}` or rename")
+
+
+def _remove_worktree(home: Path, folder: Path) -> None:
+    subprocess.run(
+        ["git", "worktree", "remove", "--force", "--force", str(folder)], cwd=home, capture_output=True, check=False
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run(["git", "worktree", "prune"], cwd=home, capture_output=True, check=False)
+    folder.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _git(cwd: Path, *arguments: str, otherwise: str = "") -> str:
+    done = subprocess.run(
+        ["git", "-c", f"core.hooksPath={os.devnull}", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise UmemmaError(f"git {arguments[0]} in {cwd}: {otherwise or done.stderr.strip()}")
+    return done.stdout.strip()

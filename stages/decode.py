@@ -1,0 +1,35 @@
+"""Shards -> one modality's arrays, decoded once (data/decoded/<data set>/<modality>)."""
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+
+from umemma import decoded, parameters, shards
+from umemma.errors import ParameterError, run, unknown
+from umemma.files import written_whole
+
+
+def decode(shard_folder: Path, modality: str, settings: parameters.Settings, folder: Path) -> dict[str, object]:
+    """Decode one modality into `folder`, whole or not at all; return its facts."""
+    index = shards.verify(shard_folder)
+    if modality not in index.modalities:
+        raise ParameterError(unknown("params.yaml: dataset.modalities", "modality in data", modality, index.modalities))
+    decoder_class = import_module(f"umemma.decoders.{settings['name']}").Decoder
+    decoder = parameters.call(decoder_class, settings, f"dataset.modalities.{modality}.decode")
+    with written_whole(folder) as temporary:
+        return decoded.write(index, shard_folder, modality, decoder, temporary)
+
+
+def main() -> None:
+    """Take the modality's name from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modality")
+    modality = parser.parse_args().modality
+    dataset = parameters.read().dataset
+    folder = Path("data/decoded") / dataset.name / modality
+    facts = decode(Path("data/shards"), modality, dataset.modalities[modality].decode, folder)
+    print(f"{modality}: {facts['present']} decoded, shape {facts['shape']}")
+
+
+if __name__ == "__main__":
+    run(main)

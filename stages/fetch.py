@@ -1,0 +1,23 @@
+"""Raw files, downloaded where they are not at hand -> what they are (data/raw.json), which `prepare` depends on."""
+
+from pathlib import Path
+
+from umemma import parameters, raw
+from umemma.errors import run
+from umemma.files import write_json
+from umemma.parameters import Dataset
+
+
+def fetch(dataset: Dataset, record: Path) -> None:
+    """See that every raw file is there and right, and write their digests; `record` does not say where they lie."""
+    raw.fetched(dataset)
+    write_json(record, {"dataset": dataset.name, "files": raw.checksums(dataset)})
+
+
+def main() -> None:
+    """Read the parameters and fetch."""
+    fetch(parameters.read().dataset, Path("data/raw.json"))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,109 @@
+"""One modality's arrays -> its tower, trained alone, and all features (data/towers/<data set>/<modality>)."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from umemma import compute, decoded, manifest, parameters, towers, tracking, weights
+from umemma.batch import Batch
+from umemma.encoding import encode_split
+from umemma.errors import DataError, run
+from umemma.files import write_json, written_whole
+from umemma.metrics import correct, surprise
+from umemma.parameters import Compute, Modality, Parameters, Pretrain
+from umemma.sample import SPLITS
+from umemma.training import Curve, Schedule, train
+
+
+def pretrain(
+    data: dict[str, Batch], modality: Modality, pretrain_: Pretrain, compute_: Compute, *, shape: tuple[int, ...],
+    num_classes: int, seed: int,
+) -> tuple[towers.Tower, dict[str, torch.Tensor], Curve]:
+    """Train a tower on the samples that have its modality; return it calibrated, with all splits' features."""
+    name = data["train"].modalities[0]
+    device = compute.set_up(compute_)
+    autocast = partial(compute.autocast, compute_, device)
+    torch.manual_seed(seed)
+    tower = towers.Tower(towers.Encoder(name, shape, modality.encoder), num_classes)
+    there = {split: batch.rows(batch.present[:, 0].nonzero().squeeze(1)) if not batch.present.all() else batch
+             for split, batch in data.items()}
+    for split in ("train", "val"):
+        if len(there[split]) == 0:
+            raise DataError(f"modality {name} is present in no sample of split {split}; nothing to train its tower on")
+    tower.encoder.fit_scale(there["train"].values[name][:5_000])
+    tower.to(device)
+
+    def features(batch: Batch) -> torch.Tensor:
+        return encode_split({name: tower.encoder}, batch, batch_size=500, device=device, autocast=autocast)[name]
+
+    def validate() -> dict[str, float]:
+        logits = tower.answer(features(there["val"]).to(device)).detach().cpu()
+        return _scores(logits, there["val"].label, "val")
+
+    curve = train(
+        lambda batch: tower(batch.values[name]), [(list(tower.parameters()), pretrain_.lr)], there["train"],
+        schedule=Schedule(modality.epochs, pretrain_.batch_size, pretrain_.weight_decay, pretrain_.label_smoothing),
+        seed=seed, device=device, autocast=autocast, present=lambda batch, _: batch.present, validate=validate,
+        name=name,
+    )
+    found = {split: features(batch) for split, batch in data.items()}
+    tower.cpu().eval()
+    has = data["val"].present[:, 0]
+    tower.fit_temperature(found["val"][has], data["val"].label[has])
+    return tower, found, curve
+
+
+def _scores(logits: torch.Tensor, label: torch.Tensor, split: str) -> dict[str, float]:
+    return {f"{split}_accuracy": round(correct(logits, label).double().mean().item(), 6),
+            f"{split}_cross_entropy": round(surprise(logits, label).mean().item(), 6)}
+
+
+def report(
+    tower: towers.Tower, features: dict[str, torch.Tensor], data: dict[str, Batch], curve: Curve
+) -> dict[str, float]:
+    """Return what the tower reached, calibrated, and what it cost."""
+    result = {"samples_seen": curve[-1]["samples_seen"], "temperature": round(tower.temperature.item(), 6)}
+    for split in ("val", "test"):
+        has = data[split].present[:, 0]
+        with torch.no_grad():
+            logits = tower.answer(features[split][has])
+        result |= {"n_" + split: int(has.sum())} | _scores(logits, data[split].label[has], split)
+    return result
+
+
+def main() -> None:
+    """Take the modality's name from the command line; track the run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modality")
+    name = parser.parse_args().modality
+    settings = parameters.read()
+    dataset = settings.dataset
+    arrays = Path("data/decoded") / dataset.name / name
+    targets = manifest.targets(Path("data/shards/manifest.parquet"))
+    data = {split: decoded.load({name: arrays}, split, targets.label[split], targets.key[split]) for split in SPLITS}
+    with tracking.run(f"pretrain {name}", experiment=dataset.name, parameters=_parameters(settings, name),
+                      shards_sha256=targets.sha256, home=parameters.home()) as tracked:
+        tower, features, curve = pretrain(
+            data, dataset.modalities[name], settings.pretrain, settings.compute, shape=decoded.shape(arrays),
+            num_classes=len(dataset.classes), seed=settings.seed)
+        result = report(tower, features, data, curve)
+        folder = Path("data/towers") / dataset.name / name
+        with written_whole(folder) as temporary:
+            towers.save(tower, temporary / "tower.safetensors")
+            weights.write(temporary / "features.safetensors", features, {"modality": name})
+        write_json(Path(f"data/reports/curves/{name}.json"), curve)
+        tracked.curve(curve)
+        tracked.final(result)
+        tracked.artifact(folder / "tower.safetensors", "model")
+    print(f"{name}: " + "  ".join(f"{key} {value:g}" for key, value in result.items()))
+
+
+def _parameters(settings: Parameters, name: str) -> dict[str, object]:
+    return {"seed": settings.seed, "pretrain": settings.pretrain.model_dump(), "compute": settings.compute.model_dump(),
+            name: settings.dataset.modalities[name].model_dump()}
+
+
+if __name__ == "__main__":
+    run(main)

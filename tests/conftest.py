@@ -1,0 +1,67 @@
+"""What several tests share: a small made-up split, towers on it, and the project as a fresh checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+from umemma.batch import Batch
+from umemma.missingness import key_digest
+from umemma.towers import Encoder, Tower
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def media() -> Batch:
+    """24 samples of two modalities of different shape; labels can be read off either."""
+    generator = torch.Generator().manual_seed(1)
+    label = torch.arange(24) % 3
+    values = {
+        "image": torch.randn(24, 1, 8, 8, generator=generator) + label[:, None, None, None],
+        "audio": torch.randn(24, 1, 9, 6, generator=generator) - label[:, None, None, None],
+    }
+    return Batch(values, torch.ones(24, 2, dtype=torch.bool), label, key_digest([f"k{i}" for i in range(24)]))
+
+
+@pytest.fixture
+def towers(media: Batch) -> dict[str, Tower]:
+    torch.manual_seed(0)
+    return {
+        name: Tower(Encoder(name, value.shape[1:], {"name": "lenet", "width": 4, "dim": 5}), 3).eval()
+        for name, value in media.values.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Make fresh git checkouts of the project's files as they are now, with a DVC cache of their own."""
+
+    def make() -> Path:
+        folder = tmp_path_factory.mktemp("checkout")
+        names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True,
+                               text=True, check=True).stdout.splitlines()
+        for name in names:
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        for command in (["init", "-q", "-b", "main"], ["config", "user.name", "t"], ["add", "-A"],
+                        ["config", "user.email", "t@example.org"], ["commit", "-qm", "start"]):
+            subprocess.run(["git", *command], cwd=folder, check=True)
+        return folder
+
+    return make
+
+
+def run(folder: Path, *command: str, environment: Mapping[str, str] | None = None, timeout: float = 600
+        ) -> subprocess.CompletedProcess[str]:
+    """Run a command in a checkout as a user would, with this environment's tools first on PATH."""
+    clean = {key: value for key, value in os.environ.items()
+             if not key.startswith(("DVC_", "PREFECT_", "MLFLOW_", "UMEMMA_")) and key != "PYTHONDONTWRITEBYTECODE"}
+    clean |= {"PATH": f"{Path(sys.executable).parent}:{clean['PATH']}", "DO_NOT_TRACK": "true", **(environment or {})}
+    return subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, timeout=timeout, check=False)

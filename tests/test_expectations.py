@@ -1,0 +1,276 @@
+"""The gate: a clean manifest passes, and every way to spoil it is caught by the expectation meant for it."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.validate import validate
+from umemma import expectations, shards
+from umemma.errors import DataError, GateFailure
+from umemma.parameters import Validation
+from umemma.sample import SPLITS
+from umemma.shards import Index, Shard
+
+BOUNDS = Validation(min_class_share=0.1, max_class_share=0.6, min_presence=0.5, max_presence=1.0, max_blank=0.1,
+                    min_seconds=0.1, max_seconds=2.0)
+SHARD_OF = {split: f"{split}-000000.tar" for split in SPLITS}
+PER_SPLIT = 12
+
+Spoil = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def row(split: str, number: int) -> dict[str, Any]:
+    return {
+        "key": f"{split}-{number:02d}", "split": split, "label": number % 3, "group": f"{split}-g{number // 2}",
+        "shard": SHARD_OF[split], "image_present": True, "image_kind": "image", "image_num_bytes": 100,
+        "image_sha256": f"{split}{number}", "image_height_px": 8, "image_width_px": 8, "image_channels": 1,
+        "image_blank": False, "audio_present": True, "audio_kind": "audio", "audio_num_bytes": 200,
+        "audio_sha256": f"{split}{number}", "audio_sample_rate_hz": 8000, "audio_seconds": 0.25, "audio_channels": 1,
+        "audio_blank": False,
+    }
+
+
+def clean(hidden: tuple[str, ...] = ("train-01", "val-04", "test-11")) -> pd.DataFrame:
+    """Return 12 samples a split, three classes, six recordings; the sound of a few is missing."""
+    rows = [row(split, number) for split in SPLITS for number in range(PER_SPLIT)]
+    return pd.DataFrame([without_sound(one) if one["key"] in hidden else one for one in rows])
+
+
+def without_sound(one: dict[str, Any]) -> dict[str, Any]:
+    return one | {name: None for name in one if name.startswith("audio_")} | {"audio_present": False}
+
+
+def index() -> Index:
+    return Index("made-up", ("a", "b", "c"), ("image", "audio"),
+                 tuple(Shard(SHARD_OF[split], split, PER_SPLIT, "0") for split in SPLITS), "0")
+
+
+def judge(manifest: pd.DataFrame, of: Index | None = None, bounds: Validation = BOUNDS) -> dict[str, Any]:
+    return expectations.judge(manifest, of or index(), bounds)
+
+
+def setting(key: str, **values: object) -> Spoil:
+    """Return a function that sets values in the row of one sample."""
+    def spoil(manifest: pd.DataFrame) -> pd.DataFrame:
+        for name, value in values.items():
+            if not pd.api.types.is_string_dtype(manifest[name].dtype) and not isinstance(value, (int, float)):
+                manifest[name] = manifest[name].astype(object)
+            manifest.loc[manifest["key"] == key, name] = value
+        return manifest
+    return spoil
+
+
+def everywhere(where: str, **values: object) -> Spoil:
+    """Return a function that sets values in all rows that a query finds."""
+    def spoil(manifest: pd.DataFrame) -> pd.DataFrame:
+        for name, value in values.items():
+            manifest.loc[manifest.eval(where), name] = value
+        return manifest
+    return spoil
+
+
+def blank_images(split: str, number: int) -> Spoil:
+    def spoil(manifest: pd.DataFrame) -> pd.DataFrame:
+        manifest.loc[manifest.index[manifest["split"] == split][:number], "image_blank"] = True
+        return manifest
+    return spoil
+
+
+UNIQUE, IN_SET, BETWEEN = (f"expect_column_values_to_be_{what}" for what in ("unique", "in_set", "between"))
+FILLED, TYPED = "expect_column_values_to_not_be_null", "expect_column_values_to_be_in_type_list"
+COLUMNS, CONTAIN = "expect_table_columns_to_match_set", "expect_column_distinct_values_to_contain_set"
+EQUAL = "expect_column_pair_values_to_be_equal"
+
+VIOLATIONS: dict[str, tuple[Spoil, tuple[str, str, str | None], list[str]]] = {
+    "a column is missing": (
+        lambda m: m.drop(columns="group"), (COLUMNS, "samples", None), []),
+    "facts of a modality are missing": (
+        lambda m: m.drop(columns="image_width_px"), (COLUMNS, "samples", None), []),
+    "a label is missing": (setting("val-03", label=None), (FILLED, "samples", "label"), ["val-03"]),
+    "a group is missing": (setting("val-03", group=None), (FILLED, "samples", "group"), ["val-03"]),
+    "labels are text": (
+        lambda m: m.astype({"label": str}), (TYPED, "samples", "label"), None),
+    "labels are fractions": (lambda m: m.astype({"label": float}), (TYPED, "samples", "label"), []),
+    "presence is a number": (
+        lambda m: m.astype({"image_present": int}),
+        (TYPED, "samples", "image_present"), []),
+    "a key stands twice": (
+        lambda m: m.replace({"key": {"train-05": "train-04"}}), (UNIQUE, "samples", "key"), ["train-04"]),
+    "a key stands in two splits": (
+        lambda m: m.replace({"key": {"val-05": "train-04"}}), (UNIQUE, "samples", "key"), ["train-04"]),
+    "a recording lies in two splits": (
+        setting("val-06", group="train-g0"), (UNIQUE, "groups", "group"), ["train-00", "val-06"]),
+    "a split is unknown": (setting("val-03", split="dev"), (IN_SET, "samples", "split"), ["val-03"]),
+    "a split is empty": (everywhere("split == 'val'", split="train"), (CONTAIN, "samples", "split"), []),
+    "a sample lies in a shard of another split": (
+        setting("val-03", shard=SHARD_OF["train"]), (EQUAL, "samples", "split, split_of_shard"), ["val-03"]),
+    "a sample lies in a shard that the index lacks": (
+        setting("val-03", shard="val-000009.tar"), (EQUAL, "samples", "split, split_of_shard"), ["val-03"]),
+    "a shard has another number of samples": (
+        lambda m: m[m["key"] != "test-07"],
+        (EQUAL, "shards", "num_samples, in_index"), ["test-000000.tar"]),
+    "a label is too large": (setting("val-03", label=3), (BETWEEN, "samples", "label"), ["val-03"]),
+    "a label is negative": (setting("val-03", label=-1), (BETWEEN, "samples", "label"), ["val-03"]),
+    "a class is absent from a split": (
+        everywhere("split == 'val' and label == 2", label=1), (BETWEEN, "classes", "num_samples"), ["val/c"]),
+    "a class is too rare": (
+        everywhere("split == 'val' and label == 2 and key != 'val-02'", label=1), (BETWEEN, "classes", "share"),
+        ["val/c"]),
+    "no modality is present": (
+        setting("train-01", image_present=False), (BETWEEN, "samples", "num_modalities"), ["train-01"]),
+    "a modality is present too rarely": (
+        everywhere("split == 'test' and key < 'test-07'", audio_present=False), (BETWEEN, "presence", "share"),
+        ["test/audio"]),
+    "an image has another height": (
+        setting("val-03", image_height_px=9), (IN_SET, "image", "image_height_px"), ["val-03"]),
+    "an image has another width": (
+        setting("val-03", image_width_px=9), (IN_SET, "image", "image_width_px"), ["val-03"]),
+    "an image has colour": (setting("val-03", image_channels=3), (IN_SET, "image", "image_channels"), ["val-03"]),
+    "a sound has another rate": (
+        setting("val-03", audio_sample_rate_hz=16000), (IN_SET, "audio", "audio_sample_rate_hz"), ["val-03"]),
+    "a sound is in an image's place": (
+        setting("val-03", image_kind="audio"), (IN_SET, "image", "image_kind"), ["val-03"]),
+    "a sound is too short": (setting("val-03", audio_seconds=0.05), (BETWEEN, "audio", "audio_seconds"), ["val-03"]),
+    "a sound is too long": (setting("val-03", audio_seconds=2.5), (BETWEEN, "audio", "audio_seconds"), ["val-03"]),
+    "a file that is present has no facts": (
+        setting("val-03", audio_seconds=None), (FILLED, "audio", "audio_seconds"), ["val-03"]),
+    "too many images are blank": (blank_images("val", 2), (IN_SET, "val/image", "image_blank"), ["val-00", "val-01"]),
+}
+
+
+@pytest.mark.parametrize("violation", VIOLATIONS)
+def test_each_violation_is_named_with_expectation_table_column_and_keys(violation: str) -> None:
+    spoil, (expectation, table, column), keys = VIOLATIONS[violation]
+    manifest = spoil(clean())
+    result = judge(manifest)
+    assert result["passed"] is False
+    failed = {(one["expectation"], one["table"], one["column"]): one
+              for one in result["expectations"] if not one["passed"]}
+    assert (expectation, table, column) in failed
+    found = failed[expectation, table, column]["keys"]
+    assert found == (keys if keys is not None else sorted(manifest["key"], key=list(manifest["key"]).index)[:10])
+    sentence = next(one for one in expectations.failures(result) if expectation in one and (column or table) in one)
+    assert all(key in sentence for key in found)
+    json.dumps(result, allow_nan=False)
+
+
+@pytest.mark.parametrize("hidden", [(), ("train-01", "val-04", "test-11")])
+def test_a_clean_manifest_passes(hidden: tuple[str, ...]) -> None:
+    result = judge(clean(hidden))
+    assert expectations.failures(result) == []
+    assert result["passed"] is True
+    assert result["statistics"]["splits"] == dict.fromkeys(SPLITS, PER_SPLIT)
+    assert result["statistics"]["classes"]["val"] == {"a": 4, "b": 4, "c": 4}
+    assert result["statistics"]["groups"] == dict.fromkeys(SPLITS, 6)
+    assert result["statistics"]["presence"]["audio"]["test"] == (round(11 / 12, 6) if hidden else 1)
+
+
+def test_a_failed_step_ends_the_judgement_there() -> None:
+    assert [one["table"] for one in judge(clean().drop(columns="split"))["expectations"]] == ["samples"]
+    assert judge(pd.DataFrame())["passed"] is False
+
+
+def test_a_few_blank_files_are_allowed() -> None:
+    assert judge(blank_images("val", 1)(clean()))["passed"] is True
+
+
+def test_at_most_ten_keys_are_listed_and_all_are_counted() -> None:
+    result = judge(clean().assign(audio_seconds=25.0))
+    one = next(one for one in result["expectations"] if not one["passed"])
+    assert len(one["keys"]) == 10
+    assert one["unexpected_count"] == 3 * PER_SPLIT - 3
+
+
+def test_a_modality_that_is_never_there_fails_by_its_presence_alone() -> None:
+    manifest = clean().drop(columns=[name for name in clean() if name.startswith("audio_") and name != "audio_present"])
+    manifest["audio_present"] = False
+    failed = [one for one in judge(manifest)["expectations"] if not one["passed"]]
+    assert [one["table"] for one in failed] == ["presence"]
+    assert failed[0]["keys"] == ["train/audio", "val/audio", "test/audio"]
+
+
+def test_the_result_is_byte_stable_and_holds_no_trace_of_the_run() -> None:
+    manifest = setting("val-03", audio_seconds=9.0)(clean())
+    first, second = (json.dumps(judge(manifest)) for _ in range(2))
+    assert first == second
+    for trace in ("batch", "_id", str(Path.cwd()), "20"):
+        assert trace not in first.replace("200", "")
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.sampled_from(list(VIOLATIONS)), max_size=3), st.booleans())
+def test_passed_is_false_exactly_where_an_expectation_failed(chosen: list[str], whole: bool) -> None:
+    manifest = clean(()) if whole else clean()
+    for name in chosen:
+        try:
+            manifest = VIOLATIONS[name][0](manifest)
+        except (KeyError, TypeError, ValueError, pd.errors.UndefinedVariableError):
+            continue  # an earlier violation took the column away, or its type
+    result = judge(manifest)
+    assert result["passed"] is all(one["passed"] for one in result["expectations"])
+    assert result["passed"] is (expectations.failures(result) == [])
+    assert result["passed"] or chosen
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
+    """Write a folder of shards, of which the tars hold anything, with a manifest and the index that fits."""
+    def make(manifest: pd.DataFrame) -> Path:
+        place = tmp_path / "shards"
+        place.mkdir()
+        manifest.to_parquet(place / "manifest.parquet", index=False)
+        for name in SHARD_OF.values():
+            (place / name).write_bytes(name.encode())
+        of = dataclasses.replace(
+            index(), manifest_sha256=shards._sha256(place / "manifest.parquet"),
+            shards=tuple(dataclasses.replace(one, sha256=shards._sha256(place / one.name)) for one in index().shards))
+        (place / "index.json").write_text(json.dumps(dataclasses.asdict(of)))
+        return place
+    return make
+
+
+def test_the_gate_opens_only_for_data_that_pass(
+    folder: Callable[[pd.DataFrame], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, report, gate = folder(clean()), tmp_path / "reports/validation.json", tmp_path / "gates/shards.json"
+    validate(place, BOUNDS, report, gate)
+    opened = gate.read_bytes()
+    assert set(json.loads(opened)) == {"manifest_sha256", "dataset", "passed"}
+    assert json.loads(report.read_text())["passed"] is True
+    strict = BOUNDS.model_copy(update={"max_seconds": 0.2})
+    capsys.readouterr()
+    with pytest.raises(GateFailure, match="1 of "):
+        validate(place, strict, report, gate)
+    assert not gate.exists()
+    assert json.loads(report.read_text())["passed"] is False
+    assert capsys.readouterr().out.count("FAILED") == 1
+    validate(place, BOUNDS.model_copy(update={"max_seconds": 3.0}), report, gate)
+    assert gate.read_bytes() == opened, "changed bounds must not train anything anew"
+
+
+def test_files_that_are_not_those_of_the_index_close_the_gate(
+    folder: Callable[[pd.DataFrame], Path], tmp_path: Path
+) -> None:
+    place, report, gate = folder(clean()), tmp_path / "validation.json", tmp_path / "gate.json"
+    validate(place, BOUNDS, report, gate)
+    (place / SHARD_OF["val"]).write_bytes(b"cut")
+    with pytest.raises(DataError, match=r"val-000000\.tar"):
+        validate(place, BOUNDS, report, gate)
+    assert not gate.exists()
+    assert json.loads(report.read_text())["passed"] is False
+
+
+@pytest.mark.slow
+def test_data_docs_have_a_page_for_every_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    page = expectations.data_docs(clean(), index(), BOUNDS, tmp_path / "docs")
+    assert page.is_file()
+    tables = {one["table"] for one in judge(clean())["expectations"]}
+    assert len(list((tmp_path / "docs/validations").rglob("*.html"))) == len(tables) + 2  # `samples` in every step
+    assert not caplog.records

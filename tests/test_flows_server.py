@@ -1,0 +1,258 @@
+"""Whole runs of the flow on a toy project, with a Prefect server of its own on a free port, and without one."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.test_flows import REPOSITORY, call, environment, is_gone, make_toy, nothing_left, set_params, wait_for
+
+pytestmark = pytest.mark.slow
+RUN = ("prefect", "deployment", "run", "ume-mma/local", "--watch")
+PYTHON = sys.executable
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_project(root: Path) -> Path:
+    """Make the toy with the flows in it, run once by DVC."""
+    root.mkdir()
+    for name in ("flows", "umemma/errors.py", "umemma/__init__.py", "prefect.yaml"):
+        source = REPOSITORY / name
+        (root / name).parent.mkdir(exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, root / name)
+    make_toy(root)
+    call(root, "dvc", "repro", "-q")
+    call(root, "git", "add", ".")
+    call(root, "git", "commit", "-q", "-m", "lock")
+    return root
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = make_project(tmp_path_factory.mktemp("server") / "project")
+    port = free_port()
+    call(root, "env", f"UMEMMA_PREFECT_PORT={port}", PYTHON, "-m", "flows.server", "up")
+    yield root
+    call(root, PYTHON, "-m", "flows.server", "down")
+
+
+@pytest.fixture(autouse=True)
+def clean(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give every test the committed toy, and look afterwards that nothing was left."""
+    if "project" not in request.fixturenames:
+        yield
+        return
+    root = request.getfixturevalue("project")
+    call(root, "git", "checkout", "-q", ".")
+    call(root, "dvc", "repro", "-q")
+    for name in ("tries", "pid"):
+        (root / ".dvc" / "tmp" / name).unlink(missing_ok=True)
+    yield
+    assert nothing_left(root)
+    assert not list((root / ".prefect" / "runs").iterdir())
+
+
+def api(project: Path, path: str, body: Any) -> Any:
+    url = (project / "prefect.toml").read_text().split('url = "')[1].split('"')[0]
+    request = urllib.request.Request(
+        f"{url}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def last_run(project: Path) -> tuple[Any, dict[str, str]]:
+    """Return the newest flow run and the state name of each of its tasks."""
+    flow_run = api(project, "flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC", "limit": 1})[0]
+    wanted = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
+    end = time.monotonic() + 10  # the states of tasks reach the server as events
+    while True:
+        states = {run["name"]: run["state"]["name"] for run in api(project, "task_runs/filter", wanted)}
+        if (len(states) == 5 and not {"Pending", "Running"} & set(states.values())) or time.monotonic() > end:
+            return flow_run, states
+        time.sleep(0.3)
+
+
+def lock(root: Path) -> Any:
+    return yaml.safe_load((root / "dvc.lock").read_text())
+
+
+def test_up_twice_says_so_and_status_agrees(project: Path) -> None:
+    assert "up already" in call(project, PYTHON, "-m", "flows.server", "up")
+    assert "answers" in call(project, PYTHON, "-m", "flows.server", "status")
+
+
+def test_an_unchanged_pipeline_is_all_cached(project: Path) -> None:
+    call(project, PYTHON, "-m", "flows.pipeline")
+    flow_run, states = last_run(project)
+    assert flow_run["state"]["type"] == "COMPLETED"
+    assert set(states.values()) == {"Cached"}
+    assert api(project, "artifacts/filter", {})[0]["key"] == "robustness"
+
+
+def test_the_lock_is_the_one_dvc_repro_writes(project: Path) -> None:
+    set_params(project, "fuse", rate=0.9)
+    call(project, PYTHON, "-m", "flows.pipeline")
+    by_flow = lock(project)
+    assert last_run(project)[1] == {
+        "prepare": "Cached", "train@image": "Cached", "train@audio": "Cached",
+        "fuse": "Completed", "report": "Completed",
+    }  # fmt: skip
+    call(project, "git", "checkout", "-q", "dvc.lock")
+    call(project, "dvc", "repro", "-q")
+    assert lock(project) == by_flow
+
+
+def test_going_back_is_restored_and_what_follows_looks_again(project: Path) -> None:
+    call(project, "git", "checkout", "-q", "params.yaml")
+    set_params(project, "fuse", rate=0.8)
+    call(project, PYTHON, "-m", "flows.pipeline")
+    call(project, "git", "checkout", "-q", "params.yaml")
+    call(project, PYTHON, "-m", "flows.pipeline")
+    assert last_run(project)[1]["fuse"] == "Cached"
+    assert '"rate": 0.5' in (project / "data" / "model.txt").read_text()
+    assert (
+        json.loads((project / "data/reports/robustness.json").read_text())["patterns"]["image+audio"]["accuracy"] == 0.5
+    )
+
+
+def test_a_stage_is_tried_again_as_its_meta_says(project: Path) -> None:
+    set_params(project, "fuse", failures=1)
+    call(project, PYTHON, "-m", "flows.pipeline")
+    assert last_run(project)[1]["fuse"] == "Completed"
+
+
+def test_a_failed_stage_shows_its_last_lines_and_holds_up_what_follows(project: Path) -> None:
+    set_params(project, "fuse", failures=9)
+    printed = call(project, PYTHON, "-m", "flows.pipeline", code=1)
+    assert "no such head" in printed.split("ERROR: fuse failed")[-1]
+    flow_run, states = last_run(project)
+    assert flow_run["state"]["type"] == "FAILED"
+    waiting = next(name for name in states if name.startswith("report"))  # renamed only when it starts
+    assert (states["fuse"], states[waiting]) == ("Failed", "NotReady")
+
+
+def test_the_deployment_runs_beside_the_workspace(project: Path) -> None:
+    before = (project / "params.yaml").read_text()
+    call(project, *RUN, "-p", 'overrides=["fuse.rate=0.25", "data=large"]', "-p", "name=beside")
+    assert "beside" in call(project, "dvc", "exp", "list")
+    assert (project / "params.yaml").read_text() == before
+    flow_run, _ = last_run(project)
+    assert flow_run["state"]["type"] == "COMPLETED"
+
+
+def test_the_deployment_runs_in_the_workspace_without_overrides(project: Path) -> None:
+    set_params(project, "fuse", rate=0.7)
+    call(project, *RUN)
+    assert '"rate": 0.7' in (project / "data" / "model.txt").read_text()
+
+
+def test_a_misspelt_override_fails_the_run_and_names_the_key(project: Path) -> None:
+    call(project, *RUN, "-p", 'overrides=["fuse.rte=1"]', code=1)
+    assert "'rte'" in last_run(project)[0]["state"]["message"]
+    assert "'rte'" in call(project, PYTHON, "-m", "flows.pipeline", "-S", "fuse.rte=1", code=2)
+
+
+def start_slow_run(project: Path) -> tuple[str, int, int]:
+    """Start a deployment run that stays in one stage; return its id and the processes of the flow and the stage."""
+    (project / ".dvc" / "tmp" / "pid").unlink(missing_ok=True)
+    call(project, *RUN[:-1], "-p", 'overrides=["fuse.seconds=300"]')
+    stage = int(wait_for(project / ".dvc" / "tmp" / "pid"))
+    note = next((project / ".prefect" / "runs").glob("*.json"))
+    return note.stem, json.loads(note.read_text())["pid"], stage
+
+
+def test_cancelling_ends_the_stage_at_once(project: Path) -> None:
+    run, flow, stage = start_slow_run(project)
+    start = time.monotonic()
+    call(project, "prefect", "flow-run", "cancel", run)
+    assert is_gone(stage, 15)
+    assert is_gone(flow, 15)
+    assert time.monotonic() - start < 20
+    end = time.monotonic() + 15
+    while (state := last_run(project)[0]["state"]["type"]) != "CANCELLED" and time.monotonic() < end:
+        pass
+    assert state == "CANCELLED"
+
+
+def test_killing_the_flow_ends_the_stage(project: Path) -> None:
+    _, flow, stage = start_slow_run(project)
+    os.kill(flow, signal.SIGKILL)
+    assert is_gone(stage)
+    call(project, PYTHON, "-m", "flows.pipeline", "--name", "after-kill", "prepare")  # and it tidies up
+    for note in (project / ".prefect" / "runs").glob("*.json"):
+        note.unlink()
+
+
+def test_interrupting_the_command_ends_the_stage(project: Path) -> None:
+    command = [PYTHON, "-m", "flows.pipeline", "-S", "fuse.seconds=300"]
+    with subprocess.Popen(command, cwd=project, env=environment(), stderr=subprocess.DEVNULL) as process:
+        stage = int(wait_for(project / ".dvc" / "tmp" / "pid"))
+        process.send_signal(signal.SIGINT)
+        assert is_gone(stage)
+        assert process.wait(30) != 0
+
+
+def test_without_a_server_the_run_has_one_of_its_own(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "alone")
+    (root / "prefect.toml").write_text(  # left by a crash
+        f'# Written by `python -m flows.server up`, removed by `down`.\n[api]\nurl = "http://127.0.0.1:{free_port()}/api"\n'
+    )
+    set_params(root, "fuse", rate=0.7)
+    assert "5 stages, 3 of them cached" in call(root, PYTHON, "-m", "flows.pipeline")
+    assert not (root / "prefect.toml").exists()
+    assert "down already" in call(root, PYTHON, "-m", "flows.server", "down")
+
+
+def test_a_taken_port_is_an_error_that_says_how_to_choose_another(tmp_path: Path) -> None:
+    root = tmp_path / "taken"
+    root.mkdir()
+    make_toy(root)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        printed = call(root, "env", f"UMEMMA_PREFECT_PORT={port}", PYTHON, "-m", "flows.server", "up", code=2)
+    assert f"port {port}" in printed
+    assert "UMEMMA_PREFECT_PORT" in printed
+
+
+def test_down_and_up_mark_a_dead_run_crashed(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "dead")
+    port = f"UMEMMA_PREFECT_PORT={free_port()}"
+    call(root, "env", port, PYTHON, "-m", "flows.server", "up")
+    try:
+        _, flow, stage = start_slow_run(root)
+        worker, server = (
+            json.loads((root / ".prefect" / "pids" / f"{name}.json").read_text())["pid"]
+            for name in ("worker", "server")
+        )
+        for pid in (worker, server, flow):
+            os.kill(pid, signal.SIGKILL)
+        assert is_gone(stage)
+        call(root, "env", port, PYTHON, "-m", "flows.server", "up")
+        assert last_run(root)[0]["state"]["type"] == "CRASHED"
+    finally:
+        call(root, PYTHON, "-m", "flows.server", "down")
+    assert not (root / "prefect.toml").exists()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(port.partition("=")[2]))) != 0

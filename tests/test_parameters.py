@@ -1,0 +1,120 @@
+"""A slip in params.yaml is named with file, key, value and choices, before any work."""
+
+import copy
+import re
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT
+from umemma import composition, parameters
+from umemma.encoders import lenet
+from umemma.errors import ParameterError
+from umemma.substitutes import SUBSTITUTES
+
+COMPOSED = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+
+
+def changed(key: str, value: object) -> dict:
+    content = copy.deepcopy(COMPOSED)
+    *parents, last = key.split(".")
+    section = content
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    return content
+
+
+@pytest.mark.parametrize(("key", "value", "sentence"), [
+    ("fuse.missing_rate", 1.2, r"fuse\.missing_rate is 1\.2: .*less than or equal to 1"),
+    ("fuse.missing_rate", 1.0, r"fuse\.missing_rate is 1 for every modality"),
+    ("fuse.missing_rate", {"image": 0.2, "sound": 0.1}, r"no modality called 'sound'; there are audio, image"),
+    ("fuse.missing_rate", {"image": -0.2}, r"fuse\.missing_rate\.image is -0\.2"),
+    ("fuse.mising_rate", 0.2, r"fuse: there is no parameter called 'mising_rate'.*Did you mean 'missing_rate'"),
+    ("fuse.substitute", "zeroes", r"fuse\.substitute is 'zeroes'.*'none', 'zeros', 'train_mean' or 'learned'"),
+    ("fuse.head", "concatt", r"fuse\.head: there is no head called 'concatt'; .*Did you mean 'concat'"),
+    ("fuse.epochs", "five", r"fuse\.epochs is 'five'"),
+    ("fuse.lr", True, r"fuse\.lr is True"),
+    ("dataset.adapter", "digit", r"dataset\.adapter: there is no dataset called 'digit'; .*Did you mean 'digits'"),
+    ("dataset.modalities.image.encoder.name", "lennet", r"no encoder called 'lennet'; there are lenet"),
+    ("dataset.modalities.audio.decode.name", "spectogram", r"no decoder called 'spectogram'"),
+    ("dataset.modalities.image.epoch", 3, r"dataset\.modalities\.image: .*'epoch'.*Did you mean 'epochs'"),
+    ("dataset.modalities", {}, r"dataset\.modalities is \{\}"),
+    ("dataset.classes", ["a", "a"], r"dataset\.classes holds a name twice"),
+    ("seed", -1, r"seed is -1"),
+    ("pretain", {}, r"top level: there is no parameter called 'pretain'"),
+    ("compute.threads", 0, r"compute\.threads is 0"),
+])
+def test_a_slip_is_named_with_file_key_value_and_choices(key, value, sentence):
+    with pytest.raises(ParameterError) as error:
+        parameters.check(changed(key, value), "params.yaml")
+    assert re.search(r"params\.yaml: .*" + sentence, str(error.value))
+
+
+def test_a_parameter_that_is_not_set_is_named():
+    content = copy.deepcopy(COMPOSED)
+    del content["fuse"]["lr"]
+    with pytest.raises(ParameterError, match=r"params\.yaml: fuse\.lr is not set"):
+        parameters.check(content, "params.yaml")
+
+
+@pytest.mark.parametrize("text", ["fuse: [", "", "- 1"])
+def test_a_file_that_is_no_mapping_is_named(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ParameterError, match=re.escape(str(path))):
+        parameters.read(path)
+
+
+def test_a_setting_that_a_builder_does_not_take_is_named():
+    def build(shape: int, *, width: int = 3) -> int:
+        return shape * width
+
+    assert parameters.call(build, {"name": "x", "width": 4}, "encoder", 2) == 8
+    with pytest.raises(ParameterError, match=r"encoder: there is no setting called 'widht'; there are width"):
+        parameters.call(build, {"name": "x", "widht": 4}, "encoder", 2)
+
+
+@pytest.mark.parametrize(("settings", "sentence"), [
+    ({"width": "big"}, "encoder.width must be a number, not 'big'"),
+    ({"dim": 0}, "dim and stem_stride must be 1 or more"),
+    ({"dropout": 2}, "dropout at least 0 and below 1"),
+])
+def test_a_setting_out_of_range_is_named(settings, sentence):
+    with pytest.raises(ParameterError, match=sentence):
+        parameters.call(lenet.build, settings, "encoder", (1, 8, 8))
+
+
+def test_every_substitute_that_parameters_allow_exists():
+    allowed = parameters.Fuse.model_fields["substitute"].annotation.__args__
+    assert set(allowed) == set(SUBSTITUTES)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf/dataset").glob("*.yaml")))
+def test_every_data_set_composes_into_valid_parameters(name):
+    content = composition.composed(ROOT / "conf", [f"dataset={name}"])
+    assert parameters.check(content, name).dataset.name == name
+
+
+def test_params_yaml_is_what_conf_composes_by_default():
+    assert list(composition.differences(COMPOSED, composition.composed(ROOT / "conf", []))) == []
+
+
+def test_a_difference_from_conf_is_named_with_the_command_that_mends_it(tmp_path):
+    path = tmp_path / "params.yaml"
+    with path.open("w") as file:
+        YAML().dump(changed("fuse.missing_rate", 0.25), file)
+    text = composition.notice(path, ROOT / "conf")
+    assert "fuse.missing_rate is 0.25, conf/ says 0.5" in text
+    assert "make params DATASET=digits" in text
+    composition.write(path, ROOT / "conf", ["dataset=digits"])
+    assert composition.notice(path, ROOT / "conf") == ""
+
+
+def test_a_misspelt_override_is_named_and_changes_nothing(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("untouched")
+    for override in ("fuse.mising_rate=0.1", "dataset=digit", "fuse.missing_rate=1.2"):
+        with pytest.raises(ParameterError, match=override.split("=")[1] if "dataset" in override else "mis"):
+            composition.write(path, ROOT / "conf", [override])
+    assert path.read_text() == "untouched"

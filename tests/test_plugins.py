@@ -1,0 +1,135 @@
+"""What every data set, decoder and encoder must do, whichever there are."""
+
+import os
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import ROOT
+from umemma import composition, media, parameters
+from umemma.datasets import avmnist, digits
+from umemma.errors import DataError, ParameterError
+
+GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
+DATASETS = [name for name in parameters.plugins("datasets") if name != "avmnist" or (GENUINE / "fsdd").is_dir()]
+
+
+@pytest.fixture(scope="module", params=DATASETS)
+def dataset(request):
+    """A data set's parameters and its adapter on real data; AV-MNIST only where its raw files lie on this machine."""
+    settings = parameters.check(composition.composed(ROOT / "conf", [f"dataset={request.param}"]), "conf").dataset
+    adapter_class = import_module(f"umemma.datasets.{settings.adapter}").Adapter
+    return settings, parameters.call(adapter_class, settings.options, "dataset.options", GENUINE)
+
+
+def test_a_sample_is_the_same_whatever_was_made_before(dataset):
+    _, adapter = dataset
+    first = adapter.sample("train", 5)
+    adapter.sample("test", 3)
+    assert adapter.sample("train", 5) == first
+    assert adapter.sample("train", 6).members != first.members
+
+
+def test_samples_have_unique_keys_known_labels_and_the_modalities_of_the_parameters(dataset):
+    settings, adapter = dataset
+    samples = [adapter.sample(split, i) for split in ("train", "val", "test")
+               for i in range(min(40, adapter.num_samples[split]))]
+    assert len({sample.key for sample in samples}) == len(samples)
+    assert all(0 <= sample.label < len(settings.classes) for sample in samples)
+    assert all(set(sample.modalities) <= set(settings.modalities) for sample in samples)
+    assert len({sample.label for sample in samples}) == len(settings.classes)
+
+
+def test_no_group_is_in_two_splits(dataset):
+    _, adapter = dataset
+    groups = {split: {adapter.sample(split, i).group for i in range(min(200, adapter.num_samples[split]))}
+              for split in ("train", "val", "test")}
+    assert not groups["train"] & groups["test"]
+    assert not groups["train"] & groups["val"]
+    assert not groups["val"] & groups["test"]
+
+
+def test_every_member_is_decoded_to_one_shape_and_encoded_to_features(dataset):
+    settings, adapter = dataset
+    for name, modality in settings.modalities.items():
+        module = import_module(f"umemma.decoders.{modality.decode['name']}")
+        decoder = parameters.call(module.Decoder, modality.decode, name)
+        members = [value for i in range(adapter.num_samples["train"]) if i < 60
+                   for key, value in adapter.sample("train", i).members.items() if key.split(".")[0] == name][:6]
+        values = torch.stack([decoder(one) for one in members])
+        encoder = import_module(f"umemma.encoders.{modality.encoder['name']}")
+        built = parameters.call(encoder.build, modality.encoder, name, values.shape[1:]).eval()
+        with torch.no_grad():
+            assert built(values.float()).shape == (len(members), modality.encoder["dim"])
+            torch.testing.assert_close(built(values.float())[:2], built(values[:2].float()), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 5, 40), (1, 112, 112), (2, 1, 1)])
+@pytest.mark.parametrize("encoder", parameters.plugins("encoders"))
+def test_an_encoder_takes_any_size(encoder, shape):
+    built = import_module(f"umemma.encoders.{encoder}").build(shape, dim=7)
+    features = built(torch.randn(4, *shape))
+    assert features.shape == (4, 7)
+    features.sum().backward()
+    assert all(p.grad is not None for p in built.parameters())
+
+
+@pytest.mark.parametrize("decoder", parameters.plugins("decoders"))
+@pytest.mark.parametrize("content", [b"", b"garbage", b"RIFF\0\0\0\0WAVE", b"\x89PNG\r\n\x1a\n"])
+def test_a_decoder_names_what_it_cannot_read(decoder, content):
+    settings = {"spectrogram": {"sample_rate_hz": 8000, "n_fft": 64, "hop": 32, "frames": 4}}.get(decoder, {})
+    with pytest.raises(DataError, match="no readable"):
+        import_module(f"umemma.decoders.{decoder}").Decoder(**settings)(content)
+
+
+def test_a_tone_is_where_its_frequency_is():
+    from umemma.decoders.spectrogram import Decoder
+
+    content = digits._wav(0.5 * np.sin(2 * np.pi * 1000 * np.arange(4000) / 8000))
+    image = Decoder(sample_rate_hz=8000, n_fft=256, hop=128, frames=40)(content)
+    assert image.shape == (1, 129, 40)
+    assert (image[0, :, 1:30].argmax(dim=0) == 1000 // (8000 / 256)).all()
+    assert (image[0, :, 33:] == 0).all()  # padded
+
+
+def test_sound_at_another_rate_is_named():
+    from umemma.decoders.spectrogram import Decoder
+
+    with pytest.raises(DataError, match=r"sound has 8000 Hz, decode\.sample_rate_hz is 16000"):
+        Decoder(sample_rate_hz=16000, n_fft=64, hop=32, frames=4)(digits._wav(np.ones(1000)))
+
+
+def test_an_unknown_image_mode_is_named():
+    from umemma.decoders.image import Decoder
+
+    with pytest.raises(ParameterError, match=r"no image mode called 'grey'.*Did you mean 'gray'"):
+        Decoder(mode="grey")
+
+
+def test_facts_tell_blank_from_real():
+    blank = media.facts("image.png", digits._png(np.zeros((8, 8))))
+    silent = media.facts("audio.wav", digits._wav(np.zeros(800)))
+    noisy = media.facts("audio.wav", digits._wav(np.random.default_rng(0).random(800)))
+    assert (blank["blank"], silent["blank"], noisy["blank"]) == (True, True, False)
+    assert (silent["seconds"], silent["sample_rate_hz"], blank["height_px"]) == (0.1, 8000, 8)
+
+
+def test_the_keypad_follows_its_recommendation():
+    assert digits.KEYPAD[1] == (697, 1209)
+    assert digits.KEYPAD[6] == (770, 1477)
+    assert digits.KEYPAD[0] == (941, 1336)
+
+
+def test_avmnist_names_a_speaker_that_does_not_exist(tmp_path):
+    with pytest.raises(ParameterError, match="held_out_speaker: 'fred'"):
+        avmnist.Adapter(tmp_path, held_out_speaker="fred")
+
+
+def test_avmnist_names_a_raw_file_that_cannot_be_read(tmp_path):
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist/train-images-idx3-ubyte.gz").write_bytes(b"not gzip")
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz"):
+        avmnist.Adapter(tmp_path)

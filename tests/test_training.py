@@ -1,0 +1,110 @@
+"""The training loop: what a seed fixes, how long it runs, and that it learns; towers are kept and calibrated."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from umemma import towers as towers_module
+from umemma.encoding import encode, encode_split
+from umemma.errors import DataError, TrainingError
+from umemma.metrics import log_prior, surprise
+from umemma.towers import Encoder, Tower
+from umemma.training import Schedule, train
+
+
+def trained(media, seed: int, epochs: float = 6.0):
+    torch.manual_seed(seed)
+    tower = Tower(Encoder("image", (1, 8, 8), {"name": "lenet", "width": 4, "dim": 5, "dropout": 0.0}), 3)
+    curve = train(
+        lambda batch: tower(batch.values["image"]), [(list(tower.parameters()), 0.01)], media,
+        schedule=Schedule(epochs, 6, 0.01), seed=seed, device=torch.device("cpu"), autocast=nullcontext,
+        present=lambda batch, _: batch.present, validate=lambda: {"val_accuracy": 0.0}, name="image")
+    return tower, curve
+
+
+def test_a_seed_fixes_the_weights_bit_for_bit(media):
+    first, again, other = (trained(media, seed)[0].state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_training_lowers_the_loss_and_says_what_it_cost(media):
+    _, curve = trained(media, 0)
+    assert curve[-1]["train_loss"] < 0.7 * curve[0]["train_loss"]
+    assert [row["epoch"] for row in curve] == [1, 2, 3, 4, 5, 6]
+    assert curve[-1]["samples_seen"] == 6 * 24
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(2, 8), (0.5, 2), (0.01, 1), (1.25, 5)])
+def test_epochs_may_be_fractions(epochs, steps):
+    batches = list(Schedule(epochs, 6, 0.0).batches(24, seed=0))
+    assert len(batches) == steps == Schedule(epochs, 6, 0.0).num_steps(24)
+
+
+def test_an_epoch_takes_every_sample_once_and_each_epoch_another_order():
+    batches = list(Schedule(2, 6, 0.0).batches(24, seed=0))
+    first, second = (torch.cat([rows for epoch, rows in batches if epoch == number]) for number in (0, 1))
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(24))
+    assert first.tolist() != second.tolist()
+
+
+@pytest.mark.parametrize("steps", range(1, 13))
+def test_any_number_of_steps_trains(media, steps):
+    assert trained(media, 0, steps / 4)[1][-1]["step"] == steps
+
+
+def test_a_loss_that_is_no_number_is_named(media):
+    values = {name: value * float("nan") for name, value in media.values.items()}
+    with pytest.raises(TrainingError, match=r"image: the loss is no finite number by step 4; .*pretrain\.lr"):
+        trained(media.with_values(values), 0)
+
+
+def test_fewer_samples_than_a_batch_still_train():
+    assert [len(rows) for _, rows in Schedule(2, 128, 0.0).batches(10, seed=0)] == [10, 10]
+
+
+def test_a_tower_that_was_saved_answers_the_same(towers, media, tmp_path):
+    tower = towers["image"]
+    tower.encoder.fit_scale(media.values["image"])
+    tower.temperature.fill_(1.7)
+    towers_module.save(tower, tmp_path / "tower")
+    again = towers_module.load(tmp_path / "tower")
+    assert torch.equal(again(media.values["image"]), tower(media.values["image"]))
+    towers_module.save(again, tmp_path / "twice")
+    assert (tmp_path / "tower").read_bytes() == (tmp_path / "twice").read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_a_file_that_is_no_tower_is_named(tmp_path, content):
+    (tmp_path / "tower").write_bytes(content)
+    with pytest.raises(DataError, match="tower holds no weights of this project"):
+        towers_module.load(tmp_path / "tower")
+
+
+def test_the_temperature_is_the_best_one(towers):
+    tower, generator = towers["image"], torch.Generator().manual_seed(0)
+    features, label = 9 * torch.randn(300, 5, generator=generator), torch.randint(3, (300,), generator=generator)
+    tower.fit_temperature(features, label)
+    best = tower.temperature.item()
+
+    def loss(temperature: float) -> float:
+        return surprise(tower.head(features) / temperature, label).mean().item()
+
+    assert best > 1
+    assert loss(best) <= min(loss(best * 1.02), loss(best / 1.02))
+    torch.testing.assert_close(tower.calibrated_head()(features), tower.answer(features))
+
+
+def test_a_split_is_encoded_as_its_batches_are_and_training_mode_is_kept(towers, media):
+    encoders = {name: tower.encoder.train() for name, tower in towers.items()}
+    found = encode_split(encoders, media, batch_size=7, device=torch.device("cpu"), autocast=nullcontext)
+    assert all(encoder.training for encoder in encoders.values())
+    whole = encode({name: encoder.eval() for name, encoder in encoders.items()}, media)
+    for name in encoders:
+        torch.testing.assert_close(found[name], whole[name].detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_the_prior_is_the_classes_shares_and_never_zero():
+    prior = log_prior(torch.tensor([0, 0, 1, 0, 1, 0, 0]), 3).exp()
+    torch.testing.assert_close(prior, torch.tensor([6, 3, 1]) / 10)

@@ -1,0 +1,100 @@
+"""params.yaml against conf/: `dvc repro` reads only the first, so where they differ a person should be told.
+
+`python -m umemma.composition` names the differences; `... write [OVERRIDE ...]` composes params.yaml anew, with
+overrides in the form of `dvc exp run -S`.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from umemma import parameters
+from umemma.errors import ParameterError, run
+
+CONF = Path("conf")
+
+
+def register() -> None:
+    """Let conf/ check itself: `${checked:VALUE}` is VALUE, if the whole of the parameters around it is valid."""
+    from omegaconf import OmegaConf
+
+    def checked(value: object, *, _root_: Any) -> object:
+        content: Any = OmegaConf.to_container(_root_, resolve=False)
+        parameters.check({**content, "format": value}, str(parameters.FILE))
+        return value
+
+    OmegaConf.register_new_resolver("checked", checked, replace=True)
+
+
+def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what Hydra composes from `conf/config.yaml`. Raises ParameterError for an override it does not know."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import InterpolationResolutionError
+
+    register()
+    try:
+        with initialize_config_dir(str(conf.resolve()), version_base=None):
+            return OmegaConf.to_container(compose("config", overrides=list(overrides)), resolve=True)  # type: ignore[return-value]
+    except InterpolationResolutionError as error:
+        raise _own(error) from None
+    except HydraException as error:
+        raise ParameterError(f"{conf}/config.yaml: {error}") from error
+
+
+def _own(error: BaseException) -> BaseException:
+    """Return our own error from within the one that OmegaConf has wrapped around it, or else that one."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, ParameterError):
+        inner = inner.__cause__ or inner.__context__
+    return inner or error
+
+
+def differences(mine: object, theirs: object, key: str = "") -> Iterator[tuple[str, object, object]]:
+    """Yield (key, value in the first, value in the second) wherever two nested mappings differ; None: not there."""
+    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+        for name in dict.fromkeys([*mine, *theirs]):
+            yield from differences(mine.get(name), theirs.get(name), f"{key}.{name}" if key else str(name))
+    elif mine != theirs:
+        yield key, mine, theirs
+
+
+def notice(path: Path = parameters.FILE, conf: Path = CONF) -> str:
+    """Return a few lines that name where params.yaml differs from what conf/ composes for its data set, or ''."""
+    content = YAML(typ="safe").load(path.read_text("utf-8"))
+    dataset = content["dataset"]["name"] if isinstance(content.get("dataset"), Mapping) else None
+    found = list(differences(content, composed(conf, [f"dataset={dataset}"] if dataset else [])))
+    lines = [f"  {key} is {mine}, conf/ says {theirs}" for key, mine, theirs in found[:10]]
+    if len(found) > 10:
+        lines.append(f"  and {len(found) - 10} more")
+    return "\n".join([f"note: {path} differs from conf/; `make params DATASET={dataset}` composes it anew:", *lines]
+                     ) if found else ""
+
+
+def write(path: Path, conf: Path, overrides: Sequence[str]) -> None:
+    """Compose and check parameters, then write them in the very bytes that `dvc exp run` would."""
+    from omegaconf import OmegaConf
+
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(composed(conf, overrides))), encoding="utf-8")
+
+
+def main() -> None:
+    """Check, or write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["check", "write"], default="check")
+    parser.add_argument("overrides", nargs="*")
+    arguments = parser.parse_args()
+    if arguments.what == "write":
+        write(parameters.FILE, CONF, arguments.overrides)
+        return
+    parameters.read()
+    if text := notice():
+        print(text)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,54 @@
+"""Every error a user of the pipeline can put right, as one small tree.
+
+Each message names the file or section, the key, the value and what would be accepted. A bug of our own is an
+`assert` instead. `run` is the one place that turns such an error into a short line and an exit code.
+"""
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable
+
+
+class UmemmaError(Exception):
+    """Something a person can mend; the message says what and where. Exit code 2."""
+
+    exit_code = 2
+
+
+class ParameterError(UmemmaError):
+    """A key or value in params.yaml that no part of the pipeline accepts."""
+
+
+class DataError(UmemmaError):
+    """Raw data, a shard or a decoded array that is missing, damaged or not what was promised."""
+
+
+class DownloadError(UmemmaError):
+    """A file that could not be fetched, or is not the file that was asked for."""
+
+
+class TrainingError(UmemmaError):
+    """Training that led nowhere, such as to a loss that is no number."""
+
+
+class GateFailure(UmemmaError):
+    """The data or the model was judged and did not pass. Exit code 3."""
+
+    exit_code = 3
+
+
+def unknown(where: str, kind: str, value: object, choices: Iterable[str]) -> str:
+    """Return the sentence for a name that does not exist: where it stands, what there is, what was likely meant."""
+    choices = sorted(choices)
+    near = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{where}: there is no {kind} called {value!r}; there are {', '.join(choices)}.{hint}"
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call a script's `main`; end with one `ERROR:` line and the error's exit code where a person can mend it."""
+    try:
+        main()
+    except UmemmaError as error:
+        print(f"ERROR: {error}", file=sys.stderr, flush=True)
+        sys.exit(error.exit_code)

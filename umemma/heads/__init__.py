@@ -1,0 +1,1 @@
+"""Fusion heads: `fuse.head: NAME` is the module NAME here, with a class `Head`."""

@@ -1,0 +1,231 @@
+"""params.yaml as frozen, typed sections: every key known, every value checked, before any work starts.
+
+`read` checks the whole file whoever calls, so that a slip in the last stage's section is named before the first one
+has trained for an hour; a stage still uses only its own sections (a test holds that against dvc.yaml). Read with
+ruamel's YAML 1.2, as DVC does: PyYAML would take `1e-3` for text. What is chosen by name - adapter, encoder, decoder,
+head - is a module of the folder of that kind; the folder is listed, not imported.
+"""
+
+import inspect
+import os
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from umemma.errors import ParameterError, unknown
+
+FILE = Path("params.yaml")
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+Settings = Mapping[str, Any]
+Result = TypeVar("Result")
+
+
+class Section(BaseModel):
+    """A part of params.yaml: nothing unknown, nothing converted silently, nothing changed later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Modality(Section):
+    """One modality: how its files become tensors, which encoder reads them, for how many epochs it is trained.
+
+    `decode` and `encoder` name a module of `umemma/decoders` and `umemma/encoders`; other keys are its settings.
+    """
+
+    decode: Settings
+    encoder: Settings
+    epochs: Positive
+
+
+class Dataset(Section):
+    """Which data, and what is in it. `root` null: `$UMEMMA_DATA`, else `data/raw/<name>`, filled by download."""
+
+    name: str
+    adapter: str
+    root: str | None
+    sources: Mapping[str, Sequence[str]]
+    options: Settings
+    classes: Annotated[Sequence[str], Field(min_length=2)]
+    modalities: Annotated[Mapping[str, Modality], Field(min_length=1)]
+
+
+class Prepare(Section):
+    """How shards are cut."""
+
+    samples_per_shard: Count
+
+
+class Validation(Section):
+    """Bounds of the gate between data and training; shares are of one split."""
+
+    min_class_share: Fraction
+    max_class_share: Fraction
+    min_presence: Fraction
+    max_presence: Fraction
+    max_blank: Fraction
+    min_seconds: Positive
+    max_seconds: Positive
+
+
+class Compute(Section):
+    """Where and how tensors are computed; `threads` null: all cores. Only equal settings repeat a seed exactly."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["float32", "bfloat16"]
+    threads: Count | None
+
+
+class Pretrain(Section):
+    """How every tower is trained; how long is each modality's own setting."""
+
+    batch_size: Count
+    lr: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Fuse(Section):
+    """Late fusion. `missing_rate`: one for every modality, or one for each by name (one left out is never hidden)."""
+
+    head: str
+    substitute: Literal["none", "zeros", "train_mean", "learned"]
+    missing_rate: Fraction | Mapping[str, Fraction]
+    towers: Literal["frozen", "finetuned"]
+    epochs: Positive
+    batch_size: Count
+    lr: Positive
+    tower_lr: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class Evaluate(Section):
+    """`rates`: the missing rates each modality takes in the grid."""
+
+    rates: Annotated[Sequence[Fraction], Field(min_length=1)]
+    batch_size: Count
+
+
+class Parameters(Section):
+    """The whole of params.yaml; `format` is the version of its layout."""
+
+    format: Literal[1]
+    seed: Annotated[int, Field(ge=0)]
+    dataset: Dataset
+    prepare: Prepare
+    validation: Validation
+    compute: Compute
+    pretrain: Pretrain
+    fuse: Fuse
+    evaluate: Evaluate
+
+
+def read(path: Path = FILE) -> Parameters:
+    """Read and check the whole file. Raises ParameterError, naming file, key, value and choices."""
+    try:
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"{path} cannot be read: {error.strerror}") from error
+    except YAMLError as error:
+        raise ParameterError(f"{path} is no valid YAML: {error}") from error
+    return check(content, str(path))
+
+
+def check(content: object, where: str) -> Parameters:
+    """Turn the file's content into typed sections, or say in one ParameterError all that is wrong with it."""
+    try:
+        parameters = Parameters.model_validate(content)
+    except ValidationError as error:
+        raise ParameterError("\n".join(_sentences(error, where))) from error
+    for trouble in _name_troubles(parameters):
+        raise ParameterError(f"{where}: {trouble}")
+    return parameters
+
+
+def call(builder: Callable[..., Result], settings: Settings, where: str, *args: object) -> Result:
+    """Call `builder(*args, **settings)`; a setting it does not take is an error that lists those it takes.
+
+    `name` in the settings chose the builder and is not passed on.
+    """
+    taken = {p.name: p for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    own = {key: value for key, value in settings.items() if key != "name"}
+    for key, value in own.items():
+        if key not in taken:
+            raise ParameterError(unknown(f"{FILE}: {where}", "setting", key, taken))
+        if isinstance(taken[key].default, int | float) and not isinstance(value, int | float):
+            raise ParameterError(f"{FILE}: {where}.{key} must be a number, not {value!r}")
+    try:
+        return builder(*args, **own)
+    except (ValueError, TypeError, IndexError) as error:
+        raise ParameterError(f"{FILE}: {where}: {error}") from error
+
+
+def plugins(folder: str) -> list[str]:
+    """Return the names that a folder of plug-ins offers: `plugins("encoders")`."""
+    return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / folder)])]
+
+
+def missing_rates(fuse: Fuse, modalities: Sequence[str]) -> tuple[float, ...]:
+    """Return one missing rate per modality, in the data set's order."""
+    rate = fuse.missing_rate
+    if isinstance(rate, Mapping):
+        return tuple(float(rate.get(name, 0.0)) for name in modalities)
+    return (float(rate),) * len(modalities)
+
+
+def home() -> Path:
+    """Return the main checkout's root: experiments run in folders of their own, but share raw data and runs."""
+    return Path(os.environ.get("UMEMMA_HOME") or os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def _name_troubles(parameters: Parameters) -> Iterator[str]:
+    dataset, fuse = parameters.dataset, parameters.fuse
+    chosen: list[tuple[str, str, object]] = [
+        ("dataset.adapter", "datasets", dataset.adapter), ("fuse.head", "heads", fuse.head)]
+    for name, modality in dataset.modalities.items():
+        if not name.isidentifier():
+            yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _)"
+        chosen.append((f"dataset.modalities.{name}.encoder.name", "encoders", modality.encoder.get("name")))
+        chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))
+    for key, folder, value in chosen:
+        if value not in plugins(folder):
+            yield unknown(key, folder[:-1], value, plugins(folder))
+    if len(set(dataset.classes)) != len(dataset.classes):
+        yield f"dataset.classes holds a name twice: {list(dataset.classes)}"
+    if isinstance(fuse.missing_rate, Mapping):
+        for name in fuse.missing_rate:
+            if name not in dataset.modalities:
+                yield unknown("fuse.missing_rate", "modality", name, dataset.modalities)
+    if min(missing_rates(fuse, list(dataset.modalities))) >= 1:
+        yield "fuse.missing_rate is 1 for every modality; nothing would be left to learn from"
+
+
+def _sentences(error: ValidationError, where: str) -> Iterator[str]:
+    for one in error.errors():
+        key = ".".join(str(part) for part in one["loc"] if "constrained-" not in str(part))  # pydantic's name of a type
+        takes_both = key != ".".join(str(part) for part in one["loc"])
+        if takes_both and one["type"] == ("float_type" if isinstance(one["input"], Mapping) else "dict_type"):
+            continue  # the value is of the other kind that is allowed here; its own error follows
+        if one["type"] == "extra_forbidden":
+            *parents, name = one["loc"]
+            yield unknown(f"{where}: {'.'.join(map(str, parents)) or 'top level'}", "parameter", name,
+                          _section_at(parents).model_fields)
+        elif one["type"] == "missing":
+            yield f"{where}: {key} is not set"
+        else:
+            yield f"{where}: {key} is {one['input']!r}: {one['msg'][0].lower()}{one['msg'][1:]}"
+
+
+def _section_at(path: Sequence[object]) -> type[Section]:
+    section: type[Section] = Parameters
+    for part in path:
+        if section is Dataset and part == "modalities":
+            return Modality
+        section = section.model_fields[str(part)].annotation  # type: ignore[assignment]
+    return section
