@@ -156,7 +156,7 @@ def nothing_left(root: Path) -> bool:
     return len(worktrees) == 1 and not list((root / ".dvc" / "tmp" / "flows").glob("*"))
 
 
-def wait_for(path: Path, seconds: float = 60) -> str:
+def wait_for(path: Path, seconds: float = 150) -> str:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if path.exists() and path.read_text():
