@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +197,9 @@ def test_cancelling_ends_the_stage_at_once(project: Path) -> None:
 
 def test_interrupting_the_command_ends_the_stage(project: Path) -> None:
     command = [PYTHON, "-m", "flows.pipeline", "-S", "fuse.seconds=300"]
-    with subprocess.Popen(command, cwd=project, env=environment(), stderr=subprocess.DEVNULL) as process:
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a CI in the background may have it ignored
+    with subprocess.Popen(command, cwd=project, env=environment(), stderr=subprocess.DEVNULL,
+                          preexec_fn=listening) as process:  # noqa: PLW1509 (no other thread is at work)
         try:
             stage = int(wait_for(project / ".dvc" / "tmp" / "pid"))
             process.send_signal(signal.SIGINT)
