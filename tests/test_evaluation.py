@@ -1,20 +1,25 @@
-"""The arithmetic of missing rates, held against enumeration and simulation written independently."""
+"""The arithmetic of missing rates and protocols, held against enumeration and simulation written independently."""
 
 import itertools
+import time
+from contextlib import nullcontext
 
 import pytest
 import torch
 
 from umemma import evaluation, late_fusion
-from umemma.missingness import patterns
+from umemma.answering import answer
+from umemma.evaluation import Table
+from umemma.missingness import PROTOCOLS, hide, patterns
 
 PRIOR = torch.tensor([0.5, 0.3, 0.2]).log()
 
 
 @pytest.fixture
 def model(towers):
-    return late_fusion.build(towers, head="concat", substitute="zeros", log_prior=PRIOR,
-                             feature_means={name: torch.zeros(5) for name in towers}).eval()
+    torch.manual_seed(3)
+    return late_fusion.build(towers, head="concat", substitute="zeros", substitute_at="feature", log_prior=PRIOR,
+                             rows={name: torch.zeros(1, 5) for name in towers}).eval()
 
 
 @pytest.fixture
@@ -26,8 +31,23 @@ def holey(media):
     return media.with_present(present)
 
 
+def answers(model, batch):
+    return answer(model, batch, PRIOR, group=torch.arange(len(batch)), batch_size=7, device=torch.device("cpu"),
+                  autocast=nullcontext)
+
+
 def table(model, batch):
-    return evaluation.tabulate(model, model.encode(batch), batch.present, batch.label, PRIOR)
+    return Table(answers(model, batch))
+
+
+def towers_table(label, right):
+    """Return the table of towers that are always right, or always wrong."""
+    own = {name: torch.eye(3)[label] * (5 if name in right else -5) for name in ("image", "audio")}
+    logits = {(True, False): own["image"], (False, True): own["audio"], (True, True): own["image"],
+              (False, False): PRIOR.expand(len(label), -1)}
+    found = evaluation.Answers(("image", "audio"), torch.ones(len(label), 2, dtype=torch.bool), label,
+                               torch.arange(len(label)), torch.arange(len(label)), logits)
+    return Table(found)
 
 
 def test_a_pattern_is_measured_as_the_model_answers_on_just_these_samples(model, holey):
@@ -51,25 +71,66 @@ def test_expected_accuracy_is_the_mean_over_every_way_to_hide(model, holey, rate
             for m in range(2):
                 share *= 1 - rates[m] if kept[m] else rates[m]
             left = one.present & torch.tensor([kept])
-            answer = model(one.with_present(left)).argmax(1) if left.any() else PRIOR.argmax()
-            total += share * float(answer == one.label) / 24
+            given = model(one.with_present(left)).argmax(1) if left.any() else PRIOR.argmax()
+            total += share * float(given == one.label) / 24
     assert table(model, holey).expected(rates)["accuracy"] == pytest.approx(total)
 
 
-def test_results_hold_every_pattern_and_the_whole_grid(model, media):
-    towers = {name: torch.eye(3)[media.label] * (1 if name == "image" else -1) for name in media.modalities}
-    found = evaluation.results(table(model, media), towers, media.label, [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(("protocol", "rates"), [
+    ("independent", (0.3, 0.6)), ("balanced", (0.3, 0.6)), ("absent", (0.0, 1.0)), ("absent", (1.0, 0.0))])
+def test_a_protocols_accuracy_is_what_drawing_its_masks_comes_to(model, holey, protocol, rates):
+    found = table(model, holey)
+    expected, drawn, rounds = found.under(protocol, rates)["accuracy"], 0.0, 4000
+    for round_ in range(rounds):
+        left = hide(holey.present, holey.key, rates, protocol=protocol, seed=0, round_=round_)
+        drawn += sum(found.correct[tuple(one)][row].item() for row, one in enumerate(left.tolist()))
+    assert expected == pytest.approx(drawn / rounds / 24, abs=0.004)
+
+
+def test_results_hold_every_pattern_the_whole_grid_and_every_protocol(model, media):
+    found = evaluation.results(table(model, media), towers_table(media.label, {"image"}), [0.0, 0.5, 1.0])
     assert list(found["patterns"]) == ["image+audio", "image", "audio"]
     assert found["patterns"]["image+audio"]["uni"] == 1.0
     assert found["patterns"]["image+audio"]["uni_tower"] == "image"
     assert found["patterns"]["audio"]["uni"] == 0.0
     assert len(found["rates"]) == 9
     assert found["rates"][0]["accuracy"] == found["patterns"]["image+audio"]["accuracy"]
+    assert {row["protocol"] for row in found["protocols"]} == set(PROTOCOLS)
+    by_setting = {(row["protocol"], row["missing"], row["rate"]): row["accuracy"] for row in found["protocols"]}
+    assert by_setting["absent", "image", 1.0] == found["patterns"]["audio"]["accuracy"]
+    assert by_setting["independent", "every modality", 0.0] == found["patterns"]["image+audio"]["accuracy"]
+    assert by_setting["balanced", "every modality", 1.0] == pytest.approx(
+        (found["patterns"]["audio"]["accuracy"] + found["patterns"]["image"]["accuracy"]) / 2, abs=1e-6)
 
 
 def test_a_pattern_that_no_sample_has_is_left_out(model, media):
     present = media.present.clone()
     present[:, 0] = False
-    towers = {name: torch.eye(3)[media.label] for name in media.modalities}
-    found = evaluation.results(table(model, media.with_present(present)), towers, media.label, [0.0])
+    found = evaluation.results(table(model, media.with_present(present)), towers_table(media.label, {"audio"}), [0.0])
     assert list(found["patterns"]) == ["audio"]
+
+
+def test_ten_thousand_rate_vectors_cost_less_than_a_second_and_no_pass_through_the_model():
+    num_samples, generator = 10_000, torch.Generator().manual_seed(0)
+    label = torch.randint(10, (num_samples,), generator=generator)
+    logits = {one: torch.randn(num_samples, 10, generator=generator) for one in [*patterns(3), (False,) * 3]}
+    found = Table(evaluation.Answers(("a", "b", "c"), torch.ones(num_samples, 3, dtype=torch.bool), label, label,
+                                     label, logits))
+    rates = torch.rand(10_000, 3, generator=generator, dtype=torch.float64)
+    start = time.perf_counter()
+    many = found.expected_many(rates)["accuracy"]
+    assert time.perf_counter() - start < 1
+    for row in (0, 17, 9_999):
+        assert many[row].item() == pytest.approx(found.expected(rates[row].tolist())["accuracy"])
+
+
+def test_answers_do_not_depend_on_the_batch_size(model, holey):
+    whole, parts = table(model, holey), Table(answer(
+        model, holey, PRIOR, group=torch.arange(24), batch_size=24, device=torch.device("cpu"), autocast=nullcontext))
+    for pattern in patterns(2):
+        torch.testing.assert_close(whole.surprise[pattern], parts.surprise[pattern])
+
+
+def test_a_sample_with_nothing_is_answered_by_the_prior(model, media):
+    found = answers(model, media.with_present(torch.zeros(24, 2, dtype=torch.bool)))
+    assert all(torch.equal(logits, PRIOR.expand(24, -1)) for logits in found.logits.values())

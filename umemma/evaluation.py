@@ -1,38 +1,37 @@
 """Exact evaluation: every sample under every pattern once; every missing rate then follows by arithmetic.
 
-The expected metric at rates eta is sum_S p_eta(S) metric(S): no masks are drawn, so it has no sampling noise. Late
-fusion lets each encoder run once; the 2^M - 1 patterns cost only the head.
+The expected metric at rates eta is sum_S p_eta(S) metric(S): no masks are drawn, so it has no sampling noise, and no
+rate costs a new pass through a model.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from umemma.late_fusion import LateFusion
+from umemma.answers import Answers
+from umemma.information import pattern_shares
 from umemma.metrics import correct, surprise
-from umemma.missingness import Pattern, pattern_name, patterns, probability
+from umemma.missingness import PROTOCOLS, Pattern, outcomes, pattern_name, patterns, probability
 
 
 class Table:
-    """What a model answers for every sample under every pattern, the empty one too.
+    """What a model's answers are worth, for every sample under every pattern, the empty one too.
 
     `correct` and `surprise` map a pattern to (sample,) float64. Where a sample's own data lack part of a pattern, its
     entry is that of the part it has; `has[pattern]` (sample,) bool says where the pattern is there in full.
     """
 
-    def __init__(self, modalities: Sequence[str], present: torch.Tensor, logits: Mapping[Pattern, torch.Tensor],
-                 label: torch.Tensor) -> None:
-        """`logits`: pattern -> (sample, class) for every pattern, the empty one being the class prior's."""
-        self.modalities = tuple(modalities)
-        self.has = {one: (present | ~torch.tensor(one)).all(dim=1) for one in logits}
-        self.correct = {one: correct(value, label).double() for one, value in logits.items()}
-        self.surprise = {one: surprise(value, label) for one, value in logits.items()}
+    def __init__(self, answers: Answers) -> None:
+        self.modalities, self.present = answers.modalities, answers.present
+        self.has = {one: answers.has(one) for one in answers.logits}
+        self.correct = {one: correct(value, answers.label).double() for one, value in answers.logits.items()}
+        self.surprise = {one: surprise(value, answers.label) for one, value in answers.logits.items()}
 
     def patterns(self) -> list[Pattern]:
-        """Return the non-empty patterns, the complete one first."""
-        return patterns(len(self.modalities))
+        """Return the non-empty patterns that some sample has in full, the complete one first."""
+        return [one for one in patterns(len(self.modalities)) if self.has[one].any()]
 
     def accuracy(self, pattern: Pattern) -> float:
         """Return the accuracy on the samples that have the whole pattern."""
@@ -51,49 +50,75 @@ class Table:
         return {"accuracy": sum(share * self.correct[one].mean().item() for one, share in shares.items()),
                 "cross_entropy": sum(share * self.surprise[one].mean().item() for one, share in shares.items())}
 
+    def expected_many(self, rates: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what `expected` returns, each (vector,) float64, for many rates (vector, modality) at once."""
+        shares = pattern_shares(list(self.correct), rates.double())
+        return {name: shares @ torch.stack([one.mean() for one in values.values()])
+                for name, values in (("accuracy", self.correct), ("cross_entropy", self.surprise))}
 
-@torch.no_grad()
-def tabulate(
-    model: LateFusion, features: Mapping[str, torch.Tensor], present: torch.Tensor, label: torch.Tensor,
-    log_prior: torch.Tensor,
-) -> Table:
-    """Fuse features {modality: (sample, dim)} under every pattern."""
-    logits: dict[Pattern, torch.Tensor] = {}
-    for pattern in patterns(present.shape[1]):
-        seen = present & torch.tensor(pattern)
-        fused = model.fuse(features, seen).float()
-        logits[pattern] = torch.where(seen.any(dim=1, keepdim=True), fused, log_prior)
-    logits[(False,) * present.shape[1]] = log_prior.expand(len(label), -1)
-    return Table(tuple(features), present, logits, label)
+    def under(self, protocol: str, rates: Sequence[float]) -> dict[str, float]:
+        """Return the exact expected accuracy and cross-entropy where modalities are hidden as in training.
+
+        On top of what is missing in the data, but never all that a sample has.
+        """
+        has, group = self.present.unique(dim=0, return_inverse=True)
+        total = dict.fromkeys(("accuracy", "cross_entropy"), 0.0)
+        for number, one in enumerate(has.tolist()):
+            rows = group == number
+            left = outcomes(tuple(one), rates, protocol) if any(one) else {tuple(one): 1.0}
+            for kept, share in left.items():
+                total["accuracy"] += share * self.correct[kept][rows].sum().item()
+                total["cross_entropy"] += share * self.surprise[kept][rows].sum().item()
+        return {name: value / len(self.present) for name, value in total.items()}
 
 
-def results(
-    table: Table, towers: Mapping[str, torch.Tensor], label: torch.Tensor, grid: Sequence[float]
-) -> dict[str, Any]:
-    """Return `patterns` and `rates` of robustness.json; `towers` are each tower's logits (sample, class).
+def results(main: Table, uni: Table, grid: Sequence[float]) -> dict[str, Any]:
+    """Return `patterns`, `rates` and `protocols` of robustness.json; `uni` holds each tower's answers.
 
-    `uni` is the accuracy of the best tower of the set on the same samples, best on these very samples: it flatters
-    the towers, so that "not below the uni-modal model" is not made easier.
+    A pattern's `uni` is the accuracy of the best tower of the set on the same samples, best on these very samples: it
+    flatters the towers, so that "not below the uni-modal model" is not made easier.
     """
     found: dict[str, Any] = {}
-    for pattern in table.patterns():
-        rows = table.has[pattern]
-        if not rows.any():
-            continue
-        uni = {name: correct(towers[name][rows], label[rows]).double().mean().item()
-               for name, there in zip(table.modalities, pattern, strict=True) if there}
-        best = max(uni, key=lambda name: uni[name])
-        found[pattern_name(pattern, table.modalities)] = {
-            "n": int(rows.sum()), "accuracy": _rounded(table.accuracy(pattern)),
-            "cross_entropy": _rounded(table.cross_entropy(pattern)), "uni": _rounded(uni[best]), "uni_tower": best,
+    for pattern in main.patterns():
+        rows = main.has[pattern]
+        towers = {main.modalities[m]: uni.correct[_only(m, len(pattern))][rows].mean().item()
+                  for m, there in enumerate(pattern) if there}
+        best = max(towers, key=lambda name: towers[name])
+        found[pattern_name(pattern, main.modalities)] = {
+            "n": int(rows.sum()), **_rounded({"accuracy": main.accuracy(pattern),
+                                              "cross_entropy": main.cross_entropy(pattern), "uni": towers[best]}),
+            "uni_tower": best,
         }
-    rates = [
-        {"missing_rate": dict(zip(table.modalities, rate, strict=True)),
-         **{name: _rounded(value) for name, value in table.expected(rate).items()}}
-        for rate in itertools.product(grid, repeat=len(table.modalities))
-    ]
-    return {"patterns": found, "rates": rates}
+    rates = [{"missing_rate": dict(zip(main.modalities, rate, strict=True)), **_rounded(main.expected(rate))}
+             for rate in itertools.product(grid, repeat=len(main.modalities))]
+    return {"patterns": found, "rates": rates, "protocols": _by_protocol(main, grid)}
 
 
-def _rounded(value: float) -> float:
-    return round(value, 6)
+def _by_protocol(table: Table, grid: Sequence[float]) -> list[dict[str, Any]]:
+    """Return a row for every protocol, what it hides (every modality alike, or one) and rate."""
+    rows = []
+    for protocol in PROTOCOLS:
+        for missing, rates_at in _settings(table.modalities, protocol).items():
+            rows += [{"protocol": protocol, "missing": missing, "rate": rate,
+                      **_rounded(table.under(protocol, rates_at(rate)))}
+                     for rate in (grid if protocol != "absent" else [1.0])]
+    return rows
+
+
+def _settings(modalities: Sequence[str], protocol: str) -> dict[str, Callable[[float], tuple[float, ...]]]:
+    """Return {what is missing: rate -> rates}; that every modality is absent, no protocol can mean."""
+    num = len(modalities)
+    found: dict[str, Callable[[float], tuple[float, ...]]] = {}
+    if protocol != "absent":
+        found["every modality"] = lambda rate: (rate / (num if protocol == "balanced" else 1),) * num
+    for m, name in enumerate(modalities):
+        found[name] = lambda rate, m=m: tuple(rate * flag for flag in _only(m, num))  # type: ignore[misc]
+    return found
+
+
+def _only(m: int, num_modalities: int) -> Pattern:
+    return tuple(number == m for number in range(num_modalities))
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in values.items()}

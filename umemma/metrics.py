@@ -1,7 +1,17 @@
-"""Metrics of single-label classification, each a function of logits (sample, class) and label (sample,)."""
+"""Metrics of single-label classification, from logits (sample, class) and label (sample,).
+
+What a bootstrap repeats a thousand times is split in two: sums that add up over samples, and the metric of any such
+sums, whatever axes come before (`...`). So a replicate costs a matrix product, never a pass over the samples. The two
+ranking metrics are no function of sums; they take the weight of every sample in every replicate.
+"""
+
+from typing import Any
 
 import torch
 from torch import nn
+
+NUM_BINS = 15  # equal-width, as Guo et al. 2017 (arXiv 1706.04599)
+_CHUNK = 2**20  # elements of the (replicate, sample) tables of `ranking` that are worked on at once
 
 
 def correct(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
@@ -18,3 +28,95 @@ def log_prior(label: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Return (class,): log of each class's share, with one imaginary sample of each class so that none is -inf."""
     counts = torch.bincount(label, minlength=num_classes) + 1.0
     return (counts / counts.sum()).log()
+
+
+def class_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Return (sample, 3, class) float64 of 0 and 1: the class that was hit, that was answered, that is right."""
+    answered, right = (nn.functional.one_hot(one, logits.shape[1]).double() for one in (logits.argmax(dim=1), label))
+    return torch.stack([answered * right, answered, right], dim=1)
+
+
+def f1_macro(counts: torch.Tensor) -> torch.Tensor:
+    """Return (...) from sums of `class_counts`, (..., 3, class): the mean over classes of F1.
+
+    A class that is neither answered nor right anywhere is left out.
+    """
+    hit, answered, right = counts.unbind(dim=-2)
+    return (2 * hit / (answered + right)).nanmean(dim=-1)
+
+
+def f1_micro(counts: torch.Tensor) -> torch.Tensor:
+    """Return (...) from sums of `class_counts`, (..., 3, class): F1 over all classes' counts together.
+
+    With one label a sample it equals accuracy.
+    """
+    hit, answered, right = counts.sum(dim=-1).unbind(dim=-1)
+    return 2 * hit / (answered + right)
+
+
+def calibration_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Return (sample, bin, 3) float64: in the bin of the sample's confidence 1, the confidence, and is it right?
+
+    Confidence is the probability of the answer. A bin holds its upper edge, not its lower one.
+    """
+    confidence = logits.double().softmax(dim=1).amax(dim=1)
+    bins = ((confidence * NUM_BINS).ceil().long() - 1).clamp(0, NUM_BINS - 1)
+    values = torch.stack([torch.ones_like(confidence), confidence, correct(logits, label).double()], dim=1)
+    return nn.functional.one_hot(bins, NUM_BINS).double()[:, :, None] * values[:, None, :]
+
+
+def calibration_error(counts: torch.Tensor) -> torch.Tensor:
+    """Return (...) from sums of `calibration_counts`, (..., bin, 3): expected calibration error (Guo et al. 2017).
+
+    The mean over samples of the gap between confidence and accuracy in their bin. Noise cannot cancel in a gap, so it
+    is above zero even for a perfect model, the more the fewer samples there are.
+    """
+    number, confidence, right = counts.unbind(dim=-1)
+    return (right - confidence).abs().sum(dim=-1) / number.sum(dim=-1)
+
+
+def reliability(counts: torch.Tensor) -> list[dict[str, Any]]:
+    """Return mean confidence, accuracy and share of the samples of every bin that holds any; `counts`: (bin, 3)."""
+    total = counts[:, 0].sum().item()
+    return [{"confidence": round(confidence / number, 6), "accuracy": round(right / number, 6),
+             "share": round(number / total, 6)} for number, confidence, right in counts.tolist() if number > 0]
+
+
+def ranking(logits: torch.Tensor, label: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return average precision and AUROC, each (replicate,): one class against the rest, the mean over classes.
+
+    `weight`: (replicate, sample) float64, 0 or more. Where a replicate has no sample of a class, or no other, the
+    class is left out. Average precision is the sum over thresholds of (gain in recall) * precision, as scikit-learn's.
+    """
+    score = logits.double().log_softmax(dim=1)  # not softmax: it is 1.0 for every answer that is sure enough
+    parts = []
+    for some in weight.split(max(1, _CHUNK // max(1, len(label)))):
+        by_sample = some.T.contiguous()
+        by_class = [_one_versus_rest(score[:, k], label == k, by_sample) for k in range(logits.shape[1])]
+        parts.append(torch.stack(by_class).nanmean(dim=0))
+    average_precision, auroc = torch.cat(parts, dim=1)
+    return average_precision, auroc
+
+
+def _one_versus_rest(score: torch.Tensor, positive: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return (2, replicate): average precision, AUROC; NaN where a replicate lacks positives or negatives.
+
+    `weight`: (sample, replicate). Only the scores of positives are thresholds that matter, so the negatives are summed
+    between them: 5 times faster than a running sum over all samples.
+    """
+    threshold, at = score[positive].unique(return_inverse=True)
+    own = weight.new_zeros(len(threshold), weight.shape[1]).index_add_(0, at, weight[positive])
+    negative, rest = score[~positive], weight[~positive]
+
+    def running(bucket: torch.Tensor) -> torch.Tensor:
+        sums = rest.new_zeros(len(threshold) + 1, rest.shape[1]).index_add_(0, bucket, rest)
+        return sums.cumsum(dim=0)[:-1]
+
+    is_below, is_up_to = (torch.searchsorted(threshold, negative, right=side) for side in (True, False))
+    below = running(is_below)
+    up_to = below if torch.equal(is_below, is_up_to) else running(is_up_to)
+    num_positive, num_negative = own.sum(dim=0), rest.sum(dim=0)
+    hit = own.flip(0).cumsum(dim=0).flip(0)  # positives at or above the threshold
+    precision = (hit / (hit + num_negative - below)).nan_to_num(0.0)  # 0 / 0 only above all that was drawn
+    found = torch.stack([(own * precision).sum(dim=0), (own * (below + up_to)).sum(dim=0) / (2 * num_negative)])
+    return torch.where((num_positive > 0) & (num_negative > 0), found / num_positive, torch.nan)

@@ -1,0 +1,376 @@
+"""The accounting of models that answer with exact probabilities of a small world, where all is known."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from umemma.accounting import account, counter_intuitive
+from umemma.answers import Answers
+from umemma.bootstrap import Resamples
+from umemma.comparison import Model, gate_never_below
+from umemma.errors import DataError
+from umemma.missingness import key_digest, pattern_name, patterns, probability
+
+MODALITIES = ("image", "audio")
+CLASSES = ["one", "two", "three"]
+SHARE = np.array([0.5, 0.3, 0.2])
+IMAGE = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])  # p(symbol of the image | label)
+AUDIO = np.array([[0.85, 0.15], [0.3, 0.7], [0.15, 0.85]])
+JOINT = SHARE[:, None, None] * IMAGE[:, :, None] * AUDIO[:, None, :]  # (label, image, audio)
+NAMES = {pattern: pattern_name(pattern, MODALITIES) for pattern in patterns(2)}
+SIZES = {"val": 1500, "test": 4000}
+
+
+def marginal(pattern):
+    """Return p(label, image, audio) where what is missing is summed out, but its axis kept."""
+    return JOINT.sum(axis=tuple(m + 1 for m in range(2) if not pattern[m]), keepdims=True)
+
+
+def truth():
+    found = {}
+    for pattern in patterns(2):
+        p = marginal(pattern).reshape(3, -1)
+        found[pattern] = stats.entropy(SHARE) - stats.entropy(p.ravel()) + stats.entropy(p.sum(axis=0))
+    return found
+
+
+def bayes(symbols, pattern):
+    """Return (sample, class) float32: the exact log-probabilities given the symbols (sample, 2) of the pattern."""
+    p = np.broadcast_to(marginal(pattern), JOINT.shape)[:, symbols[:, 0], symbols[:, 1]].T
+    return torch.from_numpy(np.log(p / p.sum(axis=1, keepdims=True))).float()
+
+
+def answer(how, *, present=None, split_seed=0):
+    """Return {split: Answers} of a model `how(symbols, pattern) -> logits`."""
+    splits = {}
+    for split, size in SIZES.items():
+        rng = np.random.default_rng([split_seed, size])
+        label, image, audio = np.unravel_index(rng.choice(JOINT.size, size=size, p=JOINT.ravel()), JOINT.shape)
+        symbols = np.stack([image, audio], axis=1)
+        there = torch.ones(size, 2, dtype=torch.bool) if present is None else present(size)
+        logits = {pattern: how(symbols, pattern) for pattern in patterns(2)}
+        logits[(False, False)] = torch.from_numpy(np.log(SHARE)).float().expand(size, -1)
+        splits[split] = Answers(MODALITIES, there, torch.from_numpy(label), torch.arange(size),
+                                key_digest([f"{split}{i}" for i in range(size)]), logits)
+    return splits
+
+
+def flattened(symbols, pattern):
+    """Too careful by half: right as often as the Bayes rule, but a higher cross-entropy."""
+    return 0.5 * bayes(symbols, pattern)
+
+
+def deaf(symbols, pattern):
+    """Guess without listening."""
+    return bayes(symbols, (pattern[0], False))
+
+
+def tower(symbols, pattern):
+    return bayes(symbols, (True, False) if pattern[0] else pattern)
+
+
+def model(name, how, *, arm=None, seed=0, rate=0.5, **options):
+    missing_rate = None if rate is None else dict.fromkeys(MODALITIES, rate)
+    return Model(name, arm or name, seed, missing_rate, 1000, answer(how, **options))
+
+
+def run(models, main=None, **options):
+    given = {"probes": None, "truth": truth(), "classes": CLASSES, "seed": 0, "replicates": 200,
+             "rates": [0.0, 0.5, 1.0]} | options
+    return account(models, main=main or models[0], **given)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return [model("best", bayes), model("careful", flattened), model("deaf", deaf),
+            model("towers", tower, arm="uni", rate=0.0)]
+
+
+@pytest.fixture(scope="module")
+def report(models):
+    return run(models)
+
+
+def within(interval, value, slack=0.0):
+    return interval["low"] - slack <= value <= interval["high"] + slack
+
+
+def test_the_bound_of_the_exact_model_reaches_the_truth(report):
+    assert report["entropy"] == pytest.approx(stats.entropy(SHARE), abs=0.02)
+    for pattern, name in NAMES.items():
+        row = report["information"][name]
+        assert row["truth"] == pytest.approx(truth()[pattern], abs=1e-6)
+        assert within(row["lower_bound"], truth()[pattern], slack=0.01)
+        assert row["lower_bound"]["value"] == pytest.approx(truth()[pattern], abs=0.03)
+
+
+def test_the_exact_model_uses_all_there_is_and_a_worse_one_less(models, report):
+    for name in NAMES.values():
+        assert report["information"][name]["utilisation"]["value"] == pytest.approx(1, abs=0.02)
+    careful = run(models, main=models[1])
+    for name in NAMES.values():
+        row = careful["information"][name]
+        assert row["utilisation"]["high"] < 1
+        assert row["best_known"]["model"] in ("best", "deaf", "towers")  # who may be the same model under this pattern
+        assert row["utilisation"]["value"] == pytest.approx(
+            row["lower_bound"]["value"] / row["best_known"]["value"], abs=1e-4)
+
+
+def test_nothing_is_used_where_nothing_is_known_to_be_there(models):
+    found = run([models[2]])
+    audio = found["information"]["audio"]
+    assert audio["best_known"]["value"] == pytest.approx(0, abs=1e-3)
+    assert audio["utilisation"] == {"value": None, "low": None, "high": None}
+    assert found["models"][0]["patterns"]["audio"]["utilisation"] is None
+    assert found["arms"][0]["patterns"]["audio"]["utilisation"] == {"mean": None, "spread": None, "n": 0}
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_best_known_model_is_chosen_on_validation_data(models):
+    """A model that knows the test labels but is poor on validation data is not chosen."""
+    cheat = answer(flattened)
+    test = cheat["test"]
+    cheat["test"] = dataclasses.replace(test, logits={
+        pattern: 9.0 * torch.nn.functional.one_hot(test.label, 3) for pattern in test.logits})
+    found = run([models[0], Model("cheat", "cheat", 0, None, None, cheat)])
+    assert found["information"]["image+audio"]["best_known"]["model"] == "best"
+    assert found["models"][1]["patterns"]["image+audio"]["accuracy"] == 1.0
+
+
+def test_the_best_rules_accuracy_lies_between_floor_and_ceiling(report):
+    for pattern, name in NAMES.items():
+        best = marginal(pattern).reshape(3, -1).max(axis=0).sum()
+        row = report["information"][name]
+        assert row["floor"]["low"] <= best <= row["ceiling"]["high"]
+        assert within(report["metrics"][name]["accuracy"], best, slack=0.01)
+
+
+def test_price_and_shapley_follow_from_the_bounds(report):
+    v = {name: row["best_known"]["value"] for name, row in report["information"].items()}
+    image = report["by_modality"]["image"]
+    assert image["shapley"]["value"] == pytest.approx((v["image"] + v["image+audio"] - v["audio"]) / 2, abs=2e-6)
+    assert image["lost_for_good"]["value"] == pytest.approx(v["image+audio"] - v["audio"], abs=2e-6)
+    assert [one["missing_rate"] for one in image["price"]] == [0.0, 0.5, 1.0]
+    assert [one["value"] for one in image["price"]] == pytest.approx(
+        [v["image+audio"] - v["audio"], image["shapley"]["value"], v["image"]], abs=2e-6)
+    shares = [one["shapley_share"]["value"] for one in report["by_modality"].values()]
+    assert sum(shares) == pytest.approx(1, abs=2e-6)
+
+
+def test_fusion_noise_is_what_the_tower_has_over_the_model(models, report):
+    for one in report["by_modality"].values():
+        assert one["fusion_noise"]["value"] == 0
+        assert one["encoder_term"] is None
+    noise = run(models, main=models[2])["by_modality"]["audio"]["fusion_noise"]
+    towers, deaf_ = (next(row for row in report["models"] if row["name"] == name) for name in ("towers", "deaf"))
+    expected = towers["patterns"]["audio"]["accuracy"] - deaf_["patterns"]["audio"]["accuracy"]
+    assert noise["value"] == pytest.approx(expected, abs=2e-6)
+
+
+def test_the_encoder_term_is_the_difference_of_the_probes(models):
+    before, after = torch.ones(SIZES["test"]), (torch.arange(SIZES["test"]) % 4 > 0).float()
+    found = run(models, probes={"image": (before, after), "audio": (before, before)})["by_modality"]
+    assert found["image"]["encoder_term"]["value"] == 0.25
+    assert within(found["image"]["encoder_term"], 0.25)
+    assert found["audio"]["encoder_term"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_the_counter_intuitive_rate_counts_answers_that_one_more_modality_spoils(models, report):
+    test = models[0].splits["test"]
+    for row in report["counter_intuitive"]:
+        before = test.logits[next(pattern for pattern, name in NAMES.items() if name == row["present"])]
+        after = test.logits[True, True]
+        number = sum(bool(before[i].argmax() == test.label[i] and after[i].argmax() != test.label[i]
+                     and after[i].softmax(0)[test.label[i]] < before[i].softmax(0)[test.label[i]])
+                     for i in range(len(test.label)))
+        assert number > 0
+        assert row["rate"]["value"] == pytest.approx(number / len(test.label), abs=1e-6)
+    assert [(row["present"], row["added"]) for row in report["counter_intuitive"]] == [
+        ("image", "audio"), ("audio", "image")]
+
+
+def test_an_answer_is_not_spoilt_where_the_right_class_became_more_likely():
+    share = {(True, False): [0.4, 0.3, 0.3], (False, True): [0.2, 0.7, 0.1], (True, True): [0.45, 0.5, 0.05],
+             (False, False): [0.3, 0.3, 0.4]}
+    answers = Answers(MODALITIES, torch.ones(2, 2, dtype=torch.bool), torch.tensor([0, 0]), torch.arange(2),
+                      torch.arange(2), {pattern: torch.tensor([one, one]).log() for pattern, one in share.items()})
+    for more_likely, rate in ((True, 0.0), (False, 0.5)):
+        if not more_likely:
+            answers.logits[True, True][1] = torch.tensor([0.35, 0.5, 0.15]).log()
+        found = counter_intuitive(Model("one", "one", 0, None, None, {"test": answers}),
+                                  Resamples(answers.group, replicates=10, seed=0))
+        assert [row["rate"]["value"] for row in found] == [rate, 0.0]
+
+
+def test_floor_and_ceiling_hold_where_every_model_is_worse_than_its_prior():
+    found = run([model("sure", lambda symbols, pattern: 9 * bayes(symbols, pattern).roll(1, dims=1))])
+    for row in found["information"].values():
+        assert row["best_known"]["high"] < 0
+        assert row["floor"]["value"] == pytest.approx(0.5, abs=0.03)
+        assert row["floor"]["value"] <= row["ceiling"]["value"] < 0.7
+
+
+def test_arms_have_mean_and_spread_over_seeds_and_paired_differences(models):
+    seeds = [model("deaf", deaf, seed=seed) for seed in (0, 1)]
+    for one in seeds[1:]:  # another seed errs elsewhere
+        test = one.splits["test"]
+        test.logits[True, True][:300] = 9.0 * torch.nn.functional.one_hot(test.label[:300], 3)
+    found = {row["arm"]: row for row in run([models[0], *seeds])["arms"]}
+    assert found["best"]["versus"] is None
+    assert found["best"]["patterns"]["image"]["accuracy"]["spread"] is None
+    assert found["best"]["patterns"]["image"]["accuracy"]["n"] == found["best"]["num_seeds"] == 1
+    values = [one.tables["test"].accuracy((True, True)) for one in seeds]
+    accuracy = found["deaf"]["patterns"]["image+audio"]["accuracy"]
+    assert accuracy == {"mean": pytest.approx(np.mean(values), abs=1e-6),
+                        "spread": pytest.approx(np.std(values, ddof=1), abs=1e-6), "n": 2}
+    versus = found["deaf"]["versus"]
+    assert versus["image+audio"]["difference"]["value"] == pytest.approx(  # on seed 0, which both have
+        values[0] - models[0].tables["test"].accuracy((True, True)), abs=1e-6)
+    assert versus["image+audio"]["difference"]["high"] < 0
+    assert versus["image+audio"]["p"] < versus["image+audio"]["p_holm"] < 0.05
+    assert versus["image"]["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert versus["image"]["p_holm"] == 1.0
+
+
+def test_arms_without_a_common_seed_are_not_compared(models):
+    found = run([models[0], model("deaf", deaf, seed=1)])["arms"]
+    assert found[1]["versus"] == {}
+
+
+def test_the_same_arm_at_two_training_rates_makes_a_matrix_of_exact_expectations(models):
+    quarter = model("other", deaf, arm="best", rate=0.25)
+    (found,) = run([models[0], quarter, model("specialist", bayes, rate=None)], rates=[0.0, 0.3])["matrices"]
+    assert (found["arm"], found["train_rates"], found["test_rates"]) == ("best", [0.25, 0.5], [0.0, 0.3])
+    for one, row in zip((quarter, models[0]), found["accuracy"], strict=True):
+        right = one.tables["test"].correct
+        expected = [sum(probability(pattern, (rate, rate)) * right[pattern].mean().item()
+                        for pattern in [*patterns(2), (False, False)]) for rate in (0.0, 0.3)]
+        assert row == pytest.approx(expected, abs=1e-6)
+
+
+def test_ten_thousand_rates_at_once_are_each_as_expected_one_by_one(models):
+    table = models[2].tables["test"]
+    rates = torch.rand(10_000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rates[:3] = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    found = table.expected_many(rates)
+    for row in (0, 1, 2, 3, 9_999):
+        one_by_one = table.expected(rates[row].tolist())
+        for metric in ("accuracy", "cross_entropy"):
+            assert found[metric].shape == (10_000,)
+            assert found[metric][row].item() == pytest.approx(one_by_one[metric])
+
+
+def test_samples_that_lack_a_modality_for_real_count_only_where_they_have_the_pattern():
+    def present(size):
+        return torch.stack([torch.arange(size) % 3 > 0, torch.arange(size) % 2 > 0], dim=1)
+
+    found = run([model("best", bayes, present=present), model("towers", tower, arm="uni", present=present)])
+    test = answer(bayes)["test"]
+    for pattern, name in NAMES.items():
+        rows = [i for i in range(SIZES["test"]) if (i % 3 or not pattern[0]) and (i % 2 or not pattern[1])]
+        row = found["metrics"][name]
+        assert row["n"] == len(rows)
+        right = (test.logits[pattern].argmax(1) == test.label)[rows].double().mean().item()
+        assert row["accuracy"]["value"] == row["f1_micro"]["value"] == pytest.approx(right, abs=1e-6)
+        shares = test.label[rows].bincount().double() / len(rows)
+        loss = torch.nn.functional.cross_entropy(test.logits[pattern][rows], test.label[rows]).item()
+        bound = found["information"][name]["lower_bound"]["value"]
+        assert bound == pytest.approx(stats.entropy(shares.numpy()) - loss, abs=2e-6)
+
+
+def test_a_set_that_no_sample_has_leaves_undefined_what_depends_on_it():
+    def present(size):
+        return torch.nn.functional.one_hot(torch.arange(size) % 2, 2).bool()
+
+    found = run([model("best", bayes, present=present)])
+    assert list(found["metrics"]) == ["image", "audio"]
+    assert found["counter_intuitive"] == []
+    image = found["by_modality"]["image"]
+    assert image["shapley"]["value"] is image["lost_for_good"]["value"] is image["price"][0]["value"] is None
+    assert image["price"][-1]["value"] == found["information"]["image"]["best_known"]["value"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_clusters_widen_the_intervals_and_are_reported(models):
+    def alike(one):
+        splits = {split: dataclasses.replace(answers, group=answers.label) for split, answers in one.splits.items()}
+        return dataclasses.replace(one, splits=splits)
+
+    found = run([alike(models[0])])
+    assert found["bootstrap"] == {"replicates": 200, "level": 0.95, "clusters": 3, "clustered": True}
+    single = run([models[0]])
+    assert single["bootstrap"]["clustered"] is False
+    widths = [one["metrics"]["audio"]["accuracy"]["high"] - one["metrics"]["audio"]["accuracy"]["low"]
+              for one in (found, single)]
+    assert widths[0] > 5 * widths[1]
+
+
+def test_the_report_is_a_function_of_the_seed_and_holds_all_that_the_schema_names(models, report):
+    assert json.dumps(run(models)) == json.dumps(report)
+    assert run(models, seed=1)["metrics"] != report["metrics"]
+    assert list(report) == ["arm", "seed", "modalities", "classes", "entropy", "bootstrap", "metrics", "information",
+                            "by_modality", "counter_intuitive", "reliability", "models", "arms", "matrices"]
+    assert list(report["metrics"]) == list(NAMES.values())
+    assert set(report["metrics"]["audio"]) == {"n", "accuracy", "f1_macro", "f1_micro", "average_precision", "auroc",
+                                               "cross_entropy", "ece"}
+    assert set(report["information"]["audio"]) == {"lower_bound", "best_known", "truth", "utilisation", "floor",
+                                                   "ceiling"}
+    assert report["matrices"] == []
+    assert [row["this_run"] for row in report["models"]] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_answers_in_another_order_are_refused(models, split):
+    splits = dict(models[1].splits)
+    one = splits[split]
+    order = torch.arange(len(one.label)).roll(1)
+    splits[split] = dataclasses.replace(one, label=one.label[order], key=one.key[order], present=one.present[order])
+    with pytest.raises(DataError, match=f"careful: its {split} answers differ from those of best in key"):
+        run([models[0], dataclasses.replace(models[1], splits=splits)])
+
+
+def test_answers_to_other_labels_are_refused(models):
+    splits = dict(models[1].splits)
+    splits["test"] = dataclasses.replace(splits["test"], label=2 - splits["test"].label)
+    with pytest.raises(DataError, match="in label"):
+        run([models[0], dataclasses.replace(models[1], splits=splits)])
+
+
+def test_the_gate_names_the_pattern_where_a_tower_is_better(models):
+    towers = models[3]
+    assert gate_never_below(models[0], towers, seed=0, replicates=200) == {
+        "gate": "never below the uni-modal model", "passed": True, "checked": 3, "failures": []}
+    worse = model("joint", lambda symbols, pattern: bayes(symbols, pattern).roll(int(not pattern[0]), dims=1))
+    found = gate_never_below(worse, towers, seed=0, replicates=200)
+    ours, theirs = (one.tables["test"].accuracy((False, True)) for one in (worse, towers))
+    assert not found["passed"]
+    assert found["failures"] == [f"joint, audio: accuracy {ours:.3f}, tower audio {theirs:.3f}: {theirs - ours:.3f} "
+                                 "lower (p 0.002 after Holm)"]
+
+
+def test_the_gate_compares_with_the_better_tower_of_a_set(models):
+    listens_only = model("joint", lambda symbols, pattern: bayes(symbols, (pattern[0] and not pattern[1], pattern[1])))
+    (failure,) = gate_never_below(listens_only, models[3], seed=0, replicates=200)["failures"]
+    assert failure.startswith("joint, image+audio: ")
+    assert "tower image" in failure
+
+
+def test_the_gate_lets_chance_pass(models):
+    unlucky = model("joint", bayes)
+    logits = unlucky.splits["test"].logits[False, True]
+    logits[:3] = 9.0 * torch.nn.functional.one_hot((unlucky.splits["test"].label[:3] + 1) % 3, 3)
+    assert gate_never_below(unlucky, models[3], seed=0, replicates=200)["passed"]
+
+
+def test_the_gate_looks_only_at_samples_that_have_the_pattern():
+    def present(size):
+        return torch.stack([torch.ones(size, dtype=torch.bool), torch.arange(size) % 2 > 0], dim=1)
+
+    ours, towers = (model("joint", how, present=present) for how in (bayes, tower))
+    logits = ours.splits["test"].logits[False, True]
+    logits[::2] = 9.0 * torch.nn.functional.one_hot((ours.splits["test"].label[::2] + 1) % 3, 3)
+    assert gate_never_below(ours, towers, seed=0, replicates=200)["passed"]

@@ -1,0 +1,105 @@
+"""Every metric against scikit-learn or a plain loop, with and without weights, with ties and missing classes."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+from umemma import metrics
+
+
+@pytest.fixture(params=["distinct", "tied", "a class is never right", "a class is nowhere"])
+def answers(request):
+    """Return logits (60, 4), label (60,)."""
+    generator = torch.Generator().manual_seed(3)
+    label = torch.randint(4, (60,), generator=generator)
+    logits = torch.randn(60, 4, generator=generator) + 1.5 * torch.eye(4)[label]
+    if request.param == "tied":
+        logits = logits.round()
+    if request.param.startswith("a class"):
+        label = torch.where(label == 3, 0, label)
+    if request.param == "a class is nowhere":
+        logits[:, 3] -= 20
+    return logits, label
+
+
+@pytest.fixture
+def weight():
+    """Whole numbers as a bootstrap draws them, and any other ones; some samples weigh nothing."""
+    generator = torch.Generator().manual_seed(4)
+    drawn = torch.randint(60, (5, 60), generator=generator)
+    counts = torch.stack([torch.bincount(row, minlength=60) for row in drawn]).double()
+    return torch.cat([torch.ones(1, 60, dtype=torch.float64), counts,
+                      torch.rand(3, 60, generator=generator, dtype=torch.float64)])
+
+
+@pytest.mark.parametrize(("ours", "average"), [(metrics.f1_macro, "macro"), (metrics.f1_micro, "micro")])
+def test_f1_is_that_of_scikit_learn(answers, weight, ours, average):
+    logits, label = answers
+    counts = torch.einsum("rs,skc->rkc", weight, metrics.class_counts(logits, label))
+    for row, found in zip(weight, ours(counts), strict=True):
+        used = row > 0
+        expected = f1_score(label[used], logits.argmax(1)[used], average=average, sample_weight=row[used])
+        assert found.item() == pytest.approx(expected)
+
+
+def test_micro_f1_of_single_labels_is_accuracy(answers):
+    logits, label = answers
+    found = metrics.f1_micro(metrics.class_counts(logits, label).sum(0))
+    assert found == metrics.correct(logits, label).double().mean()
+
+
+def test_ranking_is_that_of_scikit_learn(answers, weight):
+    logits, label = answers
+    score = logits.double().log_softmax(dim=1).numpy()
+    precision, auroc = metrics.ranking(logits, label, weight)
+    for row, found_precision, found_auroc in zip(weight.numpy(), precision, auroc, strict=True):
+        used = row > 0
+        right = [(label == k).numpy()[used] for k in range(4)]
+        there = [k for k in range(4) if right[k].any()]
+        expected = [[measure(right[k], score[used, k], sample_weight=row[used]) for k in there]
+                    for measure in (average_precision_score, roc_auc_score)]
+        assert found_precision.item() == pytest.approx(np.mean(expected[0]))
+        assert found_auroc.item() == pytest.approx(np.mean(expected[1]))
+
+
+def test_a_replicate_with_one_class_only_has_no_ranking(answers):
+    logits, label = answers
+    precision, auroc = metrics.ranking(logits, label, (label == 0).double()[None])
+    assert precision.isnan().all()
+    assert auroc.isnan().all()
+
+
+def test_ranking_in_pieces_is_ranking_in_one_piece(answers, weight, monkeypatch):
+    whole = metrics.ranking(*answers, weight)
+    monkeypatch.setattr(metrics, "_CHUNK", 130)
+    for one, other in zip(whole, metrics.ranking(*answers, weight), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_calibration_error_is_that_of_a_plain_loop(answers):
+    logits, label = answers
+    probability = logits.double().softmax(1).numpy()
+    expected, rows = 0.0, []
+    for bin_ in range(15):
+        inside = [i for i in range(60) if bin_ / 15 < probability[i].max() <= (bin_ + 1) / 15]
+        if inside:
+            confidence = np.mean([probability[i].max() for i in inside])
+            accuracy = np.mean([probability[i].argmax() == label[i].item() for i in inside])
+            expected += len(inside) / 60 * abs(accuracy - confidence)
+            rows.append([confidence, accuracy, len(inside) / 60])
+    counts = metrics.calibration_counts(logits, label).sum(0)
+    assert metrics.calibration_error(counts).item() == pytest.approx(expected)
+    found = [[one["confidence"], one["accuracy"], one["share"]] for one in metrics.reliability(counts)]
+    np.testing.assert_allclose(found, rows, atol=1e-6)
+
+
+def test_a_bin_holds_its_upper_edge():
+    counts = metrics.calibration_counts(torch.zeros(1, 5), torch.tensor([0])).sum(0)  # confidence 0.2 = 3 / 15
+    assert counts[:, 0].nonzero().flatten().tolist() == [2]
+
+
+def test_certain_answers_are_in_the_last_bin():
+    counts = metrics.calibration_counts(torch.tensor([[0.0, 1000.0]]), torch.tensor([1])).sum(0)
+    assert metrics.reliability(counts) == [{"confidence": 1.0, "accuracy": 1.0, "share": 1.0}]
+    assert metrics.calibration_error(counts) == 0
