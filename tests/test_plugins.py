@@ -77,8 +77,23 @@ def test_an_encoder_takes_any_size(encoder, shape):
     assert all(p.grad is not None for p in built.parameters())
 
 
+@pytest.mark.parametrize("shape", [(16,), (5, 7), (2, 3, 4, 5)])
+def test_an_encoder_takes_what_is_no_map_or_refuses_it_as_a_parameter_and_one_takes_it(shape):
+    takers = []
+    for encoder in parameters.plugins("encoders"):
+        build = import_module(f"umemma.encoders.{encoder}").build
+        try:
+            built = parameters.call(build, {"dim": 7}, "encoder", shape)
+        except ParameterError:
+            continue
+        assert built(torch.randn(4, *shape)).shape == (4, 7)
+        takers.append(encoder)
+    assert takers
+
+
 @pytest.mark.parametrize("decoder", parameters.plugins("decoders"))
-@pytest.mark.parametrize("content", [b"", b"garbage", b"RIFF\0\0\0\0WAVE", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize("content", [
+    b"", b"garbage", b"RIFF\0\0\0\0WAVE", b"\x89PNG\r\n\x1a\n", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4' "])
 def test_a_decoder_names_what_it_cannot_read(decoder, content):
     settings = {"spectrogram": {"sample_rate_hz": 8000, "n_fft": 64, "hop": 32, "frames": 4}}.get(decoder, {})
     with pytest.raises(DataError, match="no readable"):

@@ -8,8 +8,8 @@ demand. Decisions:
 - An expectation looks at rows. What is about splits, classes or shards is an expectation of a derived table, whose
   rows are named in `keys` as samples are: `train/7` is class 7 in split train.
 - `judge` returns our own result. Great Expectations' holds ids and times, so it would differ from run to run.
-- Images of one modality share one shape, sounds one rate and channel count: what most samples of it have. Training
-  stacks them; the sample that differs should be named here and not by a tensor error later.
+- Images of one modality share one shape, sounds one rate and channel count, vectors one length: what most samples of
+  it have. Training stacks them; the sample that differs should be named here and not by a tensor error later.
 """
 
 import math
@@ -34,9 +34,11 @@ from umemma.shards import Index
 
 NAMED = 10  # keys listed for one expectation
 MANDATORY = {"key": "str", "split": "str", "label": "int64", "group": "str", "shard": "str"}
-FACTS = ("kind", "num_bytes", "sha256", "blank", "channels")  # of every file that is present
-KIND_FACTS = {"image": ("height_px", "width_px"), "audio": ("sample_rate_hz", "seconds")}
-UNIFORM = {"image": ("height_px", "width_px", "channels"), "audio": ("sample_rate_hz", "channels")}
+FACTS = ("kind", "num_bytes", "sha256", "blank")  # of every file that is present
+KIND_FACTS = {"image": ("channels", "height_px", "width_px"), "audio": ("channels", "sample_rate_hz", "seconds"),
+              "vector": ("num_values",)}
+UNIFORM = {"image": ("height_px", "width_px", "channels"), "audio": ("sample_rate_hz", "channels"),
+           "vector": ("num_values",)}
 _INTERNAL = ("batch_id", "column", "column_A", "column_B", "exact_match", "ignore_row_if")
 
 

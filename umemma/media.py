@@ -8,19 +8,21 @@ from PIL import Image, UnidentifiedImageError
 
 from umemma.errors import DataError
 
-KINDS = {"png": "image", "jpg": "image", "jpeg": "image", "wav": "audio", "flac": "audio", "ogg": "audio"}
+KINDS = {"png": "image", "jpg": "image", "jpeg": "image", "wav": "audio", "flac": "audio", "ogg": "audio",
+         "npy": "vector"}
 
 
 def facts(name: str, content: bytes) -> dict[str, object]:
     """Return kind, size and emptiness of one member: `name` is its member name, such as `image.png`.
 
-    `blank` is true for an image of one colour and for digital silence. Raises DataError where it cannot be read.
+    `blank` is true for an image of one colour, for digital silence and for a vector of equal numbers. Raises
+    DataError where it cannot be read.
     """
     suffix = name.rsplit(".", 1)[-1]
     if suffix not in KINDS:
         raise DataError(f"{name}: no media kind is known by '.{suffix}'; there are {', '.join(sorted(KINDS))}")
     kind = KINDS[suffix]
-    return {"kind": kind, "num_bytes": len(content)} | (_image if kind == "image" else _audio)(name, content)
+    return {"kind": kind, "num_bytes": len(content)} | _READERS[kind](name, content)
 
 
 def _image(name: str, content: bytes) -> dict[str, object]:
@@ -45,3 +47,14 @@ def _audio(name: str, content: bytes) -> dict[str, object]:
         "sample_rate_hz": rate_hz, "seconds": len(samples) / rate_hz, "channels": samples.shape[1],
         "blank": bool(not np.any(samples)),
     }
+
+
+def _vector(name: str, content: bytes) -> dict[str, object]:
+    try:
+        values = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:  # NumPy reads the header as Python code: a damaged one raises almost anything
+        raise DataError(f"{name}: no readable vector: {error}") from error
+    return {"num_values": values.size, "blank": bool((values == values.flat[0]).all()) if values.size else True}
+
+
+_READERS = {"image": _image, "audio": _audio, "vector": _vector}
