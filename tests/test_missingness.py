@@ -1,15 +1,26 @@
-"""Hidden modalities: drawn from seed and key alone, at the rate that was asked for."""
+"""Hidden modalities: drawn from seed and key alone, as each protocol says, at the rate that was asked for."""
 
+import itertools
 import math
+from typing import get_args
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umemma.missingness import hide, key_digest, pattern_name, patterns, probability
+from umemma.missingness import PROTOCOLS, hide, key_digest, outcomes, pattern_name, patterns, probability
+from umemma.parameters import Fuse
 
 KEYS = key_digest([f"sample-{i}" for i in range(20_000)])
+RATES = {"independent": [(0.25, 0.6), (0.0, 1.0), (0.25, 0.6, 0.5), (0.9, 1.0, 0.9), (1.0, 1.0, 0.0)],
+         "absent": [(0.0, 1.0), (0.0, 0.0, 1.0), (1.0, 0.0, 1.0)],
+         "balanced": [(0.2, 0.5), (0.5, 0.5), (0.1, 0.2, 0.3), (0.4, 0.0, 0.6)]}
+CASES = [(protocol, rates, has) for protocol, several in RATES.items() for rates in several
+         for has in patterns(len(rates))]
+PRESENT = torch.ones(len(KEYS), 3, dtype=torch.bool)
+each_protocol = pytest.mark.parametrize(("protocol", "rates"), [
+    ("independent", (0.3, 0.5, 0.7)), ("absent", (0.0, 1.0, 0.0)), ("balanced", (0.3, 0.2, 0.4))])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=5))
@@ -25,38 +36,78 @@ def test_patterns_are_all_non_empty_sets_and_the_complete_one_comes_first():
     assert [pattern_name(one, ["image", "audio"]) for one in patterns(2)] == ["image+audio", "image", "audio"]
 
 
-def test_the_same_key_loses_the_same_modalities_in_any_order_and_company():
-    present = torch.ones(len(KEYS), 3, dtype=torch.bool)
-    whole = hide(present, KEYS, [0.3, 0.5, 0.7], seed=3)
-    order = torch.randperm(len(KEYS))[:777]
-    assert torch.equal(hide(present[order], KEYS[order], [0.3, 0.5, 0.7], seed=3), whole[order])
+@each_protocol
+def test_the_same_key_loses_the_same_modalities_in_any_order_and_company(protocol, rates):
+    whole = hide(PRESENT, KEYS, rates, protocol=protocol, seed=3)
+    order = torch.randperm(len(KEYS), generator=torch.Generator().manual_seed(0))[:777]
+    assert torch.equal(hide(PRESENT[order], KEYS[order], rates, protocol=protocol, seed=3), whole[order])
 
 
-def test_another_seed_or_round_hides_others():
-    present = torch.ones(len(KEYS), 2, dtype=torch.bool)
-    first = hide(present, KEYS, [0.5, 0.5], seed=0)
-    for other in (hide(present, KEYS, [0.5, 0.5], seed=1), hide(present, KEYS, [0.5, 0.5], seed=0, round_=1)):
-        assert 0.2 < (first != other).double().mean() < 0.8
+@pytest.mark.parametrize("protocol", ["independent", "balanced"])
+def test_another_seed_or_round_hides_others(protocol):
+    rates = (0.5, 0.5)
+    first = hide(PRESENT[:, :2], KEYS, rates, protocol=protocol, seed=0)
+    for stream in ({"seed": 1}, {"seed": 0, "round_": 1}):
+        other = hide(PRESENT[:, :2], KEYS, rates, protocol=protocol, **stream)
+        expected = sum(share**2 for share in outcomes((True, True), rates, protocol).values())
+        same = (first == other).all(dim=1).double().mean().item()
+        assert abs(same - expected) < 4 * math.sqrt(expected * (1 - expected) / len(KEYS))
 
 
-def test_every_pattern_is_as_frequent_as_its_probability_given_that_something_is_left():
-    rates = [0.25, 0.6, 0.5]
-    kept = hide(torch.ones(len(KEYS), 3, dtype=torch.bool), KEYS, rates, seed=5)
-    for pattern in patterns(3):
-        expected = probability(pattern, rates) / (1 - math.prod(rates))
+@pytest.mark.parametrize(("protocol", "rates", "has"), CASES)
+def test_every_outcome_is_as_frequent_as_its_probability_and_nothing_else_happens(protocol, rates, has):
+    expected = outcomes(has, rates, protocol)
+    kept = hide(torch.tensor(has).expand(len(KEYS), -1), KEYS, rates, protocol=protocol, seed=5)
+    for pattern in itertools.product((True, False), repeat=len(has)):
         share = (kept == torch.tensor(pattern)).all(dim=1).double().mean().item()
-        assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / len(KEYS))
+        one = expected.get(pattern, 0.0)
+        assert abs(share - one) <= 4.5 * math.sqrt(max(0.0, one * (1 - one)) / len(KEYS)) + 1e-9
 
 
-def test_nothing_absent_comes_back_and_no_sample_is_left_empty():
+@pytest.mark.parametrize(("protocol", "rates", "has"), CASES)
+def test_outcomes_sum_to_one_and_leave_something_of_what_is_there(protocol, rates, has):
+    expected = outcomes(has, rates, protocol)
+    assert math.isclose(sum(expected.values()), 1)
+    assert all(any(kept) and all(there or not left for there, left in zip(has, kept, strict=True))
+               for kept in expected)
+
+
+@pytest.mark.parametrize("rates", [(0.25, 0.6), (0.25, 0.6, 0.5)])
+def test_independent_outcomes_are_the_probabilities_given_that_something_is_left(rates):
+    expected = {one: probability(one, rates) / (1 - math.prod(rates)) for one in patterns(len(rates))}
+    assert outcomes((True,) * len(rates), rates, "independent") == pytest.approx(expected)
+
+
+def test_absent_hides_the_same_modality_everywhere_but_where_it_is_all_there_is():
+    assert outcomes((True, True, True), (0.0, 0.0, 1.0), "absent") == {(True, True, False): 1}
+    assert outcomes((False, False, True), (0.0, 0.0, 1.0), "absent") == {(False, False, True): 1}
+
+
+def test_balanced_takes_one_modality_of_a_complete_sample_or_none():
+    assert outcomes((True, True, True), (0.1, 0.2, 0.3), "balanced") == pytest.approx({
+        (False, True, True): 0.1, (True, False, True): 0.2, (True, True, False): 0.3, (True, True, True): 0.4})
+
+
+@each_protocol
+def test_nothing_absent_comes_back_and_no_sample_is_left_empty(protocol, rates):
     present = torch.rand(len(KEYS), 3, generator=torch.Generator().manual_seed(0)) < 0.5
-    kept = hide(present, KEYS, [0.9, 1.0, 0.9], seed=0)
-    assert not (kept & ~present).any()
-    assert torch.equal(kept.any(dim=1), present.any(dim=1))
+    for hardest in (rates, (1.0, 1.0, 1.0)):
+        kept = hide(present, KEYS, hardest, protocol=protocol, seed=0)
+        assert not (kept & ~present).any()
+        assert torch.equal(kept.any(dim=1), present.any(dim=1))
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("rate", [0.0, 1.0])
-def test_rate_zero_hides_nothing_and_rate_one_all_but_the_last(rate):
-    kept = hide(torch.ones(100, 2, dtype=torch.bool), KEYS[:100], [rate, 0.0], seed=0)
+def test_rate_zero_hides_nothing_and_rate_one_all_but_the_last(protocol, rate):
+    kept = hide(torch.ones(100, 2, dtype=torch.bool), KEYS[:100], [rate, 0.0], protocol=protocol, seed=0)
     assert kept[:, 0].all() if rate == 0 else not kept[:, 0].any()
     assert kept[:, 1].all()
+
+
+def test_the_protocols_are_those_that_parameters_allow_and_no_other_is_taken():
+    assert set(PROTOCOLS) == set(get_args(Fuse.model_fields["protocol"].annotation))
+    for ask in (lambda: hide(PRESENT, KEYS, (0.5,) * 3, protocol="balancd", seed=0),
+                lambda: outcomes((True,), (0.5,), "balancd")):
+        with pytest.raises(KeyError, match="balancd"):
+            ask()

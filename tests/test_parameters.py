@@ -2,6 +2,7 @@
 
 import copy
 import re
+from typing import get_args
 
 import pytest
 from ruamel.yaml import YAML
@@ -31,12 +32,21 @@ def changed(key: str, value: object) -> dict:
     ("fuse.missing_rate", {"image": 0.2, "sound": 0.1}, r"no modality called 'sound'; there are audio, image"),
     ("fuse.missing_rate", {"image": -0.2}, r"fuse\.missing_rate\.image is -0\.2"),
     ("fuse.mising_rate", 0.2, r"fuse: there is no parameter called 'mising_rate'.*Did you mean 'missing_rate'"),
-    ("fuse.substitute", "zeroes", r"fuse\.substitute is 'zeroes'.*'none', 'zeros', 'train_mean' or 'learned'"),
+    ("fuse.substitute", "zeroes",
+     r"fuse\.substitute is 'zeroes'.*'none', 'zeros', 'train_mean', 'noise', 'donor' or 'learned'"),
+    ("fuse.substitute_at", "output", r"fuse\.substitute_at is 'output'.*'feature' or 'input'"),
+    ("fuse.protocol", "balancd", r"fuse\.protocol is 'balancd'.*'independent', 'absent' or 'balanced'"),
+    ("fuse.towers", "frozen", r"fuse: there is no parameter called 'towers'"),
+    ("arm", "ume-maa", r"arm is 'ume-maa'.*'uni', 'joint', 'joint\+mma', 'ump', 'ume-mma', .*'specialist'"),
+    ("evaluate.bootstrap_replicates", 0, r"evaluate\.bootstrap_replicates is 0"),
+    ("evaluate.significance", 0.0, r"evaluate\.significance is 0\.0: .*greater than 0"),
+    ("evaluate.significance", 1.0, r"evaluate\.significance is 1\.0: .*less than 1"),
     ("fuse.head", "concatt", r"fuse\.head: there is no head called 'concatt'; .*Did you mean 'concat'"),
     ("fuse.epochs", "five", r"fuse\.epochs is 'five'"),
     ("fuse.lr", True, r"fuse\.lr is True"),
     ("dataset.adapter", "digit", r"dataset\.adapter: there is no dataset called 'digit'; .*Did you mean 'digits'"),
     ("dataset.modalities.image.encoder.name", "lennet", r"no encoder called 'lennet'; there are lenet"),
+    ("dataset.early.name", "lennet", r"dataset\.early\.name: there is no encoder called 'lennet'; there are lenet"),
     ("dataset.modalities.audio.decode.name", "spectogram", r"no decoder called 'spectogram'"),
     ("dataset.modalities.image.epoch", 3, r"dataset\.modalities\.image: .*'epoch'.*Did you mean 'epochs'"),
     ("dataset.modalities", {}, r"dataset\.modalities is \{\}"),
@@ -51,10 +61,43 @@ def test_a_slip_is_named_with_file_key_value_and_choices(key, value, sentence):
     assert re.search(r"params\.yaml: .*" + sentence, str(error.value))
 
 
-def test_a_parameter_that_is_not_set_is_named():
+@pytest.mark.parametrize(("protocol", "rate", "sentence"), [
+    ("absent", 0.5, r"fuse\.missing_rate is 0\.5, but .*`absent` needs .*fuse\.missing_rate=\{audio: 1\}"),
+    ("absent", {"image": 0.5}, r"fuse\.missing_rate is .*'image': 0\.5.* a rate is 0 or 1"),
+    ("absent", {"image": 1, "audio": 1}, r"fuse\.missing_rate is 1 for every modality"),
+    ("balanced", {"image": 0.7, "audio": 0.4}, r"`balanced` the rates sum to at most 1, not 1\.1"),
+])
+def test_a_rate_that_the_protocol_cannot_have_is_named(protocol, rate, sentence):
+    content = changed("fuse.missing_rate", rate)
+    content["fuse"]["protocol"] = protocol
+    with pytest.raises(ParameterError, match=r"params\.yaml: .*" + sentence):
+        parameters.check(content, "params.yaml")
+
+
+@pytest.mark.parametrize(("protocol", "rate", "rates"), [
+    ("independent", 0.5, (0.5, 0.5)), ("independent", {"audio": 0.3}, (0.0, 0.3)), ("balanced", 0.5, (0.25, 0.25)),
+    ("balanced", {"image": 0.5, "audio": 0.5}, (0.5, 0.5)), ("absent", {"audio": 1}, (0.0, 1.0)),
+    ("absent", 0.0, (0.0, 0.0)),
+])
+def test_one_rate_is_every_modalitys_and_under_balanced_they_share_it(protocol, rate, rates):
+    content = changed("fuse.missing_rate", rate)
+    content["fuse"]["protocol"] = protocol
+    fuse = parameters.check(content, "params.yaml").fuse
+    assert parameters.missing_rates(fuse, ["image", "audio"]) == rates
+
+
+@pytest.mark.parametrize("arm", get_args(parameters.ArmName))
+def test_every_arm_may_be_chosen(arm):
+    assert parameters.check(changed("arm", arm), "params.yaml").arm == arm
+
+
+@pytest.mark.parametrize("key", ["arm", "fuse.lr", "fuse.protocol", "fuse.substitute_at", "dataset.early",
+                                 "evaluate.bootstrap_replicates", "evaluate.significance"])
+def test_a_parameter_that_is_not_set_is_named(key):
     content = copy.deepcopy(COMPOSED)
-    del content["fuse"]["lr"]
-    with pytest.raises(ParameterError, match=r"params\.yaml: fuse\.lr is not set"):
+    *parents, last = key.split(".")
+    del (content[parents[0]] if parents else content)[last]
+    with pytest.raises(ParameterError, match=rf"params\.yaml: {re.escape(key)} is not set"):
         parameters.check(content, "params.yaml")
 
 

@@ -4,7 +4,7 @@ A whole split is one large `Batch` over memory-mapped arrays; a training step ta
 value: a missing modality's rows are there, `present` is False, and nothing may depend on what they hold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -50,3 +50,9 @@ class Batch:
     def with_values(self, values: Mapping[str, torch.Tensor]) -> "Batch":
         """Return the same samples with other values, such as features in place of media."""
         return replace(self, values=values)
+
+    def only(self, names: Sequence[str]) -> "Batch":
+        """Return the same samples with some of the modalities, in the batch's order."""
+        columns = [m for m, name in enumerate(self.values) if name in names]
+        return replace(self, values={name: self.values[name] for name in self.values if name in names},
+                       present=self.present[:, columns])

@@ -37,6 +37,15 @@ def encode_split(
     return {name: torch.cat([part[name] for part in parts]) for name in encoders}
 
 
+def encode_in_use(encoder: Encoder, value: torch.Tensor) -> torch.Tensor:
+    """Encode as the encoder is in use, whatever mode it is in: no batch statistics are moved, nothing is dropped."""
+    was_training = encoder.training
+    encoder.eval()
+    encoded = encoder(value)
+    encoder.train(was_training)
+    return encoded
+
+
 def _encoded(encoder: Encoder, value: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     if present.all():
         return encoder(value)

@@ -32,9 +32,9 @@ class TrainingError(UmemmaError):
 
 
 class GateFailure(UmemmaError):
-    """The data or the model was judged and did not pass. Exit code 3."""
+    """The data or the model was judged and did not pass. Exit code 1."""
 
-    exit_code = 3
+    exit_code = 1
 
 
 def unknown(where: str, kind: str, value: object, choices: Iterable[str]) -> str:

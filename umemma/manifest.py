@@ -13,14 +13,15 @@ from umemma.sample import SPLITS
 
 @dataclass(frozen=True)
 class Targets:
-    """For each split, aligned with the decoded arrays: label (sample,) int64, key digest (sample,) int64, groups.
+    """For each split, aligned with the decoded arrays: label, key digest, group, each (sample,) int64.
 
+    Two samples of a split share a group where the manifest says so; the numbers mean nothing beyond the split.
     `sha256` is the manifest's own: it holds the digest of every sample, so it stands for the shards.
     """
 
     label: dict[str, torch.Tensor]
     key: dict[str, torch.Tensor]
-    group: dict[str, list[str]]
+    group: dict[str, torch.Tensor]
     sha256: str
 
 
@@ -31,6 +32,6 @@ def targets(path: Path) -> Targets:
     return Targets(
         {split: torch.tensor(part["label"].to_numpy(), dtype=torch.int64) for split, part in parts.items()},
         {split: key_digest(part["key"].tolist()) for split, part in parts.items()},
-        {split: part["group"].tolist() for split, part in parts.items()},
+        {split: torch.from_numpy(pd.factorize(part["group"])[0]) for split, part in parts.items()},
         hashlib.sha256(path.read_bytes()).hexdigest(),
     )

@@ -7,7 +7,8 @@ of batch order: every model that is compared meets the same holes, whatever its 
 import hashlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -39,37 +40,110 @@ def key_digest(keys: Sequence[str]) -> torch.Tensor:
 
 
 def hide(
-    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], *, seed: int, round_: int = 0
+    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], *, protocol: str, seed: int, round_: int = 0
 ) -> torch.Tensor:
-    """Hide each present modality at its rate, independently, but leave every sample one: protocol `independent`.
+    """Return what is left of `present` (sample, modality) bool; `key` (sample,) int64.
 
-    `present` (sample, modality) bool, `key` (sample,) int64. Samples that would lose all they have are drawn again,
-    so the result follows the independent rates conditioned on being non-empty; a rate of 1 hides a modality wherever
-    another one is left. `round_` gives a fresh draw, such as the epoch.
+    Every protocol leaves a sample at least one of the modalities it has. `round_` gives a fresh draw, such as the
+    epoch.
+    """
+    return PROTOCOLS[protocol].draw(present, key, rates, seed, round_)
+
+
+def outcomes(has: Pattern, rates: Sequence[float], protocol: str) -> dict[Pattern, float]:
+    """Return how likely each pattern is to be what `hide` leaves of a sample that has the non-empty pattern `has`."""
+    return PROTOCOLS[protocol].outcomes(has, rates)
+
+
+def uniform(key: torch.Tensor, count: int, *stream: int) -> torch.Tensor:
+    """Return (sample, count) float64, uniform in [0, 1): a function of key and stream, numbers such as a seed."""
+    state = np.zeros(1, np.uint64)
+    for part in stream:
+        state = _mixed(state + np.uint64(part) + _GOLDEN)
+    by_key = _mixed(key.cpu().numpy().astype(np.uint64) ^ state)[:, None]
+    bits = _mixed(by_key + np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN)
+    return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) / 2.0**53)
+
+
+def _draw_independent(
+    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, round_: int
+) -> torch.Tensor:
+    """Hide each modality at its rate; samples that would lose all are drawn again.
+
+    So the result follows the independent rates given that something is left. A rate of 1 hides a modality wherever
+    another one is left; a sample whose modalities all have rate 1 keeps them.
     """
     rate = torch.tensor(rates, dtype=torch.float64)
     kept = present.clone()
-    pending = present.any(dim=1)
-    certain = present & (rate >= 1)
-    only_certain = pending & ~(present & ~certain).any(dim=1)  # all they have is always hidden: they keep it
-    pending &= ~only_certain
+    pending = (present & (rate < 1)).any(dim=1)
     attempt = 0
     while pending.any():
         rows = pending.nonzero().squeeze(1)
-        kept[rows] = present[rows] & (_uniform(key[rows], len(rates), seed, round_, attempt) >= rate)
+        kept[rows] = present[rows] & (uniform(key[rows], len(rates), attempt, round_, seed) >= rate)
         pending[rows] = ~kept[rows].any(dim=1)
         attempt += 1
     return kept
 
 
-def _uniform(key: torch.Tensor, num_modalities: int, seed: int, round_: int, attempt: int) -> torch.Tensor:
-    """Return (sample, modality) float64, uniform in [0, 1)."""
-    state = np.zeros(1, np.uint64)
-    for part in (attempt, round_, seed):
-        state = _mixed(state + np.uint64(part) + _GOLDEN)
-    by_key = _mixed(key.cpu().numpy().astype(np.uint64) ^ state)[:, None]
-    bits = _mixed(by_key + np.arange(1, num_modalities + 1, dtype=np.uint64) * _GOLDEN)
-    return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) / 2.0**53)
+def _independent_outcomes(has: Pattern, rates: Sequence[float]) -> dict[Pattern, float]:
+    found = {}
+    for kept in itertools.product((True, False), repeat=len(has)):
+        if any(kept) and all(there or not left for there, left in zip(has, kept, strict=True)):
+            found[kept] = math.prod((1 - rate if left else rate)
+                                    for there, left, rate in zip(has, kept, rates, strict=True) if there)
+    total = sum(found.values())
+    return {kept: share / total for kept, share in found.items() if share > 0} if total > 0 else {has: 1.0}
+
+
+def _draw_absent(
+    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, round_: int
+) -> torch.Tensor:
+    """Hide the modalities of rate 1 everywhere; a sample that has nothing else keeps what it has."""
+    left = present & (torch.tensor(rates) < 1)
+    return torch.where(left.any(dim=1, keepdim=True), left, present)
+
+
+def _absent_outcomes(has: Pattern, rates: Sequence[float]) -> dict[Pattern, float]:
+    left = tuple(there and rate < 1 for there, rate in zip(has, rates, strict=True))
+    return {left if any(left) else has: 1.0}
+
+
+def _draw_balanced(
+    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, round_: int
+) -> torch.Tensor:
+    """Hide one modality of a sample, m with the probability of its rate, or none; the last one left stays."""
+    bounds = torch.tensor(rates, dtype=torch.float64).cumsum(0)
+    chosen = torch.searchsorted(bounds, uniform(key, 1, round_, seed).contiguous(), right=True)
+    left = present & (chosen != torch.arange(len(rates)))
+    return torch.where(left.any(dim=1, keepdim=True), left, present)
+
+
+def _balanced_outcomes(has: Pattern, rates: Sequence[float]) -> dict[Pattern, float]:
+    found: dict[Pattern, float] = {}
+    for m, share in [*enumerate(rates), (None, 1 - sum(rates))]:
+        left = tuple(there and number != m for number, there in enumerate(has))
+        kept = left if any(left) else has
+        if share > 0:
+            found[kept] = found.get(kept, 0.0) + share
+    return found
+
+
+Draw = Callable[[torch.Tensor, torch.Tensor, Sequence[float], int, int], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How modalities go missing: a draw, and the exact probabilities of what it leaves."""
+
+    draw: Draw
+    outcomes: Callable[[Pattern, Sequence[float]], dict[Pattern, float]]
+
+
+PROTOCOLS = {
+    "independent": Protocol(_draw_independent, _independent_outcomes),
+    "absent": Protocol(_draw_absent, _absent_outcomes),
+    "balanced": Protocol(_draw_balanced, _balanced_outcomes),
+}
 
 
 def _mixed(bits: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Settings = Mapping[str, Any]
 Result = TypeVar("Result")
+ArmName = Literal["uni", "joint", "joint+mma", "ump", "ume-mma", "ensemble", "frozen", "early", "specialist"]
 
 
 class Section(BaseModel):
@@ -45,7 +46,10 @@ class Modality(Section):
 
 
 class Dataset(Section):
-    """Which data, and what is in it. `root` null: `$UMEMMA_DATA`, else `data/raw/<name>`, filled by download."""
+    """Which data, and what is in it. `root` null: `$UMEMMA_DATA`, else `data/raw/<name>`, filled by download.
+
+    `early` is the encoder of the early-fusion arm, which reads all modalities at once.
+    """
 
     name: str
     adapter: str
@@ -54,6 +58,7 @@ class Dataset(Section):
     options: Settings
     classes: Annotated[Sequence[str], Field(min_length=2)]
     modalities: Annotated[Mapping[str, Modality], Field(min_length=1)]
+    early: Settings
 
 
 class Prepare(Section):
@@ -92,12 +97,13 @@ class Pretrain(Section):
 
 
 class Fuse(Section):
-    """Late fusion. `missing_rate`: one for every modality, or one for each by name (one left out is never hidden)."""
+    """Fusion. `missing_rate`: one number, or one for each modality by name (one left out is never hidden)."""
 
     head: str
-    substitute: Literal["none", "zeros", "train_mean", "learned"]
+    substitute: Literal["none", "zeros", "train_mean", "noise", "donor", "learned"]
+    substitute_at: Literal["feature", "input"]
+    protocol: Literal["independent", "absent", "balanced"]
     missing_rate: Fraction | Mapping[str, Fraction]
-    towers: Literal["frozen", "finetuned"]
     epochs: Positive
     batch_size: Count
     lr: Positive
@@ -106,10 +112,12 @@ class Fuse(Section):
 
 
 class Evaluate(Section):
-    """`rates`: the missing rates each modality takes in the grid."""
+    """`rates`: the missing rates each modality takes in the grid. `significance`: of the gates' tests."""
 
     rates: Annotated[Sequence[Fraction], Field(min_length=1)]
     batch_size: Count
+    bootstrap_replicates: Count
+    significance: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Parameters(Section):
@@ -117,6 +125,7 @@ class Parameters(Section):
 
     format: Literal[1]
     seed: Annotated[int, Field(ge=0)]
+    arm: ArmName
     dataset: Dataset
     prepare: Prepare
     validation: Validation
@@ -172,11 +181,14 @@ def plugins(folder: str) -> list[str]:
 
 
 def missing_rates(fuse: Fuse, modalities: Sequence[str]) -> tuple[float, ...]:
-    """Return one missing rate per modality, in the data set's order."""
+    """Return one missing rate per modality, in the data set's order.
+
+    A single number is each modality's rate; with protocol `balanced` it is the share of samples that lose one of them.
+    """
     rate = fuse.missing_rate
     if isinstance(rate, Mapping):
         return tuple(float(rate.get(name, 0.0)) for name in modalities)
-    return (float(rate),) * len(modalities)
+    return (float(rate) / (len(modalities) if fuse.protocol == "balanced" else 1),) * len(modalities)
 
 
 def home() -> Path:
@@ -193,16 +205,29 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
             yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _)"
         chosen.append((f"dataset.modalities.{name}.encoder.name", "encoders", modality.encoder.get("name")))
         chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))
+    chosen.append(("dataset.early.name", "encoders", dataset.early.get("name")))
     for key, folder, value in chosen:
         if value not in plugins(folder):
             yield unknown(key, folder[:-1], value, plugins(folder))
     if len(set(dataset.classes)) != len(dataset.classes):
         yield f"dataset.classes holds a name twice: {list(dataset.classes)}"
+    yield from _rate_troubles(fuse, list(dataset.modalities))
+
+
+def _rate_troubles(fuse: Fuse, modalities: Sequence[str]) -> Iterator[str]:
     if isinstance(fuse.missing_rate, Mapping):
         for name in fuse.missing_rate:
-            if name not in dataset.modalities:
-                yield unknown("fuse.missing_rate", "modality", name, dataset.modalities)
-    if min(missing_rates(fuse, list(dataset.modalities))) >= 1:
+            if name not in modalities:
+                yield unknown("fuse.missing_rate", "modality", name, modalities)
+    elif fuse.protocol == "absent" and fuse.missing_rate > 0:
+        yield (f"fuse.missing_rate is {fuse.missing_rate}, but protocol `absent` needs to know which modality is "
+               f"absent: fuse.missing_rate={{{modalities[-1]}: 1}}")
+    rates = missing_rates(fuse, modalities)
+    if fuse.protocol == "absent" and not set(rates) <= {0.0, 1.0}:
+        yield f"fuse.missing_rate is {dict(fuse.missing_rate)}; with protocol `absent` a rate is 0 or 1"  # type: ignore[arg-type]
+    if fuse.protocol == "balanced" and sum(rates) > 1:
+        yield f"fuse.missing_rate: with protocol `balanced` the rates sum to at most 1, not {sum(rates):g}"
+    if fuse.protocol != "balanced" and min(rates) >= 1:
         yield "fuse.missing_rate is 1 for every modality; nothing would be left to learn from"
 
 

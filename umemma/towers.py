@@ -51,9 +51,13 @@ class Encoder(nn.Module):
 
 
 class Tower(nn.Module):
-    """Encoder and linear head; `temperature` (a scalar, 1 until fitted on validation data) calibrates the logits."""
+    """Encoder and linear head; `temperature` (a scalar, 1 until fitted on validation data) calibrates the logits.
+
+    `samples_seen` counts what it was trained on, each epoch anew.
+    """
 
     temperature: torch.Tensor
+    samples_seen = 0
 
     def __init__(self, encoder: Encoder, num_classes: int) -> None:
         super().__init__()
@@ -96,7 +100,8 @@ class Tower(nn.Module):
 
 def save(tower: Tower, path: Path) -> None:
     """Write the tower to one file."""
-    weights.write(path, tower.state_dict(), {"num_classes": tower.head.out_features, **tower.encoder.facts()})
+    weights.write(path, tower.state_dict(), {"num_classes": tower.head.out_features, "samples_seen": tower.samples_seen,
+                                             **tower.encoder.facts()})
 
 
 def load(path: Path) -> Tower:
@@ -104,4 +109,5 @@ def load(path: Path) -> Tower:
     state, facts = weights.read(path)
     tower = Tower(Encoder(facts["modality"], facts["shape"], facts["settings"]), facts["num_classes"])
     tower.load_state_dict(state)
+    tower.samples_seen = facts["samples_seen"]
     return tower.eval()

@@ -1,0 +1,254 @@
+"""Every arm: what it spends, what it trains, what is hidden from it, and that it leaves the towers alone."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+import torch
+from torch import nn
+
+from stages.fuse import fuse
+from umemma import masks, missingness, model
+from umemma.answering import answer
+from umemma.answers import Answers
+from umemma.arms import ARMS
+from umemma.batch import Batch
+from umemma.course import Course
+from umemma.early_fusion import EarlyFusion
+from umemma.encoding import encode_split
+from umemma.fusion import Trained, fit
+from umemma.late_fusion import LateFusion
+from umemma.missingness import key_digest
+from umemma.parameters import ArmName, Compute, Fuse, Pretrain, missing_rates
+
+CPU = torch.device("cpu")
+CLASSES = ["a", "b", "c"]
+TRAINED = [name for name, arm in ARMS.items() if arm.trains != "nothing"]
+EQUAL_BUDGET: list[ArmName] = ["joint", "joint+mma", "ump", "ume-mma", "frozen", "early"]
+each_arm = pytest.mark.parametrize("name", ARMS)
+
+
+@pytest.fixture
+def course(media, towers) -> Course:
+    """Towers that have seen the training set twice and once; half an epoch of fusion; holes in val and test."""
+    towers["image"].samples_seen, towers["audio"].samples_seen = 48, 24
+    splits = {"train": media}
+    for number, split in enumerate(("val", "test"), start=2):
+        noise = torch.Generator().manual_seed(number)
+        values = {name: value + torch.randn(value.shape, generator=noise) for name, value in media.values.items()}
+        holed = media.present.clone()
+        holed[:4, 0], holed[4:7, 1] = False, False
+        splits[split] = Batch(values, holed, media.label, key_digest([f"{split}{i}" for i in range(24)]))
+    encoders = {name: tower.encoder for name, tower in towers.items()}
+    features = {split: one.with_values(encode_split(encoders, one, batch_size=24, device=CPU, autocast=nullcontext))
+                for split, one in splits.items()}
+    settings = Fuse(head="sum_logits", substitute="none", substitute_at="feature", protocol="independent",
+                    missing_rate=0.5, epochs=0.5, batch_size=6, lr=0.01, tower_lr=0.01, weight_decay=0.0)
+    pretrain = Pretrain(batch_size=6, lr=0.01, weight_decay=0.0, label_smoothing=0.0)
+    compute = Compute(device="cpu", precision="float32", threads=None)
+    early = {"name": "lenet", "width": 4, "dim": 5, "size_px": 8}
+    return Course(towers, splits, features, settings, pretrain, compute, early, 3, seed=5)
+
+
+def with_fuse(course: Course, **settings: object) -> Course:
+    return replace(course, fuse=Fuse.model_validate(course.fuse.model_dump() | settings))
+
+
+def snapshot(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def answered(trained: Trained, course: Course, split: str = "test") -> Answers:
+    return answer(trained.model, course.media[split], course.log_prior, group=course.media[split].key, batch_size=7,
+                  device=CPU, autocast=nullcontext)
+
+
+@contextmanager
+def training_batches() -> Iterator[list[Batch]]:
+    """Collect every batch that a whole model is trained on."""
+    met: list[Batch] = []
+
+    def note(module: nn.Module, given: tuple) -> None:
+        if isinstance(module, LateFusion | EarlyFusion) and module.training:
+            met.append(given[0])
+
+    handle = nn.modules.module.register_module_forward_pre_hook(note)
+    try:
+        yield met
+    finally:
+        handle.remove()
+
+
+def test_the_arms_are_those_that_parameters_allow():
+    assert set(ARMS) == set(get_args(ArmName))
+
+
+def test_an_arm_that_does_not_exist_is_an_error(course):
+    with pytest.raises(KeyError, match="ume-maa"):
+        fit("ume-maa", course)
+
+
+def test_arms_with_something_to_train_see_equally_many_samples_pre_training_included(course, tmp_path):
+    spent = {}
+    for name in EQUAL_BUDGET:
+        fuse(name, course, tmp_path / name, CLASSES)
+        budget = json.loads((tmp_path / name / "budget.json").read_text())
+        assert budget["total"] == sum(budget["pretrain"].values()) + budget["fuse"]
+        spent[name] = budget["total"]
+    towers, fusion = 48 + 24, 2 * 24 // 2  # two modalities, half an epoch of 24
+    assert spent == dict.fromkeys(EQUAL_BUDGET, towers + fusion)
+
+
+@pytest.mark.parametrize("name", ["uni", "ensemble"])
+def test_an_arm_with_nothing_to_train_spends_what_its_towers_did(name, course, tmp_path):
+    fuse(name, course, tmp_path / "model", CLASSES)
+    budget = json.loads((tmp_path / "model/budget.json").read_text())
+    assert (budget["pretrain"], budget["fuse"], budget["total"]) == ({"image": 48, "audio": 24}, 0, 72)
+
+
+@each_arm
+def test_a_fit_leaves_the_courses_towers_as_they_were(name, course):
+    before = {modality: snapshot(tower) for modality, tower in course.towers.items()}
+    fit(name, course)
+    for modality, tower in course.towers.items():
+        assert same(snapshot(tower), before[modality])
+        assert all(p.requires_grad for p in tower.parameters())
+
+
+@each_arm
+@pytest.mark.parametrize("substitute", ["none", "noise"])
+def test_a_seed_fixes_an_arm_bit_for_bit(name, substitute, course):
+    course = with_fuse(course, substitute=substitute)
+    first = snapshot(fit(name, course).model)
+    torch.rand(3)
+    assert same(snapshot(fit(name, course).model), first)
+    if name in TRAINED:
+        assert not same(snapshot(fit(name, replace(course, seed=6)).model), first)
+
+
+@pytest.mark.parametrize(("substitute", "at"), [("none", "feature"), ("learned", "feature"), ("learned", "input"),
+                                                ("donor", "input")])
+def test_frozen_encoders_stay_bit_for_bit_while_the_head_learns(substitute, at, course):
+    course = with_fuse(course, substitute=substitute, substitute_at=at)
+    found = fit("frozen", course).model
+    for modality, encoder in found.parts().items():
+        assert same(snapshot(encoder), snapshot(course.towers[modality].encoder))
+    untrained = fit("ensemble", with_fuse(course, head="sum_logits")).model
+    assert not any(torch.equal(p, q) for p, q in zip(found.head.parameters(), untrained.head.parameters(), strict=False)
+                   if p.requires_grad)
+
+
+@pytest.mark.parametrize("name", ["joint", "joint+mma", "ump", "ume-mma"])
+def test_an_arm_that_trains_the_encoders_moves_all_their_weights(name, course):
+    found = fit(name, course).model
+    for modality, encoder in found.parts().items():
+        towers = dict(course.towers[modality].encoder.named_parameters())
+        assert not any(torch.equal(p, towers[key]) for key, p in encoder.named_parameters() if p.numel() > 5)
+
+
+def test_an_arm_from_scratch_knows_nothing_of_the_towers_but_the_scale_of_their_input(course):
+    other = {name: value * 2 + 1 for name, value in course.media["train"].values.items()}
+    for name, tower in course.towers.items():
+        tower.encoder.fit_scale(other[name])
+    first = fit("joint", course).model
+    for tower in course.towers.values():
+        for p in tower.parameters():
+            p.data.fill_(float("nan"))
+    again = fit("joint", course).model
+    assert same(snapshot(first), snapshot(again))
+    for name, tower in course.towers.items():
+        assert torch.equal(first.parts()[name].mean, tower.encoder.mean)
+
+
+@pytest.mark.parametrize("protocol", ["independent", "absent", "balanced"])
+@pytest.mark.parametrize("name", ["joint+mma", "ume-mma", "early"])
+def test_training_meets_exactly_the_masks_that_are_on_file(name, protocol, course):
+    course = with_fuse(course, protocol=protocol, missing_rate={"audio": 1} if protocol == "absent" else 0.6)
+    rates = missing_rates(course.fuse, course.modalities)
+    with training_batches() as met:
+        fit(name, course)
+    drawn = masks.draw(course.media["train"], masks.Plan(protocol, rates, course.seed), 2)
+    row_of = {key: row for row, key in enumerate(course.media["train"].key.tolist())}
+    assert len(met) == (2 if name == "ume-mma" else 8)
+    for step, batch in enumerate(met):
+        rows = [row_of[key] for key in batch.key.tolist()]
+        assert torch.equal(batch.present, drawn[step // 4][rows])  # four batches are an epoch
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINED if not ARMS[name].hides])
+def test_an_arm_that_hides_nothing_meets_every_modality(name, course):
+    with training_batches() as met:
+        fit(name, course)
+    assert met
+    assert all(batch.present.all() for batch in met)
+
+
+def test_a_frozen_arm_learns_from_holes_as_well(course):
+    first, other = (snapshot(fit("frozen", with_fuse(course, missing_rate=rate)).model.head) for rate in (0.0, 0.6))
+    assert not same(first, other)
+
+
+@each_arm
+def test_every_arm_answers_every_pattern_and_the_same_after_it_was_kept(name, course, tmp_path):
+    trained = fuse(name, course, tmp_path / "model", CLASSES)
+    found = answered(trained, course)
+    assert set(found.logits) == {*missingness.patterns(2), (False, False)}
+    assert all(value.shape == (24, 3) and value.isfinite().all() for value in found.logits.values())
+    kept = Trained(model.load(tmp_path / "model/model.safetensors"), [], 0)
+    again = answered(kept, course)
+    for pattern, value in found.logits.items():
+        torch.testing.assert_close(again.logits[pattern], value, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["uni", "ensemble"])
+def test_with_one_modality_an_arm_without_training_answers_as_its_tower(name, course):
+    found = answered(fit(name, course), course)
+    for m, (modality, tower) in enumerate(course.towers.items()):
+        has = found.present[:, m]
+        with torch.no_grad():
+            alone = tower.eval()(course.media["test"].values[modality][has]).log_softmax(dim=1)
+        pattern = tuple(other == modality for other in course.modalities)
+        torch.testing.assert_close(found.logits[pattern][has].log_softmax(dim=1), alone, rtol=1e-4, atol=1e-4)
+
+
+@each_arm
+def test_the_curve_ends_with_what_was_spent(name, course):
+    trained = fit(name, course)
+    seen = trained.curve[-1]["samples_seen"]
+    if name != "specialist":
+        assert trained.samples_seen == 2 * seen
+    assert (trained.samples_seen > 0) == (name in TRAINED)
+
+
+def sharp_towers(course: Course) -> Course:
+    """The image tower is sure and right where both are there, sure and wrong where the image is alone."""
+    course.towers["image"].temperature.fill_(1e-3)
+    val = course.features["val"]
+    with torch.no_grad():
+        told = course.towers["image"].answer(val.values["image"])
+    label = torch.where(val.present.all(dim=1), told.argmax(dim=1), told.argmin(dim=1))
+    return replace(course, media=dict(course.media) | {"val": replace(course.media["val"], label=label)},
+                   features=dict(course.features) | {"val": replace(val, label=label)})
+
+
+def test_the_best_tower_of_a_set_is_chosen_on_the_samples_that_have_the_set(course):
+    course = sharp_towers(course)
+    assert fit("uni", course).model.takes["11"] == ["image"]
+
+
+@each_arm
+def test_a_fit_leaves_the_courses_towers_in_use(name, course):
+    fit(name, course)
+    assert not any(module.training for tower in course.towers.values() for module in tower.modules())
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_a_fit_gives_a_model_in_use(name, course):
+    assert not any(module.training for module in fit(name, course).model.modules())

@@ -1,0 +1,108 @@
+"""Masks on file: described as they are, and a dishonest one is named."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from umemma import masks, missingness
+from umemma.batch import Batch
+from umemma.masks import Plan
+from umemma.missingness import hide, key_digest, uniform
+
+CLASSES = ["a", "b", "c"]
+PLANS = [Plan("independent", (0.3, 0.6), 7), Plan("absent", (0.0, 1.0), 7), Plan("balanced", (0.2, 0.5), 7)]
+each_plan = pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.protocol)
+
+
+def data(size: int = 3_000) -> Batch:
+    """Three classes; every fourth sample has no image, every seventh no audio."""
+    number = torch.arange(size)
+    present = torch.stack([number % 4 != 3, (number % 7 != 6) | (number % 4 == 3)], dim=1)
+    return Batch({"image": torch.zeros(size, 1), "audio": torch.zeros(size, 1)}, present, number % 3,
+                 key_digest([f"k{i}" for i in range(size)]))
+
+
+@each_plan
+def test_every_round_is_the_draw_of_that_epoch(plan):
+    drawn = masks.draw(data(), plan, 3)
+    assert drawn.shape == (3, 3_000, 2)
+    for epoch in range(3):
+        assert torch.equal(drawn[epoch], hide(data().present, data().key, plan.rates, protocol=plan.protocol,
+                                              seed=plan.seed, round_=epoch))
+
+
+@each_plan
+def test_the_description_counts_what_was_hidden_of_what_is_there(plan):
+    drawn, found = masks.draw(data(), plan, 2), data()
+    told = masks.describe(drawn, found, CLASSES)
+    assert (told["rounds"], told["n"]) == (2, 3_000)
+    for m, name in enumerate(found.modalities):
+        for number, one in [(None, told["realised"]), *enumerate(told["by_class"][name] for name in CLASSES)]:
+            rows = [i for i in range(3_000) if found.present[i, m] and number in (None, int(found.label[i]))]
+            hidden = sum(not drawn[epoch, i, m] for epoch in range(2) for i in rows)
+            assert one[name] == pytest.approx(hidden / (2 * len(rows)), abs=1e-6)
+
+
+def test_the_share_of_a_modality_that_nobody_has_is_not_defined():
+    found = data(30)
+    found = found.with_present(found.present & torch.tensor([True, False]))
+    told = masks.describe(masks.draw(found, PLANS[0], 1), found, CLASSES)
+    assert told["realised"] == {"image": 0.0, "audio": None}
+
+
+def test_the_digest_is_of_the_masks_and_of_nothing_else():
+    def digest(plan: Plan, rounds: int = 2) -> str:
+        return masks.describe(masks.draw(data(), plan, rounds), data(), CLASSES)["sha256"]
+
+    first = digest(PLANS[0])
+    assert digest(PLANS[0]) == first
+    others = [digest(PLANS[0], 3), digest(replace(PLANS[0], seed=8)), digest(replace(PLANS[0], rates=(0.3, 0.61)))]
+    assert len({first, *others}) == 4
+
+
+@each_plan
+@pytest.mark.parametrize("seed", range(5))
+def test_honest_masks_do_not_deviate(plan, seed):
+    plan = replace(plan, seed=seed)
+    splits = {"train": data(), "val": data(300)}
+    drawn = {"train": masks.draw(splits["train"], plan, 4), "val": masks.draw(splits["val"], plan, 1)}
+    compared, sentences = masks.deviations(drawn, splits, plan, CLASSES)
+    assert compared == 2 * 3 * 2
+    assert sentences == []
+
+
+def test_a_mask_that_knows_the_class_is_named_though_its_rate_over_all_classes_is_right():
+    plan, found = Plan("independent", (0.0, 0.5), 7), data()
+    found = found.with_present(torch.ones_like(found.present))
+    rate_of_class = torch.tensor([0.35, 0.5, 0.65], dtype=torch.float64)[found.label]
+    told = found.present.clone()
+    told[:, 1] = uniform(found.key, 1, 99)[:, 0] >= rate_of_class
+    realised = masks.describe(told[None], found, CLASSES)["realised"]
+    assert realised["audio"] == pytest.approx(0.5, abs=0.03)
+    _, sentences = masks.deviations({"train": told[None]}, {"train": found}, plan, CLASSES)
+    assert [sentence.split(":")[0] for sentence in sentences] == ["train, class a, audio", "train, class c, audio"]
+
+
+@each_plan
+def test_masks_of_another_rate_are_named_in_the_split_they_are_in(plan):
+    other = replace(plan, rates=plan.rates[::-1])
+    splits = {"train": data(), "test": data()}
+    drawn = {"train": masks.draw(data(), plan, 1), "test": masks.draw(data(), other, 1)}
+    _, sentences = masks.deviations(drawn, splits, plan, CLASSES)
+    assert {sentence.split(":")[0] for sentence in sentences} == {
+        f"test, class {name}, {modality}" for name in CLASSES for modality in ("image", "audio")}
+
+
+def test_one_entry_of_an_absent_modality_that_shows_is_named():
+    plan, found = Plan("absent", (0.0, 1.0), 0), data()
+    told = masks.draw(found, plan, 1)
+    leaked = next(i for i in range(3_000) if found.present[i].all())
+    told[0, leaked, 1] = True
+    _, sentences = masks.deviations({"train": told}, {"train": found}, plan, CLASSES)
+    assert len(sentences) == 1
+    assert sentences[0].startswith("train, class a, audio: ")
+
+
+def test_every_protocol_is_tested_here():
+    assert {plan.protocol for plan in PLANS} == set(missingness.PROTOCOLS)

@@ -1,0 +1,67 @@
+"""What must hold of a panel: every sample is answered by the model of exactly what it has."""
+
+import pytest
+import torch
+
+from tests.test_early_fusion import LENET
+from tests.test_late_fusion import CLASSES, POISONS, PRIOR, build, mixed, poisoned, seen
+from umemma import model
+from umemma.early_fusion import EarlyFusion
+from umemma.missingness import patterns
+from umemma.panel import Panel
+
+TAKES = {(True, True): ["image", "audio"], (True, False): ["image"], (False, True): ["audio"]}
+
+
+@pytest.fixture(params=["late", "early"])
+def panel(towers, media, request) -> Panel:
+    """The towers for single modalities, and one or the other kind of fusion for both."""
+    members = {pattern: build({name: towers[name] for name in names}, media.only(names), "product_of_experts", "none")
+               for pattern, names in TAKES.items()}
+    if request.param == "early":
+        shapes = {name: value.shape[1:] for name, value in media.values.items()}
+        members[True, True] = EarlyFusion(shapes, LENET, 3, substitute="donor", rows=media.values)
+    return Panel(members, TAKES, PRIOR).eval()
+
+
+def test_every_row_is_answered_by_its_own_member(panel, towers, media):
+    batch = mixed(media)
+    logits = panel(batch)
+    both, neither = batch.present.all(dim=1), ~batch.present.any(dim=1)
+    torch.testing.assert_close(logits[both], panel.members["11"](media)[both])
+    for m, name in enumerate(media.modalities):
+        alone = batch.present[:, m] & ~both
+        torch.testing.assert_close(logits[alone], towers[name](media.values[name])[alone])
+        assert alone.any()
+    assert both.any()
+    assert torch.equal(logits[neither], PRIOR.expand(int(neither.sum()), -1))
+    assert neither.any()
+
+
+def test_a_batch_of_nothing_at_all_is_answered_by_the_prior(panel, media):
+    nothing = poisoned(seen(media, (False, False)), float("nan"))
+    assert torch.equal(panel(nothing), PRIOR.expand(24, -1))
+
+
+def test_a_missing_modality_cannot_move_the_logits(panel, media):
+    for batch in [seen(media, pattern) for pattern in patterns(2)] + [mixed(media)]:
+        clean = panel(batch)
+        assert clean.isfinite().all()
+        for poison in POISONS:
+            assert torch.equal(panel(poisoned(batch, poison)), clean)
+
+
+def test_a_member_sees_only_what_it_takes(towers, media):
+    alone = {name: build({name: towers[name]}, media.only([name]), "product_of_experts", "none")
+             for name in media.modalities}
+    members = {(True, True): alone["audio"], (True, False): alone["image"], (False, True): alone["audio"]}
+    best = Panel(members, {**TAKES, (True, True): ["audio"]}, PRIOR).eval()
+    torch.testing.assert_close(best(media), towers["audio"](media.values["audio"]))
+
+
+def test_a_panel_that_was_saved_answers_the_same(panel, media, tmp_path):
+    model.save(panel, tmp_path / "model", classes=CLASSES)
+    again = model.load(tmp_path / "model")
+    assert again.facts() == panel.facts()
+    for batch in [seen(media, pattern) for pattern in patterns(2)] + [mixed(media)]:
+        assert torch.equal(again(batch), panel(batch))
