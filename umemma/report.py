@@ -4,19 +4,43 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-Results = Mapping[str, Any]  # the content of robustness.json
+Results = Mapping[str, Any]  # the content of robustness.json or accounting.json
 
 
-def text_table(results: Results) -> str:
-    """Return the table of patterns as text: what is there, n, accuracy, the best tower alone, cross-entropy."""
+def text_table(results: Results, accounting: Results) -> str:
+    """Return the table of patterns as text: what is there, n, accuracy, the best tower alone, utilisation, floor."""
     dataset = results["dataset"]
     lines = [f"{dataset['name']} ({dataset['fingerprint'][:12]}), arm {results['arm']}, seed {results['seed']}, "
              "test split",
-             f"{'present':<24}{'n':>7}{'accuracy':>10}{'best tower':>12}  {'(which)':<10}{'cross-entropy':>14}"]
+             f"{'present':<24}{'n':>7}{'accuracy':>10}{'95 %':>19}{'best tower':>12}  {'(which)':<10}"
+             f"{'cross-entropy':>14}{'utilisation':>13}"]
     for name, row in results["patterns"].items():
-        lines.append(f"{name:<24}{row['n']:>7}{row['accuracy']:>10.4f}{row['uni']:>12.4f}  "
-                     f"{'(' + row['uni_tower'] + ')':<10}{row['cross_entropy']:>14.4f}")
+        accuracy = accounting["metrics"][name]["accuracy"]
+        used = accounting["information"][name]["utilisation"]["value"]
+        between = f"{accuracy['low']:.4f} to {accuracy['high']:.4f}"
+        lines.append(f"{name:<24}{row['n']:>7}{row['accuracy']:>10.4f}{between:>19}{row['uni']:>12.4f}  "
+                     f"{'(' + row['uni_tower'] + ')':<10}{row['cross_entropy']:>14.4f}"
+                     f"{'' if used is None else f'{used:.3f}':>13}")
     return "\n".join(lines)
+
+
+def tables(results: Results, accounting: Results) -> dict[str, list[dict[str, Any]]]:
+    """Return what `dvc plots` draws: {file: rows}, each with the columns that dvc.yaml names; never without a row."""
+    return {"patterns": pattern_rows(results), "rates": rate_rows(results), "information": information_rows(accounting),
+            "modalities": modality_rows(accounting), "prices": price_rows(accounting),
+            "reliability": reliability_rows(accounting), "arms": arm_rows(accounting),
+            "heat_map": heat_map_rows(accounting)}
+
+
+def metrics(results: Results, accounting: Results) -> dict[str, float]:
+    """Return what MLflow's table of runs shows: accuracy, cross-entropy and utilisation of every pattern."""
+    found: dict[str, float] = {}
+    for name, row in results["patterns"].items():
+        found |= {f"test_accuracy/{name}": row["accuracy"], f"test_cross_entropy/{name}": row["cross_entropy"]}
+        used = accounting["information"][name]["utilisation"]["value"]
+        if used is not None:
+            found[f"utilisation/{name}"] = used
+    return found
 
 
 def pattern_rows(results: Results) -> list[dict[str, Any]]:
@@ -38,6 +62,48 @@ def rate_rows(results: Results) -> list[dict[str, Any]]:
         rows += [{"missing": line, "missing_rate": max(rates.values()), "accuracy": entry["accuracy"],
                   "cross_entropy": entry["cross_entropy"]} for line in lines]
     return sorted(rows, key=lambda row: (row["missing"], row["missing_rate"]))
+
+
+def information_rows(accounting: Results) -> list[dict[str, Any]]:
+    """Return nats by pattern: what this run's model uses, what the best known model shows, the truth where known."""
+    return [{"present": name, "bound": what, "nats": value}
+            for name, row in accounting["information"].items()
+            for what, value in (("used by this run", row["lower_bound"]["value"]),
+                                ("best known", row["best_known"]["value"]), ("truth", row["truth"]))
+            if value is not None]
+
+
+def modality_rows(accounting: Results) -> list[dict[str, Any]]:
+    """Return nats by modality: its Shapley value, and what is lost for good without it."""
+    return [{"modality": name, "what": what.replace("_", " "), "nats": row[what]["value"]}
+            for name, row in accounting["by_modality"].items() for what in ("shapley", "lost_for_good")
+            if row[what]["value"] is not None] or [{"modality": "", "what": "", "nats": 0.0}]
+
+
+def price_rows(accounting: Results) -> list[dict[str, Any]]:
+    """Return the price of each modality by missing rate."""
+    return [{"modality": name, "missing_rate": one["missing_rate"], "nats": one["value"]}
+            for name, row in accounting["by_modality"].items() for one in row["price"]]
+
+
+def reliability_rows(accounting: Results) -> list[dict[str, Any]]:
+    """Return confidence against accuracy by pattern and bin."""
+    return [{"present": name, **one} for name, bins in accounting["reliability"].items() for one in bins]
+
+
+def arm_rows(accounting: Results) -> list[dict[str, Any]]:
+    """Return mean accuracy by arm and pattern."""
+    return [{"arm": row["arm"], "present": name, "accuracy": one["accuracy"]["mean"]}
+            for row in accounting["arms"] for name, one in row["patterns"].items()]
+
+
+def heat_map_rows(accounting: Results) -> list[dict[str, Any]]:
+    """Return expected accuracy by arm, training rate and test rate; a run alone has no training rates to compare."""
+    return [{"arm": one["arm"], "train_rate": trained, "test_rate": tested, "accuracy": value}
+            for one in accounting["matrices"]
+            for trained, row in zip(one["train_rates"], one["accuracy"], strict=True)
+            for tested, value in zip(one["test_rates"], row, strict=True)
+            ] or [{"arm": accounting["arm"], "train_rate": None, "test_rate": None, "accuracy": None}]
 
 
 def picture(results: Results, path: Path) -> None:

@@ -1,0 +1,367 @@
+"""The page against the reports it was made from, and its sentences and sums against independent ones."""
+
+import copy
+import itertools
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.page_sample import FOUR, HOSTILE, TWO, sample
+from umemma import findings, svg
+from umemma.any_rate import expected, per_pattern
+from umemma.missingness import patterns, probability
+from umemma.page import page
+
+VOID = {"meta", "link", "input", "br"}
+
+
+class Parsed(HTMLParser):
+    """All that the tests ask: balanced tags, attributes, text, and the cells of each labelled table row by row."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.texts, self.tables, self.region = [], [], [], {}, None
+        self.feed(html)
+        self.close()
+        assert not self.open
+        self.text = " ".join(self.texts)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        if tag not in VOID:
+            self.open.append(tag)
+        if attributes.get("role") == "region":
+            self.region = self.tables.setdefault(attributes["aria-label"], [])
+        if tag == "tr":
+            self.region.append([])
+        if tag in ("td", "th"):
+            self.region[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.open):
+            self.texts.append(data.strip())
+        if {"td", "th"} & set(self.open) and "svg" not in self.open:
+            self.region[-1][-1] += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def row(self, table, start, *more):
+        """Return the only row that starts with these cells in tables whose name ends so, with single spaces."""
+        wanted = (start, *more)
+        found = [row for name, rows in self.tables.items() if name.endswith(table) for row in rows
+                 if tuple(" ".join(cell.split()) for cell in row[:len(wanted)]) == wanted]
+        assert len(found) == 1, (table, wanted, len(found))
+        return " ".join(" ".join(found[0]).split())
+
+
+def percent(value):
+    return f"{100 * value:.1f}".replace("-0.0", "0.0").replace("-", "\u2212")
+
+
+def nats(value):
+    return f"{value:.3f}".replace("-0.000", "0.000").replace("-", "\u2212")
+
+
+def words(pattern):
+    return pattern.replace("+", " + ")
+
+
+def both(kind):
+    arguments = sample(kind)
+    return *arguments, Parsed(page(*arguments))
+
+
+@pytest.fixture(scope="module", params=[TWO, FOUR], ids=["2 modalities", "4 modalities"])
+def shown(request):
+    return both(request.param)
+
+
+def assert_interval(row, value, form):
+    for key in ("value", "low", "high"):
+        assert form(value[key]) in row, (row, key, form(value[key]))
+
+
+def test_the_page_is_whole_and_loads_nothing(shown):
+    parsed = shown[-1]
+    html = page(*shown[:-1])
+    assert html.startswith("<!doctype html>")
+    assert not re.search(r"(?i)https?:|//[a-z]|@import|url\(|<(img|iframe|object|embed|base)\b", html)
+    ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in parsed.tags:
+        assert {"src", "srcset", "poster", "action"}.isdisjoint(attributes)
+        link = attributes.get("href", "#main")
+        assert link == "data:," or link[1:] in ids
+        for key in ("for", "aria-labelledby", "aria-describedby"):
+            assert attributes.get(key, ids[0]) in ids
+
+
+def test_the_structure_can_be_walked_without_looking(shown):
+    parsed = shown[-1]
+    assert parsed.all("html")[0]["lang"] == "en"
+    levels = [int(tag[1]) for tag, _ in parsed.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert len(parsed.all("caption")) == len(parsed.all("table")) > 10
+    assert all(attributes.get("scope") in ("col", "row") for attributes in parsed.all("th"))
+    assert all(attributes["role"] == "img" for attributes in parsed.all("svg"))
+    after_svg = [after for (tag, _), (after, _) in itertools.pairwise(parsed.tags) if tag == "svg"]
+    assert set(after_svg) == {"title"}
+    regions = [attributes for _, attributes in parsed.tags if attributes.get("role") == "region"]
+    assert all(one["tabindex"] == "0" for one in regions)
+    assert len({one["aria-label"] for one in regions}) == len(regions)
+    assert [tag for tag, _ in parsed.tags if tag in ("nav", "main", "header")] == ["header", "nav", "main"]
+
+
+def test_every_figure_of_the_patterns_stands_in_its_row(shown):
+    robustness, accounting, _, _, parsed = shown
+    for name, metrics in accounting["metrics"].items():
+        known, tower = accounting["information"][name], robustness["patterns"][name]
+        row = parsed.row("Table of patterns", words(name))
+        for value, form in ((metrics["accuracy"], percent), (metrics["cross_entropy"], nats), (known["floor"], percent),
+                            (known["ceiling"], percent), (known["utilisation"], percent)):
+            assert_interval(row, value, form)
+        assert f"{metrics['n']:,}" in row
+        assert f"{percent(tower['uni'])}% {tower['uni_tower']}" in row
+        row = parsed.row("Table of all metrics", words(name))
+        for key in ("f1_macro", "f1_micro", "average_precision", "auroc", "ece"):
+            assert_interval(row, metrics[key], percent)
+        row = parsed.row("Table of information", words(name))
+        assert_interval(row, known["lower_bound"], nats)
+        assert_interval(row, known["best_known"], nats)
+        assert nats(known["truth"]) in row
+        assert known["best_known"]["model"] in row
+
+
+def test_every_figure_of_rates_and_protocols_is_there(shown):
+    robustness, _, _, _, parsed = shown
+    for entry in robustness["rates"]:
+        rates = list(entry["missing_rate"].values())
+        hidden = [rate for rate in rates if rate]
+        if len(hidden) == 1 or len(set(rates)) == 1:
+            row = parsed.row("Table of accuracy by missing rate", f"{max(rates):.0%}")
+            assert percent(entry["accuracy"]) in row
+            assert nats(entry["cross_entropy"]) in row
+    for entry in robustness["protocols"]:
+        row = parsed.row("Table of protocols", entry["protocol"], entry["missing"], f"{entry['rate']:.0%}")
+        assert percent(entry["accuracy"]) in row
+        assert nats(entry["cross_entropy"]) in row
+
+
+def test_every_figure_of_the_modalities_is_there(shown):
+    accounting, parsed = shown[1], shown[-1]
+    for name, found in accounting["by_modality"].items():
+        row = parsed.row("Table of modalities", name)
+        for key in ("shapley", "lost_for_good"):
+            assert_interval(row, found[key], nats)
+        for key in ("shapley_share", "encoder_term", "fusion_noise"):
+            assert_interval(row, found[key], percent)
+        for price in found["price"]:
+            assert_interval(parsed.row("Table of prices", f"{price['missing_rate']:.0%}"), price, nats)
+    for entry in accounting["counter_intuitive"]:
+        row = parsed.row("counter-intuitive rates", words(entry["present"]), entry["added"])
+        assert_interval(row, entry["rate"], percent)
+    for bins in accounting["reliability"].values():
+        for one in bins:
+            assert (f"confidence {percent(one['confidence'])}%: right {percent(one['accuracy'])}%, "
+                    f"{percent(one['share'])}% of the samples") in parsed.text
+
+
+def test_every_figure_of_arms_models_and_matrices_is_there(shown):
+    accounting, parsed = shown[1], shown[-1]
+    for arm in accounting["arms"]:
+        label = arm["arm"] + (", each 0.5" if arm["missing_rate"] else "")
+        for name, cells in arm["patterns"].items():
+            row = parsed.row(f"Arms, {words(name)}", label)
+            for key, form in (("accuracy", percent), ("cross_entropy", nats), ("utilisation", percent)):
+                assert form(cells[key]["mean"]) in row
+                assert f"\u00b1 {form(cells[key]['spread'])}" in row
+            if arm["versus"]:
+                assert_interval(row, arm["versus"][name]["difference"], percent)
+                assert "0.012 0.046" in row
+    for one in accounting["models"]:
+        row = parsed.row("Table of models", one["name"] + " this run" * one["this_run"])
+        for cells in one["patterns"].values():
+            assert f"{percent(cells['accuracy'])}%" in row
+            assert f"{nats(cells['cross_entropy'])}, {percent(cells['utilisation'])}%" in row
+        assert f"{one['budget']:,}" in row
+    for matrix in accounting["matrices"]:
+        for rate, cells in zip(matrix["train_rates"], matrix["accuracy"], strict=True):
+            row = parsed.row(f"Heat map of {matrix['arm']}", f"{rate:.0%}")
+            assert row.split()[1:] == [f"{percent(cell)}%" for cell in cells]
+
+
+def test_provenance_and_gates_are_told_in_full(shown):
+    robustness, accounting, gates, masks, parsed = shown
+    for told in (robustness["dataset"]["fingerprint"], "sum_logits", "each 0.5", "independent",
+                 nats(accounting["entropy"]), "1 of 3 gates failed",
+                 f"{robustness['budget']['total']:,} training samples seen by an encoder"):
+        assert told in parsed.text
+    for gate in gates["gates"]:
+        assert f"{gate['gate']} : {'passed' if gate['passed'] else 'failed'}, {gate['checked']} checked" in parsed.text
+        assert all(failure in parsed.text for failure in gate["failures"])
+    for split, found in masks["splits"].items():
+        row = parsed.row("Table of masks", split)
+        assert found["sha256"] in row
+        for rate in found["realised"].values():
+            assert f"{100 * rate:.4g}%" in row
+        for name, rates in found["by_class"].items():
+            row = parsed.row(f"Realised rates by class, {split}", name)
+            assert all(f"{100 * rate:.4g}%" in row for rate in rates.values())
+
+
+def test_names_from_the_data_cannot_become_markup():
+    html = page(*sample(HOSTILE))
+    parsed = Parsed(html)
+    assert "<b>bold" not in html
+    assert "</script><b>bold</b>" in parsed.text
+    assert parsed.row("Table of modalities", 'sound"&')
+    assert parsed.row("Realised rates by class, val", '"&')
+    data = re.search(r'<script type="application/json" id="explore-data">(.*?)</script>', html).group(1)
+    assert json.loads(data)["modalities"] == list(HOSTILE[0])
+
+
+def test_the_same_reports_give_the_same_bytes_in_every_process():
+    reports = sample(FOUR)
+    code = "import json, sys; from umemma.page import page; sys.stdout.write(page(*json.load(sys.stdin)))"
+    pages = [subprocess.run([sys.executable, "-c", code], input=json.dumps(reports), capture_output=True, text=True,
+                            check=True, env={"PYTHONHASHSEED": seed, "PYTHONUTF8": "1"}).stdout for seed in "12"]
+    assert pages == [page(*reports)] * 2
+
+
+def test_a_run_that_is_alone_gets_a_page_without_what_it_lacks():
+    parsed = Parsed(page(*sample(TWO, alone=True)))
+    assert "No other arm has been trained on these data yet" in parsed.text
+    assert "all 3 gates passed" in parsed.text
+    assert "#matrices" not in [attributes["href"] for attributes in parsed.all("a")]
+    assert parsed.row("Table of models", "ume-mma this run").count("\u2013") == 4  # budget and three utilisations
+    assert parsed.row("Table of modalities", "image").count("\u2013") == 1  # the encoder term
+    assert "Of the information that the best known model finds" not in parsed.text
+
+
+def test_a_page_without_rates_has_no_curve_and_no_sliders():
+    robustness, *others = sample(TWO)
+    del robustness["patterns"]["audio"], others[0]["metrics"]["audio"], others[0]["information"]["audio"]
+    robustness["rates"] = [row for row in robustness["rates"] if set(row["missing_rate"].values()) == {0.0}]
+    parsed = Parsed(page(robustness, *others))
+    assert "Only one missing rate was evaluated" in parsed.text
+    assert not parsed.all("input")
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.0, 0.0, 0.0), (0.3, 0.0, 0.9, 0.5), (1.0, 1.0, 1.0, 1.0)])
+def test_expected_metrics_are_the_sum_over_patterns(rates):
+    robustness = sample(FOUR)[0]
+    found = {pattern: robustness["patterns"]["+".join(itertools.compress(FOUR[0], pattern))] for pattern in patterns(4)}
+    found[(False,) * 4] = robustness["rates"][-1]
+    metrics = expected(per_pattern(robustness), dict(zip(FOUR[0], rates, strict=True)))
+    for metric, key in zip(metrics, ("accuracy", "cross_entropy"), strict=True):
+        assert metric == pytest.approx(sum(probability(one, rates) * row[key] for one, row in found.items()))
+
+
+def test_what_a_corner_of_the_grid_says_of_all_samples_goes_before_the_pattern_alone():
+    robustness = sample(TWO)[0]
+    corner = next(row for row in robustness["rates"] if row["missing_rate"] == {"image": 0.0, "audio": 1.0})
+    corner["accuracy"] = 0.4321
+    assert per_pattern(robustness)[frozenset({"image"})][0] == 0.4321
+
+
+def test_without_the_empty_set_the_expectation_is_given_that_something_is_left():
+    known = {frozenset({"image"}): (0.6, 1.0), frozenset({"audio"}): (0.5, 1.2),
+             frozenset({"image", "audio"}): (0.9, 0.5)}
+    accuracy, _ = expected(known, {"image": 0.5, "audio": 0.5})
+    assert accuracy == pytest.approx((0.6 + 0.5 + 0.9) / 3)
+    assert expected(known, {"image": 1.0, "audio": 1.0}) is None
+    del known[frozenset({"audio"})]
+    assert expected(known, {"image": 0.5, "audio": 0.5}) is None
+
+
+def test_early_fusion_is_named_only_where_it_surely_wins():
+    accounting = sample(TWO)[1]
+    [sentence] = findings.interaction(accounting)
+    early, best_late = (next(row["patterns"]["image+audio"]["accuracy"] for row in accounting["arms"]
+                             if row["arm"] == arm) for arm in ("early", "ume-mma"))
+    assert sentence.startswith("Late fusion loses here.")
+    assert percent(early["mean"]) in sentence
+    assert f"ume-mma, at {percent(best_late['mean'])}%" in sentence
+    assert sentence in page(*sample(TWO))
+
+
+@pytest.mark.parametrize("change", ["p", "interval", "rival", "no early", "not compared"])
+def test_a_win_of_early_fusion_that_may_be_chance_is_not_claimed(change):
+    accounting = sample(TWO)[1]
+    early, rival = (next(row for row in accounting["arms"] if row["arm"] == arm) for arm in ("early", "joint"))
+    if change == "p":
+        early["versus"]["image+audio"]["p_holm"] = 0.06
+    elif change == "interval":
+        early["versus"]["image+audio"]["difference"]["low"] = -0.001
+    elif change == "rival":
+        rival["versus"]["image+audio"]["difference"]["high"] = 0.02
+    elif change == "no early":
+        accounting["arms"].remove(early)
+    else:
+        del early["versus"]["image+audio"]
+    assert findings.interaction(accounting) == []
+
+
+def test_a_run_that_is_itself_early_is_held_against_every_late_arm():
+    accounting = sample(TWO)[1]
+    early = next(row for row in accounting["arms"] if row["arm"] == "early")
+    for row in accounting["arms"]:
+        row["versus"] = {"image+audio": {"difference": {"value": -0.03, "low": -0.04, "high": -0.02}, "p_holm": 0.01}}
+    early["versus"] = None
+    assert len(findings.interaction(accounting)) == 1
+    accounting["arms"][0]["versus"]["image+audio"]["difference"]["high"] = 0.001
+    assert findings.interaction(accounting) == []
+
+
+def test_early_fusion_as_best_known_model_is_named_with_the_patterns_where_it_surely_finds_more():
+    accounting = sample(FOUR)[1]
+    accounting["arms"] = []
+    for name in ("image+audio", "audio+text", "image+text", "text"):  # a single modality has no interaction
+        accounting["information"][name]["best_known"]["model"] = "early-1"
+    accounting["information"]["image+text"]["utilisation"]["high"] = 1.001
+    [sentence] = findings.interaction(accounting)
+    assert sentence.startswith("For image + audio and audio + text the best known model is early fusion")
+
+
+def test_a_data_set_that_never_has_everything_gets_its_fullest_pattern_in_the_headline():
+    accounting = copy.deepcopy(sample(FOUR)[1])
+    del accounting["metrics"]["image+audio+inertial+text"]
+    head = findings.headline(accounting)
+    assert head["fullest"].count("+") == 2
+    assert not head["everything"]
+    assert head["worst"] == "inertial"
+
+
+@given(st.lists(st.floats(0, 300), min_size=1, max_size=8))
+def test_labels_keep_their_distance_and_order(wanted):
+    places = svg.spread(wanted, 17, 0, 300)
+    ranked = sorted(range(len(wanted)), key=lambda index: wanted[index])
+    assert all(places[after] - places[before] >= 17 - 1e-9 for before, after in itertools.pairwise(ranked))
+    assert all(-1e-9 <= place <= 300 + 1e-9 for place in places)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=6), st.integers(3, 7))
+def test_a_scale_holds_its_values_between_round_ticks(values, most):
+    scale = svg.scale_over(values, 10, 200, most_ticks=most)
+    assert scale.low - 1e-9 <= min(values) <= max(values) <= scale.high + 1e-9
+    assert 2 <= len(scale.ticks()) <= most
+    assert all(10 - 1e-6 <= scale(value) <= 200 + 1e-6 for value in values)
+
+
+def test_text_of_a_drawing_is_escaped_and_numbers_are_short():
+    assert svg.element("text", '<&"', x=1 / 3, class_=None) == '<text x="0.33">&lt;&amp;&#34;</text>'
+    assert svg.element("g", x=-0.001, y=2.0) == '<g x="0" y="2"></g>'
+    assert svg.fitted("a very long name of a modality", 60).endswith("\u2026")

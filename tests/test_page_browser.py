@@ -1,0 +1,163 @@
+"""The page as people meet it: in a real browser, wide and narrow, light and dark, by keyboard and without script."""
+
+import itertools
+import shutil
+
+import pytest
+
+from tests.page_sample import FOUR, HOSTILE, TWO, sample
+from umemma.missingness import patterns, probability
+from umemma.page import page
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]
+KINDS = {"two": TWO, "four": FOUR, "hostile": HOSTILE}
+TEXTS_THAT_TOUCH = """() => [...document.querySelectorAll('svg')].flatMap((svg) => {
+  const frame = svg.getBoundingClientRect();
+  const boxes = [...svg.querySelectorAll('text')].map((text) => [text.textContent, text.getBoundingClientRect()])
+    .filter(([, box]) => box.width > 0);
+  const outside = boxes.filter(([, b]) => b.left < frame.left - 1 || b.right > frame.right + 1
+    || b.top < frame.top - 1 || b.bottom > frame.bottom + 1).map(([name]) => [name, 'outside']);
+  const over = boxes.flatMap(([name, a], i) => boxes.slice(i + 1).filter(([, b]) => a.left < b.right - 0.5
+    && b.left < a.right - 0.5 && a.top < b.bottom - 0.5 && b.top < a.bottom - 0.5).map(([other]) => [name, other]));
+  return [...outside, ...over];
+})"""
+LOWEST_CONTRAST = """() => {
+  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const rgba = (colour) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = (colour) => rgba(colour).slice(0, 3).map((c) => c / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const colour = getComputedStyle(at).backgroundColor;
+      if (rgba(colour)[3] === 255) return colour;
+    }
+  };
+  const contrast = (node) => {
+    const style = getComputedStyle(node);
+    const [a, b] = [luminance(node.closest('svg') ? style.fill : style.color), luminance(behind(node))];
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  };
+  const shown = [...document.body.querySelectorAll('*')].filter((node) => !node.closest('script, title, desc')
+    && [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim())
+    && node.getClientRects().length);
+  return shown.map((node) => [contrast(node), node.textContent.slice(0, 40)]).sort((a, b) => a[0] - b[0])[0];
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome on PATH")
+    api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    with api.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    for name, kind in KINDS.items():
+        (folder / f"{name}.html").write_text(page(*sample(kind)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def show(browser, files):
+    """Open a page; at the end nothing may have been complained of or asked of any network."""
+    contexts, trouble, asked = [], [], []
+
+    def opened(name, *, width=1280, scheme="light", script=True):
+        context = browser.new_context(viewport={"width": width, "height": 740}, color_scheme=scheme,
+                                      java_script_enabled=script)
+        contexts.append(context)
+        shown = context.new_page()
+        shown.on("console", lambda message: trouble.append(message.text))
+        shown.on("pageerror", lambda error: trouble.append(str(error)))
+        shown.on("request", lambda request: asked.append(request.url))
+        shown.goto((files / f"{name}.html").as_uri())
+        return shown
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert trouble == []
+    assert {url for url in asked if not url.startswith(("file:", "data:"))} == set()
+    assert len([url for url in asked if url.startswith("file:")]) == len(contexts)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_nothing_overlaps_and_a_narrow_page_does_not_scroll_sideways(show, name):
+    shown = show(name, width=360)
+    shown.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert shown.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    assert shown.evaluate(TEXTS_THAT_TOUCH) == []
+    shown.set_viewport_size({"width": 1280, "height": 740})
+    assert shown.evaluate(TEXTS_THAT_TOUCH) == []
+    assert shown.evaluate("document.querySelectorAll('svg text').length") > 100
+
+
+def test_light_and_dark_differ_and_both_can_be_read(show):
+    papers = set()
+    for scheme in ("light", "dark"):
+        shown = show("two", scheme=scheme)
+        shown.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        papers.add(shown.evaluate("getComputedStyle(document.body).backgroundColor"))
+        contrast, where = shown.evaluate(LOWEST_CONTRAST)
+        assert contrast >= 4.5, (scheme, where)
+    assert len(papers) == 2
+
+
+def test_tab_reaches_everything_that_can_be_used(show):
+    shown = show("two")
+    shown.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    wanted = shown.evaluate("""() => [...document.querySelectorAll('a, input, summary, .scroll')].map((one, index) =>
+      { one.dataset.stop = index; return String(index); })""")
+    reached = []
+    for _ in wanted:
+        shown.keyboard.press("Tab")
+        reached.append(shown.evaluate("document.activeElement.dataset.stop"))
+        assert shown.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+    assert reached == wanted
+    assert shown.locator("[data-stop='0']").text_content() == "Skip to the results"
+    shown.locator(".skip").focus()
+    assert shown.locator(".skip").bounding_box()["y"] >= 0
+    shown.keyboard.press("Enter")
+    assert shown.evaluate("document.activeElement.id") == "main"
+
+
+def test_arrow_keys_on_a_slider_show_the_exact_expectation(show):
+    shown = show("four")
+    robustness = sample(FOUR)[0]
+    steps = {0: ("ArrowRight", 7), 1: ("ArrowLeft", 3), 2: ("End", 1), 3: ("Home", 1)}
+    for index, (key, times) in steps.items():
+        shown.locator(f"#rate-{index}").focus()
+        for _ in range(times):
+            shown.keyboard.press(key)
+    rates = (0.57, 0.47, 1.0, 0.0)
+    found = {one: robustness["patterns"]["+".join(itertools.compress(FOUR[0], one))] for one in patterns(4)}
+    found[(False,) * 4] = robustness["rates"][-1]
+    for key, place, text in (("accuracy", "#expected-accuracy", "{:.1%}"),
+                             ("cross_entropy", "#expected-cross-entropy", "{:.3f}")):
+        exact = sum(probability(one, rates) * row[key] for one, row in found.items())
+        assert float(shown.locator(place).get_attribute("value")) == pytest.approx(exact, abs=1e-12)
+        assert shown.locator(place).text_content() == text.format(exact)
+    assert [shown.locator(f"#rate-{index}").get_attribute("aria-valuetext") for index in range(4)] == [
+        "57% missing", "47% missing", "100% missing", "0% missing"]
+    everything, without_inertial = (probability(one, rates) for one in ((True,) * 4, (True, True, False, True)))
+    assert shown.locator("#share-0").text_content() == f"{everything:.1%}" == "0.0%"
+    assert shown.locator("#share-2").text_content() == f"{without_inertial:.1%}" != "0.0%"
+
+
+def test_without_script_the_sliders_are_gone_and_the_rest_is_there(show):
+    shown = show("two", script=False)
+    assert not shown.locator("#explore").is_visible()
+    assert shown.locator("#rates svg").first.is_visible()
+    assert shown.locator("h1").text_content().startswith("With everything there, ume-mma gets")
