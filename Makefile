@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := true
 unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 5 s more on imports
 .DEFAULT_GOAL := help
-.PHONY: help run table test test-slow lint params lock ui up down data-docs clean
+.PHONY: help run ablation table test test-slow lint params lock ui up down data-docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the 
 	@$(if $(DATASET),$(BIN)/python -m umemma.composition write dataset=$(DATASET),$(BIN)/python -m umemma.composition)
 	@$(DVC) repro
 	@$(MAKE) -s table
+
+ablation: .venv/.synced ## every arm and seed as DVC experiments, resumed where it stopped: DATASET=... SEEDS="0 1 2"
+	@$(BIN)/python -m flows.ablation $(if $(DATASET),--dataset $(DATASET)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(ARMS),--arms $(ARMS)) $(if $(RATES),--rates $(RATES))
 
 table: .venv/.synced ## print the results of the last run
 	@echo; $(BIN)/python -m stages.report --show

@@ -1,0 +1,96 @@
+"""The end of an ablation: one more experiment, which is given every arm's answers, and the table it makes of them."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from flows.experiments import Experiments
+from flows.processes import Children
+from flows.results import Row
+from flows.workspace import experiment
+from umemma.errors import UmemmaError
+
+ANSWERS = Path("data/answers/answers.safetensors")
+GIVEN = Path("data/arms")  # the folder in which the comparing stage finds the answers of other experiments
+PAGE = Path("data/reports/report.html")
+NUMBERS = Path("data/reports/arms.json")
+
+
+class ComparisonFailed(UmemmaError):
+    """The comparison could not be made; the message holds the last lines of what failed."""
+
+    exit_code = 1
+
+
+def collect(experiments: Experiments, names: Sequence[str], folder: Path) -> dict[str, str]:
+    """Copy each experiment's answers to `folder/NAME.safetensors`; return {name: reason} for those that are gone."""
+    gone: dict[str, str] = {}
+    for name in names:
+        try:
+            experiments.fetch(name, ANSWERS, folder / f"{name}{ANSWERS.suffix}")
+        except UmemmaError as error:
+            gone[name] = str(error)
+    return gone
+
+
+def compare(
+    experiments: Experiments, name: str, overrides: Sequence[str], answers: Path, *, target: str, children: Children
+) -> Path:
+    """Run up to `target` with the answers in place, as the experiment `ablation-NAME`; one that is there is replaced.
+
+    Returns the folder in the workspace that its report and numbers are copied to, replaced as a whole.
+    """
+    title = f"ablation-{name}"
+    experiments.remove(title)
+    with experiment(experiments.home, overrides, title, lambda line: None) as here:
+        experiments.refuse_changes(here.root)
+        shutil.copytree(answers, here.root / GIVEN, dirs_exist_ok=True)
+        done = children.dvc(
+            ["--wait-for-lock", "repro", target],
+            cwd=here.root,
+            environment=here.environment(),
+            on_line=lambda line: None,
+        )
+        if done.returncode:
+            raise ComparisonFailed("the comparison failed:\n  " + "\n  ".join(done.tail))
+        experiments.keep(here, title)
+        return _publish(here.root, experiments.home / PAGE.parent / "ablation" / name)
+
+
+def accuracy_rows(numbers: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Row]:
+    """Return a row per arm, a column per pattern: mean accuracy in percent, ± spread, and the number of seeds."""
+    patterns = list(dict.fromkeys(pattern for of_arm in numbers.values() for pattern in of_arm))
+    return [
+        {"arm": arm, **{pattern: _cell(of_arm.get(pattern, {}).get("accuracy")) for pattern in patterns}}
+        for arm, of_arm in numbers.items()
+    ]
+
+
+def read_numbers(folder: Path) -> dict[str, Any]:
+    """Read the numbers of a comparison: {arm: {pattern: {"accuracy": {"mean", "spread", "n"}, ...}}}, fractions."""
+    try:
+        numbers: dict[str, Any] = json.loads((folder / NUMBERS.name).read_text())
+    except FileNotFoundError as error:
+        raise ComparisonFailed(
+            f"the stage that writes {PAGE} has not written {NUMBERS}, so there is no table"
+        ) from error
+    return numbers
+
+
+def _publish(root: Path, folder: Path) -> Path:
+    fresh = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for path in [root / PAGE, *sorted((root / PAGE.parent).glob("*.json"))]:
+        shutil.copyfile(path, fresh / path.name)  # the bytes alone: an output of DVC may be read-only
+    shutil.rmtree(folder, ignore_errors=True)
+    return fresh.rename(folder)
+
+
+def _cell(accuracy: Mapping[str, Any] | None) -> str:
+    if accuracy is None or accuracy["mean"] is None:
+        return ""
+    spread = "" if accuracy["spread"] is None else f" ± {100 * accuracy['spread']:.1f}"
+    return f"{100 * accuracy['mean']:.1f}{spread} ({accuracy['n']})"
