@@ -1,61 +1,132 @@
-"""The fused model and the towers -> every missing pattern and rate on the test split (data/reports/robustness.json)."""
+"""The run's model -> what it answers, and the towers beside it (data/answers); robustness.json from these.
 
+Afterwards no model is asked again: every figure of the report follows from the answers on file.
+"""
+
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from umemma import compute, decoded, evaluation, late_fusion, manifest, parameters, towers, weights
-from umemma.batch import Batch
+from umemma import answering, answers, compute, decoded, evaluation, manifest, model, parameters, probe, weights
+from umemma.answers import Answers
+from umemma.arms import ARMS
+from umemma.course import Course, load
 from umemma.encoding import encode_split
 from umemma.errors import run
-from umemma.files import write_json
-from umemma.metrics import log_prior
-from umemma.parameters import Fuse, missing_rates
+from umemma.files import read_json, write_json, written_whole
+from umemma.fusion import fit
+from umemma.late_fusion import LateFusion
+from umemma.manifest import Targets
+from umemma.model import Model
+from umemma.parameters import Fuse, Parameters, missing_rates
 from umemma.sample import SPLITS
 
 
-def evaluate(
-    model: late_fusion.LateFusion, tower_logits: dict[str, torch.Tensor], test: Batch, prior: torch.Tensor, *,
-    compute_: parameters.Compute, evaluate_: parameters.Evaluate,
-) -> dict[str, Any]:
-    """Return `patterns` and `rates`: one pass through each encoder, then every pattern through the head."""
-    device = compute.set_up(compute_)
-    features = encode_split(model.to(device).parts(), test, batch_size=evaluate_.batch_size, device=device,
-                      autocast=partial(compute.autocast, compute_, device))
-    table = evaluation.tabulate(model.cpu(), features, test.present, test.label, prior)
-    return evaluation.results(table, tower_logits, test.label, evaluate_.rates)
+def ask(one: Model, course: Course, targets: Targets, batch_size: int, *, on_features: bool) -> dict[str, Answers]:
+    """Return the answers on validation and test data, from the towers' cached features or from the media."""
+    device = compute.set_up(course.compute)
+    return {split: answering.answer(
+        one, course.media[split], course.log_prior, group=targets.group[split], batch_size=batch_size, device=device,
+        autocast=partial(compute.autocast, course.compute, device),
+        features=course.features[split].values if on_features else None) for split in ("val", "test")}
 
 
-def arm(fuse: Fuse, modalities: list[str]) -> str:
-    """Return the name of this way of training: what was trained after the towers, and whether with holes."""
-    if fuse.towers == "frozen":
-        nothing_trained = fuse.head == "product_of_experts" and fuse.substitute != "learned"
-        return "ensemble" if nothing_trained else "frozen"
-    return "ume-mma" if max(missing_rates(fuse, modalities)) > 0 else "ump"
+def has_the_towers(one: Model, course: Course) -> bool:
+    """Are the model's encoders the pre-trained ones, value for value?"""
+    if not isinstance(one, LateFusion):
+        return False
+    towers = {name: tower.encoder.state_dict() for name, tower in course.towers.items()}
+    return all(torch.equal(value, towers[name][key]) for name, encoder in one.parts().items()
+               for key, value in encoder.state_dict().items())
+
+
+def probes(one: Model, course: Course, batch_size: int) -> dict[str, torch.Tensor]:
+    """Return (sample,) bool over test data: was a linear probe right on the tower's features, on the model's own?
+
+    Only late fusion has features of one modality. The entry of a sample without the modality says nothing.
+    """
+    if not isinstance(one, LateFusion):
+        return {}
+    device = compute.set_up(course.compute)
+    unchanged = has_the_towers(one, course)
+    found: dict[str, torch.Tensor] = {}
+    for m, (name, encoder) in enumerate(one.to(device).parts().items()):
+        media = {split: course.media[split].only([name]) for split in ("train", "test")}
+        media["train"] = media["train"].rows(media["train"].present[:, 0].nonzero().squeeze(1)[:10_000])
+        there = course.features["train"].present[:, m].nonzero().squeeze(1)[:10_000]
+        cached = {"train": course.features["train"].values[name][there], "test": course.features["test"].values[name]}
+        own = cached if unchanged else {
+            split: encode_split({name: encoder}, batch, batch_size=batch_size, device=device,
+                                autocast=partial(compute.autocast, course.compute, device))[name]
+            for split, batch in media.items()}
+        for which, features in (("pretrained", cached), ("model", own)):
+            found[f"{name}/{which}"] = (found[f"{name}/pretrained"].clone() if which == "model" and unchanged else
+                                        probe.right(features["train"], media["train"].label, features["test"],
+                                                    media["test"].label))
+    return found
+
+
+def training(settings: Parameters, names: list[str]) -> dict[str, Any]:
+    """Return how the model was trained, as far as its arm has a say in it."""
+    arm, fuse = ARMS[settings.arm], settings.fuse
+    late = arm.fusion == "late" and arm.trains != "nothing"
+    return {"protocol": fuse.protocol if arm.hides else None, "missing_rate": trained_rate(settings.arm, fuse, names),
+            "head": fuse.head if late else None, "substitute": fuse.substitute if arm.hides else None,
+            "substitute_at": fuse.substitute_at if late and arm.hides else None}
+
+
+def trained_rate(arm: parameters.ArmName, fuse: Fuse, names: list[str]) -> dict[str, float] | None:
+    """Return each modality's missing rate in training; None for what is not trained as one model on all."""
+    if ARMS[arm].fusion in ("best tower", "specialists") or ARMS[arm].trains == "nothing":
+        return None
+    rates = missing_rates(fuse, names) if ARMS[arm].hides else (0.0,) * len(names)
+    return dict(zip(names, rates, strict=True))
+
+
+def write_answers(
+    settings: Parameters, found: Mapping[str, dict[str, Answers]], probed: Mapping[str, torch.Tensor], *,
+    fingerprint: str, budget: Mapping[str, int],
+) -> None:
+    """Write data/answers: the run's model, the towers, their product, the probes. `budget`: what each cost."""
+    common = {"seed": settings.seed, "fingerprint": fingerprint}
+    names = list(settings.dataset.modalities)
+    with written_whole(Path("data/answers")) as folder:
+        answers.write(folder / "answers.safetensors", found["main"], {
+            **common, "arm": settings.arm, "missing_rate": trained_rate(settings.arm, settings.fuse, names),
+            "budget": budget["main"]})
+        for arm in ("uni", "ensemble"):
+            answers.write(folder / f"{arm}.safetensors", found[arm], {
+                **common, "arm": arm, "missing_rate": None, "budget": budget[arm]})
+        weights.write(folder / "probes.safetensors", dict(probed) or {"none": torch.zeros(1)}, {})
 
 
 def main() -> None:
-    """Load model, towers and test data; write the results."""
+    """Load the model, ask it and the towers, write answers and results."""
     settings = parameters.read()
     dataset, names = settings.dataset, list(settings.dataset.modalities)
     targets = manifest.targets(Path("data/shards/manifest.parquet"))
-    arrays = {name: Path("data/decoded") / dataset.name / name for name in names}
-    test = decoded.load(arrays, "test", targets.label["test"], targets.key["test"])
-    tower_logits = {}
-    for name in names:
-        folder = Path("data/towers") / dataset.name / name
-        encoded, _ = weights.read(folder / "features.safetensors")
-        with torch.no_grad():
-            tower_logits[name] = towers.load(folder / "tower.safetensors").answer(encoded["test"])
-    found = evaluate(late_fusion.load(Path("data/model/model.safetensors")), tower_logits, test,
-                     log_prior(targets.label["train"], len(dataset.classes)), compute_=settings.compute,
-                     evaluate_=settings.evaluate)
+    course = load(dataset, targets, decoded_folder=Path("data/decoded"), tower_folder=Path("data/towers"),
+                  fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
+    chosen = model.load(Path("data/model/model.safetensors"))
+    budget = read_json(Path("data/model/budget.json"))
+    size = settings.evaluate.batch_size
+    found = {"main": ask(chosen, course, targets, size, on_features=has_the_towers(chosen, course))}
+    for arm in ("uni", "ensemble"):
+        found[arm] = ask(fit(arm, course).model, course, targets, size, on_features=True)
+    fingerprint = decoded.fingerprint({name: Path("data/decoded") / dataset.name / name for name in names},
+                                      targets.label)
+    pretrained = sum(tower.samples_seen for tower in course.towers.values())
+    write_answers(settings, found, probes(chosen, course, size), fingerprint=fingerprint,
+                  budget={"main": budget["total"], "uni": pretrained, "ensemble": pretrained})
+    tables = {name: evaluation.Table(one["test"]) for name, one in found.items()}
     write_json(Path("data/reports/robustness.json"), {
-        "dataset": {"name": dataset.name, "fingerprint": decoded.fingerprint(arrays, targets.label),
+        "dataset": {"name": dataset.name, "fingerprint": fingerprint,
                     "n": {split: len(targets.label[split]) for split in SPLITS}},
-        "arm": arm(settings.fuse, names), "seed": settings.seed, **found,
+        "arm": settings.arm, "seed": settings.seed, "training": training(settings, names), "budget": budget,
+        **evaluation.results(tables["main"], tables["uni"], settings.evaluate.rates),
     })
 
 

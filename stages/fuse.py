@@ -1,97 +1,62 @@
-"""Towers -> the late-fusion model, trained on with modalities hidden at random (data/model)."""
+"""Towers -> the model of the chosen arm (data/model), and the masks that it was trained with (data/masks)."""
 
-from functools import partial
+import math
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import mean
 
-import torch
-
-from umemma import compute, decoded, late_fusion, manifest, parameters, towers, tracking, weights
+from umemma import manifest, masks, model, parameters, tracking, weights
+from umemma.arms import ARMS
 from umemma.batch import Batch
-from umemma.encoding import encode_split
+from umemma.course import Course, load
 from umemma.errors import run
-from umemma.evaluation import tabulate
 from umemma.files import write_json, written_whole
-from umemma.late_fusion import LateFusion
-from umemma.metrics import log_prior
-from umemma.missingness import hide, pattern_name
-from umemma.parameters import Compute, Fuse, missing_rates
-from umemma.sample import SPLITS
-from umemma.training import Curve, Schedule, train
+from umemma.fusion import Trained, fit
+from umemma.parameters import ArmName, missing_rates
 
 
-def fuse(
-    joined: dict[str, towers.Tower], media: dict[str, Batch], features: dict[str, Batch], fuse_: Fuse,
-    compute_: Compute, *, num_classes: int, seed: int,
-) -> tuple[LateFusion, Curve]:
-    """Join the towers and train the head, and the encoders too where they are to be fine-tuned.
+def fuse(arm: ArmName, course: Course, folder: Path, classes: list[str]) -> Trained:
+    """Train the arm and write its model with what it cost, in training samples that an encoder saw."""
+    trained = fit(arm, course)
+    scratch = ARMS[arm].trains == "all from scratch"
+    pretrained = {name: 0 if scratch else tower.samples_seen for name, tower in course.towers.items()}
+    with written_whole(folder) as temporary:
+        model.save(trained.model, temporary / "model.safetensors", classes=classes)
+        write_json(temporary / "budget.json", {
+            "unit": "training samples seen by an encoder", "pretrain": pretrained, "fuse": trained.samples_seen,
+            "total": sum(pretrained.values()) + trained.samples_seen})
+    return trained
 
-    `media` and `features` hold the same samples of train and val: decoded, and as the towers encode them. Frozen
-    towers need only the features.
-    """
-    device = compute.set_up(compute_)
-    autocast = partial(compute.autocast, compute_, device)
-    torch.manual_seed(seed)
-    train_set = features["train"]
-    means = {name: value[train_set.present[:, m]].mean(dim=0)
-             for m, (name, value) in enumerate(train_set.values.items())}
-    prior = log_prior(train_set.label, num_classes)
-    model = late_fusion.build(joined, head=fuse_.head, substitute=fuse_.substitute, log_prior=prior,
-                              feature_means=means).to(device)
-    frozen = fuse_.towers == "frozen"
-    model.encoders.requires_grad_(not frozen)
-    groups = [([p for p in part.parameters() if p.requires_grad], lr) for part, lr in
-              ((model.head, fuse_.lr), (model.substitute, fuse_.lr), (model.encoders, fuse_.tower_lr))]
-    groups = [(own, lr) for own, lr in groups if own]
-    rates = missing_rates(fuse_, train_set.modalities)
 
-    def validate() -> dict[str, float]:
-        encoded = dict(features["val"].values) if frozen else encode_split(
-            model.parts(), media["val"], batch_size=500, device=device, autocast=autocast)
-        model.cpu()
-        table = tabulate(model, encoded, features["val"].present, features["val"].label, prior)
-        model.to(device)
-        accuracy = {pattern_name(one, table.modalities): table.accuracy(one) for one in table.patterns()
-                    if table.has[one].any()}
-        return {"val_accuracy": mean(accuracy.values())} | {f"val_accuracy/{one}": accuracy[one] for one in accuracy}
-
-    model.train()
-    if not groups:
-        print(f"nothing to train: head {fuse_.head} and frozen towers have no free parameter")
-        return model.cpu().eval(), [{"epoch": 0, "step": 0, "samples_seen": 0} | validate()]
-    curve = train(
-        (lambda batch: model.fuse(batch.values, batch.present)) if frozen else model, groups,
-        train_set if frozen else media["train"],
-        schedule=Schedule(fuse_.epochs, fuse_.batch_size, fuse_.weight_decay), seed=seed, device=device,
-        autocast=autocast, validate=validate, name="fuse",
-        present=lambda batch, epoch: hide(batch.present, batch.key, rates, seed=seed, round_=epoch),
-    )
-    return model.cpu().eval(), curve
+def write_masks(data: Mapping[str, Batch], plan: masks.Plan, train_rounds: int, classes: list[str]) -> None:
+    """Write the masks of every epoch of training, and of one round for each of the other splits."""
+    drawn = {split: masks.draw(batch, plan, train_rounds if split == "train" else 1) for split, batch in data.items()}
+    with written_whole(Path("data/masks")) as temporary:
+        weights.write(temporary / "masks.safetensors", drawn, {"protocol": plan.protocol, "rates": plan.rates})
+    write_json(Path("data/reports/masks.json"), {
+        "protocol": plan.protocol, "missing_rate": dict(zip(data["train"].modalities, plan.rates, strict=True)),
+        "seed": plan.seed,
+        "splits": {split: masks.describe(drawn[split], data[split], classes) for split in data}})
 
 
 def main() -> None:
-    """Load towers and data, fuse, track the run."""
+    """Load towers and data, train, track the run."""
     settings = parameters.read()
     dataset, names = settings.dataset, list(settings.dataset.modalities)
     targets = manifest.targets(Path("data/shards/manifest.parquet"))
-    arrays = {name: Path("data/decoded") / dataset.name / name for name in names}
-    tower_folders = {name: Path("data/towers") / dataset.name / name for name in names}
-    media = {split: decoded.load(arrays, split, targets.label[split], targets.key[split]) for split in SPLITS[:2]}
-    encoded = {name: weights.read(folder / "features.safetensors")[0] for name, folder in tower_folders.items()}
-    features = {split: batch.with_values({name: encoded[name][split] for name in names})
-                for split, batch in media.items()}
-    joined = {name: towers.load(folder / "tower.safetensors") for name, folder in tower_folders.items()}
+    course = load(dataset, targets, decoded_folder=Path("data/decoded"), tower_folder=Path("data/towers"),
+                  fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
     with tracking.run("fuse", experiment=dataset.name, shards_sha256=targets.sha256, home=parameters.home(),
-                      parameters={"seed": settings.seed, "fuse": settings.fuse.model_dump(),
+                      parameters={"seed": settings.seed, "arm": settings.arm, "fuse": settings.fuse.model_dump(),
                                   "compute": settings.compute.model_dump()}) as tracked:
-        model, curve = fuse(joined, media, features, settings.fuse, settings.compute,
-                            num_classes=len(dataset.classes), seed=settings.seed)
-        with written_whole(Path("data/model")) as temporary:
-            late_fusion.save(model, temporary / "model.safetensors", head=settings.fuse.head,
-                             substitute=settings.fuse.substitute, classes=dataset.classes)
-        write_json(Path("data/reports/curves/fusion.json"), curve)
-        tracked.curve(curve)
-        tracked.final({name: value for name, value in curve[-1].items() if name not in ("epoch", "step")})
+        trained = fuse(settings.arm, course, Path("data/model"), list(dataset.classes))
+        rates = missing_rates(settings.fuse, names)
+        rounds = max(1, math.ceil(course.scratch_epochs if ARMS[settings.arm].trains == "all from scratch"
+                                  else settings.fuse.epochs))
+        write_masks(course.media, masks.Plan(settings.fuse.protocol, rates, settings.seed), rounds,
+                    list(dataset.classes))
+        write_json(Path("data/reports/curves/fusion.json"), trained.curve)
+        tracked.curve(trained.curve)
+        tracked.final({name: value for name, value in trained.curve[-1].items() if name not in ("epoch", "step")})
         tracked.artifact(Path("data/model/model.safetensors"), "model")
 
 

@@ -50,6 +50,7 @@ def pretrain(
     )
     found = {split: features(batch) for split, batch in data.items()}
     tower.cpu().eval()
+    tower.samples_seen = int(curve[-1]["samples_seen"])
     has = data["val"].present[:, 0]
     tower.fit_temperature(found["val"][has], data["val"].label[has])
     return tower, found, curve

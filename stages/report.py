@@ -1,4 +1,7 @@
-"""robustness.json -> what `dvc plots` draws and one picture (data/reports/plots). `--show` prints the table."""
+"""The JSON of data/reports -> one page (report.html) and what `dvc plots` draws, both to MLflow.
+
+`--show` only prints the table.
+"""
 
 import argparse
 import csv
@@ -6,19 +9,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from umemma import report
+from umemma import manifest, page, parameters, report, tracking
 from umemma.errors import run
 from umemma.files import read_json, written_whole
 
-RESULTS, FOLDER = Path("data/reports/robustness.json"), Path("data/reports/plots")
+REPORTS = Path("data/reports")
+PAGE, FOLDER = REPORTS / "report.html", REPORTS / "plots"
+NAMES = ("robustness", "accounting", "gates", "masks")
 
 
-def write(results: report.Results, folder: Path) -> None:
-    """Write patterns.csv, rates.csv and robustness.svg."""
-    _write_csv(folder / "patterns.csv", report.pattern_rows(results))
-    _write_csv(folder / "rates.csv", report.rate_rows(results))
-    with written_whole(folder / "robustness.svg") as temporary:
-        report.picture(results, temporary)
+def write(found: Mapping[str, Any]) -> None:
+    """Write the page, the tables and one picture; `found`: the content of each of NAMES."""
+    with written_whole(PAGE) as temporary:
+        temporary.write_text(page.page(*(found[name] for name in NAMES)), "utf-8")
+    for name, rows in report.tables(found["robustness"], found["accounting"]).items():
+        _write_csv(FOLDER / f"{name}.csv", rows)
+    with written_whole(FOLDER / "robustness.svg") as temporary:
+        report.picture(found["robustness"], temporary)
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -32,15 +39,22 @@ def main() -> None:
     """Write the report, or only print the table of the last results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--show", action="store_true", help="print the table and write nothing")
-    results = read_json(RESULTS)
+    found = {name: read_json(REPORTS / f"{name}.json") for name in NAMES}
     if parser.parse_args().show:
-        print(report.text_table(results))
-        print(f"\nresults: {RESULTS}, picture: {FOLDER}/robustness.svg")
-        print(f"next:    source .venv/bin/activate; dvc exp run -S dataset={results['dataset']['name']} "
+        print(report.text_table(found["robustness"], found["accounting"]))
+        print(f"\nreport:  {PAGE}")
+        print(f"next:    source .venv/bin/activate; dvc exp run -S dataset={found['robustness']['dataset']['name']} "
               "-S fuse.missing_rate=0.25; dvc exp show; make ui")
-    else:
-        write(results, FOLDER)
-        print(f"written to {FOLDER}; `make table` prints the results")
+        return
+    write(found)
+    settings = parameters.read()
+    shards = manifest.targets(Path("data/shards/manifest.parquet")).sha256
+    with tracking.run("report", experiment=settings.dataset.name, shards_sha256=shards, home=parameters.home(),
+                      parameters={"seed": settings.seed, "arm": settings.arm}) as tracked:
+        tracked.final(report.metrics(found["robustness"], found["accounting"]))
+        for path in [PAGE, *(REPORTS / f"{name}.json" for name in NAMES), *sorted(FOLDER.iterdir())]:
+            tracked.artifact(path, "report")
+    print(f"written: {PAGE}; `make table` prints the results")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT, run
+from umemma import truth
+from umemma.missingness import pattern_name
 
 pytestmark = pytest.mark.slow
 RESULTS = Path("data/reports/robustness.json")
+AFTER_FUSION = ["evaluate", "account", "audit", "report", "gate"]
 
 
 def ran(output: str) -> list[str]:
@@ -65,16 +68,28 @@ def test_the_flow_gives_the_same_lock_and_results_byte_for_byte(project, checkou
 def test_another_missing_rate_reruns_fusion_and_what_follows_and_going_back_runs_nothing(project):
     before = (project / RESULTS).read_bytes()
     changed = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "fuse.missing_rate=0.25")
-    assert ran(changed.stdout) == ["fuse", "evaluate", "report"], changed.stdout + changed.stderr
+    assert ran(changed.stdout) == ["fuse", *AFTER_FUSION], changed.stdout + changed.stderr
     back = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "fuse.missing_rate=0.5")
     assert ran(back.stdout) == []
     assert (project / RESULTS).read_bytes() == before
     assert run(project, "git", "diff", "--stat", "params.yaml").stdout == ""
 
 
+def test_an_arm_below_its_towers_fails_the_gate_after_the_report_is_written(project):
+    done = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "arm=joint")
+    assert done.returncode != 0
+    assert ran(done.stdout)[-2:] == ["report", "gate"]
+    failed = r"FAILED never below the uni-modal model: joint, \w+: accuracy 0\.\d+, tower \w+ 0\.\d+"
+    assert re.search(failed, done.stdout)
+    assert run(project, "python", "-m", "stages.gate").returncode == 1
+    assert "joint" in (project / "data/reports/report.html").read_text()
+    run(project, "git", "checkout", "-q", "params.yaml")
+    assert run(project, "dvc", "--wait-for-lock", "repro").returncode == 0
+
+
 def test_another_encoder_retrains_its_tower_only(project):
     changed = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset.modalities.image.encoder.width=8")
-    assert ran(changed.stdout) == ["pretrain@image", "fuse", "evaluate", "report"]
+    assert ran(changed.stdout) == ["pretrain@image", "fuse", "reference", *AFTER_FUSION]
     assert run(project, "dvc", "--wait-for-lock", "exp", "run").returncode == 0
 
 
@@ -96,8 +111,10 @@ def test_each_training_stage_is_an_mlflow_run_with_its_data(project):
     ("dataset=digit", "digit"),
     ("dataset.modalities.image.encoder.name=lennet", "no encoder called 'lennet'"),
     ("fuse.head=concatt", "no head called 'concatt'"),
-    ("fuse.substitute=zeroes", "'none', 'zeros', 'train_mean' or 'learned'"),
+    ("fuse.substitute=zeroes", "'none', 'zeros', 'train_mean', 'noise', 'donor' or 'learned'"),
     ("fuse.missing_rate=1.2", "fuse.missing_rate is 1.2"),
+    ("arm=ume_mma", "arm is 'ume_mma'"),
+    ("fuse.protocol=absent", "which modality is absent"),
     ("fuse.mising_rate=0.2", "mising_rate"),
     ("dataset.classes=[zero,one,two]", "label"),
 ])
@@ -159,3 +176,20 @@ def test_avmnist_runs_on_the_genuine_files_and_digits_come_back_from_the_cache(p
     back = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset=digits")
     assert ran(back.stdout) == []
     assert json.loads((project / RESULTS).read_text())["dataset"]["name"] == "digits"
+
+
+def test_what_is_estimated_of_synthetic_data_agrees_with_what_is_true(project):
+    done = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset=synthetic")
+    assert done.returncode == 0, done.stdout + done.stderr
+    accounting = json.loads((project / "data/reports/accounting.json").read_text())
+    options = YAML(typ="safe").load(project / "params.yaml")["dataset"]["options"]
+    possible = {pattern_name(one, accounting["modalities"]): value
+                for one, value in truth.bayes_accuracy(options).items() if any(one)}
+    for name, row in accounting["information"].items():
+        known = row["best_known"]
+        assert known["value"] <= row["truth"] + (known["high"] - known["value"]), name
+        assert known["value"] >= 0.95 * row["truth"] - 0.005, name
+        assert row["floor"]["low"] <= possible[name] <= row["ceiling"]["high"] + 0.01, name
+        assert accounting["metrics"][name]["accuracy"]["value"] <= row["ceiling"]["high"], name
+    back = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset=digits")
+    assert ran(back.stdout) == []

@@ -1,0 +1,87 @@
+"""Answers of all models -> how much is lost information, how much the model's failure (data/reports/accounting.json).
+
+Beside the run's own model stand the towers, their product, specialists, and the answers of other experiments that
+`make ablation` puts into data/arms. arms.json holds the table of all arms as a metric.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from umemma import accounting, answers, parameters, weights
+from umemma.comparison import Model
+from umemma.errors import run
+from umemma.files import read_json, write_json
+from umemma.parameters import Dataset
+
+OWN, REFERENCE, OTHERS = Path("data/answers"), Path("data/reference/specialists.safetensors"), Path("data/arms")
+
+
+def model_of(path: Path, name: str | None = None) -> tuple[Model, str]:
+    """Read one model's answers; return it with the fingerprint of the data it answered."""
+    splits, facts = answers.read(path)
+    return Model(name or facts["arm"], facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"],
+                 splits), facts["fingerprint"]
+
+
+def others(fingerprint: str, own: Path) -> list[Model]:
+    """Return the models of other experiments on the same data; say which were left out, and why."""
+    found = []
+    for path in sorted(OTHERS.glob("*.safetensors")):
+        if path.read_bytes() == own.read_bytes():
+            continue  # the very model of this run
+        model, data = model_of(path, path.stem)
+        if data == fingerprint:
+            found.append(model)
+        else:
+            print(f"left out: {path.name} answered other data ({data[:12]}; this run's are {fingerprint[:12]})")
+    return found
+
+
+def arm_table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return {arm: {pattern: {accuracy, utilisation}}}; an arm trained at several rates has one entry for each."""
+    rates: dict[str, int] = {}
+    for row in rows:
+        rates[row["arm"]] = rates.get(row["arm"], 0) + 1
+    found = {}
+    for row in rows:
+        name = row["arm"] if rates[row["arm"]] == 1 else f"{row['arm']} {_in_words(row['missing_rate'])}"
+        found[name] = {pattern: {metric: one[metric] for metric in ("accuracy", "utilisation")}
+                       for pattern, one in row["patterns"].items()}
+    return found
+
+
+def truth(dataset: Dataset) -> Any:
+    """Return the information that each pattern truly holds, where the data set's adapter knows it."""
+    known = getattr(import_module(f"umemma.datasets.{dataset.adapter}"), "information", None)
+    return known(dataset.options) if known else None
+
+
+def main() -> None:
+    """Read all answers, write the account."""
+    settings = parameters.read()
+    results = read_json(Path("data/reports/robustness.json"))
+    main_model, fingerprint = model_of(OWN / "answers.safetensors")
+    models = [main_model, *(model_of(OWN / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble")
+                            if arm != settings.arm), model_of(REFERENCE)[0],
+              *others(fingerprint, OWN / "answers.safetensors")]
+    probed, _ = weights.read(OWN / "probes.safetensors")
+    probes = {name: (probed[f"{name}/pretrained"], probed[f"{name}/model"]) for name in settings.dataset.modalities
+              if f"{name}/model" in probed}
+    found = accounting.account(
+        models, main=main_model, probes=probes or None, truth=truth(settings.dataset),
+        classes=list(settings.dataset.classes), seed=settings.seed, rates=settings.evaluate.rates,
+        replicates=settings.evaluate.bootstrap_replicates)
+    write_json(Path("data/reports/accounting.json"), {"dataset": results["dataset"], **found})
+    write_json(Path("data/reports/arms.json"), arm_table(found["arms"]))
+
+
+def _in_words(missing_rate: dict[str, float] | None) -> str:
+    rates = list((missing_rate or {}).values())
+    if len(set(rates)) == 1:
+        return f"{rates[0]:g}"
+    return " ".join(f"{name} {rate:g}" for name, rate in (missing_rate or {}).items()) or "not trained"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,53 @@
+"""Towers -> a specialist for every set of modalities, trained on exactly that set (data/reference).
+
+The yardstick of every run, whichever arm it is, at the price of seconds: the towers stay frozen and only heads are
+trained, one that adds the modalities up and one that lets them interact, the better on validation data kept. What
+specialists reach whose towers are trained too is the arm `specialist`.
+"""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from umemma import answering, answers, compute, decoded, manifest, parameters
+from umemma.course import Course, load
+from umemma.errors import run
+from umemma.files import written_whole
+from umemma.fusion import Trained, late, specialists
+
+HEADS = ("sum_logits", "gated")
+EPOCHS = 3  # as many times longer than the arm's own head: it is to be hard to beat
+
+
+def reference(course: Course) -> Trained:
+    """Train the heads of every set on the towers' cached features."""
+    def way(head: str, own: Course) -> Trained:
+        fuse = own.fuse.model_copy(update={"head": head, "substitute": "none", "substitute_at": "feature",
+                                          "epochs": EPOCHS * own.fuse.epochs})
+        return late(replace(own, fuse=fuse), "head", hides=False)
+
+    return specialists(course, tuple(partial(way, head) for head in HEADS))
+
+
+def main() -> None:
+    """Train the specialists and write what they answer on validation and test data."""
+    settings = parameters.read()
+    targets = manifest.targets(Path("data/shards/manifest.parquet"))
+    course = load(settings.dataset, targets, decoded_folder=Path("data/decoded"), tower_folder=Path("data/towers"),
+                  fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
+    trained = reference(course)
+    fingerprint = decoded.fingerprint({name: Path("data/decoded") / settings.dataset.name / name
+                                       for name in settings.dataset.modalities}, targets.label)
+    device = compute.set_up(settings.compute)
+    found = {split: answering.answer(trained.model, course.media[split], course.log_prior, group=targets.group[split],
+                                     batch_size=10_000, device=device, features=course.features[split].values,
+                                     autocast=partial(compute.autocast, settings.compute, device))
+             for split in ("val", "test")}
+    with written_whole(Path("data/reference")) as temporary:
+        answers.write(temporary / "specialists.safetensors", found, {
+            "arm": "frozen specialist", "seed": settings.seed, "missing_rate": None, "budget": None,
+            "fingerprint": fingerprint})
+
+
+if __name__ == "__main__":
+    run(main)
