@@ -16,14 +16,14 @@ from umemma.files import written_whole
 from umemma.fusion import Trained, late, specialists
 
 HEADS = ("sum_logits", "gated")
-EPOCHS = 3  # as many times longer than the arm's own head: it is to be hard to beat
+MIN_EPOCHS = 3  # longer than an arm may train: the yardstick is to be hard to beat
 
 
 def reference(course: Course) -> Trained:
     """Train the heads of every set on the towers' cached features."""
     def way(head: str, own: Course) -> Trained:
         fuse = own.fuse.model_copy(update={"head": head, "substitute": "none", "substitute_at": "feature",
-                                          "epochs": EPOCHS * own.fuse.epochs})
+                                          "epochs": max(MIN_EPOCHS, own.fuse.epochs)})
         return late(replace(own, fuse=fuse), "head", hides=False)
 
     return specialists(course, tuple(partial(way, head) for head in HEADS))
