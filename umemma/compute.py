@@ -20,5 +20,14 @@ def set_up(compute: Compute) -> torch.device:
 
 
 def autocast(compute: Compute, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which models run: bfloat16 where it is asked for."""
-    return torch.autocast(device.type, torch.bfloat16) if compute.precision == "bfloat16" else nullcontext()
+    """Return the context in which models run: bfloat16 where it is asked for, or for `auto` where it is fast."""
+    wanted = compute.precision == "bfloat16" or (compute.precision == "auto" and has_bfloat16(device))
+    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Does the device compute in bfloat16 itself? A CPU that only imitates it is ten times slower than in float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

@@ -83,7 +83,7 @@ class Compute(Section):
     """Where and how tensors are computed; `threads` null: all cores. Only equal settings repeat a seed exactly."""
 
     device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["auto", "float32", "bfloat16"]
     threads: Count | None
 
 

@@ -1,0 +1,26 @@
+"""Precision: what is asked for, and what `auto` makes of the processor it is on."""
+
+import pytest
+import torch
+
+from umemma import compute
+from umemma.parameters import Compute
+
+CPU = torch.device("cpu")
+
+
+def dtype(precision: str) -> torch.dtype:
+    with compute.autocast(Compute(device="cpu", precision=precision, threads=None), CPU):
+        return (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_a_precision_that_is_asked_for_is_used(precision, expected):
+    assert dtype(precision) == expected
+
+
+@pytest.mark.parametrize(("able", "expected"), [
+    ({"avx2": True}, torch.float32), ({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16)])
+def test_auto_takes_bfloat16_only_where_the_processor_has_it(monkeypatch, able, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert dtype("auto") == expected
