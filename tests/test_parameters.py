@@ -5,6 +5,7 @@ import re
 from typing import get_args
 
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
@@ -122,10 +123,24 @@ def test_a_setting_that_a_builder_does_not_take_is_named():
     ({"width": "big"}, "encoder.width must be a number, not 'big'"),
     ({"dim": 0}, "dim and stem_stride must be 1 or more"),
     ({"dropout": 2}, "dropout at least 0 and below 1"),
+    ({"stem_stride": [2]}, r"stem_stride is one whole number or \[height, width\], not \[2\]"),
+    ({"stem_stride": [2, 0]}, "stem_stride must be 1 or more"),
+    ({"stem_stride": "two"}, "stem_stride is one whole number or"),
 ])
 def test_a_setting_out_of_range_is_named(settings, sentence):
     with pytest.raises(ParameterError, match=sentence):
         parameters.call(lenet.build, settings, "encoder", (1, 8, 8))
+
+
+def test_the_stem_takes_one_stride_or_two_and_sees_every_pixel():
+    image = torch.rand(2, 1, 40, 24, requires_grad=True)
+    body = parameters.call(lenet.build, {"stem_stride": [2, 4], "dim": 7}, "encoder", (1, 40, 24)).eval()
+    assert body[0].stride == (2, 4)
+    assert body[0].kernel_size == (5, 9)
+    assert body(image).shape == (2, 7)
+    body[0](image).square().sum().backward()
+    assert (image.grad != 0).all()
+    assert lenet.build((1, 40, 24), stem_stride=2)[0].stride == (2, 2)
 
 
 def test_every_substitute_that_parameters_allow_exists():

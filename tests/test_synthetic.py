@@ -280,7 +280,7 @@ def test_a_perceptron_takes_what_a_map_encoder_does_not():
     assert mlp.build((16,), dim=5)[-2].out_features == 5
     with pytest.raises(ValueError, match="width, depth and dim must be 1 or more"):
         mlp.build((16,), depth=0)
-    with pytest.raises(ParameterError):
+    with pytest.raises(ParameterError, match=r"encoder: lenet takes maps .*not \(16,\); mlp takes vectors"):
         parameters.call(lenet.build, {}, "encoder", (16,))
 
 
