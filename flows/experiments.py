@@ -7,8 +7,6 @@ next. One commit and one new ref have no such moment, and take 0.1 s instead of 
 removes what is kept here as its own.
 """
 
-import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from flows.git import git
 from flows.overrides import PARAMS_FILE, check_overrides
 from flows.workspace import Workspace
 from umemma.errors import UmemmaError
@@ -111,15 +110,6 @@ def changed_files(root: Path, *revisions: str) -> list[str]:
     """Name the tracked files that differ between two commits, or one and the files there, less those runs write."""
     written = [f":(exclude){path}" for path in WRITTEN_BY_RUNS]
     return git(root, "diff", "--name-only", "--no-renames", *revisions, "--", ":/", *written).splitlines()
-
-
-def git(cwd: Path, *arguments: str) -> str:
-    """Run git without the user's hooks; return what it prints."""
-    settings = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.quotePath=false")
-    done = subprocess.run(["git", *settings, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UmemmaError(f"git {arguments[0]} in {cwd}: {done.stderr.strip()}")
-    return done.stdout.strip()
 
 
 def maker(home: Path, path: Path) -> str:

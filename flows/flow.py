@@ -26,11 +26,13 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.experiments import Experiments
+from flows.git import git
 from flows.graph import Graph, Stage, project_root, read_graph
 from flows.processes import Children
 from flows.results import RESULTS, read_rows, table
 from flows.settings import GPU_LIMIT, state_folder
-from flows.workspace import Workspace, experiment, own_workspace, save
+from flows.workspace import Workspace, experiment, own_workspace
 from umemma.errors import UmemmaError
 
 
@@ -79,7 +81,9 @@ def ume_mma(
             stack.callback(children.end)
             outcome = _run_stages(here, targets, children, force)
             if outcome.is_completed():
-                logger.info(save(here, experiment_name, targets))
+                Experiments(home, git(here.root, "rev-parse", "HEAD")).keep(here, experiment_name)
+                logger.info("Kept as the experiment %s; `dvc exp apply %s` brings it here", experiment_name,
+                            experiment_name)
             return outcome
     except UmemmaError as error:
         logger.error(str(error))

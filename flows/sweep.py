@@ -15,7 +15,8 @@ from pathlib import Path
 from threading import Lock
 
 from flows.comparison import PAGE, collect, compare
-from flows.experiments import CodeChanged, Experiments, git, maker
+from flows.experiments import CodeChanged, Experiments, maker
+from flows.git import git
 from flows.plan import Planned
 from flows.processes import Children
 from flows.workspace import experiment

@@ -23,8 +23,9 @@ from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from flows.git import git
 from flows.overrides import apply_overrides
-from umemma.errors import ParameterError, UmemmaError
+from umemma.errors import ParameterError
 
 Tell = Callable[[str], None]
 
@@ -53,7 +54,7 @@ def own_workspace(home: Path) -> Workspace:
 @contextmanager
 def experiment(home: Path, overrides: Sequence[str], name: str, tell: Tell) -> Iterator[Workspace]:
     """Make a worktree with the overrides applied; remove it at the end, whatever happens."""
-    baseline = _git(home, "rev-parse", "--verify", "--quiet", "HEAD", otherwise="there is no commit to start from")
+    baseline = git(home, "rev-parse", "--verify", "--quiet", "HEAD", otherwise="there is no commit to start from")
     _check_name(home, baseline, name)
     store = home / ".dvc" / "tmp" / "flows"
     store.mkdir(parents=True, exist_ok=True)
@@ -63,26 +64,13 @@ def experiment(home: Path, overrides: Sequence[str], name: str, tell: Tell) -> I
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             _add_worktree(home, folder, baseline, tell)
-            root = folder / _git(home, "rev-parse", "--show-prefix")
+            root = folder / git(home, "rev-parse", "--show-prefix")
             _share_cache(home, root)
             if overrides:
-                _git(root, "add", "--force", "--", *apply_overrides(root, overrides))
+                git(root, "add", "--force", "--", *apply_overrides(root, overrides))
             yield Workspace(root, home, {"DVC_EXP_NAME": name, "DVC_EXP_BASELINE_REV": baseline})
         finally:
             _remove_worktree(home, folder)
-
-
-def save(workspace: Workspace, name: str, targets: Sequence[str]) -> str:
-    """Save a worktree as the experiment `name`; return DVC's answer. One at a time, because git refs are shared."""
-    command = [sys.executable, "-m", "dvc", "exp", "save", "--name", name, *targets]
-    with open(workspace.home / ".dvc" / "tmp" / "flows-save.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run(
-            command, cwd=workspace.root, env=workspace.environment(), capture_output=True, text=True, check=False
-        )
-    if done.returncode:
-        raise UmemmaError(f"the experiment {name!r} could not be saved: {(done.stderr or done.stdout).strip()}")
-    return done.stdout.strip()
 
 
 def prune(home: Path) -> None:
@@ -94,13 +82,13 @@ def prune(home: Path) -> None:
 
 
 def _add_worktree(home: Path, folder: Path, baseline: str, tell: Tell) -> None:
-    top = Path(_git(home, "rev-parse", "--show-toplevel"))
-    _git(top, "worktree", "add", "--detach", "--quiet", str(folder), baseline)
+    top = Path(git(home, "rev-parse", "--show-toplevel"))
+    git(top, "worktree", "add", "--detach", "--quiet", str(folder), baseline)
     plain = ("--binary", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
     changes = subprocess.run(["git", "diff", "HEAD", *plain], cwd=top, capture_output=True, check=True).stdout
     if changes:
         subprocess.run(["git", "apply", "--index", "--whitespace=nowarn", "-"], cwd=folder, input=changes, check=True)
-    if untracked := _git(top, "ls-files", "--others", "--exclude-standard").splitlines():
+    if untracked := git(top, "ls-files", "--others", "--exclude-standard").splitlines():
         named = ", ".join(untracked[:5]) + (", ..." if len(untracked) > 5 else "")
         tell(f"{len(untracked)} files that git does not know are not part of this run (git add them): {named}")
 
@@ -126,7 +114,7 @@ def _check_name(home: Path, baseline: str, name: str) -> None:
         or "/" in name
     ):
         raise ParameterError(f"--name {name!r}: not a name for an experiment (letters, digits, '-', '_' and '.')")
-    if _git(home, "for-each-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/{name}"):
+    if git(home, "for-each-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/{name}"):
         raise ParameterError(f"--name {name!r}: there is an experiment of this name; `dvc exp remove {name}` or rename")
 
 
@@ -138,11 +126,3 @@ def _remove_worktree(home: Path, folder: Path) -> None:
     subprocess.run(["git", "worktree", "prune"], cwd=home, capture_output=True, check=False)
     folder.with_suffix(".lock").unlink(missing_ok=True)
 
-
-def _git(cwd: Path, *arguments: str, otherwise: str = "") -> str:
-    done = subprocess.run(
-        ["git", "-c", f"core.hooksPath={os.devnull}", *arguments], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise UmemmaError(f"git {arguments[0]} in {cwd}: {otherwise or done.stderr.strip()}")
-    return done.stdout.strip()

@@ -16,11 +16,12 @@ import psutil
 import pytest
 import yaml
 
+from flows.experiments import Experiments
 from flows.graph import project_root, read_graph
 from flows.overrides import apply_overrides, check_overrides
 from flows.processes import Cancelled, Children
 from flows.results import read_rows, table
-from flows.workspace import experiment, own_workspace, prune, save
+from flows.workspace import experiment, own_workspace, prune
 from umemma.errors import ParameterError, UmemmaError
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # of a library under DVC
@@ -327,11 +328,13 @@ def test_an_experiment_sees_uncommitted_changes_and_becomes_one_of_dvc(toy: Path
         assert (here.root / "step.py").read_text().endswith("# changed\n")
         assert here.environment()["UMEMMA_HOME"] == str(toy)
         call(here.root, "dvc", "repro", "-q")
-        assert "mine" in save(here, "mine", [])
+        Experiments(toy, call(here.root, "git", "rev-parse", "HEAD").strip()).keep(here, "mine")
     assert "unknown.txt" in told[0]
     assert call(toy, "git", "status", "--porcelain") == before
     assert nothing_left(toy)
     assert call(toy, "dvc", "exp", "list", "--name-only").split() == ["mine"]
+    call(toy, "dvc", "exp", "apply", "mine")
+    assert (toy / "step.py").read_text().endswith("# changed\n")
     with pytest.raises(ParameterError, match="an experiment of this name"), experiment(toy, [], "mine", print):
         pass
 
