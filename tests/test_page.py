@@ -298,6 +298,16 @@ def test_early_fusion_is_named_only_where_it_surely_wins():
     assert sentence in page(*sample(TWO))
 
 
+def test_a_specialist_that_ties_with_early_fusion_is_no_late_arm():
+    accounting = sample(TWO)[1]
+    early = next(row for row in accounting["arms"] if row["arm"] == "early")
+    for arm in ("specialist", "frozen specialist"):
+        accounting["arms"].append(early | {"arm": arm})
+    assert len(findings.interaction(accounting)) == 1
+    accounting["arms"].append(early | {"arm": "ump"})
+    assert findings.interaction(accounting) == []
+
+
 @pytest.mark.parametrize("change", ["p", "interval", "rival", "no early", "not compared"])
 def test_a_win_of_early_fusion_that_may_be_chance_is_not_claimed(change):
     accounting = sample(TWO)[1]
