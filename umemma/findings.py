@@ -55,10 +55,11 @@ def _late_loses(accounting: Accounting) -> list[str]:
     if not wins:
         return []
     who = "early fusion" if best["arm"] == EARLY else f"the {best['arm']}"
-    return [f"Late fusion loses here. With everything present, {who} is right {percent(mean(best))} of the time and every "
-            f"late arm stays significantly below it (the best of them, {rival['arm']}, at {percent(mean(rival))}): the "
-            "information is in the interaction of the modalities. A head that adds up what each modality says alone "
-            "(sum_logits, mean_logits, concat, product_of_experts) can never hear it; gated and attention can."]
+    return [
+        f"Late fusion loses here. With everything present, {who} is right {percent(mean(best))} of the time and every "
+        f"late arm stays significantly below it (the best of them, {rival['arm']}, at {percent(mean(rival))}): the "
+        "information is in the interaction of the modalities. A head that adds up what each modality says alone "
+        "(sum_logits, mean_logits, concat, product_of_experts) can never hear it; gated and attention can."]
 
 
 def _difference(row: Mapping[str, Any], pattern: str) -> Any:
