@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from umemma.errors import DataError
+
 SPLITS = ("train", "val", "test")
 
 
@@ -13,12 +15,13 @@ class Sample:
     `members` maps a member name to the file's bytes; the name's stem is the modality, its suffix the format:
     `{"image.png": b"...", "audio.wav": b"..."}`. A modality that is missing has no member.
     `group` names what must not be in two splits (a recording, a person, a film); `key` is unique over all splits
-    and holds no dot, as WebDataset splits names at the first one.
+    and holds no dot, as WebDataset splits names at the first one. `label` is a class, or with several labels a sample
+    the classes that apply, ascending and possibly none.
     """
 
     key: str
     split: str
-    label: int
+    label: int | tuple[int, ...]
     group: str
     members: Mapping[str, bytes] = field(repr=False)
 
@@ -26,3 +29,21 @@ class Sample:
     def modalities(self) -> tuple[str, ...]:
         """The modalities present, in the order of the members."""
         return tuple(name.split(".", 1)[0] for name in self.members)
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A sample that an adapter left out while it read its lists; `file` as the user knows it, `reason` in words."""
+
+    key: str
+    split: str
+    file: str
+    reason: str
+
+
+class BadSample(DataError):
+    """Raised by an adapter for a sample that cannot be used: it goes to the quarantine, and the others go on."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(f"{file}: {reason}")
+        self.file, self.reason = file, reason
