@@ -14,18 +14,21 @@ PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
 PLUGINS = ("datasets", "encoders", "decoders", "heads")
 LIBRARY = sorted((ROOT / "umemma").rglob("*.py"))
-HOMES = {  # the one module of umemma that may import a tool
-    "mlflow": {"tracking"}, "great_expectations": {"expectations"}, "webdataset": {"shards"},
-    "hydra": {"composition"}, "prefect": set(), "dvc": set(), "ruamel": {"parameters", "composition"},
+HOMES = {  # the modules of umemma that may import a tool
+    "mlflow": {"tracking"}, "great_expectations": {"expectations", "expected"},
+    "webdataset": {"shards", "shard_writer"}, "hydra": {"composition"}, "prefect": set(), "dvc": set(),
+    "ruamel": {"parameters", "composition"},
 }
 LEVELS = [
     {"errors", "__init__"},
     {"files", "progress", "parameters", "sample", "batch", "missingness", "svg", "any_rate", "probe", "bootstrap"},
     {"substitutes", "truth", "arms", "information"},
-    {"media", "download", "metrics", "weights", "composition", "report", "compute", "masks", "leak"}
+    {"media", "download", "metrics", "weights", "composition", "report", "compute", "masks", "leak", "quarantine"}
     | {f"{folder}.{name}" for folder in PLUGINS for name in [*parameters.plugins(folder), "__init__"]},
     {"raw", "shards", "manifest", "decoded", "towers", "encoding", "late_fusion", "early_fusion", "panel", "answers",
-     "expectations"},
+     "sample_row", "shard_writer"},
+    {"expected"}, {"census"}, {"drift", "duplicates"}, {"sample_expectations"}, {"media_expectations"},
+    {"expectations"},
     {"model", "training", "evaluation", "tracking", "course"},
     {"answering"},
     {"fusion", "comparison", "written"},
@@ -35,7 +38,7 @@ LEVELS = [
 SAME_LEVEL = {
     ("batch", "missingness"), ("decoded", "shards"), ("encoding", "towers"), ("late_fusion", "encoding"),
     ("late_fusion", "towers"), ("heads.sum_logits", "heads.product_of_experts"),
-    ("expectations", "shards"), ("tracking", "training"),
+    ("shard_writer", "shards"), ("shard_writer", "sample_row"), ("tracking", "training"),
 }
 
 

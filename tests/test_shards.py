@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from umemma import decoded, shards
+from umemma import decoded, shard_writer, shards
 from umemma.datasets import digits
 from umemma.decoders.image import Decoder
 from umemma.errors import DataError
@@ -33,7 +33,8 @@ class Holey:
 
 
 def write(folder, adapter, samples_per_shard=3):
-    return shards.write(adapter, folder, dataset="d", classes=list("0123456789"), samples_per_shard=samples_per_shard)
+    return shard_writer.write(
+        adapter, folder, dataset="d", classes=list("0123456789"), samples_per_shard=samples_per_shard)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_the_same_data_give_the_same_bytes(folder, tmp_path):
 def test_many_processes_write_what_one_writes(tmp_path, monkeypatch):
     adapter = digits.Adapter(tmp_path)
     write(tmp_path / "one", adapter, 300)
-    monkeypatch.setattr(shards, "_SMALL", 0)
+    monkeypatch.setattr(shard_writer, "_SMALL", 0)
     write(tmp_path / "many", adapter, 300)
     assert content(tmp_path / "many") == content(tmp_path / "one")
 
