@@ -39,11 +39,14 @@ class Modality(Section):
     """One modality: how its files become tensors, which encoder reads them, for how many epochs it is trained.
 
     `decode` and `encoder` name a module of `umemma/decoders` and `umemma/encoders`; other keys are its settings.
+    `augment` changes decoded values in training, by the names in `umemma/augment.py`. It is the one key that may
+    be left out: nothing is then changed, which is no choice that a reader would have to be told of.
     """
 
     decode: Settings
     encoder: Settings
     epochs: Positive
+    augment: Settings = Field(default_factory=dict)
 
 
 class Dataset(Section):
