@@ -3,10 +3,10 @@
 - Files of one modality share one shape: pixels, sample rate, channels, length as most of them have. Training stacks
   them, so one that differs should be named here and not by a tensor error later. Where decoding makes all equal,
   `same_shape` is set to `ignore`.
-- A fact that not every kind of reader gives is judged where its column is there.
+- What is judged of a kind are the facts in KIND_FACTS; one of them that the manifest lacks fails the first step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
@@ -18,8 +18,11 @@ from umemma.sample_expectations import MANDATORY
 
 FACTS = ("kind", "num_bytes", "sha256", "blank")  # of every file that is present
 KIND_FACTS = {
-    "image": ("channels", "height_px", "width_px"), "audio": ("channels", "sample_rate_hz", "seconds"),
-    "video": ("height_px", "num_frames", "seconds", "width_px"), "text": ("num_chars",), "vector": ("num_values",),
+    "image": ("channels", "height_px", "num_frames", "width_px"),
+    "audio": ("channels", "clipped_share", "constant", "peak", "sample_rate_hz", "seconds"),
+    "video": ("has_sound", "height_px", "num_frames", "seconds", "width_px"),
+    "text": ("num_chars", "num_replaced"),
+    "vector": ("num_values",),
     "series": ("channels", "num_steps"),
 }
 UNIFORM = {
@@ -49,43 +52,43 @@ def files(evidence: Evidence, bounds: Validation) -> Iterator[Table]:
         yield Table(name, rows, [
             among(f"{name}_kind", [kind] if kind in KIND_FACTS else []),
             *(filled(f"{name}_{fact}") for fact in (*FACTS, *KIND_FACTS.get(kind, ()))),
-            *_alike(rows, name, kind), *_sized(rows, name, kind, bounds)])
+            *_alike(rows, name, kind), *_every(name, kind, bounds)])
         for split in SPLITS:
-            yield Table(f"{split}/{name}", rows[rows["split"] == split], _mostly_sound(rows, name, bounds))
+            yield Table(f"{split}/{name}", rows[rows["split"] == split], _most(name, kind, bounds))
         yield from duplicates.tables(evidence, name)
 
 
 def _alike(rows: pd.DataFrame, name: str, kind: str) -> Iterator[Expectation]:
-    for column in (f"{name}_{fact}" for fact in UNIFORM.get(kind, ())):
-        yield among(column, census.most_common(rows, column), "same_shape")
-    if (column := f"{name}_has_sound") in rows:
-        yield among(column, census.most_common(rows, column), "video_sound")
+    for fact in UNIFORM.get(kind, ()):
+        yield among(f"{name}_{fact}", census.most_common(rows, f"{name}_{fact}"), "same_shape")
+    if kind == "video":
+        yield among(f"{name}_has_sound", census.most_common(rows, f"{name}_has_sound"), "video_sound")
 
 
-def _sized(rows: pd.DataFrame, name: str, kind: str, bounds: Validation) -> Iterator[Expectation]:
-    """Yield the bounds that hold for every single file."""
-    yield between(f"{name}_num_bytes", 1, bounds.max_mib * _MIB, "file_size")
-    frames: tuple[int, int | None, str] = (1, 1, "animation") if kind == "image" else (
-        bounds.min_frames, None, "video_frames")
-    for fact, low, high, expectation in (
-        ("height_px", bounds.min_px, bounds.max_px, "size_px"), ("width_px", bounds.min_px, bounds.max_px, "size_px"),
-        ("seconds", bounds.min_seconds, bounds.max_seconds, "duration"), ("num_frames", *frames),
-        ("num_chars", bounds.min_chars, bounds.max_chars, "text_length"),
-        ("num_steps", bounds.min_steps, bounds.max_steps, "series_length"),
-    ):
-        if f"{name}_{fact}" in rows:
-            yield between(f"{name}_{fact}", low, high, expectation)
-
-
-def _mostly_sound(rows: pd.DataFrame, name: str, bounds: Validation) -> Sequence[Expectation]:
-    """Return what may be so of a few files of a split."""
-    most = 1 - bounds.max_blank
-    expected = {
-        "blank": among(f"{name}_blank", [False], "blank", mostly=most),
-        "constant": among(f"{name}_constant", [False], "blank", mostly=most),
-        "peak": between(f"{name}_peak", bounds.min_peak, None, "silence", mostly=most),
-        "clipped": between(f"{name}_clipped", None, bounds.max_clipped, "clipping",
-                           mostly=1 - bounds.max_clipped_files),
-        "replaced": between(f"{name}_replaced", None, 0, "text_encoding", mostly=1 - bounds.max_replaced),
+def _every(name: str, kind: str, bounds: Validation) -> list[Expectation]:
+    """Return what must be so of every file."""
+    px, seconds = (bounds.min_px, bounds.max_px, "size_px"), (bounds.min_seconds, bounds.max_seconds, "duration")
+    limits: Mapping[str, Mapping[str, tuple[float, float | None, str]]] = {
+        "image": {"height_px": px, "width_px": px, "num_frames": (1, 1, "animation")},
+        "audio": {"seconds": seconds},
+        "video": {"height_px": px, "width_px": px, "seconds": seconds,
+                  "num_frames": (bounds.min_frames, None, "video_frames")},
+        "text": {"num_chars": (bounds.min_chars, bounds.max_chars, "text_length")},
+        "series": {"num_steps": (bounds.min_steps, bounds.max_steps, "series_length")},
     }
-    return [one for fact, one in expected.items() if f"{name}_{fact}" in rows]
+    return [between(f"{name}_num_bytes", 1, bounds.max_mib * _MIB, "file_size"),
+            *(between(f"{name}_{fact}", *limit) for fact, limit in limits.get(kind, {}).items())]
+
+
+def _most(name: str, kind: str, bounds: Validation) -> list[Expectation]:
+    """Return what must be so of most files of a split."""
+    expected = [among(f"{name}_blank", [False], "blank", mostly=1 - bounds.max_blank)]
+    if kind == "audio":
+        expected += [
+            among(f"{name}_constant", [False], "blank", mostly=1 - bounds.max_blank),
+            between(f"{name}_peak", bounds.min_peak, None, "silence", mostly=1 - bounds.max_blank),
+            between(f"{name}_clipped_share", None, bounds.max_clipped, "clipping",
+                    mostly=1 - bounds.max_clipped_files)]
+    if kind == "text":
+        expected.append(between(f"{name}_num_replaced", None, 0, "text_encoding", mostly=1 - bounds.max_replaced))
+    return expected
