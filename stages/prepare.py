@@ -22,8 +22,8 @@ def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int) 
     adapter = parameters.call(adapter_class, dataset.options, "dataset.options", root)
     with written_whole(folder) as temporary:
         return shard_writer.write(
-            adapter, temporary, dataset=dataset.name, classes=dataset.classes, samples_per_shard=samples_per_shard,
-            root=root)
+            adapter, temporary, dataset=dataset.name, task=dataset.task, classes=dataset.classes,
+            samples_per_shard=samples_per_shard, root=root)
 
 
 def summary(index: shards.Index) -> str:

@@ -22,18 +22,18 @@ HOMES = {  # the modules of umemma that may import a tool
 LEVELS = [
     {"errors", "__init__"},
     {"files", "progress", "parameters", "sample", "batch", "missingness", "svg", "any_rate", "probe", "bootstrap"},
-    {"substitutes", "truth", "arms", "information", "lengths", "resizing", "kinds.__init__", "kinds.signature",
-     "augmentations.__init__", "augmentations.change"},
+    {"substitutes", "truth", "arms", "information", "metrics", "lengths", "resizing", "kinds.__init__",
+     "kinds.signature", "augmentations.__init__", "augmentations.change"},
     {"kinds.array", "kinds.image", "kinds.sound", "kinds.text", "kinds.video", "augmentations.masks",
      "augmentations.pictures", "augmentations.signals"},
     {"kinds.audio", "waves", "augment"},
-    {"media", "download", "metrics", "weights", "composition", "report", "compute", "masks", "leak", "quarantine"}
+    {"media", "download", "weights", "composition", "report", "compute", "masks", "leak", "quarantine"}
     | {f"{folder}.{name}" for folder in PLUGINS for name in [*parameters.plugins(folder), "__init__"]},
     {"raw", "shards", "manifest", "decoded", "towers", "encoding", "late_fusion", "early_fusion", "panel", "answers",
      "sample_row", "shard_writer"},
     {"expected"}, {"census"}, {"drift", "duplicates"}, {"sample_expectations"}, {"media_expectations"},
     {"expectations"},
-    {"model", "training", "evaluation", "tracking", "course"},
+    {"model", "training", "evaluation", "thresholds", "tracking", "course"},
     {"answering"},
     {"fusion", "comparison", "written"},
     {"accounting", "charts", "findings"},

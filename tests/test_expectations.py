@@ -12,8 +12,17 @@ from hypothesis import strategies as st
 
 from stages.validate import validate
 from tests.manifest_sample import (
-    BOUNDS, PER_SPLIT, SHARD_OF, Spoil, blank_images, clean, everywhere, evidence, every_kind, index, judge, setting,
-    several_labels, severe,
+    BOUNDS,
+    PER_SPLIT,
+    SHARD_OF,
+    Spoil,
+    blank_images,
+    clean,
+    everywhere,
+    evidence,
+    index,
+    judge,
+    setting,
 )
 from umemma import expectations, quarantine, shards
 from umemma.errors import DataError, GateFailure

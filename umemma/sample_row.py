@@ -15,10 +15,11 @@ from umemma.quarantine import Quarantined
 from umemma.sample import Sample
 
 Row = dict[str, object]
+LABELS = ("label", "labels")  # the one or the other is a column
 
 
 def judged(
-    sample: Sample, modalities: Sequence[str], *, num_classes: int, shard: str, position: str
+    sample: Sample, *, modalities: Sequence[str], task: str, num_classes: int, shard: str, position: str
 ) -> Row | Quarantined:
     """Return the manifest's row of a sample, or its row in the quarantine; `position` stands in for an empty key.
 
@@ -28,7 +29,7 @@ def judged(
     if not sample.key.strip():
         return Quarantined(position, sample.split, None, "", "its key is empty")
     _check_key(sample.key)
-    labels = label_entry(sample, num_classes)
+    labels = _labels(sample, task, num_classes)
     if not sample.members:
         return Quarantined(sample.key, sample.split, None, "", "no modality is there")
     media, troubles = _media(sample, modalities)
@@ -39,9 +40,12 @@ def judged(
     return {"key": sample.key, "split": sample.split, **labels, "group": sample.group, "shard": shard} | media
 
 
-def label_entry(sample: Sample, num_classes: int) -> dict[str, int] | dict[str, list[int]]:
-    """Return `{"label": 3}`, or `{"labels": [0, 4]}` where it is a tuple. Raises DataError naming key and value."""
-    several = isinstance(sample.label, tuple)
+def _labels(sample: Sample, task: str, num_classes: int) -> Row:
+    """Return `{"label": 3}`, or `{"labels": [0, 4]}` where a sample may have several."""
+    several = task == "multi_label"
+    if isinstance(sample.label, tuple) != several:
+        raise DataError(f"sample {sample.key}: label {sample.label!r} is {'one class' if several else 'a tuple'}, but "
+                        f"dataset.task is {task}")
     try:
         found = [index(one) for one in (sample.label if isinstance(sample.label, tuple) else (sample.label,))]
     except TypeError as error:

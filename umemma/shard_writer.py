@@ -25,7 +25,7 @@ from umemma.files import write_json
 from umemma.progress import shown
 from umemma.quarantine import Quarantined
 from umemma.sample import SPLITS, BadSample, Sample
-from umemma.sample_row import Row, judged, label_entry
+from umemma.sample_row import LABELS, Row, judged
 from umemma.shards import INDEX, MANIFEST, QUARANTINE, Index, Shard, file_sha256
 
 _SMALL = 5_000  # samples; fewer are written by this process alone, sooner than others would have started
@@ -46,22 +46,23 @@ class Adapter(Protocol):
 
 
 def write(
-    adapter: Adapter, folder: Path, *, dataset: str, classes: Sequence[str], samples_per_shard: int,
+    adapter: Adapter, folder: Path, *, dataset: str, task: str, classes: Sequence[str], samples_per_shard: int,
     root: Path | None = None,
 ) -> Index:
     """Write all samples of `adapter` into tars, with manifest, quarantine and index, into the empty folder `folder`.
 
     A sample that cannot be used goes to the quarantine, where files below `root` are named relative to it. Raises
-    DataError where the adapter yields what no sample may be, such as a class that does not exist.
+    DataError where the adapter yields what no sample may be, such as a class that does not exist, or one label where
+    `task` is `multi_label`.
     """
     folder.mkdir(parents=True)
     jobs = _jobs(adapter, samples_per_shard)
-    make = partial(_make_shard, adapter, folder, len(classes))
+    judge = partial(judged, modalities=adapter.modalities, task=task, num_classes=len(classes))
+    make = partial(_make_shard, adapter, folder, judge)
     made = list(shown(_all_made(make, jobs), "shards", len(jobs)))
     for place, repeated in _repeated_keys(made).items():
         made[place] = make(dataclasses.replace(jobs[place], left_out=repeated))
     rows = [row for one in made for row in one.rows]
-    _check_one_kind_of_label(rows)
     pd.DataFrame(rows).to_parquet(folder / MANIFEST, index=False)
     rejected = [Quarantined(one.key, one.split, None, one.file, one.reason) for one in getattr(adapter, "rejected", ())]
     left_out = rejected + [row for one in made for row in one.quarantined]
@@ -128,7 +129,7 @@ def _make_remembered(job: _Job) -> _Made:
     return _remembered[0](job)
 
 
-def _make_shard(adapter: Adapter, folder: Path, num_classes: int, job: _Job) -> _Made:
+def _make_shard(adapter: Adapter, folder: Path, judge: Callable[..., Row | Quarantined], job: _Job) -> _Made:
     import webdataset  # imports torch, 2 s
 
     name = f"{job.split}-{job.number:06d}.tar"
@@ -136,15 +137,15 @@ def _make_shard(adapter: Adapter, folder: Path, num_classes: int, job: _Job) -> 
     with webdataset.TarWriter(str(folder / name), mtime=0, encoder=False) as tar:
         for index in job.indices:
             sample = job.left_out.get(index) or _sampled(adapter, job.split, index)
-            row = sample if isinstance(sample, Quarantined) else judged(
-                sample, adapter.modalities, num_classes=num_classes, shard=name, position=f"{job.split}/{index}")
+            row = sample if isinstance(sample, Quarantined) else judge(
+                sample, shard=name, position=f"{job.split}/{index}")
             if isinstance(row, Quarantined):
                 made.quarantined.append(row)
                 continue
             assert isinstance(sample, Sample), "what is quarantined has no row"
             made.rows.append(row)
             made.indices.append(index)
-            target = json.dumps(label_entry(sample, num_classes) | {"group": sample.group}).encode()
+            target = json.dumps({name: row[name] for name in (*LABELS, "group") if name in row}).encode()
             tar.write({"__key__": sample.key, "json": target, **sample.members})
     if not made.rows:
         (folder / name).unlink()
@@ -175,10 +176,3 @@ def _repeated_keys(made: Sequence[_Made]) -> dict[int, dict[int, Quarantined]]:
                 repeated.setdefault(place, {})[index] = Quarantined(key, split, None, "", reason)
             first.setdefault(key, split)
     return repeated
-
-
-def _check_one_kind_of_label(rows: Sequence[Row]) -> None:
-    kinds = {"labels" in row: row["key"] for row in rows}
-    if len(kinds) > 1:
-        raise DataError(f"sample {kinds[True]} has a tuple of labels, sample {kinds[False]} one label: a data set has "
-                        "the one or the other")
