@@ -82,7 +82,7 @@ def main() -> None:
     settings = parameters.read()
     dataset = settings.dataset
     arrays = Path("data/decoded") / dataset.name / name
-    targets = manifest.targets(Path("data/shards/manifest.parquet"))
+    targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
     data = {split: decoded.load({name: arrays}, split, targets.label[split], targets.key[split]) for split in SPLITS}
     with tracking.run(f"pretrain {name}", experiment=dataset.name, parameters=_parameters(settings, name),
                       shards_sha256=targets.sha256, home=parameters.home()) as tracked:

@@ -297,7 +297,7 @@ def test_shards_pass_the_gate_and_are_decoded_with_their_holes(dataset, tmp_path
     prepare(changed, tmp_path, tmp_path / "shards", 300)
     validate(tmp_path / "shards", dataset.validation, tmp_path / "report.json", tmp_path / "gate.json")
     assert read_json(tmp_path / "gate.json")["passed"] is True
-    found = targets(tmp_path / "shards/manifest.parquet")
+    found = targets(tmp_path / "shards/manifest.parquet", len(changed.classes))
     settings = dataset.dataset.modalities["b"].decode
     facts = decode(tmp_path / "shards", "b", settings, tmp_path / "b")
     batch = decoded.load({"b": tmp_path / "b"}, "val", found.label["val"], found.key["val"])
