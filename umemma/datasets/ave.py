@@ -9,8 +9,8 @@ Decisions, each on a flaw of the published lists:
   trainSet.txt, so that both copies give the same samples.
 - A first line that starts with `Category&` is a header; some copies have one. Fields are split at `&` alone, since
   categories hold commas, spaces and parentheses.
-- The order of the classes: `annotations`, by first appearance in Annotations.txt, is the authors'; `test_set`, by
-  first appearance in testSet.txt, is DI-MML's; `sorted` is OGM-GE's. It must be that of `dataset.classes`.
+- The order of the classes: `annotations`, by first appearance in Annotations.txt, is the authors', and DI-MML's (by
+  first appearance in testSet.txt: the same); `sorted` is OGM-GE's. It must be that of `dataset.classes`.
 - A video is `<id>.mp4`, or named by its whole row (`Church bell&RUhOCu3LNXM&good&0&10.mp4`).
 
 `clip: event` cuts to the row's seconds; `whole` hands on the file, which is then the member of both modalities. A video
@@ -32,7 +32,7 @@ CLASSES = (
     "Shofar", "Motorcycle", "Acoustic guitar", "Train horn", "Clock", "Banjo", "Goat", "Baby cry, infant cry", "Bus",
     "Chainsaw", "Cat", "Horse", "Toilet flush", "Rodents, rats, mice", "Accordion", "Mandolin",
 )
-ORDERS = ("annotations", "test_set", "sorted")
+ORDERS = {"annotations": CLASSES, "sorted": tuple(sorted(CLASSES))}
 _LISTS = {"train": "trainSet.txt", "val": "valSet.txt", "test": "testSet.txt"}
 
 
@@ -94,9 +94,7 @@ def read(
         raise ParameterError(unknown("dataset.options.classes", "order of classes", classes, ORDERS))
     named = {split: [_fields(where, line) for where, line in lists.lines(place / name)
                      if not line.startswith("Category&")] for split, name in _LISTS.items()}
-    order = {"annotations": CLASSES, "sorted": tuple(sorted(CLASSES)),
-             "test_set": tuple(dict.fromkeys([*(fields[1] for fields in named["test"]), *CLASSES]))}[classes]
-    rows, rejected = [], []
+    order, rows, rejected = ORDERS[classes], [], []
     for split, listed in named.items():
         for where, category, key, start, end in listed:
             if float(end) > float(start):
