@@ -21,12 +21,13 @@ HOMES = {  # the one module of umemma that may import a tool
 LEVELS = [
     {"errors", "__init__"},
     {"files", "progress", "parameters", "sample", "batch", "missingness", "svg", "any_rate", "probe", "bootstrap"},
-    {"substitutes", "truth", "arms", "information", "plain_pickle", "cutting", "lists", "clip_files", "mmimdb_hdf5"},
-    {"media", "download", "metrics", "weights", "composition", "report", "compute", "masks", "leak"}
+    {"substitutes", "truth", "arms", "information", "metrics"},
+    {"plain_pickle", "cutting", "lists"}, {"clip_files", "mmimdb_hdf5"},
+    {"media", "download", "weights", "composition", "report", "compute", "masks", "leak"}
     | {f"{folder}.{name}" for folder in PLUGINS for name in [*parameters.plugins(folder), "__init__"]},
     {"raw", "shards", "manifest", "decoded", "towers", "encoding", "late_fusion", "early_fusion", "panel", "answers",
      "expectations"},
-    {"model", "training", "evaluation", "tracking", "course"},
+    {"model", "training", "evaluation", "thresholds", "tracking", "course"},
     {"answering"},
     {"fusion", "comparison", "written"},
     {"accounting", "charts", "findings"},
@@ -36,8 +37,6 @@ SAME_LEVEL = {
     ("batch", "missingness"), ("decoded", "shards"), ("encoding", "towers"), ("late_fusion", "encoding"),
     ("late_fusion", "towers"), ("heads.sum_logits", "heads.product_of_experts"),
     ("expectations", "shards"), ("tracking", "training"),
-    ("clip_files", "cutting"), ("clip_files", "lists"), ("clip_files", "plain_pickle"),
-    ("mmimdb_hdf5", "lists"), ("mmimdb_hdf5", "plain_pickle"),
 }
 
 

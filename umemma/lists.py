@@ -9,7 +9,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,6 +100,16 @@ def once(rows: Iterable[Row], *, keep: str = "first") -> tuple[list[Row], list[R
         else:
             kept.append(row)
     return kept, rejected
+
+
+def in_order(classes: Sequence[str], known: Collection[str], where: str) -> tuple[str, ...]:
+    """Return the classes of the data set's parameters. Raises ParameterError where they are not those that it has."""
+    if sorted(classes) != sorted(known):
+        lacking, more = sorted(set(known) - set(classes)), sorted(set(classes) - set(known))
+        said = [f"{what} {', '.join(names)}" for what, names in (("lacking", lacking), ("not of it", more)) if names]
+        raise ParameterError(f"dataset.classes must be the {len(known)} classes of {where}, in any order; "
+                             f"{' and '.join(said) or 'one is there twice'}")
+    return tuple(classes)
 
 
 def held_out(rows: Sequence[Row], *, share: float, seed: int) -> list[Row]:

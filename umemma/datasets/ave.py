@@ -9,15 +9,15 @@ Decisions, each on a flaw of the published lists:
   trainSet.txt, so that both copies give the same samples.
 - A first line that starts with `Category&` is a header; some copies have one. Fields are split at `&` alone, since
   categories hold commas, spaces and parentheses.
-- The order of the classes: `annotations`, by first appearance in Annotations.txt, is the authors', and DI-MML's (by
-  first appearance in testSet.txt: the same); `sorted` is OGM-GE's. It must be that of `dataset.classes`.
+- A label is the place of its category in `dataset.classes`, whatever the order. Here and in conf/ it is that of first
+  appearance in Annotations.txt, the authors', which is DI-MML's, too; OGM-GE sorts the names.
 - A video is `<id>.mp4`, or named by its whole row (`Church bell&RUhOCu3LNXM&good&0&10.mp4`).
 
 `clip: event` cuts to the row's seconds; `whole` hands on the file, which is then the member of both modalities. A video
 without a sound track lacks its sound. Layout of DI-MML: `video: Image-01-FPS-SE`, `audio: Audio-1004-SE`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from umemma import cutting, lists
@@ -32,7 +32,6 @@ CLASSES = (
     "Shofar", "Motorcycle", "Acoustic guitar", "Train horn", "Clock", "Banjo", "Goat", "Baby cry, infant cry", "Bus",
     "Chainsaw", "Cat", "Horse", "Toilet flush", "Rodents, rats, mice", "Accordion", "Mandolin",
 )
-ORDERS = {"annotations": CLASSES, "sorted": tuple(sorted(CLASSES))}
 _LISTS = {"train": "trainSet.txt", "val": "valSet.txt", "test": "testSet.txt"}
 
 
@@ -46,12 +45,13 @@ class Adapter:
 
     def __init__(
         self, root: Path, *, folder: str = "AVE_Dataset", video: str = "AVE", audio: str = "AVE",
-        classes: str = "annotations", repeated: str = "first", clip: str = "whole",
+        classes: Sequence[str] = CLASSES, repeated: str = "first", clip: str = "whole",
     ) -> None:
         if clip not in ("whole", "event"):
             raise ParameterError(unknown("dataset.options.clip", "clip", clip, ("whole", "event")))
         place = lists.folder_with(root, folder, [_LISTS["train"]])
-        self.classes, rows, self.rejected = read(place, classes=classes, repeated=repeated)
+        self.classes = lists.in_order(classes, CLASSES, "AVE")
+        rows, self.rejected = read(place, classes=self.classes, repeated=repeated)
         self._rows = lists.by_split(rows, self.rejected)
         self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
         self._video, self._audio, self._is_cut = place / video, place / audio, clip == "event"
@@ -87,22 +87,20 @@ class Adapter:
 
 
 def read(
-    place: Path, *, classes: str = "annotations", repeated: str = "first"
-) -> tuple[tuple[str, ...], list[Row], list[Rejected]]:
-    """Read the three lists in `place`: the classes in order, the rows that count, and those left out."""
-    if classes not in ORDERS:
-        raise ParameterError(unknown("dataset.options.classes", "order of classes", classes, ORDERS))
+    place: Path, *, classes: Sequence[str] = CLASSES, repeated: str = "first"
+) -> tuple[list[Row], list[Rejected]]:
+    """Read the three lists in `place`: the rows that count, and those left out."""
     named = {split: [_fields(where, line) for where, line in lists.lines(place / name)
                      if not line.startswith("Category&")] for split, name in _LISTS.items()}
-    order, rows, rejected = ORDERS[classes], [], []
+    rows, rejected = [], []
     for split, listed in named.items():
         for where, category, key, start, end in listed:
             if float(end) > float(start):
-                rows.append(Row(key, split, order.index(category), key, where, (start, end)))
+                rows.append(Row(key, split, classes.index(category), key, where, (start, end)))
             else:
                 rejected.append(Rejected(key, split, where, f"its event lasts from second {start} to {end}"))
     kept, repeats = lists.once(rows, keep=repeated)
-    return order, kept, rejected + repeats
+    return kept, rejected + repeats
 
 
 def _fields(where: str, line: str) -> tuple[str, str, str, str, str]:

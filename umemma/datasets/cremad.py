@@ -2,7 +2,8 @@
 
 Decisions:
 
-- Labels are NEU HAP SAD FEA DIS ANG, 0 to 5, the order of OGM-GE; the lists may start with a byte order mark.
+- A label is the place of its emotion in `dataset.classes`, whatever the order; here and in conf/ it is that of OGM-GE.
+  The lists may start with a byte order mark.
 - `split: official` is that of OGM-GE's train.csv and test.csv, drawn over clips: actors are in both, so a figure on it
   is one on known faces and voices, and a group is a clip. `split: actors` pools the lists and draws whole actors, 10 %
   to test and `val_share` to validation; a group is an actor.
@@ -14,7 +15,7 @@ Decisions:
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,14 +35,15 @@ class Adapter:
     """Random access to CREMA-D. Raises DataError for a line that is no row of it."""
 
     modalities = ("video", "audio")
-    classes = CLASSES
 
     def __init__(
-        self, root: Path, *, folder: str = "CREMA-D", split: str = "official", seed: int = 0, val_share: float = 0.1,
-        video: str = "Image-01-FPS", audio: str = "AudioWAV",
+        self, root: Path, *, folder: str = "CREMA-D", classes: Sequence[str] = CLASSES, split: str = "official",
+        seed: int = 0, val_share: float = 0.1, video: str = "Image-01-FPS", audio: str = "AudioWAV",
     ) -> None:
+        self.classes = lists.in_order(classes, CLASSES, "CREMA-D")
         self._place = lists.folder_with(root, folder, ["train.csv"])
-        rows, self.rejected = read(self._place, split=split, seed=seed, val_share=val_share)
+        rows, self.rejected = read(
+            self._place, classes=self.classes, split=split, seed=seed, val_share=val_share)
         self._rows = lists.by_split(rows, self.rejected)
         self._video, self._audio = self._place / video, self._place / audio
         self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
@@ -54,8 +56,9 @@ class Adapter:
                       members={f"video.{picture[0]}": picture[1], f"audio.{heard[0]}": heard[1]})
 
 
-def read(place: Path, *, split: str = "official", seed: int = 0, val_share: float = 0.1
-         ) -> tuple[list[Row], list[Rejected]]:
+def read(
+    place: Path, *, classes: Sequence[str] = CLASSES, split: str = "official", seed: int = 0, val_share: float = 0.1
+) -> tuple[list[Row], list[Rejected]]:
     """Read both lists in `place`: the rows that count, of all three splits, and those left out."""
     if split not in SPLITTINGS:
         raise ParameterError(unknown("dataset.options.split", "splitting", split, SPLITTINGS))
@@ -63,9 +66,9 @@ def read(place: Path, *, split: str = "official", seed: int = 0, val_share: floa
     for part in ("train", "test"):
         for where, line in lists.lines(place / f"{part}.csv"):
             name, _, label = (field.strip() for field in line.partition(","))
-            row, emotion = _row(part, where, name, label)
+            actor, emotion = _fields(where, name, label)
             if emotion == label:
-                rows.append(row)
+                rows.append(Row(name, part, classes.index(label), name, where, (actor,)))
             else:
                 rejected.append(Rejected(name, part, where, f"the list says {label}, its name {emotion}"))
     kept, repeats = lists.once(rows)
@@ -74,13 +77,14 @@ def read(place: Path, *, split: str = "official", seed: int = 0, val_share: floa
     return _by_actor(kept, seed, val_share), rejected + repeats
 
 
-def _row(part: str, where: str, name: str, label: str) -> tuple[Row, str]:
+def _fields(where: str, name: str, label: str) -> tuple[str, str]:
+    """Return the actor and the emotion that the name holds."""
     parts = _NAME.fullmatch(name)
     if not parts:
         raise DataError(f"{where}: {name!r} is no <actor>_<sentence>_<emotion>_<level>, such as 1001_IEO_NEU_XX")
     if label not in CLASSES:
         raise DataError(unknown(where, "emotion of CREMA-D", label, CLASSES))
-    return Row(name, part, CLASSES.index(label), name, where, (parts[1],)), parts[2]
+    return parts[1], parts[2]
 
 
 def _by_actor(rows: list[Row], seed: int, val_share: float) -> list[Row]:

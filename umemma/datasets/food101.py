@@ -4,15 +4,15 @@ Decisions:
 
 - `layout: titles` reads texts/train_titles.csv and texts/test_titles.csv (image, title, class; the copy of
   BalanceBenchmark starts with the header Image_path,text,label, in any order); validation is `val_share` of training,
-  drawn by class with `seed`. `layout: split` reads split.json, text.json and class_idx.json of missing_aware_prompts,
-  which name a validation set. Photographs of training and validation both lie in images/train.
+  drawn by class with `seed`. `layout: split` reads split.json and text.json of missing_aware_prompts, which name a
+  validation set. Photographs of training and validation both lie in images/train.
 - Titles are missing, and so are photographs. `incomplete: keep` keeps such a sample with the modality it has,
   a photograph that no list names included; `reject` leaves it out, as the public loaders do. One with neither is left
   out in any case.
 - The class is what stands before the last `_` of the image's name (`cheese_plate_717-2.jpg`). A row of the csv whose
   class is another one is left out, and so is an image whose name is none of this form.
-- Order of the classes: `sorted`, or that of class_idx.json (`class_idx`), which is not alphabetical. It must be that of
-  `dataset.classes`.
+- A label is the place of its class in `dataset.classes`, whatever the order; class_idx.json, which has one that is not
+  alphabetical, is not read.
 
 A group is an image. Names such as `cheese_plate_717-2` and `-6` may come from one page; 25 such pages are in two splits
 of the published list, which is left as it is.
@@ -21,7 +21,7 @@ of the published list, which is left as it is.
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from umemma import lists
@@ -55,16 +55,16 @@ class Adapter:
     modalities = ("image", "text")
 
     def __init__(
-        self, root: Path, *, folder: str = "food101", layout: str = "titles", classes: str = "sorted",
+        self, root: Path, *, folder: str = "food101", layout: str = "titles", classes: Sequence[str] = CLASSES,
         incomplete: str = "keep", seed: int = 0, val_share: float = 0.1,
     ) -> None:
-        for key, value, choices in (("layout", layout, ("titles", "split")), ("incomplete", incomplete,
-                                    ("keep", "reject")), ("classes", classes, ("sorted", "class_idx"))):
+        for key, value, choices in (("layout", layout, ("titles", "split")),
+                                    ("incomplete", incomplete, ("keep", "reject"))):
             if value not in choices:
                 raise ParameterError(unknown(f"dataset.options.{key}", "choice", value, choices))
         marker = "split.json" if layout == "split" else "texts/train_titles.csv"
         self._place = lists.folder_with(root, folder, [marker])
-        self.classes = CLASSES if classes == "sorted" else _class_order(self._place / "class_idx.json")
+        self.classes = lists.in_order(classes, CLASSES, "Food-101")
         titled = list((_of_split if layout == "split" else _of_titles)(self._place))
         images = {part: _images(self._place / "images" / part) for part in ("train", "test")}
         if incomplete == "keep" and layout == "titles":
@@ -112,13 +112,6 @@ def _of_split(place: Path) -> Iterator[_Titled]:
             title = titles.get(image) or ""
             title = title if isinstance(title, str) else " ".join(map(str, title))
             yield split, f"{place}/split.json", str(image), title.strip(), str(image).rpartition("_")[0]
-
-
-def _class_order(path: Path) -> tuple[str, ...]:
-    indices = lists.mapping(path)
-    if set(indices) != set(CLASSES) or sorted(map(str, indices.values())) != sorted(map(str, range(len(CLASSES)))):
-        raise DataError(f"{path} does not number the {len(CLASSES)} classes from 0 to {len(CLASSES) - 1}")
-    return tuple(sorted(indices, key=lambda name: int(indices[name])))
 
 
 def _images(folder: Path) -> set[str]:

@@ -1,7 +1,7 @@
 """GRID: words cut from clips of a talking head, seen and heard in noise (Cooke, Barker, Cunningham, Shao 2006).
 
 A clip says `bin blue at f two now`: command, colour, preposition, letter, digit, adverb. `target` is the word whose
-picture and sound are cut out, and the classes are its values; letters are the hard ones (25 of them, there is no w).
+picture and sound are cut out, and its values are the classes; letters are the hard ones (25 of them, there is no w).
 Sound alone tells the digit at .997, so noise is added. Decisions:
 
 - labels.csv times words in units of 1/1,000 frame at 25 frames a second (25,000 a second). The span is the word and
@@ -54,9 +54,9 @@ class Adapter:
     modalities = ("video", "audio")
 
     def __init__(
-        self, root: Path, *, folder: str = "grid_clips", seed: int = 0, target: str = "letter",
-        margin_seconds: float = 0.1, num_frames: int | None = None, noises: Sequence[str] = NOISES,
-        snr_db: Sequence[float] | None = (-12.0, 0.0),
+        self, root: Path, *, folder: str = "grid_clips", classes: Sequence[str] | None = None, seed: int = 0,
+        target: str = "letter", margin_seconds: float = 0.1, num_frames: int | None = None,
+        noises: Sequence[str] = NOISES, snr_db: Sequence[float] | None = (-12.0, 0.0),
     ) -> None:
         if target not in TARGETS:
             raise ParameterError(unknown("dataset.options.target", "word", target, TARGETS))
@@ -64,11 +64,12 @@ class Adapter:
             raise ParameterError(f"dataset.options.margin_seconds must be 0 or more and num_frames 1 or more or null, "
                                  f"not {margin_seconds} and {num_frames}")
         place = lists.folder_with(root, folder, ["labels.csv"])
-        rows, self.rejected = read(place / "labels.csv", target)
+        self.classes = lists.in_order(classes or TARGETS[target], TARGETS[target], f"GRID by {target}")
+        rows, self.rejected = read(place / "labels.csv", target, self.classes)
         split_of = lists.drawn({row.key: row.label for row in rows}, SHARES, seed)
         self._rows = lists.by_split([replace(row, split=split_of[row.key]) for row in rows], self.rejected)
         self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
-        self.classes, self._clips, self._seed = TARGETS[target], place / "clips", seed
+        self._clips, self._seed = place / "clips", seed
         self._margin, self._num_frames = margin_seconds * FRAMES_A_SECOND, num_frames
         self._snr_db = None if snr_db is None else (float(snr_db[0]), float(snr_db[1]))
         self._noises = {root / name: _info(root / name) for name in noises} if snr_db else {}
@@ -120,7 +121,7 @@ class Adapter:
         return mixture * (_FULL_SCALE / np.abs(mixture).max())
 
 
-def read(path: Path, target: str) -> tuple[list[Row], list[Rejected]]:
+def read(path: Path, target: str, classes: Sequence[str]) -> tuple[list[Row], list[Rejected]]:
     """Read labels.csv: the rows that count, all of split train, with start and end in units, and those left out."""
     table = csv.DictReader(io.StringIO(lists.text(path), newline=""))
     columns = ("id", target, f"{target}_start", f"{target}_end")
@@ -130,12 +131,12 @@ def read(path: Path, target: str) -> tuple[list[Row], list[Rejected]]:
     for fields in table:
         where = f"{path}:{table.line_num}"
         key, word, start, end = (fields[name] or "" for name in columns)
-        if word not in TARGETS[target]:
-            raise DataError(unknown(where, target, word, TARGETS[target]))
+        if word not in classes:
+            raise DataError(unknown(where, target, word, classes))
         if not key.isalnum() or not (start.isdecimal() and end.isdecimal()):
             raise DataError(f"{where}: {key!r}, {start!r}, {end!r} are no id (letters, digits) and two whole numbers")
         if int(start) < int(end):
-            rows.append(Row(key, "train", TARGETS[target].index(word), key, where, (start, end)))
+            rows.append(Row(key, "train", classes.index(word), key, where, (start, end)))
         else:
             rejected.append(Rejected(key, "train", where, f"its {target} lasts from {start} to {end}"))
     kept, repeats = lists.once(rows)

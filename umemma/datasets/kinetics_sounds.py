@@ -3,11 +3,12 @@
 There is no official package; two layouts are in use, and `layout` says which:
 
 - `folders`: `{train,test}/audio/<class>/<video>.wav` and `{train,test}/video/<class>/<video>/frame_*.jpg`. The label is
-  the folder. A clip that lies in one of the two trees only lacks the other modality; `incomplete: reject` leaves such
-  clips out.
+  the folder's place in `dataset.classes`, whatever the order. A clip that lies in one of the two trees only lacks the
+  other modality; `incomplete: reject` leaves such clips out.
 - `lists`: the lists of OGM-GE (`name,10,label`) or BalanceBenchmark (separated by spaces: first is the name, last the
   label), frames in `visual/<name>/`, sound in `audio/<name>.npy` (Kaldi filter bank) or `audio_spec/<name>.pkl`.
-  **Nobody has published which number is which action**, so classes are "0" to "30" there, not names that may be wrong.
+  **Nobody has published which number is which action**: label 7 is the eighth of `dataset.classes`, and in
+  conf/dataset/kinetics_sounds_lists.yaml these are "0" to "30", not names that may be wrong.
 
 Validation is `val_share` of training, drawn by class with `seed`: there is none in either layout. A group is the
 YouTube video. Clips of fewer than `min_frames` frames are bad samples, as everybody skips them; so are clips that a
@@ -15,7 +16,7 @@ list names and that have no files.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +34,7 @@ CLASSES = (
     "shoveling snow", "playing trumpet", "playing violin", "singing", "shuffling cards", "playing keyboard",
     "mowing lawn", "playing drums",
 )
-NUMBERS = tuple(str(number) for number in range(len(CLASSES)))
+_NUMBERS = [str(number) for number in range(len(CLASSES))]
 _NAME = re.compile(r"[\w-]+")
 _CLIP = re.compile(r"([\w-]{11})_\d+(_\d+)?")  # YouTube id, start, and in some lists end
 
@@ -47,7 +48,8 @@ class Adapter:
     modalities = ("video", "audio")
 
     def __init__(
-        self, root: Path, *, folder: str = "kinetics_sounds", layout: str = "folders", seed: int = 0,
+        self, root: Path, *, folder: str = "kinetics_sounds", layout: str = "folders",
+        classes: Sequence[str] = CLASSES, seed: int = 0,
         val_share: float = 0.1, min_frames: int = 4, incomplete: str = "keep", train_list: str = "my_train.txt",
         test_list: str = "my_test.txt", video: str = "visual", audio: str = "audio",
     ) -> None:
@@ -58,10 +60,15 @@ class Adapter:
         self._place = lists.folder_with(root, folder, ["train"] if layout == "folders" else [train_list])
         self._min_frames = min_frames
         if layout == "lists":
-            self.classes, (rows, self.rejected) = NUMBERS, read(self._place, train_list, test_list)
+            if len(classes) != len(CLASSES):
+                raise ParameterError(f"dataset.classes must be {len(CLASSES)} names, in the order of the labels in "
+                                     f"{train_list}, not {len(classes)}")
+            rows, self.rejected = read(self._place, train_list, test_list)
             rows = [replace(row, fields=(video, audio)) for row in rows]
         else:
-            self.classes, (rows, self.rejected) = CLASSES, _found(self._place, is_whole_only=incomplete == "reject")
+            lists.in_order(classes, CLASSES, "Kinetics-Sounds")
+            rows, self.rejected = _found(self._place, classes, is_whole_only=incomplete == "reject")
+        self.classes = tuple(classes)
         self._rows = lists.by_split(lists.held_out(rows, share=val_share, seed=seed), self.rejected)
         self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
 
@@ -89,8 +96,8 @@ def read(place: Path, train_list: str = "my_train.txt", test_list: str = "my_tes
 def _row(split: str, where: str, line: str) -> Row:
     fields = [field.strip() for field in line.split(",")] if "," in line else line.split()
     name, label = fields[0], fields[-1]
-    if len(fields) < 2 or not _NAME.fullmatch(name) or label not in NUMBERS:
-        raise DataError(f"{where}: {line!r} is no name and label of 0 to {len(NUMBERS) - 1}, separated by commas or "
+    if len(fields) < 2 or not _NAME.fullmatch(name) or label not in _NUMBERS:
+        raise DataError(f"{where}: {line!r} is no name and label of 0 to {len(CLASSES) - 1}, separated by commas or "
                         "spaces")
     return Row(name, split, int(label), _group(name), where)
 
@@ -100,12 +107,12 @@ def _group(name: str) -> str:
     return clip[1] if clip else name
 
 
-def _found(place: Path, *, is_whole_only: bool) -> tuple[list[Row], list[Rejected]]:
+def _found(place: Path, classes: Sequence[str], *, is_whole_only: bool) -> tuple[list[Row], list[Rejected]]:
     """List the clips of layout `folders`; a row's fields are the folders of its frames and of its sound, or ''."""
     rows, rejected = [], []
     for split in ("train", "test"):
         _check_folders(place / split)
-        for label, name in enumerate(CLASSES):
+        for label, name in enumerate(classes):
             trees = [f"{split}/{modality}/{name}" for modality in ("video", "audio")]
             clips = [{path.stem if path.is_file() else path.name: path for path in _visible(place / tree)}
                      for tree in trees]

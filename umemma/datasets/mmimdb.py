@@ -5,8 +5,9 @@ Decisions:
 - `layout: files` reads split.json and, for each film, dataset/<id>.json and .jpeg; or labels/<id>.json and
   images/<id>.jpeg, as missing_aware_prompts has them. `hdf5` reads multimodal_imdb.hdf5, posters of 256x160 px and
   plots as words; `features` takes VGG features and the mean word vector from it, as MultiBench does.
-- `genres` are the classes in order: by default the usual 23. Others (Adult, News, Reality-TV, Talk-Show) are ignored;
-  a film with none of `genres` is a bad sample, as nothing says that a film of unknown genre has none of them.
+- Labels are those of a film's genres that are in `dataset.classes`, the usual 23 or others; Adult, News, Reality-TV and
+  Talk-Show are so ignored. A film with none of the classes is a bad sample, as nothing says that a film of unknown
+  genre has none of them.
 - A film has several plots: `plot: longest` (its authors, MultiBench), `first` or `all` (missing_aware_prompts), one a
   line. A trailing `::author` is cut off first. Where there is none, `plot outline` is taken.
 - `incomplete: keep` keeps a film without a poster or without any plot, which then lacks that modality; `reject` makes
@@ -43,14 +44,14 @@ class Adapter:
     modalities = ("image", "text")
 
     def __init__(
-        self, root: Path, *, folder: str = "mmimdb", layout: str = "files", genres: Sequence[str] = GENRES,
+        self, root: Path, *, folder: str = "mmimdb", layout: str = "files", classes: Sequence[str] = GENRES,
         plot: str = "longest", incomplete: str = "keep",
     ) -> None:
         for key, value, choices in (("layout", layout, LAYOUTS), ("plot", plot, PLOTS),
                                     ("incomplete", incomplete, INCOMPLETE)):
             if value not in choices:
                 raise ParameterError(unknown(f"dataset.options.{key}", "choice", value, choices))
-        self.classes, self._is_whole_only = tuple(genres), incomplete == "reject"
+        self.classes, self._is_whole_only = tuple(classes), incomplete == "reject"
         if layout == "files":
             place = lists.folder_with(root, folder, ["split.json"])
             rows, self.rejected = read(place / "split.json")
@@ -69,7 +70,7 @@ class Adapter:
         file, genres, members = self._film(row)
         label = tuple(sorted({self.classes.index(genre) for genre in genres if genre in self.classes}))
         if not label:
-            raise BadSample(file, f"has none of dataset.options.genres; its own are {', '.join(genres) or 'none'}")
+            raise BadSample(file, f"has no genre that is in dataset.classes; its own are {', '.join(genres) or 'none'}")
         lacking = " and no ".join(what for modality, what in (("image", "poster"), ("text", "plot"))
                                   if not any(name.startswith(f"{modality}.") for name in members))
         if lacking and (self._is_whole_only or not members):
