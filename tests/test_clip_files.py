@@ -116,7 +116,7 @@ def test_frames_are_ordered_by_number_and_timed_by_their_folder(tmp_path):
 def test_too_few_frames_are_a_bad_sample(tmp_path):
     write_frames(CLIP, tmp_path / "clip", "{}.jpg", 3)
     assert clip_files.video(tmp_path, "clip", min_frames=3)[0] == "mp4"
-    with pytest.raises(BadSample, match="holds 3 frames .*fewer than 4") as caught:
+    with pytest.raises(BadSample, match=r"holds 3 frames .*fewer than 4") as caught:
         clip_files.video(tmp_path, "clip", min_frames=4)
     assert caught.value.file == str(tmp_path / "clip")
     (tmp_path / "empty").mkdir()
@@ -134,7 +134,7 @@ def test_an_empty_frame_is_a_bad_sample_that_names_it(tmp_path):
         clip_files.video(tmp_path, "clip")
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "npy", "mp4"])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "m4a", "npy", "mp4"])
 def test_sound_is_handed_on_as_it_is(tmp_path, suffix):
     (tmp_path / f"clip.{suffix}").write_bytes(b"sound")
     assert clip_files.sound(tmp_path, "clip") == (suffix, b"sound")

@@ -64,6 +64,8 @@ def test_a_clip_has_its_frames_and_its_sound(built):
     assert sample.members["audio.wav"] == (built / f"CREMA-D/AudioWAV/{sample.key}.wav").read_bytes()
     assert list(sample.members) == ["video.mp4", "audio.wav"]
     assert sample.group == sample.key
+    turned = Adapter(built, classes=CLASSES[::-1])
+    assert turned.sample("test", 3).label == 5 - sample.label
     assert Adapter(built, split="actors").sample("test", 0).group.isdecimal()
 
 
@@ -109,7 +111,8 @@ def test_a_line_that_is_no_row_is_named(root, line, sentence):
 
 @pytest.mark.parametrize(("option", "sentence"), [
     ({"split": "actor"}, r"no splitting called 'actor'.*Did you mean 'actors'"),
-    ({"split": "actors", "val_share": 0.9}, "between 0 and 0.9, not 0.9"), ({"val_share": 0}, "between 0 and 1")])
+    ({"split": "actors", "val_share": 0.9}, "between 0 and 0.9, not 0.9"), ({"val_share": 0}, "between 0 and 1"),
+    ({"classes": CLASSES[1:]}, "the 6 classes of CREMA-D, in any order; lacking NEU")])
 def test_an_option_that_is_none_is_named(built, option, sentence):
     with pytest.raises(ParameterError, match=sentence):
         Adapter(built, **option)

@@ -43,8 +43,8 @@ def test_the_published_split_has_the_published_counts_and_classes(tmp_path):
     names = json.loads(trees.genuine("food101_split.json"))
     (tmp_path / "split.json").write_text(json.dumps(names))
     (tmp_path / "text.json").write_text(json.dumps({name: "Title" for own in names.values() for name in own}))
-    (tmp_path / "class_idx.json").write_text(trees.genuine("food101_class_idx.json"))
-    adapter = Adapter(tmp_path, layout="split", classes="class_idx")
+    order = json.loads(trees.genuine("food101_class_idx.json"))
+    adapter = Adapter(tmp_path, layout="split", classes=sorted(order, key=order.get))
     assert adapter.num_samples == {"train": 61_142, "val": 6_846, "test": 22_716}
     assert adapter.classes[:3] == ("frozen_yogurt", "tacos", "gnocchi")
     assert sorted(adapter.classes) == sorted(CLASSES) == list(CLASSES)
@@ -153,11 +153,11 @@ def test_an_empty_photograph_is_a_bad_sample(root):
 
 @pytest.mark.parametrize(("name", "content", "sentence"), [
     ("split.json", '{"train": [], "test": []}', "holds train, test, not train, val and test"),
-    ("class_idx.json", '{"waffles": 0}', "does not number the 101 classes from 0 to 100")])
+    ("text.json", "[]", r"text\.json holds no mapping but a list")])
 def test_a_json_list_of_something_else_is_named(root, name, content, sentence):
     (root / "food101" / name).write_text(content)
     with pytest.raises(DataError, match=sentence):
-        Adapter(root, layout="split", classes="class_idx")
+        Adapter(root, layout="split")
 
 
 def test_missing_folders_and_lists_are_named(root):
@@ -171,7 +171,7 @@ def test_missing_folders_and_lists_are_named(root):
         Adapter(root / "nowhere")
 
 
-@pytest.mark.parametrize("option", ["layout", "classes", "incomplete"])
+@pytest.mark.parametrize("option", ["layout", "incomplete"])
 def test_an_option_that_is_none_is_named_with_the_choices(built, option):
     with pytest.raises(ParameterError, match=rf"dataset\.options\.{option}: there is no choice called 'titels'"):
         Adapter(built, **{option: "titels"})

@@ -69,6 +69,8 @@ def test_letters_are_25_with_28_6_and_6_clips_each():
     assert adapter.num_samples == {"train": 700, "val": 150, "test": 150}
     assert "w" not in adapter.classes
     assert Adapter(GENUINE, seed=1)._rows != adapter._rows
+    turned = Adapter(GENUINE, classes=adapter.classes[::-1])
+    assert [row.label for row in turned._rows["test"]] == [24 - row.label for row in adapter._rows["test"]]
 
 
 def test_picture_and_sound_span_the_word_and_its_margin_at_the_borders_of_frames(root):
@@ -213,6 +215,7 @@ def test_noise_that_is_missing_of_another_rate_too_short_or_silent_is_named(root
 
 @pytest.mark.parametrize(("option", "sentence"), [
     ({"target": "colour"}, r"no word called 'colour'.*Did you mean 'color'"),
+    ({"classes": ["a", "b"]}, r"the 25 classes of GRID by letter, in any order; lacking c, d"),
     ({"margin_seconds": -1.0}, "margin_seconds must be 0 or more"), ({"num_frames": 0}, "num_frames 1 or more")])
 def test_an_option_that_is_none_is_named(option, sentence):
     with pytest.raises(ParameterError, match=sentence):

@@ -11,7 +11,7 @@ import pytest
 from tests import trees
 from tests.trees import needs_genuine
 from umemma import lists
-from umemma.datasets.kinetics_sounds import CLASSES, NUMBERS, Adapter, read
+from umemma.datasets.kinetics_sounds import CLASSES, Adapter, read
 from umemma.errors import DataError, ParameterError
 from umemma.sample import BadSample
 
@@ -43,7 +43,7 @@ def test_the_published_lists_have_14799_and_2597_clips_of_31_labels(tmp_path):
     assert Counter(row.split for row in rows) == {"train": 14_799, "test": 2_597}
     assert not rejected
     assert {row.label for row in rows} == set(range(31))
-    assert len(CLASSES) == len(set(CLASSES)) == len(NUMBERS) == 31
+    assert len(CLASSES) == len(set(CLASSES)) == 31
     assert {len(row.group) for row in rows} == {11}, "YouTube ids, from both forms of name"
     drawn = lists.held_out(rows, share=0.1, seed=0)
     assert Counter(row.split for row in drawn)["val"] == pytest.approx(1_480, abs=16)
@@ -61,6 +61,10 @@ def test_the_folder_is_the_label_and_a_clip_has_its_frames_and_its_sound(built):
             path.read_bytes() for path in frames]
     assert sample.members["audio.wav"] == (own / "audio" / CLASSES[sample.label] / f"{sample.key}.wav").read_bytes()
     assert Counter(adapter.sample("val", i).label for i in range(31)) == dict.fromkeys(range(31), 1)
+    turned = samples(Adapter(built, classes=CLASSES[::-1]))
+    assert all(turned[key].label == 30 - own.label for key, own in samples(adapter).items())
+    with pytest.raises(ParameterError, match=r"the 31 classes of Kinetics-Sounds.*; lacking bowling"):
+        Adapter(built, classes=CLASSES[1:])
 
 
 def test_a_clip_in_one_tree_only_lacks_the_other_modality_or_by_choice_is_left_out(root):
@@ -79,7 +83,7 @@ def test_a_clip_of_too_few_frames_is_a_bad_sample(root):
     adapter = Adapter(root)
     sample = adapter.sample("test", 0)
     (root / "test/video" / CLASSES[sample.label] / sample.key / "frame_00003.jpg").unlink()
-    with pytest.raises(BadSample, match="holds 3 frames .*fewer than 4"):
+    with pytest.raises(BadSample, match=r"holds 3 frames .*fewer than 4"):
         adapter.sample("test", 0)
     assert Adapter(root, min_frames=3).sample("test", 0).modalities == ("video", "audio")
 
@@ -117,10 +121,12 @@ def test_folders_without_a_clip_are_named(tmp_path):
         Adapter(tmp_path)
 
 
-def test_lists_give_filter_banks_as_they_are_and_classes_by_number(built):
-    adapter = Adapter(built, folder="lists", layout="lists", val_share=0.2)
+def test_lists_give_filter_banks_as_they_are_and_labels_by_number(built):
+    numbers = [str(number) for number in range(31)]
+    adapter = Adapter(built, folder="lists", layout="lists", val_share=0.2, classes=numbers)
     assert adapter.num_samples == {"train": 16, "val": 4, "test": 4}
-    assert adapter.classes == NUMBERS
+    with pytest.raises(ParameterError, match=r"must be 31 names, in the order .* my_train\.txt, not 30"):
+        Adapter(built, folder="lists", layout="lists", classes=numbers[:30])
     sample = adapter.sample("test", 2)
     name, label = next(line.split(",10,") for line in (built / "lists/my_test.txt").read_text().splitlines()
                        if line.startswith(sample.key))

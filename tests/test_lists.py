@@ -83,6 +83,15 @@ def test_a_list_that_is_missing_or_no_utf_8_is_named(tmp_path):
         lists.lines(path)
 
 
+@pytest.mark.parametrize(("classes", "sentence"), [
+    (["a", "c"], r"; lacking b$"), (["a", "b", "c", "d"], r"; not of it d$"),
+    (["a", "c", "e"], "lacking b and not of it e"), (["a", "b", "c", "a"], "one is there twice")])
+def test_classes_that_are_not_those_of_the_data_set_are_named(classes, sentence):
+    assert lists.in_order(["c", "a", "b"], "abc", "letters") == ("c", "a", "b")
+    with pytest.raises(ParameterError, match=r"classes must be the 3 classes of letters, in any order.*" + sentence):
+        lists.in_order(classes, "abc", "letters")
+
+
 @pytest.mark.parametrize(("content", "sentence"), [("{", "is no valid JSON"), ("[]", "holds no mapping but a list")])
 def test_a_json_list_that_is_none_is_named(tmp_path, content, sentence):
     (tmp_path / "split.json").write_text(content)
@@ -112,7 +121,7 @@ def test_a_file_that_a_list_names_and_that_is_not_there_is_a_bad_sample(tmp_path
 
 def test_a_folder_is_found_below_the_root_or_is_the_root(tmp_path):
     (tmp_path / "small").mkdir()
-    with pytest.raises(DataError, match=rf"neither {tmp_path}/small nor {tmp_path} holds a\.txt or b\.txt.*UMEMMA_DATA"):
+    with pytest.raises(DataError, match=rf"neither {tmp_path}/small nor {tmp_path} holds a\.txt or b\.txt.*DATA"):
         lists.folder_with(tmp_path, "small", ["a.txt", "b.txt"])
     (tmp_path / "b.txt").touch()
     assert lists.folder_with(tmp_path, "small", ["a.txt", "b.txt"]) == tmp_path

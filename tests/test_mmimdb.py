@@ -69,7 +69,7 @@ def test_both_folder_forms_give_the_same_samples(built):
 
 
 def test_mmimdb_lite_is_read_where_it_lies():
-    adapter = Adapter(GENUINE, folder="mmimdb_lite", genres=GENRES)
+    adapter = Adapter(GENUINE, folder="mmimdb_lite")
     assert adapter.num_samples == {"train": 2_426, "val": 360, "test": 1_077}
     assert not adapter.rejected
     assert all(adapter.sample("val", i).modalities == ("image", "text") for i in range(360))
@@ -88,16 +88,16 @@ def test_the_plot_is_chosen_and_loses_its_author(which, text):
     assert plot_of({"plot": None}, which) == ""
 
 
-def test_only_the_genres_asked_for_count_in_their_order(built):
-    adapter = Adapter(built / "files", genres=["Romance", "Adult", "Drama"])
+def test_only_genres_that_are_classes_count_in_their_order(built):
+    adapter = Adapter(built / "files", classes=["Romance", "Adult", "Drama"])
     assert adapter.classes == ("Romance", "Adult", "Drama")
     assert adapter.sample("train", 0).label == (1, 2)
     assert adapter.sample("train", 1).label == (1,)
 
 
-def test_a_film_without_any_genre_asked_for_is_a_bad_sample_that_says_which_it_has(root):
+def test_a_film_without_any_genre_that_is_a_class_is_a_bad_sample_that_says_which_it_has(root):
     change(root, genres=["Adult", "News"])
-    with pytest.raises(BadSample, match=r"none of dataset\.options\.genres; its own are Adult, News") as caught:
+    with pytest.raises(BadSample, match=r"no genre that is in dataset\.classes; its own are Adult, News") as caught:
         Adapter(root).sample("train", 0)
     assert caught.value.file == str(first(root)) + ".json"
     change(root, genres=[])
@@ -127,8 +127,9 @@ def test_a_film_with_neither_is_a_bad_sample(root):
 
 
 @pytest.mark.parametrize(("suffix", "content", "reason"), [
-    (".json", None, "cannot be read: No such file"), (".json", b"", "is empty"), (".json", b'{"genres": [', "no valid"),
-    (".json", b"[1]", "holds no mapping but a list"), (".json", b'"\xff"', "no valid JSON"), (".jpeg", b"", "is empty")])
+    (".json", None, "cannot be read: No such file"), (".json", b"", "is empty"), (".json", b'{"genres": [', "no v"),
+    (".json", b"[1]", "holds no mapping but a list"), (".json", b'"\xff"', "no valid JSON"),
+    (".jpeg", b"", "is empty")])
 def test_a_file_that_is_named_and_not_there_or_broken_is_a_bad_sample(root, suffix, content, reason):
     path = first(root).with_suffix(suffix)
     path.unlink()

@@ -108,7 +108,6 @@ def food101(folder: Path) -> None:
             csv.writer(file).writerows((name, title[name], name.rpartition("_")[0]) for name in own)
     (folder / "split.json").write_text(json.dumps(split))
     (folder / "text.json").write_text(json.dumps(title))
-    (folder / "class_idx.json").write_text(genuine("food101_class_idx.json"))
 
 
 def mmimdb(folder: Path, *, labels: str = "dataset", images: str = "dataset") -> None:

@@ -19,8 +19,8 @@ from umemma.errors import DataError
 from umemma.lists import blamed, named
 from umemma.sample import BadSample
 
-VIDEO = ("mp4", "flv", "mpg")
-SOUND = ("wav", "flac", "mp3", "npy", "pkl", "mp4")
+VIDEO = ("mp4", "mkv", "webm", "avi", "mpg", "flv")
+SOUND = ("wav", "flac", "ogg", "mp3", "m4a", "npy", "pkl", "mp4")
 
 
 def video(folder: Path, name: str, *, min_frames: int = 1) -> tuple[str, bytes]:
