@@ -201,8 +201,8 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
     chosen: list[tuple[str, str, object]] = [
         ("dataset.adapter", "datasets", dataset.adapter), ("fuse.head", "heads", fuse.head)]
     for name, modality in dataset.modalities.items():
-        if not name.isidentifier():
-            yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _)"
+        if not name.isidentifier() or name.startswith("_"):  # WebDataset does not write what starts with _
+            yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _, not at its start)"
         chosen.append((f"dataset.modalities.{name}.encoder.name", "encoders", modality.encoder.get("name")))
         chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))
     chosen.append(("dataset.early.name", "encoders", dataset.early.get("name")))

@@ -176,7 +176,7 @@ def members(folder: Path, shard: Shard, modality: str) -> Iterator[tuple[str, by
 
     count = 0
     with (folder / shard.name).open("rb") as stream:  # opened here: WebDataset leaves a file open that is read in part
-        for sample in group_by_keys(tar_file_expander([{"url": shard.name, "stream": stream}])):
+        for sample in group_by_keys(tar_file_expander([{"url": shard.name, "stream": stream}]), lcase=False):
             count += 1
             content = (sample[f"{modality}.{s}"] for s in KINDS if f"{modality}.{s}" in sample)
             yield sample["__key__"], next(content, None)
