@@ -46,7 +46,7 @@ def arm_table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     found = {}
     for row in rows:
         name = row["arm"] if rates[row["arm"]] == 1 else f"{row['arm']} {_in_words(row['missing_rate'])}"
-        found[name] = {pattern: {metric: one[metric] for metric in ("accuracy", "utilisation")}
+        found[name] = {pattern: {metric: cell for metric, cell in one.items() if metric != "cross_entropy"}
                        for pattern, one in row["patterns"].items()}
     return found
 

@@ -21,17 +21,21 @@ from umemma.fusion import fit
 from umemma.late_fusion import LateFusion
 from umemma.manifest import Targets
 from umemma.model import Model
-from umemma.parameters import Fuse, Parameters, missing_rates
+from umemma.parameters import Evaluate, Fuse, Parameters, missing_rates
 from umemma.sample import SPLITS
+from umemma.thresholds import decided
 
 
-def ask(one: Model, course: Course, targets: Targets, batch_size: int, *, on_features: bool) -> dict[str, Answers]:
+def ask(
+    one: Model, course: Course, targets: Targets, evaluate: Evaluate, *, on_features: bool
+) -> dict[str, Answers]:
     """Return the answers on validation and test data, from the towers' cached features or from the media."""
     device = compute.set_up(course.compute)
-    return {split: answering.answer(
-        one, course.media[split], course.log_prior, group=targets.group[split], batch_size=batch_size, device=device,
-        autocast=partial(compute.autocast, course.compute, device),
+    found = {split: answering.answer(
+        one, course.media[split], course.log_prior, group=targets.group[split], batch_size=evaluate.batch_size,
+        device=device, autocast=partial(compute.autocast, course.compute, device),
         features=course.features[split].values if on_features else None) for split in ("val", "test")}
+    return decided(found, evaluate.threshold)
 
 
 def has_the_towers(one: Model, course: Course) -> bool:
@@ -44,7 +48,7 @@ def has_the_towers(one: Model, course: Course) -> bool:
 
 
 def probes(one: Model, course: Course, batch_size: int) -> dict[str, torch.Tensor]:
-    """Return (sample,) bool over test data: was a linear probe right on the tower's features, on the model's own?
+    """Return (sample,) float64 over test data: was a linear probe right on the tower's features, on the model's own?
 
     Only late fusion has features of one modality. The entry of a sample without the modality says nothing.
     """
@@ -112,14 +116,13 @@ def main() -> None:
                   fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
     chosen = model.load(Path("data/model/model.safetensors"))
     budget = read_json(Path("data/model/budget.json"))
-    size = settings.evaluate.batch_size
-    found = {"main": ask(chosen, course, targets, size, on_features=has_the_towers(chosen, course))}
+    found = {"main": ask(chosen, course, targets, settings.evaluate, on_features=has_the_towers(chosen, course))}
     for arm in ("uni", "ensemble"):
-        found[arm] = ask(fit(arm, course).model, course, targets, size, on_features=True)
+        found[arm] = ask(fit(arm, course).model, course, targets, settings.evaluate, on_features=True)
     fingerprint = decoded.fingerprint({name: Path("data/decoded") / dataset.name / name for name in names},
                                       targets.label)
     pretrained = sum(tower.samples_seen for tower in course.towers.values())
-    write_answers(settings, found, probes(chosen, course, size), fingerprint=fingerprint,
+    write_answers(settings, found, probes(chosen, course, settings.evaluate.batch_size), fingerprint=fingerprint,
                   budget={"main": budget["total"], "uni": pretrained, "ensemble": pretrained})
     tables = {name: evaluation.Table(one["test"]) for name, one in found.items()}
     write_json(Path("data/reports/robustness.json"), {

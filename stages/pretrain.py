@@ -57,7 +57,7 @@ def pretrain(
 
 
 def _scores(logits: torch.Tensor, label: torch.Tensor, split: str) -> dict[str, float]:
-    return {f"{split}_accuracy": round(correct(logits, label).double().mean().item(), 6),
+    return {f"{split}_accuracy": round(correct(logits, label).mean().item(), 6),
             f"{split}_cross_entropy": round(surprise(logits, label).mean().item(), 6)}
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from umemma import answering, answers, compute, decoded, manifest, parameters
+from umemma import answering, answers, compute, decoded, manifest, parameters, thresholds
 from umemma.course import Course, load
 from umemma.errors import run
 from umemma.files import written_whole
@@ -44,7 +44,8 @@ def main() -> None:
                                      autocast=partial(compute.autocast, settings.compute, device))
              for split in ("val", "test")}
     with written_whole(Path("data/reference")) as temporary:
-        answers.write(temporary / "specialists.safetensors", found, {
+        decided = thresholds.decided(found, settings.evaluate.threshold)
+        answers.write(temporary / "specialists.safetensors", decided, {
             "arm": "frozen specialist", "seed": settings.seed, "missing_rate": None, "budget": None,
             "fingerprint": fingerprint})
 

@@ -16,11 +16,35 @@ FOUR = (("image", "audio", "inertial", "text"), (0.55, 0.42, 0.2, 0.33))
 HOSTILE = (("</script><b>bold</b>", 'sound"&'), (0.6, 0.5))
 
 
-def sample(kind, *, alone=False, passed=False):
-    """Return the arguments of `page`: TWO, FOUR or HOSTILE; `alone`: only this run, nulls where there may be some."""
+def sample(kind, *, alone=False, passed=False, several=False):
+    """Return the arguments of `page`: TWO, FOUR or HOSTILE; `alone`: only this run, nulls where there may be some.
+
+    `several`: several labels a sample, so that F1 stands beside accuracy.
+    """
     modalities, worth = kind
     results = robustness(modalities, worth)
-    return results, accounting(modalities, worth, results, alone=alone), gates(passed or alone), masks(modalities)
+    account = accounting(modalities, worth, results, alone=alone)
+    if several:
+        _with_f1(results, account)
+    return results, account, gates(passed or alone), masks(modalities)
+
+
+def _with_f1(results, account):
+    """Put F1 wherever the reports of several labels have it; below accuracy, as it is with rare labels."""
+    account["task"] = "multi_label"
+    for row in [*results["patterns"].values(), *results["rates"], *results["protocols"]]:
+        row |= {"f1_micro": round(row["accuracy"] - 0.2, 6), "f1_macro": round(row["accuracy"] - 0.31, 6)}
+        if "uni" in row:
+            row |= {"uni_f1_micro": round(row["uni"] - 0.2, 6), "uni_f1_macro": round(row["uni"] - 0.31, 6)}
+    for name, row in account["metrics"].items():
+        row |= {key: interval(results["patterns"][name][key]) for key in ("f1_micro", "f1_macro")}
+    for model_ in account["models"]:
+        for row in model_["patterns"].values():
+            row |= {"f1_micro": row["accuracy"] - 0.2, "f1_macro": row["accuracy"] - 0.31}
+    for arm in account["arms"]:
+        for row in arm["patterns"].values():
+            row |= {key: {**row["accuracy"], "mean": row["accuracy"]["mean"] - less}
+                    for key, less in (("f1_micro", 0.2), ("f1_macro", 0.31))}
 
 
 def interval(value, half=0.012):
@@ -81,7 +105,8 @@ def accounting(modalities, worth, results, *, alone):
         own["budget"] = None
         own["patterns"] = {name: {**row, "utilisation": None} for name, row in own["patterns"].items()}
     return {
-        "dataset": results["dataset"], "arm": "ume-mma", "seed": 0, "modalities": list(modalities),
+        "dataset": results["dataset"], "arm": "ume-mma", "seed": 0, "task": "single_label",
+        "modalities": list(modalities),
         "classes": CLASSES, "entropy": round(ENTROPY, 6),
         "bootstrap": {"replicates": 1000, "level": 0.95, "clusters": 300, "clustered": not alone},
         "metrics": metrics, "information": information, "reliability": reliability,

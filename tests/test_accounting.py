@@ -312,11 +312,12 @@ def test_clusters_widen_the_intervals_and_are_reported(models):
 def test_the_report_is_a_function_of_the_seed_and_holds_all_that_the_schema_names(models, report):
     assert json.dumps(run(models)) == json.dumps(report)
     assert run(models, seed=1)["metrics"] != report["metrics"]
-    assert list(report) == ["arm", "seed", "modalities", "classes", "entropy", "bootstrap", "metrics", "information",
-                            "by_modality", "counter_intuitive", "reliability", "models", "arms", "matrices"]
+    assert list(report) == ["arm", "seed", "task", "modalities", "classes", "entropy", "bootstrap", "metrics",
+                            "information", "by_modality", "counter_intuitive", "reliability", "models", "arms",
+                            "matrices"]
     assert list(report["metrics"]) == list(NAMES.values())
-    assert set(report["metrics"]["audio"]) == {"n", "accuracy", "f1_macro", "f1_micro", "average_precision", "auroc",
-                                               "cross_entropy", "ece"}
+    assert set(report["metrics"]["audio"]) == {"n", "accuracy", "f1_macro", "f1_micro", "f1_samples",
+                                               "average_precision", "auroc", "cross_entropy", "ece"}
     assert set(report["information"]["audio"]) == {"lower_bound", "best_known", "truth", "utilisation", "floor",
                                                    "ceiling"}
     assert report["matrices"] == []

@@ -17,6 +17,8 @@ from umemma import findings, svg
 from umemma.any_rate import expected, per_pattern
 from umemma.missingness import patterns, probability
 from umemma.page import page
+from umemma.report import text_table
+from umemma.written import tick
 
 VOID = {"meta", "link", "input", "br"}
 
@@ -375,3 +377,37 @@ def test_text_of_a_drawing_is_escaped_and_numbers_are_short():
     assert svg.element("text", '<&"', x=1 / 3, class_=None) == '<text x="0.33">&lt;&amp;&#34;</text>'
     assert svg.element("g", x=-0.001, y=2.0) == '<g x="0" y="2"></g>'
     assert svg.fitted("a very long name of a modality", 60).endswith("\u2026")
+
+
+def test_of_several_labels_f1_is_told_wherever_accuracy_is():
+    results, account, *others = sample(FOUR, several=True)
+    parsed = Parsed(page(results, account, *others))
+    full = "+".join(FOUR[0])
+    assert f"reaches a micro F1 of {percent(results['patterns'][full]['f1_micro'])}%" in " ".join(parsed.text.split())
+    for name, row in results["patterns"].items():
+        own = parsed.row("Table of patterns", name.replace("+", " + "))
+        assert all(f"{percent(row[key])}%" in own for key in ("accuracy", "f1_micro", "f1_macro", "uni_f1_micro"))
+    for row in (one for one in account["arms"] if full in one["patterns"]):
+        own = parsed.row(f"Arms, {full.replace('+', ' + ')}", f"{row['arm']}, each 0.5" if row["missing_rate"]
+                         else row["arm"])
+        assert f"{percent(row['patterns'][full]['f1_macro']['mean'])}%" in own
+    worst = min(results["patterns"].values(), key=lambda row: row["f1_micro"])
+    assert f"{percent(worst['f1_micro'])}%" in parsed.text.split("Contents")[0]
+    assert "micro F1" not in page(*sample(FOUR))
+
+
+def test_the_table_in_the_terminal_has_f1_of_several_labels_and_of_the_best_tower():
+    results, account, *_ = sample(TWO, several=True)
+    line = next(one for one in text_table(results, account).splitlines() if one.startswith("image "))
+    row = results["patterns"]["image"]
+    assert [f"{row[key]:.4f}" for key in ("f1_micro", "f1_macro", "uni_f1_micro", "uni_f1_macro")] == [
+        word for word in line.split() if re.fullmatch(r"0\.\d{4}", word)][0:1] + [
+        word for word in line.split() if re.fullmatch(r"0\.\d{4}", word)][3:6]
+
+
+def test_the_curve_of_several_labels_shows_f1():
+    results, *others = sample(TWO, several=True)
+    html = page(results, *others)
+    assert "expected F1, micro" in html
+    row = next(one for one in results["rates"] if one["missing_rate"] == {"image": 0.5, "audio": 0.0})
+    assert f"image, missing rate 0.5: {tick(row['f1_micro'])}" in html

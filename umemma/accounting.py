@@ -23,22 +23,36 @@ UNDEFINED: Interval = {"value": None, "low": None, "high": None}
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of one set of modalities on the test samples that have it; tensors (1 + replicate,), in nats."""
+    """What is known of one set of modalities on the test samples that have it; (1 + replicate, variable), in nats.
+
+    The variable is the label; with several labels a sample there is one for each class, and each is bounded alone.
+    """
 
     model: Model
     entropy: torch.Tensor
     cross_entropy: torch.Tensor
     largest_share: torch.Tensor
+    num_outcomes: int
 
     @property
     def lower_bound(self) -> torch.Tensor:
-        """The bound on I(X_S; Y) by the best known model."""
-        return information.lower_bound(self.entropy, self.cross_entropy)
+        """The bound on I(X_S; Y) by the best known model, or on the sum of I(X_S; Y_k); (1 + replicate,)."""
+        return information.lower_bound(self.entropy, self.cross_entropy).sum(dim=1)
 
     @property
     def residual(self) -> torch.Tensor:
         """The bound on H(Y|X_S): the best known model's cross-entropy, or H(Y) where even that is less."""
         return torch.minimum(self.cross_entropy, self.entropy)
+
+    @property
+    def floor(self) -> torch.Tensor:
+        """The accuracy that `residual` guarantees, (1 + replicate,); the mean over variables."""
+        return information.hellman_raviv_floor(self.residual, self.largest_share).mean(dim=1)
+
+    @property
+    def ceiling(self) -> torch.Tensor:
+        """The accuracy that `residual` allows, (1 + replicate,); the mean over variables."""
+        return information.fano_ceiling(self.residual, self.num_outcomes).mean(dim=1)
 
     @property
     def is_informative(self) -> bool:
@@ -69,13 +83,15 @@ def account(
     figures = {model: _figures(model, known) for model in models}
     bins = {pattern: resamples.sums(metrics.calibration_counts(test.logits[pattern], test.label), test.has(pattern))
             for pattern in names}
+    outcomes = metrics.outcome_counts(test.label, len(classes))
     return {
-        "arm": main.arm, "seed": main.seed, "modalities": list(test.modalities), "classes": list(classes),
-        "entropy": rounded(information.entropy(test.label.bincount().double()).item()),
+        "arm": main.arm, "seed": main.seed, "task": "multi_label" if test.label.ndim == 2 else "single_label",
+        "modalities": list(test.modalities), "classes": list(classes),
+        "entropy": rounded(information.entropy(outcomes.sum(dim=0)).sum().item()),
         "bootstrap": {"replicates": replicates, "level": LEVEL, "clusters": resamples.num_clusters,
                       "clustered": resamples.is_clustered},
         "metrics": {name: _metrics(main, one, bins[one], resamples) for one, name in names.items()},
-        "information": {name: _information(main, one, known[one], resamples, len(classes))
+        "information": {name: _information(main, one, known[one], resamples)
                         | {"truth": rounded(truth[one]) if truth is not None else None} for one, name in names.items()},
         "by_modality": _by_modality(main, _towers_of(models, main), known, probes, resamples, rates=rates),
         "counter_intuitive": counter_intuitive(main, resamples),
@@ -99,8 +115,8 @@ def counter_intuitive(main: Model, resamples: Resamples) -> list[dict[str, Any]]
             rows = test.has(after)
             if present[m] or not rows.any():
                 continue
-            flipped = ((table.correct[present] > table.correct[after])
-                       & (table.surprise[after] > table.surprise[present])).double()
+            flipped = (table.right[present] & ~table.right[after]
+                       & (table.surprises[after] > table.surprises[present])).double().mean(dim=1)
             found.append({"present": pattern_name(present, test.modalities), "added": modality,
                           "rate": _share(resamples.mean(flipped, rows))})
     return found
@@ -111,35 +127,36 @@ def _best_known(models: Sequence[Model], main: Model, pattern: Pattern, resample
     rows, test = main.splits["val"].has(pattern), main.splits["test"]
     best = min(models, key=lambda model: model.tables["val"].cross_entropy(pattern)) if rows.any() else main
     rows = test.has(pattern)
-    counts = resamples.sums(torch.nn.functional.one_hot(test.label, test.logits[pattern].shape[1]), rows)
-    return Known(best, information.entropy(counts), resamples.mean(best.tables["test"].surprise[pattern], rows),
-                 counts.amax(dim=1) / counts.sum(dim=1))
+    outcomes = metrics.outcome_counts(test.label, test.logits[pattern].shape[1])
+    counts = resamples.sums(outcomes, rows)
+    number = counts[:, :1].sum(dim=2)
+    return Known(best, information.entropy(counts),
+                 resamples.sums(best.tables["test"].surprises[pattern], rows) / number,
+                 counts.amax(dim=2) / number, outcomes.shape[2])
 
 
 def _metrics(main: Model, pattern: Pattern, bins: torch.Tensor, resamples: Resamples) -> dict[str, Any]:
     test, table = main.splits["test"], main.tables["test"]
     rows, logits = test.has(pattern), test.logits[pattern]
-    counts = resamples.sums(metrics.class_counts(logits, test.label), rows)
+    counts = resamples.sums(table.counts[pattern], rows)
     average_precision, auroc = metrics.ranking(logits[rows], test.label[rows], resamples.sample_weight(rows))
     return {
         "n": int(rows.sum()), "accuracy": _share(resamples.mean(table.correct[pattern], rows)),
         "f1_macro": _share(metrics.f1_macro(counts)), "f1_micro": _share(metrics.f1_micro(counts)),
+        "f1_samples": _share(resamples.mean(metrics.f1_samples(table.counts[pattern]), rows)),
         "average_precision": _share(average_precision), "auroc": _share(auroc),
         "cross_entropy": interval(resamples.mean(table.surprise[pattern], rows), lowest=0.0),
         "ece": _share(metrics.calibration_error(bins)),
     }
 
 
-def _information(
-    main: Model, pattern: Pattern, known: Known, resamples: Resamples, num_classes: int
-) -> dict[str, Any]:
+def _information(main: Model, pattern: Pattern, known: Known, resamples: Resamples) -> dict[str, Any]:
     cross_entropy = resamples.mean(main.tables["test"].surprise[pattern], main.splits["test"].has(pattern))
-    own = information.lower_bound(known.entropy, cross_entropy)
+    own = information.lower_bound(known.entropy.sum(dim=1), cross_entropy)
     return {
         "lower_bound": interval(own), "best_known": {**interval(known.lower_bound), "model": known.model.name},
         "utilisation": interval(own / known.lower_bound) if known.is_informative else UNDEFINED,
-        "floor": _share(information.hellman_raviv_floor(known.residual, known.largest_share)),
-        "ceiling": _share(information.fano_ceiling(known.residual, num_classes)),
+        "floor": _share(known.floor), "ceiling": _share(known.ceiling),
     }
 
 
@@ -179,10 +196,11 @@ def _towers_of(models: Sequence[Model], main: Model) -> Model | None:
 def _figures(model: Model, known: Mapping[Pattern, Known]) -> Figures:
     table, found = model.tables["test"], {}
     for pattern, one in known.items():
-        cross_entropy, label_entropy = table.cross_entropy(pattern), one.entropy[0].item()
+        cross_entropy, label_entropy = table.cross_entropy(pattern), one.entropy[0].sum().item()
         best = one.lower_bound[0].item()
         found[pattern] = {"accuracy": table.accuracy(pattern), "cross_entropy": cross_entropy,
-                          "utilisation": (label_entropy - cross_entropy) / best if one.is_informative else None}
+                          "utilisation": (label_entropy - cross_entropy) / best if one.is_informative else None,
+                          **(table.f1(pattern) if table.has_several_labels else {})}
     return found
 
 

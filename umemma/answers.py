@@ -5,7 +5,7 @@ sample; where a sample's own data lack part of the pattern, its answer is that f
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ class Answers:
 
     modalities  their names, in the order of the patterns' flags
     present     (sample, modality) bool, what the data have
-    label       (sample,) int64
+    label       (sample,) int64, or (sample, class) bool: several labels a sample
     group       (sample,) int64, equal where two samples share a recording, a person, a film
     key         (sample,) int64, digest of the sample's key
     logits      pattern -> (sample, class) float32, log-probabilities up to a constant, for every pattern, the empty
-                one too: that is the class prior's answer
+                one too: that is the class prior's answer; log-odds where there are several labels
+    threshold   pattern -> (class,), the log-odds above which the answer is yes; 0 where there is none
     """
 
     modalities: tuple[str, ...]
@@ -34,6 +35,11 @@ class Answers:
     group: torch.Tensor
     key: torch.Tensor
     logits: Mapping[Pattern, torch.Tensor]
+    threshold: Mapping[Pattern, torch.Tensor] = field(default_factory=dict)
+
+    def decisions(self, pattern: Pattern) -> torch.Tensor:
+        """Return (sample, class): the logits shifted so that decisions fall where `threshold` says."""
+        return self.logits[pattern] - self.threshold[pattern] if pattern in self.threshold else self.logits[pattern]
 
     def patterns(self) -> list[Pattern]:
         """Return the non-empty patterns that some sample has in full, the complete one first."""
@@ -49,7 +55,9 @@ def write(path: Path, splits: Mapping[str, Answers], facts: Mapping[str, Any]) -
     tensors: dict[str, torch.Tensor] = {}
     for split, one in splits.items():
         tensors |= {f"{split}/{name}": getattr(one, name).clone() for name in ("present", "label", "group", "key")}
-        tensors |= {f"{split}/logits/{_bits(pattern)}": value.float().clone() for pattern, value in one.logits.items()}
+        for what in ("logits", "threshold"):
+            tensors |= {f"{split}/{what}/{_bits(pattern)}": value.float().clone()
+                        for pattern, value in getattr(one, what).items()}
     modalities = next(iter(splits.values())).modalities
     weights.write(path, tensors, {**facts, "modalities": list(modalities)})
 
@@ -59,10 +67,10 @@ def read(path: Path) -> tuple[dict[str, Answers], dict[str, Any]]:
     tensors, facts = weights.read(path)
     splits = {}
     for split in dict.fromkeys(name.split("/")[0] for name in tensors):
-        logits = {_pattern(name.rsplit("/", 1)[1]): value for name, value in tensors.items()
-                  if name.startswith(f"{split}/logits/")}
+        logits, threshold = ({_pattern(name.rsplit("/", 1)[1]): value for name, value in tensors.items()
+                              if name.startswith(f"{split}/{what}/")} for what in ("logits", "threshold"))
         rows = {name: tensors[f"{split}/{name}"] for name in ("present", "label", "group", "key")}
-        splits[split] = Answers(tuple(facts["modalities"]), logits=logits, **rows)
+        splits[split] = Answers(tuple(facts["modalities"]), logits=logits, threshold=threshold, **rows)
     return splits, facts
 
 

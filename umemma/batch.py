@@ -16,7 +16,7 @@ class Batch:
 
     values   {modality: (sample, ...)}, decoded media or features; order of keys = order of modalities
     present  (sample, modality) bool
-    label    (sample,) int64
+    label    (sample,) int64, or (sample, class) bool where a sample may have several
     key      (sample,) int64, a digest of each sample's key: what hidden modalities are drawn from
     """
 

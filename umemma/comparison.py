@@ -16,7 +16,7 @@ from umemma.evaluation import Table
 from umemma.missingness import Pattern, pattern_name
 
 UNI = "uni"  # the arm of the towers: under {m} tower m alone, under a larger set the best tower of the set
-Figures = Mapping[Pattern, Mapping[str, float | None]]  # accuracy, cross_entropy, utilisation
+Figures = Mapping[Pattern, Mapping[str, float | None]]  # accuracy, cross_entropy, utilisation; of several labels F1
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def arms(
             "num_seeds": len(seeds),
             "patterns": {pattern_name(pattern, modalities): {
                 metric: _over_seeds([[figures[model][pattern][metric] for model in one] for one in seeds])
-                for metric in ("accuracy", "cross_entropy", "utilisation")} for pattern in patterns},
+                for metric in next(iter(figures.values()))[pattern]} for pattern in patterns},
             "versus": versus.get(training),
         })
     return rows

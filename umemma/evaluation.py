@@ -5,14 +5,14 @@ rate costs a new pass through a model.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from umemma import metrics
 from umemma.answers import Answers
 from umemma.information import pattern_shares
-from umemma.metrics import correct, surprise
 from umemma.missingness import PROTOCOLS, Pattern, outcomes, pattern_name, patterns, probability
 
 
@@ -26,8 +26,13 @@ class Table:
     def __init__(self, answers: Answers) -> None:
         self.modalities, self.present = answers.modalities, answers.present
         self.has = {one: answers.has(one) for one in answers.logits}
-        self.correct = {one: correct(value, answers.label).double() for one, value in answers.logits.items()}
-        self.surprise = {one: surprise(value, answers.label) for one, value in answers.logits.items()}
+        self.has_several_labels = answers.label.ndim == 2
+        decisions = {one: answers.decisions(one) for one in answers.logits}
+        self.right = {one: metrics.right(value, answers.label) for one, value in decisions.items()}
+        self.counts = {one: metrics.class_counts(value, answers.label) for one, value in decisions.items()}
+        self.surprises = {one: metrics.surprises(value, answers.label) for one, value in answers.logits.items()}
+        self.correct = {one: value.double().mean(dim=1) for one, value in self.right.items()}
+        self.surprise = {one: value.sum(dim=1) for one, value in self.surprises.items()}
 
     def patterns(self) -> list[Pattern]:
         """Return the non-empty patterns that some sample has in full, the complete one first."""
@@ -41,14 +46,23 @@ class Table:
         """Return the cross-entropy in nats on the samples that have the whole pattern."""
         return self.surprise[pattern][self.has[pattern]].mean().item()
 
+    def f1(self, pattern: Pattern) -> dict[str, float]:
+        """Return macro and micro F1 on the samples that have the whole pattern."""
+        return _f1(self.counts[pattern][self.has[pattern]].sum(dim=0))
+
+    def worth(self, pattern: Pattern, rows: torch.Tensor) -> dict[str, float]:
+        """Return the accuracy, with several labels F1 too, of the answers under a pattern on some samples."""
+        found = {"accuracy": self.correct[pattern][rows].mean().item()}
+        return found | _f1(self.counts[pattern][rows].sum(dim=0)) if self.has_several_labels else found
+
     def expected(self, rates: Sequence[float]) -> dict[str, float]:
         """Return the exact expected accuracy and cross-entropy when each modality is missing at its own rate.
 
         Over all samples, on top of what is missing in the data; a sample left with nothing is answered by the prior.
+        With several labels also F1, of the expected counts.
         """
         shares = {one: probability(one, rates) for one in self.correct}
-        return {"accuracy": sum(share * self.correct[one].mean().item() for one, share in shares.items()),
-                "cross_entropy": sum(share * self.surprise[one].mean().item() for one, share in shares.items())}
+        return self._mixed([(share, one, slice(None)) for one, share in shares.items()])
 
     def expected_many(self, rates: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return what `expected` returns, each (vector,) float64, for many rates (vector, modality) at once."""
@@ -62,31 +76,41 @@ class Table:
         On top of what is missing in the data, but never all that a sample has.
         """
         has, group = self.present.unique(dim=0, return_inverse=True)
-        total = dict.fromkeys(("accuracy", "cross_entropy"), 0.0)
+        parts: list[tuple[float, Pattern, torch.Tensor | slice]] = []
         for number, one in enumerate(has.tolist()):
-            rows = group == number
             left = outcomes(tuple(one), rates, protocol) if any(one) else {tuple(one): 1.0}
-            for kept, share in left.items():
-                total["accuracy"] += share * self.correct[kept][rows].sum().item()
-                total["cross_entropy"] += share * self.surprise[kept][rows].sum().item()
-        return {name: value / len(self.present) for name, value in total.items()}
+            parts += [(share, kept, group == number) for kept, share in left.items()]
+        return self._mixed(parts)
+
+    def _mixed(self, parts: Sequence[tuple[float, Pattern, torch.Tensor | slice]]) -> dict[str, float]:
+        """Return the metrics over all samples where a share of some rows is answered under some pattern."""
+        def total(values: Mapping[Pattern, torch.Tensor]) -> float:
+            return sum(share * values[one][rows].sum().item() for share, one, rows in parts) / len(self.present)
+
+        found = {"accuracy": total(self.correct), "cross_entropy": total(self.surprise)}
+        if self.has_several_labels:
+            found |= _f1(torch.stack([share * self.counts[one][rows].sum(dim=0) for share, one, rows in parts]).sum(0))
+        return found
 
 
 def results(main: Table, uni: Table, grid: Sequence[float]) -> dict[str, Any]:
     """Return `patterns`, `rates` and `protocols` of robustness.json; `uni` holds each tower's answers.
 
     A pattern's `uni` is the accuracy of the best tower of the set on the same samples, best on these very samples: it
-    flatters the towers, so that "not below the uni-modal model" is not made easier.
+    flatters the towers, so that "not below the uni-modal model" is not made easier. With several labels the best is
+    that of the highest micro F1, and F1 stands beside every accuracy.
     """
     found: dict[str, Any] = {}
     for pattern in main.patterns():
         rows = main.has[pattern]
-        towers = {main.modalities[m]: uni.correct[_only(m, len(pattern))][rows].mean().item()
+        towers = {main.modalities[m]: uni.worth(_only(m, len(pattern)), rows)
                   for m, there in enumerate(pattern) if there}
-        best = max(towers, key=lambda name: towers[name])
+        best = max(towers, key=lambda name: towers[name].get("f1_micro", towers[name]["accuracy"]))
         found[pattern_name(pattern, main.modalities)] = {
-            "n": int(rows.sum()), **_rounded({"accuracy": main.accuracy(pattern),
-                                              "cross_entropy": main.cross_entropy(pattern), "uni": towers[best]}),
+            "n": int(rows.sum()),
+            **_rounded({**main.worth(pattern, rows), "cross_entropy": main.cross_entropy(pattern),
+                        **{"uni" if name == "accuracy" else f"uni_{name}": value
+                           for name, value in towers[best].items()}}),
             "uni_tower": best,
         }
     rates = [{"missing_rate": dict(zip(main.modalities, rate, strict=True)), **_rounded(main.expected(rate))}
@@ -118,6 +142,10 @@ def _settings(modalities: Sequence[str], protocol: str) -> dict[str, Callable[[f
 
 def _only(m: int, num_modalities: int) -> Pattern:
     return tuple(number == m for number in range(num_modalities))
+
+
+def _f1(counts: torch.Tensor) -> dict[str, float]:
+    return {"f1_macro": metrics.f1_macro(counts).item(), "f1_micro": metrics.f1_micro(counts).item()}
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

@@ -22,10 +22,11 @@ def headline(accounting: Accounting) -> dict[str, Any]:
     everything = fullest in metrics
     if not everything:
         fullest = max(metrics, key=lambda name: name.count("+"))
-    worst = min(metrics, key=lambda name: metrics[name]["accuracy"]["value"])
+    score = "f1_micro" if accounting["task"] == "multi_label" else "accuracy"
+    worst = min(metrics, key=lambda name: metrics[name][score]["value"])
     utilised = [row["utilisation"]["value"] for row in accounting["information"].values()
                 if row["utilisation"] is not None and row["utilisation"]["value"] is not None]
-    return {"fullest": fullest, "everything": everything, "worst": worst,
+    return {"fullest": fullest, "everything": everything, "worst": worst, "score": score,
             "utilisation": (min(utilised), max(utilised)) if utilised else None}
 
 

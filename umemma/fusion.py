@@ -191,7 +191,7 @@ def _validated(model: LateFusion | EarlyFusion, course: Course, data: Mapping[st
     """Return validation accuracy for every pattern, and their mean."""
     found = _answered(model, course, data)
     accuracy = {pattern_name(one, found.modalities):
-                correct(found.logits[one], found.label)[found.has(one)].double().mean().item()
+                correct(found.logits[one], found.label)[found.has(one)].mean().item()
                 for one in found.patterns()}
     return {"val_accuracy": mean(accuracy.values())} | {f"val_accuracy/{one}": accuracy[one] for one in accuracy}
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from umemma.batch import Batch
+from umemma.metrics import is_of
 from umemma.missingness import hide, outcomes
 
 _LEVEL = 1e-3  # of a false alarm, over all comparisons of one run
@@ -36,8 +37,8 @@ def draw(data: Batch, plan: Plan, rounds: int) -> torch.Tensor:
 
 def describe(masks: torch.Tensor, data: Batch, classes: Sequence[str]) -> dict[str, Any]:
     """Return digest, rounds, and the share hidden of what is present, by modality, and by class and modality."""
-    by_class = {name: _rates(masks[:, data.label == number], data.present[data.label == number], data.modalities)
-                for number, name in enumerate(classes)}
+    by_class = {name: _rates(masks[:, own], data.present[own], data.modalities)
+                for number, name in enumerate(classes) for own in [is_of(data.label, number)]}
     return {"sha256": hashlib.sha256(masks.numpy().tobytes()).hexdigest(), "rounds": len(masks), "n": len(data),
             "realised": _rates(masks, data.present, data.modalities), "by_class": by_class}
 
@@ -53,9 +54,9 @@ def deviations(
     found = [(split, name, modality, hidden, shown, expected, variance)
              for split, mask in masks.items()
              for number, name in enumerate(classes)
-             for modality, hidden, shown, expected, variance in _counts(mask[:, data[split].label == number],
-                                              data[split].present[data[split].label == number], plan,
-                                              data[split].modalities)]
+             for own in [is_of(data[split].label, number)]
+             for modality, hidden, shown, expected, variance in _counts(mask[:, own], data[split].present[own], plan,
+                                                                        data[split].modalities)]
     bound = NormalDist().inv_cdf(1 - _LEVEL / (2 * max(1, len(found))))
     return len(found), [
         f"{split}, class {name}, {modality}: {hidden} of {shown} hidden, {expected:.1f} expected"

@@ -1,4 +1,12 @@
-"""Metrics of single-label classification, from logits (sample, class) and label (sample,).
+"""Metrics of classification, from logits (sample, class) and a label whose shape tells the task.
+
+- One label a sample: (sample,) int64. Logits are log-probabilities up to a constant; the largest is the answer.
+- Several labels a sample: (sample, class) bool. Every class is a question of its own, answered by its log-odds: yes
+  above 0. `correct` is then the share of a sample's questions that were answered right (1 - Hamming loss), `surprise`
+  the sum over them, a bound on the labels taken one by one.
+
+So there is one variable to predict, or one for each class; functions that keep them apart have an axis `variable`.
+Decisions that are to be made elsewhere than at 0 come as shifted logits (`decide`); probabilities never do.
 
 What a bootstrap repeats a thousand times is split in two: sums that add up over samples, and the metric of any such
 sums, whatever axes come before (`...`). So a replicate costs a matrix product, never a pass over the samples. The two
@@ -14,26 +22,69 @@ NUM_BINS = 15  # equal-width, as Guo et al. 2017 (arXiv 1706.04599)
 _CHUNK = 2**20  # elements of the (replicate, sample) tables of `ranking` that are worked on at once
 
 
+def right(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Return (sample, variable) bool: is the answer the right one? Ties go to the first class, and to no."""
+    if label.ndim == 2:
+        return (logits > 0) == label
+    return (logits.argmax(dim=1) == label)[:, None]
+
+
 def correct(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """Return (sample,) bool: is the most likely class the right one? Ties go to the first class."""
-    return logits.argmax(dim=1) == label
+    """Return (sample,) float64: is the answer right, or the share of answers that are."""
+    return right(logits, label).double().mean(dim=1)
+
+
+def surprises(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Return (sample, variable) float64: -log p(what it is), in nats."""
+    if label.ndim == 2:
+        return nn.functional.binary_cross_entropy_with_logits(logits.double(), label.double(), reduction="none")
+    return nn.functional.cross_entropy(logits.double(), label, reduction="none")[:, None]
 
 
 def surprise(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """Return (sample,) float64: -log p(label), in nats; its mean is the cross-entropy."""
-    return nn.functional.cross_entropy(logits.double(), label, reduction="none")
+    """Return (sample,) float64: -log p(label), in nats, summed over variables; its mean is the cross-entropy."""
+    return surprises(logits, label).sum(dim=1)
+
+
+def loss(logits: torch.Tensor, label: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+    """Return what training minimises: the mean cross-entropy of a sample, with several labels that of a variable."""
+    if label.ndim == 2:
+        target = label.to(logits.dtype) * (1 - smoothing) + smoothing / 2
+        return nn.functional.binary_cross_entropy_with_logits(logits, target)
+    return nn.functional.cross_entropy(logits, label, label_smoothing=smoothing)
 
 
 def log_prior(label: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Return (class,): log of each class's share, with one imaginary sample of each class so that none is -inf."""
+    """Return (class,): log of each class's share, or its log-odds, with an imaginary sample so that none is infinite.
+
+    One of each class; with several labels one that has a class and one that has it not.
+    """
+    if label.ndim == 2:
+        share = (label.double().sum(dim=0) + 1) / (len(label) + 2)
+        return share.logit().float()
     counts = torch.bincount(label, minlength=num_classes) + 1.0
     return (counts / counts.sum()).log()
 
 
+def outcome_counts(label: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Return (sample, variable, outcome) float64 of 0 and 1: what each variable is. Sums of it give entropies."""
+    if label.ndim == 2:
+        return torch.stack([~label, label], dim=2).double()
+    return nn.functional.one_hot(label, num_classes).double()[:, None]
+
+
+def is_of(label: torch.Tensor, number: int) -> torch.Tensor:
+    """Return (sample,) bool: is the class `number` among the sample's labels?"""
+    return label[:, number] if label.ndim == 2 else label == number
+
+
 def class_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Return (sample, 3, class) float64 of 0 and 1: the class that was hit, that was answered, that is right."""
-    answered, right = (nn.functional.one_hot(one, logits.shape[1]).double() for one in (logits.argmax(dim=1), label))
-    return torch.stack([answered * right, answered, right], dim=1)
+    if label.ndim == 2:
+        answered, true = (logits > 0).double(), label.double()
+    else:
+        answered, true = (nn.functional.one_hot(one, logits.shape[1]).double() for one in (logits.argmax(dim=1), label))
+    return torch.stack([answered * true, answered, true], dim=1)
 
 
 def f1_macro(counts: torch.Tensor) -> torch.Tensor:
@@ -41,8 +92,8 @@ def f1_macro(counts: torch.Tensor) -> torch.Tensor:
 
     A class that is neither answered nor right anywhere is left out.
     """
-    hit, answered, right = counts.unbind(dim=-2)
-    return (2 * hit / (answered + right)).nanmean(dim=-1)
+    hit, answered, true = counts.unbind(dim=-2)
+    return (2 * hit / (answered + true)).nanmean(dim=-1)
 
 
 def f1_micro(counts: torch.Tensor) -> torch.Tensor:
@@ -50,19 +101,30 @@ def f1_micro(counts: torch.Tensor) -> torch.Tensor:
 
     With one label a sample it equals accuracy.
     """
-    hit, answered, right = counts.sum(dim=-1).unbind(dim=-1)
-    return 2 * hit / (answered + right)
+    hit, answered, true = counts.sum(dim=-1).unbind(dim=-1)
+    return 2 * hit / (answered + true)
+
+
+def f1_samples(counts: torch.Tensor) -> torch.Tensor:
+    """Return (sample,) from `class_counts`: F1 of each sample's set of labels; 1 where both sets are empty."""
+    return f1_micro(counts).nan_to_num(1.0)
 
 
 def calibration_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Return (sample, bin, 3) float64: in the bin of the sample's confidence 1, the confidence, and is it right?
 
-    Confidence is the probability of the answer. A bin holds its upper edge, not its lower one.
+    Confidence is the probability of the answer, or of yes or no for every class. A bin holds its upper edge, not its
+    lower one.
     """
-    confidence = logits.double().softmax(dim=1).amax(dim=1)
+    if label.ndim == 2:
+        yes = logits.double().sigmoid()
+        confidence = torch.maximum(yes, 1 - yes)
+    else:
+        confidence = logits.double().softmax(dim=1).amax(dim=1, keepdim=True)
     bins = ((confidence * NUM_BINS).ceil().long() - 1).clamp(0, NUM_BINS - 1)
-    values = torch.stack([torch.ones_like(confidence), confidence, correct(logits, label).double()], dim=1)
-    return nn.functional.one_hot(bins, NUM_BINS).double()[:, :, None] * values[:, None, :]
+    values = torch.stack([torch.ones_like(confidence), confidence, right(logits, label).double()], dim=2)
+    found = values.new_zeros(len(values), NUM_BINS, 3)
+    return found.scatter_add_(1, bins[:, :, None].expand_as(values), values)
 
 
 def calibration_error(counts: torch.Tensor) -> torch.Tensor:
@@ -88,11 +150,12 @@ def ranking(logits: torch.Tensor, label: torch.Tensor, weight: torch.Tensor) -> 
     `weight`: (replicate, sample) float64, 0 or more. Where a replicate has no sample of a class, or no other, the
     class is left out. Average precision is the sum over thresholds of (gain in recall) * precision, as scikit-learn's.
     """
-    score = logits.double().log_softmax(dim=1)  # not softmax: it is 1.0 for every answer that is sure enough
+    # with one label not softmax: it is 1.0 for every answer that is sure enough
+    score = logits.double() if label.ndim == 2 else logits.double().log_softmax(dim=1)
     parts = []
     for some in weight.split(max(1, _CHUNK // max(1, len(label)))):
         by_sample = some.T.contiguous()
-        by_class = [_one_versus_rest(score[:, k], label == k, by_sample) for k in range(logits.shape[1])]
+        by_class = [_one_versus_rest(score[:, k], is_of(label, k), by_sample) for k in range(logits.shape[1])]
         parts.append(torch.stack(by_class).nanmean(dim=0))
     average_precision, auroc = torch.cat(parts, dim=1)
     return average_precision, auroc

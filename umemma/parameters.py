@@ -48,7 +48,8 @@ class Modality(Section):
 class Dataset(Section):
     """Which data, and what is in it. `root` null: `$UMEMMA_DATA`, else `data/raw/<name>`, filled by download.
 
-    `early` is the encoder of the early-fusion arm, which reads all modalities at once.
+    `task`: has a sample one of the classes, or any number of them? `early` is the encoder of the early-fusion arm,
+    which reads all modalities at once.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Dataset(Section):
     root: str | None
     sources: Mapping[str, Sequence[str]]
     options: Settings
+    task: Literal["single_label", "multi_label"]
     classes: Annotated[Sequence[str], Field(min_length=2)]
     modalities: Annotated[Mapping[str, Modality], Field(min_length=1)]
     early: Settings
@@ -112,12 +114,16 @@ class Fuse(Section):
 
 
 class Evaluate(Section):
-    """`rates`: the missing rates each modality takes in the grid. `significance`: of the gates' tests."""
+    """`rates`: the missing rates each modality takes in the grid. `significance`: of the gates' tests.
+
+    `threshold`: where yes begins for each class of multi-label data.
+    """
 
     rates: Annotated[Sequence[Fraction], Field(min_length=1)]
     batch_size: Count
     bootstrap_replicates: Count
     significance: Annotated[float, Field(gt=0, lt=1)]
+    threshold: Literal["validation", "half"]
 
 
 class Parameters(Section):

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from umemma import charts, findings, written
 from umemma.any_rate import Metrics, expected
 from umemma.charts import Line, Panel
-from umemma.report import rate_rows
+from umemma.report import rate_rows, score
 from umemma.svg import element
 from umemma.written import in_words, nats, percent
 
@@ -45,19 +45,20 @@ def rates(robustness: Json) -> dict[float, dict[str, Json]]:
 def rate_curves(robustness: Json, known: Mapping[frozenset[str], Metrics]) -> Markup | None:
     """Return expected accuracy over the missing rate of one modality and of all; None where there is only one rate.
 
-    The lines are exact between the measured points too, for they follow from `known`, the figures by pattern.
+    The lines are exact between the measured points too, for they follow from `known`, the figures by pattern. With
+    several labels F1 is shown, which is no mean over patterns: there the lines only join the points.
     """
-    rows, lines = rate_rows(robustness), []
+    rows, lines, (key, title) = rate_rows(robustness), [], score(robustness)
     if len({row["missing_rate"] for row in rows}) < 2:
         return None
     modalities = list(robustness["rates"][0]["missing_rate"])
     for index, name in enumerate([*modalities, EVERY] if len(modalities) > 1 else modalities):
-        points = [(row["missing_rate"], row["accuracy"]) for row in rows if row["missing"] == name]
+        points = [(row["missing_rate"], row[key]) for row in rows if row["missing"] == name]
         exact = [(rate, expected(known, {one: rate if name in (one, EVERY) else 0.0 for one in modalities}))
                  for rate in (step / 50 for step in range(51)) if points[0][0] <= rate <= points[-1][0]]
-        path = [(rate, metrics[0]) for rate, metrics in exact if metrics is not None]
+        path = [(rate, metrics[0]) for rate, metrics in exact if metrics is not None and key == "accuracy"]
         lines.append(Line(name, "all" if name == EVERY else charts.tone(index), path or points, points))
-    return _for_every_screen(lines, title="Expected accuracy against the missing rate", y_label="expected accuracy",
+    return _for_every_screen(lines, title=f"Expected {title} against the missing rate", y_label=f"expected {title}",
                              written=written.tick, highest=1.0)
 
 
@@ -132,27 +133,28 @@ def reliability(accounting: Json) -> dict[str, Markup]:
 
 def arms(accounting: Json) -> dict[str, Any]:
     """Return the arms by falling accuracy on the fullest pattern, with names, and a dot plot of several."""
-    fullest = findings.headline(accounting)["fullest"]
+    headline = findings.headline(accounting)
+    fullest, key = headline["fullest"], headline["score"]
     rows = [{**row, "name": _arm_name(row)} for row in accounting["arms"]]
-    rows.sort(key=lambda row: -row["patterns"][fullest]["accuracy"]["mean"] if fullest in row["patterns"] else 0.0)
+    rows.sort(key=lambda row: -row["patterns"][fullest][key]["mean"] if fullest in row["patterns"] else 0.0)
     if len(rows) < 2:
         return {"rows": rows, "plot": None}
     shown = list(dict.fromkeys([fullest, *(name for name in accounting["metrics"] if "+" not in name)]))
-    panels = [Panel("everything" if "+" in name else name, [_around(row["patterns"].get(name)) for row in rows],
+    panels = [Panel("everything" if "+" in name else name, [_around(row["patterns"].get(name), key) for row in rows],
                     written.tick, highest=1.0) for name in shown]
     return {"rows": rows, "plot": charts.dot_panels(
         [row["name"] for row in rows], ["this" if row["versus"] is None else "other" for row in rows], panels,
-        title="Accuracy of every arm: mean and spread over seeds")}
+        title=f"{'Micro F1' if key == 'f1_micro' else 'Accuracy'} of every arm: mean and spread over seeds")}
 
 
 def _arm_name(row: Json) -> str:
     return row["arm"] if row["missing_rate"] is None else f"{row['arm']}, {written.settings(row['missing_rate'])}"
 
 
-def _around(cell: Json | None) -> dict[str, float] | None:
+def _around(cell: Json | None, key: str) -> dict[str, float] | None:
     if cell is None:
         return None
-    mean, spread = cell["accuracy"]["mean"], cell["accuracy"]["spread"] or 0.0
+    mean, spread = cell[key]["mean"], cell[key]["spread"] or 0.0
     return {"value": mean, "low": mean - spread, "high": mean + spread}
 
 

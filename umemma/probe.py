@@ -9,14 +9,21 @@ _NUM_SAMPLES = 10_000
 def right(
     train: torch.Tensor, train_label: torch.Tensor, test: torch.Tensor, test_label: torch.Tensor
 ) -> torch.Tensor:
-    """Fit a logistic regression on features (sample, dim) and return (test sample,) bool: was it right?
+    """Fit a logistic regression on features (sample, dim) and return (test sample,) float64: was it right?
 
-    On the first 10,000 training samples, standardised; deterministic.
+    On the first 10,000 training samples, standardised; deterministic. With several labels, label (sample, class), one
+    for each class that training has both with and without, and the share that was right.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    probe.fit(train[:_NUM_SAMPLES].double().numpy(), train_label[:_NUM_SAMPLES].numpy())
-    return torch.from_numpy(np.asarray(probe.predict(test.double().numpy()) == test_label.numpy()))
+    def right_on(label: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+        probe.fit(train[:_NUM_SAMPLES].double().numpy(), label[:_NUM_SAMPLES].numpy())
+        return torch.from_numpy(np.asarray(probe.predict(test.double().numpy()) == truth.numpy())).double()
+
+    if train_label.ndim == 1:
+        return right_on(train_label, test_label)
+    both = [k for k, share in enumerate(train_label[:_NUM_SAMPLES].double().mean(dim=0).tolist()) if 0 < share < 1]
+    return torch.stack([right_on(train_label[:, k], test_label[:, k]) for k in both], dim=1).mean(dim=1)

@@ -7,8 +7,16 @@ from typing import Any
 Results = Mapping[str, Any]  # the content of robustness.json or accounting.json
 
 
+def score(results: Results) -> tuple[str, str]:
+    """Return key and name of the figure that counts: accuracy, or micro F1 where a sample has several labels."""
+    has_f1 = any("f1_micro" in row for row in results["patterns"].values())
+    return ("f1_micro", "F1, micro") if has_f1 else ("accuracy", "accuracy")
+
+
 def text_table(results: Results, accounting: Results) -> str:
-    """Return the table of patterns as text: what is there, n, accuracy, the best tower alone, utilisation, floor."""
+    """Return the table of patterns as text: what is there, n, the score, the best tower alone, utilisation."""
+    if score(results)[0] != "accuracy":
+        return _text_table_of_several_labels(results, accounting)
     dataset = results["dataset"]
     lines = [f"{dataset['name']} ({dataset['fingerprint'][:12]}), arm {results['arm']}, seed {results['seed']}, "
              "test split",
@@ -24,6 +32,21 @@ def text_table(results: Results, accounting: Results) -> str:
     return "\n".join(lines)
 
 
+def _text_table_of_several_labels(results: Results, accounting: Results) -> str:
+    dataset = results["dataset"]
+    lines = [f"{dataset['name']} ({dataset['fingerprint'][:12]}), arm {results['arm']}, seed {results['seed']}, "
+             "test split",
+             f"{'present':<24}{'n':>7}{'F1 micro':>10}{'95 %':>19}{'F1 macro':>10}{'best tower micro':>18}{'macro':>8}"
+             f"  {'(which)':<10}{'cross-entropy':>14}{'utilisation':>13}"]
+    for name, row in results["patterns"].items():
+        f1, used = accounting["metrics"][name]["f1_micro"], accounting["information"][name]["utilisation"]["value"]
+        between = f"{f1['low']:.4f} to {f1['high']:.4f}"
+        lines.append(f"{name:<24}{row['n']:>7}{row['f1_micro']:>10.4f}{between:>19}{row['f1_macro']:>10.4f}"
+                     f"{row['uni_f1_micro']:>18.4f}{row['uni_f1_macro']:>8.4f}  {'(' + row['uni_tower'] + ')':<10}"
+                     f"{row['cross_entropy']:>14.4f}{'' if used is None else f'{used:.3f}':>13}")
+    return "\n".join(lines)
+
+
 def tables(results: Results, accounting: Results) -> dict[str, list[dict[str, Any]]]:
     """Return what `dvc plots` draws: {file: rows}, each with the columns that dvc.yaml names; never without a row."""
     return {"patterns": pattern_rows(results), "rates": rate_rows(results), "information": information_rows(accounting),
@@ -36,7 +59,8 @@ def metrics(results: Results, accounting: Results) -> dict[str, float]:
     """Return what MLflow's table of runs shows: accuracy, cross-entropy and utilisation of every pattern."""
     found: dict[str, float] = {}
     for name, row in results["patterns"].items():
-        found |= {f"test_accuracy/{name}": row["accuracy"], f"test_cross_entropy/{name}": row["cross_entropy"]}
+        found |= {f"test_{key}/{name}": row[key]
+                  for key in ("accuracy", "cross_entropy", "f1_micro", "f1_macro") if key in row}
         used = accounting["information"][name]["utilisation"]["value"]
         if used is not None:
             found[f"utilisation/{name}"] = used
@@ -59,8 +83,8 @@ def rate_rows(results: Results) -> list[dict[str, Any]]:
         lines = [name for name in rates if hidden <= {name}]
         if len(set(rates.values())) == 1:
             lines.append("every modality")
-        rows += [{"missing": line, "missing_rate": max(rates.values()), "accuracy": entry["accuracy"],
-                  "cross_entropy": entry["cross_entropy"]} for line in lines]
+        rows += [{"missing": line, "missing_rate": max(rates.values()),
+                  **{key: value for key, value in entry.items() if key != "missing_rate"}} for line in lines]
     return sorted(rows, key=lambda row: (row["missing"], row["missing_rate"]))
 
 
@@ -115,26 +139,27 @@ def picture(results: Results, path: Path) -> None:
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         patterns_axes, rates_axes = figure.subplots(1, 2)
         _draw_patterns(patterns_axes, results)
-        _draw_rates(rates_axes, rate_rows(results))
+        _draw_rates(rates_axes, rate_rows(results), *score(results))
         dataset = results["dataset"]
         figure.suptitle(f"{dataset['name']}, arm {results['arm']}, seed {results['seed']}, test split")
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 def _draw_patterns(axes: Any, results: Results) -> None:
-    names = list(results["patterns"])
-    for offset, key, label in ((-0.2, "accuracy", "fused"), (0.2, "uni", "best tower of the set")):
+    names, (own, title) = list(results["patterns"]), score(results)
+    tower = "uni" if own == "accuracy" else f"uni_{own}"
+    for offset, key, label in ((-0.2, own, "fused"), (0.2, tower, "best tower of the set")):
         bars = axes.bar([at + offset for at in range(len(names))], [results["patterns"][name][key] for name in names],
                         0.4, label=label)
         axes.bar_label(bars, fmt="%.3f", fontsize=7)
     axes.set(xticks=range(len(names)), xticklabels=[name.replace("+", "\n+ ") for name in names], ylim=(0, 1.15),
-             ylabel="accuracy", title="what is there")
+             ylabel=title, title="what is there")
     axes.legend(loc="upper right", ncols=2, frameon=False)
 
 
-def _draw_rates(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+def _draw_rates(axes: Any, rows: Sequence[Mapping[str, Any]], key: str, title: str) -> None:
     for line in dict.fromkeys(row["missing"] for row in rows):
         own = [row for row in rows if row["missing"] == line]
-        axes.plot([row["missing_rate"] for row in own], [row["accuracy"] for row in own], marker="o", label=line)
-    axes.set(xlabel="missing rate", ylabel="expected accuracy (exact)", ylim=(0, 1.02), title="how much is missing")
+        axes.plot([row["missing_rate"] for row in own], [row[key] for row in own], marker="o", label=line)
+    axes.set(xlabel="missing rate", ylabel=f"expected {title} (exact)", ylim=(0, 1.02), title="how much is missing")
     axes.legend(title="missing", frameon=False)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from umemma import parameters, weights
+from umemma import metrics, parameters, weights
 
 
 class Encoder(nn.Module):
@@ -90,7 +90,7 @@ class Tower(nn.Module):
 
         def loss() -> torch.Tensor:
             search.zero_grad()
-            value = nn.functional.cross_entropy(logits / log_temperature.exp(), label)
+            value = metrics.loss(logits / log_temperature.exp(), label)
             value.backward()
             return value
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from umemma import metrics
 from umemma.batch import Batch
 from umemma.errors import TrainingError
 
@@ -79,7 +80,7 @@ def train(
         batch = batch.with_present(present(batch, epoch)).to(device)
         with autocast():
             logits = forward(batch).float()
-        loss = nn.functional.cross_entropy(logits, batch.label, label_smoothing=schedule.label_smoothing)
+        loss = metrics.loss(logits, batch.label, schedule.label_smoothing)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

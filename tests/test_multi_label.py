@@ -1,0 +1,248 @@
+"""Several labels a sample: metrics against scikit-learn, the account against the exact truth of a small world."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
+
+from umemma import answers as answers_file
+from umemma import fusion, metrics, thresholds
+from umemma.accounting import account
+from umemma.answers import Answers
+from umemma.batch import Batch
+from umemma.comparison import Model
+from umemma.course import Course
+from umemma.evaluation import Table, results
+from umemma.missingness import key_digest, pattern_name, patterns
+from umemma.parameters import Compute, Fuse, Pretrain
+from umemma.towers import Encoder, Tower
+
+MODALITIES = ("image", "audio")
+SHARE = np.array([[0.3, 0.1], [0.2, 0.4]])  # p(first label, second label)
+FLIP = {"image": (0.1, 0.5), "audio": (0.5, 0.2)}  # how often a modality shows each label wrongly; 0.5: not at all
+
+
+@pytest.fixture
+def scored():
+    """Return logits (80, 4), label (80, 4) bool; the last class is rare."""
+    generator = torch.Generator().manual_seed(5)
+    label = torch.rand(80, 4, generator=generator) < torch.tensor([0.5, 0.3, 0.3, 0.06])
+    return torch.randn(80, 4, generator=generator) + 1.5 * label - torch.tensor([0.5, 1.0, 1.0, 2.5]), label
+
+
+@pytest.mark.parametrize(("ours", "average"), [(metrics.f1_macro, "macro"), (metrics.f1_micro, "micro")])
+def test_f1_is_that_of_scikit_learn(scored, ours, average):
+    logits, label = scored
+    found = ours(metrics.class_counts(logits, label).sum(0)).item()
+    kept = (label | (logits > 0)).any(dim=0).numpy()  # a class that is nowhere is left out, as documented
+    assert found == pytest.approx(f1_score(label.numpy()[:, kept], (logits > 0).numpy()[:, kept], average=average))
+
+
+def test_f1_of_samples_is_that_of_scikit_learn(scored):
+    logits, label = scored
+    found = metrics.f1_samples(metrics.class_counts(logits, label)).mean().item()
+    expected = f1_score(label.numpy(), (logits > 0).numpy(), average="samples", zero_division=1.0)
+    assert found == pytest.approx(expected)
+
+
+def test_accuracy_is_the_share_of_labels_that_are_right(scored):
+    logits, label = scored
+    assert metrics.correct(logits, label).mean() == ((logits > 0) == label).double().mean()
+
+
+def test_surprise_is_the_log_loss_of_every_label_added_up(scored):
+    logits, label = scored
+    expected = sum(log_loss(label[:, k].numpy(), logits[:, k].double().sigmoid().numpy(), labels=[0, 1])
+                   for k in range(4))
+    assert metrics.surprise(logits, label).mean().item() == pytest.approx(expected)
+
+
+def test_ranking_is_that_of_scikit_learn(scored):
+    logits, label = scored
+    precision, auroc = metrics.ranking(logits, label, torch.ones(1, 80, dtype=torch.float64))
+    arguments = label.numpy(), logits.double().numpy()
+    assert precision.item() == pytest.approx(average_precision_score(*arguments, average="macro"))
+    assert auroc.item() == pytest.approx(roc_auc_score(*arguments, average="macro"))
+
+
+def test_the_prior_is_the_log_odds_of_every_class_and_finite_where_a_class_is_nowhere():
+    label = torch.tensor([[True, False], [False, False], [True, False]])
+    torch.testing.assert_close(metrics.log_prior(label, 2).sigmoid(), torch.tensor([3 / 5, 1 / 5]))
+
+
+def test_a_threshold_finds_the_best_f1_there_is_and_changes_no_probability(scored):
+    logits, label = scored
+    chosen = thresholds.fit(logits.repeat(50, 1), label.repeat(50, 1))  # so many that the common part weighs nothing
+    for k in range(4):
+        best = max(f1_score(label[:, k].numpy(), (logits[:, k] > one).numpy(), zero_division=0.0)
+                   for one in logits[:, k].tolist())
+        assert f1_score(label[:, k].numpy(), (logits[:, k] > chosen[k]).numpy()) >= best - 0.03
+    one = Answers(("image",), torch.ones(80, 1, dtype=torch.bool), label, torch.arange(80), torch.arange(80),
+                  {(True,): logits, (False,): torch.zeros(80, 4)})
+    found = thresholds.decided({"val": one, "test": one}, "validation")["test"]
+    assert found.threshold[(True,)].any()
+    assert torch.equal(Table(found).surprise[(True,)], Table(one).surprise[(True,)])
+    assert Table(found).f1((True,))["f1_macro"] > Table(one).f1((True,))["f1_macro"]
+
+
+def test_a_class_without_a_positive_in_validation_takes_the_common_threshold(scored):
+    logits, label = scored
+    label = label.clone()
+    label[:, 3] = False
+    common = thresholds.fit(logits, label)[3]
+    pooled = max(logits.flatten().tolist(),
+                 key=lambda one: f1_score(label.flatten().numpy(), (logits.flatten() > one).numpy()))
+    assert abs(common - pooled) < 0.3
+
+
+def test_thresholds_are_kept_with_the_answers(scored, tmp_path):
+    logits, label = scored
+    one = Answers(("image",), torch.ones(80, 1, dtype=torch.bool), label, torch.arange(80), torch.arange(80),
+                  {(True,): logits, (False,): torch.zeros(80, 4)}, {(True,): torch.tensor([0.1, 0.2, 0.3, 0.4])})
+    answers_file.write(tmp_path / "a.safetensors", {"val": one, "test": one}, {})
+    found, _ = answers_file.read(tmp_path / "a.safetensors")
+    assert torch.equal(found["test"].decisions((True,)), one.decisions((True,)))
+    assert torch.equal(found["test"].label, label)
+
+
+def _world(size, seed):
+    """Return label (size, 2) bool and what the modalities show of it, {name: (size, 2) bool}."""
+    rng = np.random.default_rng(seed)
+    label = np.stack(np.unravel_index(rng.choice(4, size=size, p=SHARE.ravel()), (2, 2)), axis=1).astype(bool)
+    return label, {name: label ^ (rng.random((size, 2)) < FLIP[name]) for name in MODALITIES}
+
+
+def _posterior(pattern, k):
+    """Return p(label k is there | symbols of what is present), by enumeration over symbols of label k."""
+    prior = SHARE.sum(axis=1 - k)
+
+    def answer(seen):
+        odds = np.full(len(next(iter(seen.values()))), np.log(prior[1] / prior[0]))
+        for there, name in zip(pattern, MODALITIES, strict=True):
+            if there:
+                error = FLIP[name][k]
+                odds += np.where(seen[name][:, k], np.log((1 - error) / error), np.log(error / (1 - error)))
+        return odds
+    return answer
+
+
+def _truth(pattern):
+    """Return sum_k I(symbols of label k; label k), where a model knows no more than that."""
+    total = 0.0
+    for k in range(2):
+        p = SHARE.sum(axis=1 - k)
+        for there, name in zip(pattern, MODALITIES, strict=True):
+            if there:
+                error = FLIP[name][k]
+                shown = np.array([[1 - error, error], [error, 1 - error]])  # (label, symbol)
+                p = p[..., None] * shown.reshape(2, *[1] * (p.ndim - 1), 2)
+        flat = p.reshape(2, -1)
+        total += stats.entropy(flat.sum(axis=1)) - stats.entropy(flat.ravel()) + stats.entropy(flat.sum(axis=0))
+    return total
+
+
+@pytest.fixture(scope="module")
+def bayes():
+    """Return the model that answers with exact probabilities, each label from its own symbols."""
+    splits = {}
+    for number, split in enumerate(("val", "test")):
+        label, seen = _world(20_000, number)
+        logits = {pattern: torch.from_numpy(np.stack([_posterior(pattern, k)(seen) for k in range(2)], axis=1)).float()
+                  for pattern in [*patterns(2), (False, False)]}
+        splits[split] = Answers(MODALITIES, torch.ones(20_000, 2, dtype=torch.bool), torch.from_numpy(label),
+                                torch.arange(20_000), key_digest([f"{split}{i}" for i in range(20_000)]), logits)
+    return Model("bayes", "uni", 0, None, None, splits)
+
+
+def test_the_account_finds_the_information_of_all_labels_added_up(bayes):
+    report = account([bayes], main=bayes, probes=None, truth=None, classes=["first", "second"], seed=0, replicates=200,
+                     rates=[0.0, 0.5])
+    assert report["task"] == "multi_label"
+    for pattern in patterns(2):
+        row = report["information"][pattern_name(pattern, MODALITIES)]
+        assert row["lower_bound"]["low"] <= _truth(pattern) <= row["lower_bound"]["high"]
+        assert row["utilisation"]["value"] == 1.0
+        accuracy = report["metrics"][pattern_name(pattern, MODALITIES)]["accuracy"]["value"]
+        assert row["floor"]["value"] <= accuracy <= row["ceiling"]["value"]
+    entropy = sum(stats.entropy(SHARE.sum(axis=1 - k)) for k in range(2))
+    assert report["entropy"] == pytest.approx(entropy, abs=0.01)
+
+
+def test_expected_f1_is_that_of_drawn_holes(bayes):
+    table = Table(bayes.splits["test"])
+    generator = np.random.default_rng(0)
+    label = bayes.splits["test"].label
+    kept = generator.random((len(label), 2)) >= 0.4
+    logits = torch.stack([bayes.splits["test"].logits[tuple(row)][i] for i, row in enumerate(kept.tolist())])
+    drawn = metrics.f1_micro(metrics.class_counts(logits, label).sum(0)).item()
+    assert table.expected((0.4, 0.4))["f1_micro"] == pytest.approx(drawn, abs=0.01)
+    assert set(results(table, table, [0.0, 0.4])["rates"][0]) >= {"f1_micro", "f1_macro"}
+
+
+def _course(head):
+    """Return a course on vectors: `image` shows the first label, `audio` the second, both the third."""
+    media, features, towers = {}, {}, {}
+    torch.manual_seed(0)
+    for number, split in enumerate(("train", "val", "test")):
+        generator = torch.Generator().manual_seed(number)
+        label = torch.rand(600, 3, generator=generator) < 0.4
+        signs = label.float() * 2 - 1
+        values = {"image": signs[:, [0, 2]], "audio": signs[:, [1, 2]]}
+        values = {name: value + 0.5 * torch.randn(600, 2, generator=generator) for name, value in values.items()}
+        media[split] = Batch(values, torch.ones(600, 2, dtype=torch.bool), label,
+                             key_digest([f"{split}{i}" for i in range(600)]))
+    for name in MODALITIES:
+        towers[name] = Tower(Encoder(name, (2,), {"name": "mlp", "dim": 8}), 3).eval()
+    fuse = Fuse(head=head, substitute="none", substitute_at="feature", protocol="independent", missing_rate=0.5,
+                epochs=20, batch_size=64, lr=0.01, tower_lr=0.01, weight_decay=0.0)
+    with torch.no_grad():
+        for split, batch in media.items():
+            features[split] = batch.with_values({name: towers[name].encoder(batch.values[name])
+                                                 for name in MODALITIES})
+    pretrain = Pretrain(batch_size=64, lr=0.01, weight_decay=0.0, label_smoothing=0.0)
+    return Course(towers, media, features, fuse, pretrain, Compute(device="cpu", precision="float32", threads=1),
+                  {"name": "mlp"}, 3, 0)
+
+
+@pytest.mark.parametrize("head", ["sum_logits", "mean_logits", "concat", "gated", "attention"])
+@pytest.mark.parametrize("arm", ["ume-mma", "early"])
+def test_every_head_learns_several_labels_and_loses_only_those_of_what_is_missing(arm, head):
+    if arm == "early" and head != "concat":
+        return
+    course = _course(head)
+    trained = fusion.fit(arm, course)
+    with torch.no_grad():
+        def right(present):
+            batch = course.media["test"].with_present(torch.tensor(present).expand(600, 2))
+            return metrics.right(trained.model(batch), batch.label).double().mean(dim=0)
+
+        assert (right([True, True]) > 0.9).all()
+        alone = right([True, False])
+    assert alone[0] > 0.9
+    assert alone[1] < 0.75  # nothing is known of it: the larger class has 0.6
+    assert alone[2] > 0.9
+
+
+def test_the_ensemble_of_several_labels_is_the_product_of_its_towers_for_each_label():
+    course = _course("sum_logits")
+    model = fusion.fit("ensemble", course).model
+    batch = course.media["test"]
+    with torch.no_grad():
+        both = model(batch)
+        alone = [model(batch.with_present(torch.tensor(one).expand(600, 2))) for one in ([True, False], [False, True])]
+    torch.testing.assert_close(both, sum(alone) - course.log_prior)
+
+
+def test_label_smoothing_pulls_every_label_to_one_half():
+    logits, label = torch.zeros(1, 2), torch.tensor([[True, False]])
+    assert metrics.loss(logits, label, 0.2) == metrics.loss(logits, label)
+    assert metrics.loss(torch.tensor([[9.0, -9.0]]), label, 0.2) > metrics.loss(torch.tensor([[9.0, -9.0]]), label)
+
+
+def test_thresholds_are_for_several_labels_alone(bayes):
+    label = bayes.splits["val"].label[:, 0].long()
+    one = replace(bayes.splits["val"], label=label)
+    assert thresholds.decided({"val": one, "test": one}, "validation")["test"].threshold == {}
