@@ -1,9 +1,8 @@
 """Raw files -> WebDataset shards with a manifest (data/shards)."""
 
-from importlib import import_module
 from pathlib import Path
 
-from umemma import parameters, raw, shards
+from umemma import adapters, parameters, raw, shards
 from umemma.errors import run
 from umemma.files import written_whole
 from umemma.parameters import Dataset
@@ -11,8 +10,7 @@ from umemma.parameters import Dataset
 
 def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int) -> shards.Index:
     """Write the data set's shards into `folder`, whole or not at all, and return their index."""
-    adapter_class = import_module(f"umemma.datasets.{dataset.adapter}").Adapter
-    adapter = parameters.call(adapter_class, dataset.options, "dataset.options", root)
+    adapter = adapters.built(dataset, root)
     with written_whole(folder) as temporary:
         return shards.write(
             adapter, temporary, dataset=dataset.name, classes=dataset.classes, samples_per_shard=samples_per_shard)

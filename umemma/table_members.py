@@ -96,9 +96,9 @@ class Members:
                     except ValueError as error:
                         self.bad.setdefault(row, f"{name}: {error}")
         holes = np.asarray(np.isnan(values))
-        partial = holes.any(axis=1) & ~holes.all(axis=1)
+        partial = holes.any(axis=1, keepdims=True) & ~holes.all(axis=1, keepdims=True)
         if source.fill is not None:
-            return np.where(partial[:, None] & holes, np.float32(source.fill), values)
+            return np.where(partial & holes, np.float32(source.fill), values)
         for row in np.flatnonzero(partial).tolist():
             lacking = [name for place, name in enumerate(source.columns) if holes[row, place]]
             self.bad.setdefault(row, f"{source.modality}: {some(lacking)} are empty, its other columns are not; "

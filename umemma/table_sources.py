@@ -64,8 +64,8 @@ def _columns(where: str, kind: str, entry: Mapping[str, object]) -> tuple[str, .
     if not isinstance(named, Sequence) or isinstance(named, str) or not all(isinstance(one, str) for one in named):
         raise ParameterError(f"{where}: {named!r} must be names of columns")
     if not named or len(set(named)) != len(named) or (kind != "vector" and len(named) > 1):
-        raise ParameterError(f"{where}: {list(named)!r} cannot be the columns of one {kind}: only a vector has several, and "
-                             "it has each once")
+        raise ParameterError(f"{where}: {list(named)!r} cannot be the columns of one {kind}; only a vector has more, "
+                             "each of them once")
     return tuple(named)
 
 
