@@ -26,8 +26,8 @@ LEVELS = [
     {"table_file", "table_series", "table_labels"}, {"table_sources"}, {"table_members"}, {"table_rows"},
     {"media", "download", "weights", "composition", "report", "compute", "masks", "leak", "watched"}
     | {f"{folder}.{name}" for folder in PLUGINS for name in [*parameters.plugins(folder), "__init__"]},
-    {"raw", "adapters", "shards", "manifest", "decoded", "towers", "encoding", "late_fusion", "early_fusion", "panel", "answers",
-     "expectations"},
+    {"raw", "adapters", "shards", "manifest", "decoded", "towers", "encoding", "late_fusion", "early_fusion", "panel",
+     "answers", "expectations"},
     {"model", "training", "evaluation", "thresholds", "tracking", "course"},
     {"answering"},
     {"fusion", "comparison", "written"},

@@ -36,9 +36,10 @@ class Members:
     ) -> None:
         self._places, self._sources, self._folders, self._missing = table.place, dict(sources), folders, missing
         columns = {name: [table.cells(column, one.where) for column in one.columns] for name, one in sources.items()}
-        self._cells = {name: own[0] for name, own in columns.items() if len(own) == 1}
+        self._cells = {name: own[0] for name, own in columns.items() if not sources[name].are_numbers}
         self.bad: dict[int, str] = {}  # rows of which a vector cannot be made, and why
-        self._vectors = {name: self._vector(sources[name], own) for name, own in columns.items() if len(own) > 1}
+        self._vectors = {name: self._vector(sources[name], own) for name, own in columns.items()
+                         if sources[name].are_numbers}
         self.names = tuple(sources)
 
     def has(self, modality: str, row: int) -> bool:

@@ -99,13 +99,15 @@ def _rows(named: str, content: bytes) -> list[tuple[int, list[str]]]:
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Whether a line is of words only; NaN and infinity are no words."""
-    words = [cell for cell in cells if cell.strip()]
-    for cell in words:
-        try:
-            float(cell)
-        except ValueError:
-            if not is_missing(cell):
-                continue
+    """Whether a line is of words only. NaN and infinity are none, nor is 1,5 with a comma: it is a wrong number."""
+    words = [cell.strip() for cell in cells if cell.strip()]
+    return bool(words) and all(
+        any(letter.isalpha() for letter in word) and not is_missing(word) and not _is_number(word) for word in words)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
         return False
-    return bool(words)
+    return True

@@ -5,7 +5,7 @@
 | image, audio, video | a path | the file's bytes |
 | text | the text itself, or with `inline: false` the path of a .txt file | UTF-8, or the file's bytes |
 | series | the path of a .npy or .csv file | .npy of two axes (step, channel) |
-| vector | numbers in several columns; or in one column a list, or the path of a .npy file | .npy of one axis |
+| vector | with `columns`, numbers; with `column`, a list of numbers or the path of a .npy file | .npy of one axis |
 """
 
 import math
@@ -29,6 +29,7 @@ class Source:
     modality: str
     kind: str
     columns: tuple[str, ...]
+    are_numbers: bool
     inline: bool
     fill: float | None
 
@@ -54,7 +55,8 @@ def source(modality: str, entry: object) -> Source:
     inline = entry.get("inline", kind == "text")
     if not isinstance(inline, bool) or (inline and kind != "text"):
         raise ParameterError(f"{where}.inline is {inline!r}; only text can stand in the table itself")
-    return Source(modality, kind, _columns(where, kind, entry), inline, _fill(where, kind, entry.get("fill")))
+    fill = _fill(where, kind, entry.get("fill"))
+    return Source(modality, kind, _columns(where, kind, entry), kind == "vector" and "columns" in entry, inline, fill)
 
 
 def _columns(where: str, kind: str, entry: Mapping[str, object]) -> tuple[str, ...]:
