@@ -49,6 +49,16 @@ class Modality(Section):
     augment: Settings = Field(default_factory=dict)
 
 
+class Watch(Section):
+    """Raw data that may change at any time: a stage `watch@NAME` for every name, and the file that it writes.
+
+    Without a name there is no such stage, and `record` is any file that never changes.
+    """
+
+    each_run: Sequence[str]
+    record: str
+
+
 class Dataset(Section):
     """Which data, and what is in it. `root` null: `$UMEMMA_DATA`, else `data/raw/<name>`, filled by download.
 
@@ -60,6 +70,7 @@ class Dataset(Section):
     adapter: str
     root: str | None
     sources: Mapping[str, Sequence[str]]
+    watch: Watch
     options: Settings
     task: Literal["single_label", "multi_label"]
     classes: Annotated[Sequence[str], Field(min_length=2)]
