@@ -21,7 +21,7 @@ HOMES = {  # the one module of umemma that may import a tool
 LEVELS = [
     {"errors", "__init__"},
     {"files", "progress", "parameters", "sample", "batch", "missingness", "svg", "any_rate", "probe", "bootstrap"},
-    {"substitutes", "truth", "arms", "information"},
+    {"substitutes", "truth", "arms", "information", "backbone", "frames", "language_model", "pretrained", "text"},
     {"media", "download", "metrics", "weights", "composition", "report", "compute", "masks", "leak"}
     | {f"{folder}.{name}" for folder in PLUGINS for name in [*parameters.plugins(folder), "__init__"]},
     {"raw", "shards", "manifest", "decoded", "towers", "encoding", "late_fusion", "early_fusion", "panel", "answers",
