@@ -14,20 +14,27 @@ PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
 PLUGINS = ("datasets", "encoders", "decoders", "heads")
 LIBRARY = sorted((ROOT / "umemma").rglob("*.py"))
-HOMES = {  # the one module of umemma that may import a tool
-    "mlflow": {"tracking"}, "great_expectations": {"expectations"}, "webdataset": {"shards"},
-    "hydra": {"composition"}, "prefect": set(), "dvc": set(), "ruamel": {"parameters", "composition"},
+HOMES = {  # the modules of umemma that may import a tool
+    "mlflow": {"tracking"}, "great_expectations": {"expectations", "expected"},
+    "webdataset": {"shards", "shard_writer"}, "hydra": {"composition"}, "prefect": set(), "dvc": set(),
+    "ruamel": {"parameters", "composition"},
 }
 LEVELS = [
     {"errors", "__init__"},
     {"files", "progress", "parameters", "sample", "batch", "missingness", "svg", "any_rate", "probe", "bootstrap"},
-    {"substitutes", "truth", "arms", "information", "metrics", "table_cells", "table_text", "table_paths",
-     "table_splits"},
-    {"table_file", "table_series", "table_labels"}, {"table_sources"}, {"table_members"}, {"table_rows"},
-    {"media", "download", "weights", "composition", "report", "compute", "masks", "leak", "watched"}
+    {"substitutes", "truth", "arms", "information", "metrics", "lengths", "resizing", "kinds.__init__",
+     "kinds.signature", "augmentations.__init__", "augmentations.change"},
+    {"kinds.array", "kinds.image", "kinds.sound", "kinds.text", "kinds.video", "augmentations.masks",
+     "augmentations.pictures", "augmentations.signals"},
+    {"kinds.audio", "waves", "augment"},
+    {"table_cells", "table_text", "table_paths", "table_splits"}, {"table_file", "table_series", "table_labels"},
+    {"table_sources"}, {"table_members"}, {"table_rows"},
+    {"media", "download", "weights", "composition", "report", "compute", "masks", "leak", "quarantine", "watched"}
     | {f"{folder}.{name}" for folder in PLUGINS for name in [*parameters.plugins(folder), "__init__"]},
-    {"raw", "adapters", "shards", "manifest", "decoded", "towers", "encoding", "late_fusion", "early_fusion", "panel",
-     "answers", "expectations"},
+    {"raw", "shards", "manifest", "decoded", "towers", "encoding", "late_fusion", "early_fusion", "panel", "answers",
+     "sample_row", "shard_writer", "adapters"},
+    {"expected"}, {"census"}, {"drift", "duplicates"}, {"sample_expectations"}, {"media_expectations"},
+    {"expectations"},
     {"model", "training", "evaluation", "thresholds", "tracking", "course"},
     {"answering"},
     {"fusion", "comparison", "written"},
@@ -37,7 +44,7 @@ LEVELS = [
 SAME_LEVEL = {
     ("batch", "missingness"), ("decoded", "shards"), ("encoding", "towers"), ("late_fusion", "encoding"),
     ("late_fusion", "towers"), ("heads.sum_logits", "heads.product_of_experts"),
-    ("expectations", "shards"), ("tracking", "training"),
+    ("shard_writer", "shards"), ("shard_writer", "sample_row"), ("tracking", "training"),
 }
 
 

@@ -14,7 +14,7 @@ from statistics import mean
 import torch
 from torch import nn
 
-from umemma import compute, late_fusion
+from umemma import augment, compute, late_fusion
 from umemma.answering import answer
 from umemma.answers import Answers
 from umemma.arms import ARMS
@@ -169,6 +169,8 @@ def _trained(
         return Trained(model.eval(), [_nothing_trained() | _validated(model, course, data)], 0)
     fuse, pretrain = course.fuse, course.pretrain
     device = compute.set_up(course.compute)
+    shapes = {name: tower.encoder.shape for name, tower in course.towers.items()}
+    change = augment.of_batches(course.augment, shapes, course.seed) if data is course.media else None
     rates = missing_rates(fuse, course.modalities) if hides else (0.0,) * len(course.modalities)
     schedule = (Schedule(course.scratch_epochs, pretrain.batch_size, pretrain.weight_decay, pretrain.label_smoothing)
                 if scratch else Schedule(fuse.epochs, fuse.batch_size, fuse.weight_decay))
@@ -179,6 +181,7 @@ def _trained(
         validate=lambda: _validated(model, course, data),
         present=lambda batch, epoch: hide(batch.present, batch.key, rates, protocol=fuse.protocol, seed=course.seed,
                                           round_=epoch),
+        augment=change,
     )
     return Trained(model.cpu().eval(), curve, int(curve[-1]["samples_seen"]) * len(course.modalities))
 

@@ -24,6 +24,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Settings = Mapping[str, Any]
+Severity = Literal["error", "warn", "ignore"]
 Result = TypeVar("Result")
 ArmName = Literal["uni", "joint", "joint+mma", "ump", "ume-mma", "ensemble", "frozen", "early", "specialist"]
 
@@ -38,11 +39,14 @@ class Modality(Section):
     """One modality: how its files become tensors, which encoder reads them, for how many epochs it is trained.
 
     `decode` and `encoder` name a module of `umemma/decoders` and `umemma/encoders`; other keys are its settings.
+    `augment` changes decoded values in training, by the names in `umemma/augment.py`. It is the one key that may
+    be left out: nothing is then changed, which is no choice that a reader would have to be told of.
     """
 
     decode: Settings
     encoder: Settings
     epochs: Positive
+    augment: Settings = Field(default_factory=dict)
 
 
 class Watch(Section):
@@ -80,16 +84,66 @@ class Prepare(Section):
     samples_per_shard: Count
 
 
+class Severities(Section):
+    """What follows where an expectation does not hold: `error` stops the pipeline, `warn` is printed and reported.
+
+    `ignore`: it is not judged, and the report says so. What is not listed here (columns, keys, splits, labels in range,
+    shards as indexed, one kind of file in a modality) is always an error: nothing could be computed without it.
+    """
+
+    quarantine: Severity
+    group_leakage: Severity
+    duplicates_across_splits: Severity
+    duplicates_within_split: Severity
+    conflicting_labels: Severity
+    label_support: Severity
+    classes_in_every_split: Severity
+    class_balance: Severity
+    labels_per_sample: Severity
+    presence: Severity
+    presence_drift: Severity
+    class_drift: Severity
+    same_shape: Severity
+    file_size: Severity
+    blank: Severity
+    silence: Severity
+    clipping: Severity
+    duration: Severity
+    size_px: Severity
+    animation: Severity
+    video_frames: Severity
+    video_sound: Severity
+    text_length: Severity
+    text_encoding: Severity
+    series_length: Severity
+
+
 class Validation(Section):
     """Bounds of the gate between data and training; shares are of one split."""
 
+    max_quarantined: Fraction
+    min_class_samples: Count
     min_class_share: Fraction
     max_class_share: Fraction
     min_presence: Fraction
     max_presence: Fraction
+    max_drift: Fraction
+    max_mib: Positive
     max_blank: Fraction
+    min_peak: Fraction
+    max_clipped: Fraction
+    max_clipped_files: Fraction
     min_seconds: Positive
     max_seconds: Positive
+    min_px: Count
+    max_px: Count
+    min_frames: Count
+    min_chars: Count
+    max_chars: Count
+    max_replaced: Fraction
+    min_steps: Count
+    max_steps: Count
+    severity: Severities
 
 
 class Compute(Section):
@@ -218,8 +272,8 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
     chosen: list[tuple[str, str, object]] = [
         ("dataset.adapter", "datasets", dataset.adapter), ("fuse.head", "heads", fuse.head)]
     for name, modality in dataset.modalities.items():
-        if not name.isidentifier() or name.startswith("_"):  # WebDataset does not write what starts with _
-            yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _, not at its start)"
+        if not name.isidentifier() or name.startswith("_"):  # WebDataset writes no member that begins with _
+            yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _, a letter first)"
         chosen.append((f"dataset.modalities.{name}.encoder.name", "encoders", modality.encoder.get("name")))
         chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))
     chosen.append(("dataset.early.name", "encoders", dataset.early.get("name")))

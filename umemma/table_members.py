@@ -95,15 +95,15 @@ class Members:
                     try:
                         values[row, place] = number(cell)
                     except ValueError as error:
-                        self.bad.setdefault(row, f"{name}: {error}")
+                        self.bad.setdefault(row, f"no usable number: in {name}, {error}")
         holes = np.asarray(np.isnan(values))
         partial = holes.any(axis=1, keepdims=True) & ~holes.all(axis=1, keepdims=True)
         if source.fill is not None:
             return np.where(partial & holes, np.float32(source.fill), values)
         for row in np.flatnonzero(partial).tolist():
             lacking = [name for place, name in enumerate(source.columns) if holes[row, place]]
-            self.bad.setdefault(row, f"{source.modality}: {some(lacking)} are empty, its other columns are not; "
-                                     f"{source.where}.fill may say by which number to replace them")
+            self.bad.setdefault(row, f"half a vector: {some(lacking)} of {source.modality} empty, the others "
+                                     f"not; {source.where}.fill may say by which number to replace them")
         return values
 
 
@@ -111,7 +111,7 @@ def _listed(cell: Sequence[object] | np.ndarray, file: str, fill: float | None) 
     try:
         numbers = [np.nan if is_missing(one) else number(one) for one in cell]
     except ValueError as error:
-        raise BadSample(file, str(error)) from error
+        raise BadSample(file, f"no usable number: {error}") from error
     return table_series.from_npy(file, table_series.npy(np.array(numbers, np.float32)), "vector", fill)
 
 
@@ -119,7 +119,7 @@ def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
     """Return (suffix, bytes) of the file that a cell names; the suffix must be one of the kind's."""
     suffix = Path(named).suffix.lower().removeprefix(".")
     if suffix not in SUFFIXES[source.kind]:
-        raise BadSample(named, f"{source.columns[0]} holds {source.kind}, files that end in "
+        raise BadSample(named, f"wrong kind of file: {source.columns[0]} holds {source.kind}, files that end in "
                                f"{', '.join(f'.{one}' for one in SUFFIXES[source.kind])}")
     content = table_paths.content(named, folders.base, folders.roots)
     if suffix == "csv":

@@ -79,9 +79,12 @@ class Adapter:
     def sample(self, split: str, index: int) -> Sample:
         """Make sample `index` of `split` from its files. Raises BadSample where one of them is not usable."""
         row = self._of_split[split][index]
-        members = dict(self._members.member(name, row) for name in self.modalities if self._members.has(name, row))
-        return Sample(key=table_rows.escaped(self._names.key[row]), split=split, label=self._rows.label[row],
-                      group=self._names.group[row], members=members)
+        key = table_rows.escaped(self._names.key[row])
+        try:
+            members = dict(self._members.member(name, row) for name in self.modalities if self._members.has(name, row))
+        except BadSample as error:
+            raise BadSample(error.file, error.reason, key) from error
+        return Sample(key=key, split=split, label=self._rows.label[row], group=self._names.group[row], members=members)
 
     def inputs(self) -> Iterator[Path]:
         """Yield every file that `sample` may read, once, whether it is there or not."""
