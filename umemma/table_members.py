@@ -34,7 +34,7 @@ class Members:
     def __init__(
         self, table: Table, sources: Mapping[str, Source], folders: Folders, missing: Collection[str]
     ) -> None:
-        self._places, self._sources, self._folders, self._missing = table.place, dict(sources), folders, missing
+        self.place, self._sources, self._folders, self._missing = table.place, dict(sources), folders, missing
         columns = {name: [table.cells(column, one.where) for column in one.columns] for name, one in sources.items()}
         self._cells = {name: own[0] for name, own in columns.items() if not sources[name].are_numbers}
         self.bad: dict[int, str] = {}  # rows of which a vector cannot be made, and why
@@ -53,7 +53,7 @@ class Members:
         if modality in self._vectors:
             return f"{modality}.npy", table_series.npy(self._vectors[modality][row])
         source, cell = self._sources[modality], self._cells[modality][row]
-        place = f"{self._places(row)}, {source.columns[0]}"
+        place = f"{self.place(row)}, {source.columns[0]}"
         if source.inline:
             return f"{modality}.txt", (cell if isinstance(cell, str) else text(cell)).encode()
         if isinstance(cell, list | np.ndarray) and source.kind == "vector":

@@ -21,10 +21,7 @@ AXES = {"series": 2, "vector": 1}
 
 def from_npy(named: str, content: bytes, kind: str, fill: float | None) -> bytes:
     """Return a .npy file of the axes that `kind` has. Raises BadSample where it is none or a number is not usable."""
-    try:
-        values = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except Exception as error:  # NumPy reads the header as Python code: a damaged one raises almost anything
-        raise BadSample(named, f"no readable .npy file: {error}") from error
+    values = _array(named, content)
     if values.dtype.kind not in "fiu" or not values.size or values.ndim not in {1, AXES[kind]}:
         raise BadSample(named, f"no {kind}: shape {values.shape} and type {values.dtype}, not real numbers along "
                                f"{'two axes, (step, channel)' if kind == 'series' else 'one axis'}")
@@ -32,6 +29,11 @@ def from_npy(named: str, content: bytes, kind: str, fill: float | None) -> bytes
     if filled is values and values.ndim == AXES[kind]:
         return content
     return npy(filled[:, None] if kind == "series" and filled.ndim == 1 else filled)
+
+
+def num_axes(named: str, content: bytes) -> int:
+    """Return how many axes the array in a .npy file has. Raises BadSample where it is none."""
+    return _array(named, content).ndim
 
 
 def from_csv(named: str, content: bytes, fill: float | None) -> bytes:
@@ -62,6 +64,13 @@ def npy(values: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(values), version=(1, 0), allow_pickle=False)
     return buffer.getvalue()
+
+
+def _array(named: str, content: bytes) -> np.ndarray:
+    try:
+        return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:  # NumPy reads the header as Python code: a damaged one raises almost anything
+        raise BadSample(named, f"no readable .npy file: {error}") from error
 
 
 def _filled(named: str, values: np.ndarray, fill: float | None) -> np.ndarray:
