@@ -41,6 +41,8 @@ LEVELS = [
     {"fusion", "comparison", "written"},
     {"accounting", "charts", "findings"},
     {"pictures"}, {"page"},
+    {"conf_file", "starting_values", "column_facts"}, {"column_roles", "column_media", "media_places", "media_survey"},
+    {"proposal"}, {"init"}, {"__main__"},
 ]
 SAME_LEVEL = {
     ("batch", "missingness"), ("decoded", "shards"), ("encoding", "towers"), ("late_fusion", "encoding"),

@@ -14,6 +14,8 @@ from tests.table_sample import FORMATS, adapter, plain_rows, png, samples, serie
 from umemma import table_cells, table_splits
 from umemma.datasets.table import Adapter
 from umemma.errors import ParameterError
+from umemma.media import KINDS
+from umemma.table_sources import SUFFIXES
 
 NUMBERS = {"columns": ["a", "b"], "kind": "vector"}
 TEXT = {"column": "note", "kind": "text"}
@@ -204,7 +206,7 @@ def test_one_of_several_columns_may_be_the_label(tmp_path):
     made = adapter(write_table(tmp_path / "t.csv", rows), label=["cat", "dog"])
     assert [s.label for s in samples(made)] == [s.label for s in samples(
         adapter(write_table(tmp_path / "u.csv", rows[:6])))]
-    assert [one.reason for one in made.rejected] == ["2 of the label columns are 1, of a single-label row just one is"]
+    assert [one.reason for one in made.rejected] == ["no single label: 2 of the label columns are 1"]
 
 
 def test_numbers_are_the_same_labels_and_keys_from_text_and_from_numbers(tmp_path):
@@ -233,6 +235,11 @@ def test_files_are_passed_on_byte_for_byte_under_the_modalitys_name(tmp_path):
                 for kind, name in MEDIA.items()}
     assert sample.members == expected
     assert list(sample.members) == list(expected)
+
+
+@pytest.mark.parametrize("kind", ["image", "audio", "video", "text"])
+def test_every_file_that_shards_know_may_stand_in_a_table(kind):
+    assert set(SUFFIXES[kind]) == {suffix for suffix, own in KINDS.items() if own == kind}
 
 
 def test_paths_start_at_the_tables_folder_or_at_media_root(tmp_path):

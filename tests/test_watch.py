@@ -132,8 +132,8 @@ def test_an_adapter_is_given_the_classes_and_the_task_and_must_have_the_modaliti
     assert made.classes == ("cat", "dog")
     with pytest.raises(ParameterError, match=r"dataset\.options\.classes is no option; set dataset\.classes"):
         adapters.built(dataset(tmp_path / "b", good.replace("key: id", "classes: [a, b]")), tmp_path / "data")
+    other = good.replace("numbers: {columns", "number: {columns")
     with pytest.raises(ParameterError, match=r"dataset\.modalities: .*'numbers'; there are number, pic"):
-        other = good.replace("numbers: {columns", "number: {columns")
         adapters.built(dataset(tmp_path / "c", other), tmp_path / "data")
 
 

@@ -47,12 +47,12 @@ class Labels:
         if self._is_multi:
             return tuple(found)
         if len(found) != 1:
-            raise BadSample(place, f"{len(found)} of the label columns are 1, of a single-label row just one is")
+            raise BadSample(place, f"no single label: {len(found)} of the label columns are 1")
         return found[0]
 
     def _one_class(self, cell: object, place: str) -> int:
         if is_missing(cell, self._missing) and not (cell is not None and text(cell) in self._index):
-            raise BadSample(place, f"{self.columns[0]} is empty: the row has no label")
+            raise BadSample(place, f"no label: {self.columns[0]} is empty")
         return self._known(text(cell), place)
 
     def _in_cell(self, cell: object, place: str) -> set[int]:
@@ -61,23 +61,24 @@ class Labels:
         else:
             names = items(cell, self._separator)
         if not names and self._unlabelled == "reject":
-            raise BadSample(place, f"{self.columns[0]} is empty: the row has no label (dataset.options.unlabelled)")
+            raise BadSample(place, f"no label: {self.columns[0]} is empty (dataset.options.unlabelled)")
         return {self._known(name, place) for name in names}
 
     def _in_columns(self, cells: Sequence[object], place: str) -> set[int]:
         found = set()
         for name, cell in zip(self.columns, cells, strict=True):
             if is_missing(cell, self._missing):
-                raise BadSample(place, f"{name} is empty: whether the class applies is not known")
+                raise BadSample(place, f"not known whether a class applies: {name} is empty")
             try:
                 applies = yes_or_no(cell)
             except ValueError as error:
-                raise BadSample(place, f"{name}: {error}") from error
+                raise BadSample(place, f"not known whether a class applies: in {name}, {error}") from error
             if applies:
                 found.add(self._index[name])
         return found
 
     def _known(self, name: str, place: str) -> int:
         if name not in self._index:
-            raise BadSample(place, unknown(self.columns[0], "class", shown(name)[1:-1], self._index))
+            sentence = unknown(self.columns[0], "class", shown(name)[1:-1], self._index)
+            raise BadSample(place, f"unknown label: {sentence}")
         return self._index[name]

@@ -34,7 +34,7 @@ class Members:
     def __init__(
         self, table: Table, sources: Mapping[str, Source], folders: Folders, missing: Collection[str]
     ) -> None:
-        self._places, self._sources, self._folders, self._missing = table.place, dict(sources), folders, missing
+        self.place, self._sources, self._folders, self._missing = table.place, dict(sources), folders, missing
         columns = {name: [table.cells(column, one.where) for column in one.columns] for name, one in sources.items()}
         self._cells = {name: own[0] for name, own in columns.items() if not sources[name].are_numbers}
         self.bad: dict[int, str] = {}  # rows of which a vector cannot be made, and why
@@ -53,7 +53,7 @@ class Members:
         if modality in self._vectors:
             return f"{modality}.npy", table_series.npy(self._vectors[modality][row])
         source, cell = self._sources[modality], self._cells[modality][row]
-        place = f"{self._places(row)}, {source.columns[0]}"
+        place = f"{self.place(row)}, {source.columns[0]}"
         if source.inline:
             return f"{modality}.txt", (cell if isinstance(cell, str) else text(cell)).encode()
         if isinstance(cell, list | np.ndarray) and source.kind == "vector":
@@ -95,15 +95,15 @@ class Members:
                     try:
                         values[row, place] = number(cell)
                     except ValueError as error:
-                        self.bad.setdefault(row, f"{name}: {error}")
+                        self.bad.setdefault(row, f"no usable number: in {name}, {error}")
         holes = np.asarray(np.isnan(values))
         partial = holes.any(axis=1, keepdims=True) & ~holes.all(axis=1, keepdims=True)
         if source.fill is not None:
             return np.where(partial & holes, np.float32(source.fill), values)
         for row in np.flatnonzero(partial).tolist():
             lacking = [name for place, name in enumerate(source.columns) if holes[row, place]]
-            self.bad.setdefault(row, f"{source.modality}: {some(lacking)} are empty, its other columns are not; "
-                                     f"{source.where}.fill may say by which number to replace them")
+            self.bad.setdefault(row, f"half a vector: {some(lacking)} of {source.modality} empty, the others "
+                                     f"not; {source.where}.fill may say by which number to replace them")
         return values
 
 
@@ -111,7 +111,7 @@ def _listed(cell: Sequence[object] | np.ndarray, file: str, fill: float | None) 
     try:
         numbers = [np.nan if is_missing(one) else number(one) for one in cell]
     except ValueError as error:
-        raise BadSample(file, str(error)) from error
+        raise BadSample(file, f"no usable number: {error}") from error
     return table_series.from_npy(file, table_series.npy(np.array(numbers, np.float32)), "vector", fill)
 
 
@@ -119,7 +119,7 @@ def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
     """Return (suffix, bytes) of the file that a cell names; the suffix must be one of the kind's."""
     suffix = Path(named).suffix.lower().removeprefix(".")
     if suffix not in SUFFIXES[source.kind]:
-        raise BadSample(named, f"{source.columns[0]} holds {source.kind}, files that end in "
+        raise BadSample(named, f"wrong kind of file: {source.columns[0]} holds {source.kind}, files that end in "
                                f"{', '.join(f'.{one}' for one in SUFFIXES[source.kind])}")
     content = table_paths.content(named, folders.base, folders.roots)
     if suffix == "csv":

@@ -76,7 +76,7 @@ def read(table: Table, members: Members, names: Named, labels: Labels, duplicate
             if not key:
                 raise BadSample(place, "the key is empty")
             if row in doubles:
-                raise BadSample(place, f"{table.place(doubles[row])} has the key {key!r} already")
+                raise BadSample(place, f"its key stands twice: {table.place(doubles[row])} has {key!r} already")
             split = _split(names.split[row], place) if names.split is not None else ""
             label = labels([cells[row] for cells in columns], place)
             if row in members.bad:
@@ -121,7 +121,7 @@ def _split(said: str, place: str) -> str:
     if not said:
         raise BadSample(place, "the split is empty")
     if said.casefold() not in SPELLINGS:
-        raise BadSample(place, unknown("split", "split", said, SPELLINGS))
+        raise BadSample(place, f"unknown split: {unknown('the column', 'split', said, SPELLINGS)}")
     return SPELLINGS[said.casefold()]
 
 

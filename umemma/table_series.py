@@ -21,17 +21,19 @@ AXES = {"series": 2, "vector": 1}
 
 def from_npy(named: str, content: bytes, kind: str, fill: float | None) -> bytes:
     """Return a .npy file of the axes that `kind` has. Raises BadSample where it is none or a number is not usable."""
-    try:
-        values = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except Exception as error:  # NumPy reads the header as Python code: a damaged one raises almost anything
-        raise BadSample(named, f"no readable .npy file: {error}") from error
+    values = _array(named, content)
     if values.dtype.kind not in "fiu" or not values.size or values.ndim not in {1, AXES[kind]}:
-        raise BadSample(named, f"shape {values.shape} and type {values.dtype}: a {kind} is real numbers along "
+        raise BadSample(named, f"no {kind}: shape {values.shape} and type {values.dtype}, not real numbers along "
                                f"{'two axes, (step, channel)' if kind == 'series' else 'one axis'}")
     filled = _filled(named, values, fill)
     if filled is values and values.ndim == AXES[kind]:
         return content
     return npy(filled[:, None] if kind == "series" and filled.ndim == 1 else filled)
+
+
+def num_axes(named: str, content: bytes) -> int:
+    """Return how many axes the array in a .npy file has. Raises BadSample where it is none."""
+    return _array(named, content).ndim
 
 
 def from_csv(named: str, content: bytes, fill: float | None) -> bytes:
@@ -43,17 +45,17 @@ def from_csv(named: str, content: bytes, fill: float | None) -> bytes:
     values = np.full((len(rows), width), np.nan, np.float32)
     for step, (line, cells) in enumerate(rows):
         if len(cells) != width:
-            raise BadSample(named, f"line {line} has {len(cells)} values, line {first_line} has {width}")
+            raise BadSample(named, f"ragged rows: line {line} has {len(cells)} values, line {first_line} {width}")
         for channel, cell in enumerate(cells):
             if is_missing(cell):
                 if fill is None:
-                    raise BadSample(named, f"line {line}: value {channel + 1} is missing; `fill` may say by which "
-                                           "number to replace it")
+                    raise BadSample(named, f"a number is missing: line {line}, value {channel + 1}; `fill` may say "
+                                           "by which to replace it")
                 continue
             try:
                 values[step, channel] = number(cell)
             except ValueError as error:
-                raise BadSample(named, f"line {line}: {error}") from error
+                raise BadSample(named, f"no usable number: line {line}, {error}") from error
     return npy(_filled(named, values, fill))
 
 
@@ -64,6 +66,13 @@ def npy(values: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def _array(named: str, content: bytes) -> np.ndarray:
+    try:
+        return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:  # NumPy reads the header as Python code: a damaged one raises almost anything
+        raise BadSample(named, f"no readable .npy file: {error}") from error
+
+
 def _filled(named: str, values: np.ndarray, fill: float | None) -> np.ndarray:
     """Return the values with `fill` in place of NaN; the same object where there is none to replace."""
     if values.dtype.kind != "f":
@@ -71,14 +80,14 @@ def _filled(named: str, values: np.ndarray, fill: float | None) -> np.ndarray:
     with np.errstate(over="ignore"):
         infinite = np.argwhere(np.isinf(values.astype(np.float32)))
     if len(infinite):
-        raise BadSample(named, f"value {values[tuple(infinite[0])]} in place {infinite[0].tolist()} is not finite in "
-                               "float32")
+        raise BadSample(named, f"no usable number: {values[tuple(infinite[0])]} in place "
+                               f"{infinite[0].tolist()} is not finite in float32")
     holes = np.isnan(values)
     if not holes.any():
         return values
     if fill is None:
-        raise BadSample(named, f"NaN in place {np.argwhere(holes)[0].tolist()}; `fill` may say by which number to "
-                               "replace it")
+        raise BadSample(named, f"a number is missing: NaN in place {np.argwhere(holes)[0].tolist()}; `fill` may "
+                               "say by which to replace it")
     return np.where(holes, np.asarray(fill, values.dtype), values)
 
 

@@ -16,7 +16,8 @@ from umemma.errors import ParameterError, unknown
 from umemma.table_series import AXES
 
 SUFFIXES = {
-    "image": ("png", "jpg", "jpeg", "webp"), "audio": ("wav", "flac", "ogg", "mp3"), "video": ("mp4", "mpg", "mpeg"),
+    "image": ("png", "jpg", "jpeg", "webp"), "audio": ("wav", "flac", "ogg", "mp3", "m4a"),
+    "video": ("mp4", "m4v", "mov", "mpg", "mpeg", "avi", "mkv", "webm", "flv"),
     "text": ("txt",), "series": ("npy", "csv"), "vector": ("npy",),
 }
 _SETTINGS = ("kind", "column", "columns", "inline", "fill")

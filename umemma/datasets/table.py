@@ -44,7 +44,8 @@ from umemma.table_sources import source
 class Adapter:
     """Random access to the samples of a table. Raises DataError or ParameterError where it cannot be understood.
 
-    `classes` and `task` are the data set's own. `lists` are the files read here, `inputs()` those read by `sample`.
+    `classes` and `task` are the data set's own. `lists` are the files read here, `inputs()` those read by `sample`;
+    `rows` and `members` are for who wants to look at single rows.
     """
 
     def __init__(
@@ -67,25 +68,28 @@ class Adapter:
         path = _table_path(root, file, roots)
         table = table_file.read(path, delimiter=delimiter, encoding=encoding)
         folders = Folders(path.parent if media_root is None else root / media_root, roots)
-        self._members = Members(table, sources, folders, spellings)
-        self._names = table_rows.named(table, self._members, key=key, group=group, split=split, missing=spellings)
-        self._rows = table_rows.read(table, self._members, self._names, labels, duplicate_keys)
-        table_rows.draw_splits(table, self._rows, self._names, shares, seed)
-        self._of_split = {name: [row for row, own in self._rows.split.items() if own == name] for name in SPLITS}
+        self.members = Members(table, sources, folders, spellings)
+        self._names = table_rows.named(table, self.members, key=key, group=group, split=split, missing=spellings)
+        self.rows = table_rows.read(table, self.members, self._names, labels, duplicate_keys)
+        table_rows.draw_splits(table, self.rows, self._names, shares, seed)
+        self._of_split = {name: [row for row, own in self.rows.split.items() if own == name] for name in SPLITS}
         self.num_samples: Mapping[str, int] = {name: len(rows) for name, rows in self._of_split.items()}
         self.modalities, self.classes, self.lists = tuple(sources), tuple(classes), (path,)
-        self.rejected = tuple(self._rows.rejected)
+        self.rejected = tuple(self.rows.rejected)
 
     def sample(self, split: str, index: int) -> Sample:
         """Make sample `index` of `split` from its files. Raises BadSample where one of them is not usable."""
         row = self._of_split[split][index]
-        members = dict(self._members.member(name, row) for name in self.modalities if self._members.has(name, row))
-        return Sample(key=table_rows.escaped(self._names.key[row]), split=split, label=self._rows.label[row],
-                      group=self._names.group[row], members=members)
+        key = table_rows.escaped(self._names.key[row])
+        try:
+            members = dict(self.members.member(name, row) for name in self.modalities if self.members.has(name, row))
+        except BadSample as error:
+            raise BadSample(error.file, error.reason, key) from error
+        return Sample(key=key, split=split, label=self.rows.label[row], group=self._names.group[row], members=members)
 
     def inputs(self) -> Iterator[Path]:
         """Yield every file that `sample` may read, once, whether it is there or not."""
-        return self._members.files(self._rows.split)
+        return self.members.files(self.rows.split)
 
 
 def _table_path(root: Path, file: str, roots: Sequence[Path]) -> Path:
