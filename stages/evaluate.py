@@ -111,7 +111,7 @@ def main() -> None:
     """Load the model, ask it and the towers, write answers and results."""
     settings = parameters.read()
     dataset, names = settings.dataset, list(settings.dataset.modalities)
-    targets = manifest.targets(Path("data/shards/manifest.parquet"))
+    targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
     course = load(dataset, targets, decoded_folder=Path("data/decoded"), tower_folder=Path("data/towers"),
                   fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
     chosen = model.load(Path("data/model/model.safetensors"))

@@ -42,7 +42,7 @@ def main() -> None:
     """Load towers and data, train, track the run."""
     settings = parameters.read()
     dataset, names = settings.dataset, list(settings.dataset.modalities)
-    targets = manifest.targets(Path("data/shards/manifest.parquet"))
+    targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
     course = load(dataset, targets, decoded_folder=Path("data/decoded"), tower_folder=Path("data/towers"),
                   fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
     with tracking.run("fuse", experiment=dataset.name, shards_sha256=targets.sha256, home=parameters.home(),

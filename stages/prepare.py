@@ -1,31 +1,46 @@
-"""Raw files -> WebDataset shards with a manifest (data/shards)."""
+"""Raw files -> WebDataset shards with a manifest (data/shards), and what is unusable (data/reports/quarantine.parquet).
 
-from importlib import import_module
+The shards hold the quarantine too, so that whoever reads them knows what is not in them; the report's is a copy.
+"""
+
+import shutil
 from pathlib import Path
 
-from umemma import parameters, raw, shards
+from umemma import adapters, parameters, raw, shard_writer, shards
 from umemma.errors import run
 from umemma.files import written_whole
 from umemma.parameters import Dataset
+from umemma.sample import SPLITS
+
+SHARDS, QUARANTINE = Path("data/shards"), Path("data/reports/quarantine.parquet")
 
 
 def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int) -> shards.Index:
     """Write the data set's shards into `folder`, whole or not at all, and return their index."""
-    adapter_class = import_module(f"umemma.datasets.{dataset.adapter}").Adapter
-    adapter = parameters.call(adapter_class, dataset.options, "dataset.options", root)
+    adapter = adapters.built(dataset, root)
     with written_whole(folder) as temporary:
-        return shards.write(
-            adapter, temporary, dataset=dataset.name, classes=dataset.classes, samples_per_shard=samples_per_shard)
+        return shard_writer.write(
+            adapter, temporary, dataset=dataset.name, task=dataset.task, classes=dataset.classes,
+            samples_per_shard=samples_per_shard, root=root)
+
+
+def summary(index: shards.Index) -> str:
+    """Return one line: samples kept in each split, and how many of those judged were not."""
+    kept = {split: index.judged[split] - index.quarantined[split] for split in SPLITS}
+    left_out = ", ".join(f"{split or 'no split'} {count}" for split, count in index.quarantined.items() if count)
+    return (f"{index.dataset}: {kept} samples in {len(index.shards)} shards, {index.sha256[:12]}; of "
+            f"{sum(index.judged.values())} judged {sum(index.quarantined.values())} are quarantined"
+            + (f" ({left_out}): {QUARANTINE}" if left_out else ""))
 
 
 def main() -> None:
     """Read the parameters, check the raw files once more, prepare."""
     settings = parameters.read()
     root = raw.verified(settings.dataset)
-    index = prepare(settings.dataset, root, Path("data/shards"), settings.prepare.samples_per_shard)
-    counts = {split: sum(one.num_samples for one in index.shards if one.split == split)
-              for split in ("train", "val", "test")}
-    print(f"{settings.dataset.name}: {counts} samples in {len(index.shards)} shards, {index.sha256[:12]}")
+    index = prepare(settings.dataset, root, SHARDS, settings.prepare.samples_per_shard)
+    with written_whole(QUARANTINE) as temporary:
+        shutil.copyfile(SHARDS / shards.QUARANTINE, temporary)
+    print(summary(index))
 
 
 if __name__ == "__main__":

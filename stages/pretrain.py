@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from umemma import compute, decoded, manifest, parameters, towers, tracking, weights
+from umemma import augment, compute, decoded, manifest, parameters, towers, tracking, weights
 from umemma.batch import Batch
 from umemma.encoding import encode_split
 from umemma.errors import DataError, run
@@ -43,10 +43,10 @@ def pretrain(
         return _scores(logits, there["val"].label, "val")
 
     curve = train(
-        lambda batch: tower(batch.values[name]), [(list(tower.parameters()), pretrain_.lr)], there["train"],
+        lambda batch: tower(batch.values[name]), tower.parameter_groups(pretrain_.lr), there["train"],
         schedule=Schedule(modality.epochs, pretrain_.batch_size, pretrain_.weight_decay, pretrain_.label_smoothing),
         seed=seed, device=device, autocast=autocast, present=lambda batch, _: batch.present, validate=validate,
-        name=name,
+        name=name, augment=augment.of_batches({name: modality.augment}, {name: shape}, seed),
     )
     found = {split: features(batch) for split, batch in data.items()}
     tower.cpu().eval()
@@ -82,7 +82,7 @@ def main() -> None:
     settings = parameters.read()
     dataset = settings.dataset
     arrays = Path("data/decoded") / dataset.name / name
-    targets = manifest.targets(Path("data/shards/manifest.parquet"))
+    targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
     data = {split: decoded.load({name: arrays}, split, targets.label[split], targets.key[split]) for split in SPLITS}
     with tracking.run(f"pretrain {name}", experiment=dataset.name, parameters=_parameters(settings, name),
                       shards_sha256=targets.sha256, home=parameters.home()) as tracked:

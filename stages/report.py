@@ -48,7 +48,7 @@ def main() -> None:
         return
     write(found)
     settings = parameters.read()
-    shards = manifest.targets(Path("data/shards/manifest.parquet")).sha256
+    shards = manifest.digest(Path("data/shards/manifest.parquet"))
     with tracking.run("report", experiment=settings.dataset.name, shards_sha256=shards, home=parameters.home(),
                       parameters={"seed": settings.seed, "arm": settings.arm}) as tracked:
         tracked.final(report.metrics(found["robustness"], found["accounting"]))

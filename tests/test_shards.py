@@ -1,19 +1,25 @@
 """Shards: the same bytes from the same data, nothing read unverified, nothing half-written left behind."""
 
+import json
 import os
+import re
 import tarfile
+from types import MappingProxyType
 
 import numpy as np
 import pytest
 import torch
 
-from umemma import decoded, shards
+from tests.media_files import PIXELS, picture
+from umemma import decoded, shard_writer, shards
 from umemma.datasets import digits
 from umemma.decoders.image import Decoder
 from umemma.errors import DataError
 from umemma.files import read_json, written_whole
+from umemma.manifest import targets
 from umemma.sample import Sample
 
+LABELS = [(0, 4), (), (9,)]
 NUM = {"train": 7, "val": 3, "test": 4}
 
 
@@ -32,8 +38,9 @@ class Holey:
         return Sample(whole.key, split, whole.label, whole.group, members)
 
 
-def write(folder, adapter, samples_per_shard=3):
-    return shards.write(adapter, folder, dataset="d", classes=list("0123456789"), samples_per_shard=samples_per_shard)
+def write(folder, adapter, samples_per_shard=3, task="single_label"):
+    return shard_writer.write(
+        adapter, folder, dataset="d", task=task, classes=list("0123456789"), samples_per_shard=samples_per_shard)
 
 
 @pytest.fixture
@@ -54,7 +61,7 @@ def test_the_same_data_give_the_same_bytes(folder, tmp_path):
 def test_many_processes_write_what_one_writes(tmp_path, monkeypatch):
     adapter = digits.Adapter(tmp_path)
     write(tmp_path / "one", adapter, 300)
-    monkeypatch.setattr(shards, "_SMALL", 0)
+    monkeypatch.setattr(shard_writer, "_SMALL", 0)
     write(tmp_path / "many", adapter, 300)
     assert content(tmp_path / "many") == content(tmp_path / "one")
 
@@ -79,7 +86,7 @@ def damage_cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 // 512 * 512])
 
 
-@pytest.mark.parametrize("name", ["train-000001.tar", "manifest.parquet"])
+@pytest.mark.parametrize("name", ["train-000001.tar", "manifest.parquet", "quarantine.parquet"])
 @pytest.mark.parametrize("damage", [damage_flip, damage_cut, os.unlink])
 def test_a_damaged_file_is_named_before_anything_is_read(folder, name, damage):
     shards.verify(folder)
@@ -120,23 +127,164 @@ def test_an_image_of_another_size_is_named(folder, tmp_path):
         decoded.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
 
 
-@pytest.mark.parametrize("key", ["a.b", "a/b"])
+@pytest.mark.parametrize("wrong", [torch.float32, torch.int16])
+def test_values_of_another_type_are_named_and_not_converted(folder, tmp_path, wrong):
+    def decoder(data: bytes) -> torch.Tensor:
+        value = Decoder()(data)
+        return value.to(wrong) if np.asarray(value).sum() % 2 else value
+
+    with pytest.raises(DataError, match=r"sample digit-\d+: image has shape .* and type .* the first sample's are"):
+        decoded.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.float16, torch.bool])
+def test_decoded_values_keep_their_type(folder, tmp_path, dtype):
+    def decoder(data: bytes) -> torch.Tensor:
+        return (Decoder()(data) > 9).to(dtype)
+
+    decoded.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
+    batch = decoded.load({"image": tmp_path / "decoded"}, "val", torch.zeros(3), torch.zeros(3))
+    assert batch.values["image"].dtype == dtype
+    assert batch.values["image"].sum() > 0
+
+
+def test_a_sample_that_cannot_be_decoded_is_named_even_if_it_is_the_first(folder, tmp_path):
+    def decoder(data: bytes) -> torch.Tensor:
+        raise DataError("no readable image: it is of another age")
+
+    with pytest.raises(DataError, match=r"train-000000\.tar: sample digit-\d+: image: no readable image: it is of"):
+        decoded.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
+
+
+def test_files_of_every_suffix_are_found(tmp_path):
+    forms = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP"}
+    files = [(f"image.{suffix}", picture(PIXELS, form)) for suffix, form in forms.items()]
+
+    class Mixed(Holey):
+        num_samples = dict.fromkeys(NUM, 4)
+        modalities = ("image",)
+
+        def sample(self, split, index):
+            return Sample(f"{split}{index}", split, 0, f"{split}{index}", dict([files[index]]))
+
+    write(tmp_path / "shards", Mixed(tmp_path))
+    index = shards.verify(tmp_path / "shards")
+    facts = decoded.write(index, tmp_path / "shards", "image", Decoder(), tmp_path / "decoded")
+    assert facts["present"] == 12
+
+
+class OneSample(Holey):
+    """A data set of one sample in train, with whatever label, key and files."""
+
+    num_samples = MappingProxyType({"train": 1})
+
+    def __init__(self, root, label=0, key="k", members=None):
+        scan = digits.Adapter(root).sample("train", 0).members
+        self._sample = Sample(key, "train", label, "g", scan if members is None else {**scan, **members})
+
+    def sample(self, split, index):
+        return self._sample
+
+
+@pytest.mark.parametrize("key", ["a.b", "a/b", "a\nb", "a\0b"])
 def test_a_key_that_a_shard_cannot_hold_is_named(tmp_path, key):
-    class Dotted(Holey):
+    with pytest.raises(DataError, match=re.escape(repr(key))):
+        write(tmp_path / "shards", OneSample(tmp_path, key=key))
+
+
+@pytest.mark.parametrize(("task", "label", "sentence"), [
+    ("single_label", 10, "sample k: label 10, but dataset.classes has 10 classes, 0 to 9"),
+    ("single_label", -1, "sample k: label -1, but dataset.classes has 10 classes, 0 to 9"),
+    ("single_label", 2.0, "sample k: label 2.0 is no number of a class"),
+    ("single_label", (2,), "sample k: label (2,) is a tuple, but dataset.task is single_label"),
+    ("multi_label", 2, "sample k: label 2 is one class, but dataset.task is multi_label"),
+    ("multi_label", (0, 10), "sample k: label 10, but dataset.classes has 10 classes, 0 to 9"),
+    ("multi_label", ("drama",), "sample k: label ('drama',) is no number of a class"),
+    ("multi_label", (4, 0), "sample k: labels [4, 0] must ascend, each of them once"),
+    ("multi_label", (4, 4), "sample k: labels [4, 4] must ascend, each of them once"),
+])
+def test_a_label_that_is_no_class_is_named_with_its_sample(tmp_path, task, label, sentence):
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        write(tmp_path / "shards", OneSample(tmp_path, label), task=task)
+
+
+@pytest.mark.parametrize(("members", "sentence"), [
+    ({"depth.png": b""}, "sample k: its adapter declares no modality depth"),
+    ({"image.jpg": b""}, "sample k: two files for image: audio.wav, image.jpg, image.png"),
+])
+def test_files_that_the_adapter_may_not_yield_are_named(tmp_path, members, sentence):
+    with pytest.raises(DataError, match=sentence):
+        write(tmp_path / "shards", OneSample(tmp_path, members=members))
+
+
+def test_a_split_that_does_not_exist_is_not_left_out_silently(tmp_path):
+    adapter = Holey(tmp_path)
+    adapter.num_samples = {"train": 2, "dev": 3}
+    with pytest.raises(DataError, match="no split called 'dev'; there are test, train, val"):
+        write(tmp_path / "shards", adapter)
+
+
+def test_several_labels_are_a_list_in_shard_and_manifest_and_rows_of_a_matrix_in_training(tmp_path):
+    class Several(Holey):
         def sample(self, split, index):
-            return Sample(key, split, 0, "g", {})
+            whole = super().sample(split, index)
+            return Sample(whole.key, split, LABELS[index % 3], whole.group, whole.members)
 
-    with pytest.raises(DataError, match=key):
-        write(tmp_path / "shards", Dotted(tmp_path))
+    write(tmp_path / "shards", Several(tmp_path), task="multi_label")
+    with tarfile.open(tmp_path / "shards/train-000000.tar") as tar:
+        written = [json.load(tar.extractfile(name)) for name in tar.getnames() if name.endswith(".json")]
+    assert [one["labels"] for one in written] == [list(one) for one in LABELS]
+    assert all(set(one) == {"labels", "group"} for one in written)
+    manifest = shards.read_manifest(tmp_path / "shards")
+    assert list(manifest.columns[:5]) == ["key", "split", "labels", "group", "shard"]
+    found = targets(tmp_path / "shards/manifest.parquet", 10)
+    for split, count in NUM.items():
+        assert found.label[split].dtype == torch.bool
+        expected = torch.zeros(count, 10, dtype=torch.bool)
+        for row in range(count):
+            for label in LABELS[row % 3]:
+                expected[row, label] = True
+        assert torch.equal(found.label[split], expected)
 
 
-def test_media_that_cannot_be_read_are_named_with_their_sample(tmp_path):
-    class Broken(Holey):
+def test_one_label_is_a_number_in_shard_manifest_and_training(folder, tmp_path):
+    with tarfile.open(folder / "train-000000.tar") as tar:
+        written = [json.load(tar.extractfile(name)) for name in tar.getnames() if name.endswith(".json")]
+    adapter = Holey(tmp_path)
+    expected = [adapter.sample("train", row).label for row in range(NUM["train"])]
+    assert [one["label"] for one in written] == expected[:3]
+    assert list(shards.read_manifest(folder).columns[:5]) == ["key", "split", "label", "group", "shard"]
+    found = targets(folder / "manifest.parquet", 10).label["train"]
+    assert (found.dtype, found.tolist()) == (torch.int64, expected)
+
+
+@pytest.mark.parametrize(("task", "label"), [("single_label", 7), ("multi_label", (1, 7))])
+def test_a_label_beyond_the_classes_of_today_is_named_with_its_sample(tmp_path, task, label):
+    write(tmp_path / "shards", OneSample(tmp_path, label), task=task)
+    with pytest.raises(DataError, match=r"manifest\.parquet: sample k has label 7, but dataset\.classes has 7 classes"):
+        targets(tmp_path / "shards/manifest.parquet", 7)
+
+
+def test_a_modality_may_have_capitals_in_its_name(tmp_path):
+    class Capital(Holey):
+        modalities = ("Image",)
+
         def sample(self, split, index):
-            return Sample(f"k{index}", split, 0, "g", {"image.png": b"no image"})
+            whole = super().sample(split, index)
+            members = {"Image.png": whole.members["image.png"]} if "image.png" in whole.members else {}
+            return Sample(whole.key, split, whole.label, whole.group, members)
 
-    with pytest.raises(DataError, match=r"sample k0: image\.png: no readable image"):
-        write(tmp_path / "shards", Broken(tmp_path))
+    index = write(tmp_path / "shards", Capital(tmp_path))
+    found = [content for _, content in shards.members(tmp_path / "shards", index.shards[0], "Image")]
+    assert sum(content is not None for content in found) == len(found) == 2
+
+
+def test_an_index_of_another_version_is_named_with_the_remedy(folder):
+    content = json.loads((folder / "index.json").read_text())
+    del content["judged"]
+    (folder / "index.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"index\.json is no index of this version .*dvc repro prepare"):
+        shards.verify(folder)
 
 
 def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(tmp_path):

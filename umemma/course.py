@@ -1,7 +1,7 @@
 """What all arms of one run have in common: towers, data, settings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
 
@@ -21,7 +21,8 @@ from umemma.towers import Tower
 class Course:
     """What all arms of one run have in common.
 
-    `media` and `features` hold the same samples of each split: decoded, and as the towers encode them.
+    `media` and `features` hold the same samples of each split: decoded, and as the towers encode them. `augment` is of
+    the media, {modality: settings}.
     """
 
     towers: Mapping[str, Tower]
@@ -33,6 +34,7 @@ class Course:
     early: Settings
     num_classes: int
     seed: int
+    augment: Mapping[str, Settings] = field(default_factory=dict)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -74,4 +76,5 @@ def load(
     features = {split: batch.with_values({name: encoded[name][split] for name in names})
                 for split, batch in media.items()}
     return Course({name: towers.load(folder / "tower.safetensors") for name, folder in folders.items()}, media,
-                  features, fuse, pretrain, compute, dataset.early, len(dataset.classes), seed)
+                  features, fuse, pretrain, compute, dataset.early, len(dataset.classes), seed,
+                  {name: modality.augment for name, modality in dataset.modalities.items()})

@@ -31,7 +31,7 @@ FACTS = "facts.json"
 def write(index: Index, shards: Path, modality: str, decoder: Decoder, folder: Path) -> dict[str, Any]:
     """Decode one modality of verified shards into the empty folder `folder`; return what facts.json holds.
 
-    Raises DataError naming shard and key where a sample cannot be decoded or has another shape than the first.
+    Raises DataError naming shard and key where a sample cannot be decoded or has another shape or type than the first.
     """
     folder.mkdir(parents=True)
     shape, dtype = _first_shape(index, shards, modality, decoder)
@@ -56,9 +56,9 @@ def _first_shape(
     index: Index, shards: Path, modality: str, decoder: Decoder
 ) -> tuple[tuple[int, ...], np.dtype[Any]]:
     for shard in index.shards:
-        for _, content in members(shards, shard, modality):
+        for key, content in members(shards, shard, modality):
             if content is not None:
-                first = decoder(content).numpy()
+                first = _decoded(decoder, content, shard, key, modality)
                 return first.shape, first.dtype
     raise DataError(f"modality {modality} is present in no sample")
 
@@ -86,16 +86,21 @@ def _decode_shard(arguments: tuple[Path, str, Decoder, Path, Shard, int]) -> int
     for row, (key, content) in enumerate(members(shards, shard, modality), start):
         if content is None:
             continue
-        try:
-            value = decoder(content).numpy()
-        except DataError as error:
-            raise DataError(f"{shard.name}: sample {key}: {modality}: {error}") from error
-        if value.shape != values.shape[1:]:
-            raise DataError(f"{shard.name}: sample {key}: {modality} has shape {value.shape}, the first sample's is "
-                            f"{values.shape[1:]}")
+        value = _decoded(decoder, content, shard, key, modality)
+        if value.shape != values.shape[1:] or value.dtype != values.dtype:
+            raise DataError(f"{shard.name}: sample {key}: {modality} has shape {value.shape} and type {value.dtype}, "
+                            f"the first sample's are {values.shape[1:]} and {values.dtype}; settings of `decode` can "
+                            "bring all to one size or length")
         values[row], present[row] = value, True
         count += 1
     return count
+
+
+def _decoded(decoder: Decoder, content: bytes, shard: Shard, key: str, modality: str) -> np.ndarray[Any, Any]:
+    try:
+        return decoder(content).numpy()
+    except DataError as error:
+        raise DataError(f"{shard.name}: sample {key}: {modality}: {error}") from error
 
 
 def _digest(folder: Path, split: str) -> str:

@@ -42,8 +42,11 @@ class Rejected:
 
 
 class BadSample(DataError):
-    """Raised by an adapter for a sample that cannot be used: it goes to the quarantine, and the others go on."""
+    """Raised by an adapter for a sample that cannot be used: it goes to the quarantine, and the others go on.
 
-    def __init__(self, file: str, reason: str) -> None:
+    Without its `key` the quarantine calls the sample by its place, such as `train/17`.
+    """
+
+    def __init__(self, file: str, reason: str, key: str = "") -> None:
         super().__init__(f"{file}: {reason}")
-        self.file, self.reason = file, reason
+        self.file, self.reason, self.key = file, reason, key

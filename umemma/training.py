@@ -59,11 +59,12 @@ def train(
     present: Callable[[Batch, int], torch.Tensor],
     validate: Callable[[], dict[str, float]],
     name: str,
+    augment: Callable[[Batch, int], Batch] | None = None,
 ) -> Curve:
     """Train `groups` of (parameters, learning rate) so that `forward(batch)` gives logits (batch, class).
 
-    `present(batch, epoch)` says what is hidden from each batch. Returns one row an epoch: epoch, step, samples seen,
-    mean training loss, and what `validate()` measured after it.
+    `present(batch, epoch)` says what is hidden from each batch, `augment(batch, step)` changes its values, on the CPU.
+    Returns one row an epoch: epoch, step, samples seen, mean training loss, and what `validate()` measured after it.
     """
     optimiser = torch.optim.AdamW([{"params": list(one), "lr": lr} for one, lr in groups],
                                   weight_decay=schedule.weight_decay)
@@ -77,7 +78,8 @@ def train(
     progress = tqdm(batches, name, disable=None, mininterval=0.5)
     for step, (epoch, rows) in enumerate(progress, start=1):
         batch = data.rows(rows)
-        batch = batch.with_present(present(batch, epoch)).to(device)
+        batch = batch.with_present(present(batch, epoch))
+        batch = (augment(batch, step) if augment else batch).to(device)
         with autocast():
             logits = forward(batch).float()
         loss = metrics.loss(logits, batch.label, schedule.label_smoothing)

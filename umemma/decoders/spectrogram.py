@@ -4,21 +4,19 @@ Eight bits over `top_db` decibels (0.24 dB a step at 60 dB) are far finer than t
 quarter of the memory of float32.
 """
 
-import io
-
-import soundfile
 import torch
 from torchaudio.functional import spectrogram
 
+from umemma import waves
 from umemma.errors import DataError
 
 
 class Decoder:
-    """Decode WAV, FLAC or OGG to uint8 (1, frequency, frame), relative to the loudest bin of the sample.
+    """Decode sound, or a video's sound track, to uint8 (1, frequency, frame), relative to the sample's loudest bin.
 
     Magnitudes of a centred Hann STFT (`n_fft`, `hop` in samples at `sample_rate_hz`), in decibels below the sample's
     maximum, cut at `top_db` and scaled to 0..255; `frames` columns, cut or padded with silence (0); `min_bin` and
-    `max_bin` keep a band of the `n_fft // 2 + 1` frequencies. Several channels are averaged.
+    `max_bin` keep a band of the `n_fft // 2 + 1` frequencies. Several channels are averaged, another rate is resampled.
     """
 
     def __init__(
@@ -33,16 +31,11 @@ class Decoder:
         self._window = torch.hann_window(n_fft)
 
     def __call__(self, content: bytes) -> torch.Tensor:
-        """Return the spectrogram. Raises DataError for unreadable sound and for another sample rate."""
-        try:
-            samples, rate_hz = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise DataError(f"no readable sound: {error}") from error
-        if rate_hz != self._sample_rate_hz:
-            raise DataError(f"sound has {rate_hz} Hz, decode.sample_rate_hz is {self._sample_rate_hz}")
-        if len(samples) <= self._n_fft // 2:
-            raise DataError(f"sound has {len(samples)} samples, too few for decode.n_fft {self._n_fft}")
-        waveform = torch.from_numpy(samples).mean(dim=1)
+        """Return the spectrogram. Raises DataError for unreadable sound and for too little of it."""
+        seen = self._frames * self._hop + self._n_fft  # what comes later is in no column that is kept
+        waveform = waves.load(content, sample_rate_hz=self._sample_rate_hz, num_samples=seen)
+        if len(waveform) <= self._n_fft // 2:
+            raise DataError(f"sound has {len(waveform)} samples, too few for decode.n_fft {self._n_fft}")
         magnitude = spectrogram(waveform, 0, self._window, self._n_fft, self._hop, self._n_fft, 1.0, False)
         decibels = 20 * torch.log10(magnitude[self._bins, : self._frames].clamp_min(1e-10))
         decibels = (decibels - decibels.max()).clamp_min(-self._top_db)

@@ -1,0 +1,85 @@
+"""The quarantine: samples that cannot be used, each with its key, its file and the reason.
+
+- One row is one sample, so judged = kept + quarantined holds in every split. Where several files of a sample are bad,
+  `file` names the first and `reason` all of them.
+- The bytes depend on the rows alone: sorted, columns typed even where there is no row, and nothing in them that
+  differs from run to run or from machine to machine (addresses of objects, the folder that the raw data lie in).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+import pyarrow
+from pyarrow import parquet
+
+from umemma.sample import SPLITS
+
+_NAMED = 20  # reasons that `by_reason` names
+_ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")  # Pillow puts one into its sentence
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """One sample that is left out; `modality` None where the reason is not in one file of it.
+
+    `key` is `train/17`, the adapter's sample 17 of train, where the sample has no key or its adapter did not say it.
+    `split` is empty where the data do not say it. `reason` starts with the general, details follow a colon.
+    """
+
+    key: str
+    split: str
+    modality: str | None
+    file: str
+    reason: str
+
+
+COLUMNS = tuple(field.name for field in fields(Quarantined))
+
+
+def write(path: Path, rows: Iterable[Quarantined], root: Path | None = None) -> None:
+    """Write the rows, sorted by split, key and reason; paths below `root` become relative to it."""
+    below = f"{root}/" if root else ""
+    found = sorted(
+        ((key, split, modality, _stable(file, below), _stable(reason, below))
+         for key, split, modality, file, reason in map(astuple, rows)),
+        key=lambda row: (_place(row[1]), *("" if value is None else value for value in row)))
+    columns = [[row[number] for row in found] for number in range(len(COLUMNS))]
+    parquet.write_table(pyarrow.table(columns, pyarrow.schema([(name, pyarrow.string()) for name in COLUMNS])), path)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Return the rows as a table of COLUMNS, all of them text or null."""
+    return pd.read_parquet(path)
+
+
+def counts(splits: Iterable[str]) -> dict[str, int]:
+    """Count samples by split: train, val and test in any case, then whatever else is there, sorted."""
+    found = list(splits)
+    return {split: found.count(split) for split in (*SPLITS, *sorted(set(found) - set(SPLITS)))}
+
+
+def by_reason(rows: pd.DataFrame) -> dict[str, int]:
+    """Count the rows by their reason up to its first colon, the most frequent first; rare ones are added up."""
+    found = rows["reason"].str.split(":", n=1).str[0].value_counts()
+    ordered = sorted(found.items(), key=lambda one: (-one[1], str(one[0])))
+    named = {str(reason): int(count) for reason, count in ordered[:_NAMED]}
+    if rest := sum(int(count) for _, count in ordered[_NAMED:]):
+        named["other reasons"] = rest
+    return named
+
+
+def some(rows: pd.DataFrame, named: int) -> str:
+    """Return the first few samples in words: `a-7 (image.png: no readable image), ...`."""
+    first: Sequence[dict[str, str]] = rows.head(named).to_dict("records")  # type: ignore[assignment]
+    return ", ".join(f"{row['key']} ({': '.join(filter(None, (row['file'], row['reason'])))})" for row in first)
+
+
+def _place(split: str) -> int:
+    return SPLITS.index(split) if split in SPLITS else len(SPLITS)
+
+
+def _stable(text: str, below: str) -> str:
+    return _ADDRESS.sub("an object", text.replace(below, "") if below else text)
