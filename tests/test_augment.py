@@ -193,6 +193,9 @@ def test_modalities_are_augmented_apart_and_steps_differ(media):
     assert not torch.equal(both(media, 1).values["image"], both(media, 2).values["image"])
     other = augment.of_batches({"image": {"noise": 0.2}}, shapes, seed=1)
     assert not torch.equal(other(media, 1).values["image"], one(media, 1).values["image"])
+    alike = media.with_values(dict.fromkeys(media.values, media.values["image"]))
+    drawn = augment.of_batches({"image": {"noise": 0.2}, "audio": {"noise": 0.2}}, dict.fromkeys(shapes, (1, 8, 8)), 0)
+    assert not torch.equal(drawn(alike, 1).values["image"], drawn(alike, 1).values["audio"])
 
 
 def trained(media, settings: dict):

@@ -1,7 +1,8 @@
 """Flips, crops, turns and colours from torchvision, for images, maps and video frames.
 
-All frames of a video are changed alike. torchvision is imported where it is used: that takes 4 s, and most training
-has no need of it.
+All frames of a video are changed alike. 128 pictures of 192 x 128 cost 5 ms to flip, 30 to crop, 50 to scale, 85 to
+change colours, 160 to turn. torchvision is imported where it is used: that takes 4 s, and most training has no need of
+it.
 """
 
 from collections.abc import Callable, Sequence
