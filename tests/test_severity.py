@@ -34,11 +34,12 @@ from umemma.quarantine import Quarantined
 SPOILT: dict[str, tuple[Spoil, str, str, list[str]]] = {
     "group_leakage": (setting("val-06", group="train-g0"), "groups", "group", ["train-00", "val-06"]),
     "duplicates_across_splits": (
-        setting("val-06", image_sha256="train2"), "splits/image", "content", ["train-02", "val-06"]),
+        setting("val-06", image_sha256="train2"), "contents/image", "splits_with_it", ["train-02", "val-06"]),
     "duplicates_within_split": (
-        setting("val-06", vector_sha256="val3"), "copies/vector", "content_of_split", ["val-03", "val-06"]),
+        setting("val-06", vector_sha256="val3"), "contents/vector", "samples_of_split_with_it",
+        ["val-03", "val-06"]),
     "conflicting_labels": (
-        setting("val-06", series_sha256="val4"), "labels/series", "content", ["val-04", "val-06"]),
+        setting("val-06", series_sha256="val4"), "contents/series", "labels_with_it", ["val-04", "val-06"]),
     "label_support": (setting("train-02", label=1), "support", "num_samples", ["train/c"]),
     "classes_in_every_split": (
         everywhere("split == 'val' and label == 2", label=1), "classes", "num_samples", ["val/c"]),

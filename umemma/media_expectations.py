@@ -56,7 +56,7 @@ def files(evidence: Evidence, bounds: Validation) -> Iterator[Table]:
             *_alike(rows, name, kind), *_every(name, kind, bounds)])
         for split in SPLITS:
             yield Table(f"{split}/{name}", rows[rows["split"] == split], _most(name, kind, bounds))
-        yield from duplicates.tables(evidence, name)
+        yield duplicates.table(evidence, name)
 
 
 def _alike(rows: pd.DataFrame, name: str, kind: str) -> Iterator[Expectation]:
