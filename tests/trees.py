@@ -95,7 +95,7 @@ def cremad(folder: Path) -> None:
 
 def food101(folder: Path) -> None:
     """101 dishes of 5, 1 and 1 photographs under genuine names, with both kinds of lists."""
-    images, titles = posters(), (film["title"] for film in films())
+    images, titles = posters(), (f"{film['title']} ({film['year']})" for film in films())
     names = json.loads(genuine("food101_split.json"))
     split = {part: picked({name: name.rpartition("_")[0] for name in names[part]}, count)
              for part, count in (("train", 5), ("val", 1), ("test", 1))}

@@ -1,0 +1,64 @@
+"""Real data sets through the pipeline: small trees in their layouts, from files to report."""
+
+import json
+import re
+
+import pytest
+
+from stages.prepare import prepare
+from stages.validate import validate
+from tests import trees
+from tests.conftest import ROOT, run
+from tests.trees import BUILT, needs_genuine
+from umemma import composition, parameters, quarantine, shards
+
+pytestmark = [needs_genuine, pytest.mark.slow]
+
+
+def composed(name):
+    return parameters.check(composition.composed(ROOT / "conf", [f"dataset={name}"]), "conf")
+
+
+@pytest.mark.parametrize("name", [*BUILT, "grid"])
+def test_a_data_set_is_prepared_whole_and_passes_the_gate(tmp_path, name):
+    root, settings = tmp_path / "raw", composed(name)
+    if name in BUILT:
+        BUILT[name](root)
+    index = prepare(settings.dataset, root if name in BUILT else trees.GENUINE, tmp_path / "shards", 100)
+    assert not any(index.quarantined.values())
+    validate(tmp_path / "shards", settings.validation, tmp_path / "validation.json", tmp_path / "gate.json")
+    assert json.loads((tmp_path / "gate.json").read_text())["passed"]
+
+
+def test_what_is_bad_is_quarantined_with_its_file_and_reason_and_the_others_go_on(tmp_path):
+    trees.ave(tmp_path / "raw")
+    videos = sorted((tmp_path / "raw/AVE").glob("*.mp4"))
+    videos[0].unlink()
+    videos[1].write_bytes(b"")
+    videos[2].write_bytes(videos[2].read_bytes()[:5_000])
+    listed = tmp_path / "raw/trainSet.txt"
+    listed.write_text(listed.read_text() + (tmp_path / "raw/testSet.txt").read_text().splitlines()[0] + "\n")
+    index = prepare(composed("ave").dataset, tmp_path / "raw", tmp_path / "shards", 100)
+    found = quarantine.read(tmp_path / "shards" / shards.QUARANTINE)
+    assert sum(index.judged.values()) == 141
+    assert sum(index.quarantined.values()) == len(found) == 4
+    reasons = dict(zip(found["file"], found["reason"], strict=True))
+    assert "is missing" in reasons[f"AVE/{videos[0].name}"]
+    assert "is empty" in reasons[f"AVE/{videos[1].name}"]
+    assert "no readable video" in reasons[f"AVE/{videos[2].name}"]
+    assert "also in test (testSet.txt:1)" in reasons["trainSet.txt:85"]
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_a_data_set_goes_from_its_files_to_the_report(tmp_path, checkout, name):
+    folder = checkout()
+    BUILT[name](tmp_path / "raw")
+    path = folder / f"conf/dataset/{name}.yaml"
+    short = re.sub(r"epochs: \d+", "epochs: 1", path.read_text())
+    path.write_text(short.replace("root: null", f"root: {tmp_path / 'raw'}"))
+    assert run(folder, "python", "-m", "umemma.composition", "write", f"dataset={name}", "fuse.epochs=1").returncode == 0
+    done = run(folder, "dvc", "--wait-for-lock", "repro", "report", timeout=1800)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads((folder / "data/reports/robustness.json").read_text())
+    modalities = composed(name).dataset.modalities
+    assert list(results["patterns"]) == ["+".join(modalities), *modalities]
