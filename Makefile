@@ -9,10 +9,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := true
 unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 5 s more on imports
 .DEFAULT_GOAL := help
-.PHONY: help run ablation table test test-slow lint params lock ui up down data-docs clean
+.PHONY: help init run ablation table test test-slow lint params lock ui up down data-docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+init: .venv/.synced ## conf/dataset/ for a table of your own: FILE=mydata.csv, and ARGS="--label genre --group film"
+	@$(BIN)/python -m umemma init $(FILE) $(ARGS)
 
 run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the data, else what params.yaml says
 	@$(if $(DATASET),$(BIN)/python -m umemma.composition write dataset=$(DATASET),$(BIN)/python -m umemma.composition)
@@ -61,7 +64,9 @@ clean: ## remove what can be made again: environment, caches, data, runs (asks g
 .venv/.synced: requirements.txt | $(UV)
 	@echo "setting up .venv: about 5 GB of packages, once"
 	@test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) .venv
-	@$(UV) pip sync -q --python $(BIN)/python --require-hashes requirements.txt && touch $@
+	@$(UV) pip sync -q --python $(BIN)/python --require-hashes requirements.txt
+	@printf '#!/bin/sh\nroot=$$(cd "$$(dirname "$$0")/../.." && pwd) && PYTHONPATH=$$root exec "$$root/.venv/bin/python" -m umemma "$$@"\n' \
+	  > $(BIN)/umemma && chmod +x $(BIN)/umemma && touch $@
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is older than 3.11; set PYTHON=")'

@@ -4,10 +4,9 @@ The shards hold the quarantine too, so that whoever reads them knows what is not
 """
 
 import shutil
-from importlib import import_module
 from pathlib import Path
 
-from umemma import parameters, raw, shard_writer, shards
+from umemma import adapters, parameters, raw, shard_writer, shards
 from umemma.errors import run
 from umemma.files import written_whole
 from umemma.parameters import Dataset
@@ -18,8 +17,7 @@ SHARDS, QUARANTINE = Path("data/shards"), Path("data/reports/quarantine.parquet"
 
 def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int) -> shards.Index:
     """Write the data set's shards into `folder`, whole or not at all, and return their index."""
-    adapter_class = import_module(f"umemma.datasets.{dataset.adapter}").Adapter
-    adapter = parameters.call(adapter_class, dataset.options, "dataset.options", root)
+    adapter = adapters.built(dataset, root)
     with written_whole(folder) as temporary:
         return shard_writer.write(
             adapter, temporary, dataset=dataset.name, task=dataset.task, classes=dataset.classes,

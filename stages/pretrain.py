@@ -43,7 +43,7 @@ def pretrain(
         return _scores(logits, there["val"].label, "val")
 
     curve = train(
-        lambda batch: tower(batch.values[name]), [(list(tower.parameters()), pretrain_.lr)], there["train"],
+        lambda batch: tower(batch.values[name]), tower.parameter_groups(pretrain_.lr), there["train"],
         schedule=Schedule(modality.epochs, pretrain_.batch_size, pretrain_.weight_decay, pretrain_.label_smoothing),
         seed=seed, device=device, autocast=autocast, present=lambda batch, _: batch.present, validate=validate,
         name=name, augment=augment.of_batches({name: modality.augment}, {name: shape}, seed),

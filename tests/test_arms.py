@@ -252,3 +252,13 @@ def test_a_fit_leaves_the_courses_towers_in_use(name, course):
 @pytest.mark.parametrize("name", ARMS)
 def test_a_fit_gives_a_model_in_use(name, course):
     assert not any(module.training for module in fit(name, course).model.modules())
+
+
+@each_arm
+def test_media_are_augmented_where_an_arm_is_trained_on_them_and_features_never(name, course):
+    plain, first, again = (fit(name, replace(course, augment=augment)).model.state_dict() for augment in (
+        {"image": {}}, {"image": {"noise": 1.0}}, {"image": {"noise": 1.0}}))
+    on_media = name not in ("uni", "ensemble", "frozen")
+    assert same(plain, first) != on_media
+    assert same(first, again)
+    assert same(plain, fit(name, course).model.state_dict())

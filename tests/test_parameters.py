@@ -52,6 +52,7 @@ def changed(key: str, value: object) -> dict:
     ("dataset.modalities.image.epoch", 3, r"dataset\.modalities\.image: .*'epoch'.*Did you mean 'epochs'"),
     ("dataset.modalities", {}, r"dataset\.modalities is \{\}"),
     ("dataset.classes", ["a", "a"], r"dataset\.classes holds a name twice"),
+    ("dataset.modalities.image.augment", "flip", r"dataset\.modalities\.image\.augment is 'flip'"),
     ("seed", -1, r"seed is -1"),
     ("pretain", {}, r"top level: there is no parameter called 'pretain'"),
     ("compute.threads", 0, r"compute\.threads is 0"),
@@ -100,6 +101,12 @@ def test_a_parameter_that_is_not_set_is_named(key):
     del (content[parents[0]] if parents else content)[last]
     with pytest.raises(ParameterError, match=rf"params\.yaml: {re.escape(key)} is not set"):
         parameters.check(content, "params.yaml")
+
+
+def test_augmentation_may_be_left_out_and_is_none_then():
+    assert parameters.check(COMPOSED, "params.yaml").dataset.modalities["image"].augment == {}
+    content = changed("dataset.modalities.image.augment", {"flip": True, "crop_px": 2})
+    assert parameters.check(content, "params.yaml").dataset.modalities["image"].augment == {"flip": True, "crop_px": 2}
 
 
 @pytest.mark.parametrize("text", ["fuse: [", "", "- 1"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.media_files import PIXELS, picture
 from umemma import decoded, shard_writer, shards
 from umemma.datasets import digits
 from umemma.decoders.image import Decoder
@@ -124,6 +125,52 @@ def test_an_image_of_another_size_is_named(folder, tmp_path):
 
     with pytest.raises(DataError, match=r"\.tar: sample digit-\d+: image has shape"):
         decoded.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
+
+
+@pytest.mark.parametrize("wrong", [torch.float32, torch.int16])
+def test_values_of_another_type_are_named_and_not_converted(folder, tmp_path, wrong):
+    def decoder(data: bytes) -> torch.Tensor:
+        value = Decoder()(data)
+        return value.to(wrong) if np.asarray(value).sum() % 2 else value
+
+    with pytest.raises(DataError, match=r"sample digit-\d+: image has shape .* and type .* the first sample's are"):
+        decoded.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.float16, torch.bool])
+def test_decoded_values_keep_their_type(folder, tmp_path, dtype):
+    def decoder(data: bytes) -> torch.Tensor:
+        return (Decoder()(data) > 9).to(dtype)
+
+    decoded.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
+    batch = decoded.load({"image": tmp_path / "decoded"}, "val", torch.zeros(3), torch.zeros(3))
+    assert batch.values["image"].dtype == dtype
+    assert batch.values["image"].sum() > 0
+
+
+def test_a_sample_that_cannot_be_decoded_is_named_even_if_it_is_the_first(folder, tmp_path):
+    def decoder(data: bytes) -> torch.Tensor:
+        raise DataError("no readable image: it is of another age")
+
+    with pytest.raises(DataError, match=r"train-000000\.tar: sample digit-\d+: image: no readable image: it is of"):
+        decoded.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
+
+
+def test_files_of_every_suffix_are_found(tmp_path):
+    forms = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP"}
+    files = [(f"image.{suffix}", picture(PIXELS, form)) for suffix, form in forms.items()]
+
+    class Mixed(Holey):
+        num_samples = dict.fromkeys(NUM, 4)
+        modalities = ("image",)
+
+        def sample(self, split, index):
+            return Sample(f"{split}{index}", split, 0, f"{split}{index}", dict([files[index]]))
+
+    write(tmp_path / "shards", Mixed(tmp_path))
+    index = shards.verify(tmp_path / "shards")
+    facts = decoded.write(index, tmp_path / "shards", "image", Decoder(), tmp_path / "decoded")
+    assert facts["present"] == 12
 
 
 class OneSample(Holey):

@@ -15,6 +15,7 @@ from torch import nn
 
 from umemma import parameters, substitutes
 from umemma.batch import Batch
+from umemma.errors import ParameterError
 
 _MAX_POOLED_PX = 16  # a map among vectors is pooled to this before it is flattened
 
@@ -39,8 +40,11 @@ class EarlyFusion(nn.Module):
             for name, value in rows.items()})
         scaled = {name: self._scaled(name, value) for name, value in rows.items()}
         self.source = substitutes.SOURCES["zeros" if substitute == "none" else substitute](scaled)
-        module = import_module(f"umemma.encoders.{settings['name']}")
+        module = import_module(f"umemma.encoders.{parameters.module_name(settings['name'])}")
         self.body: nn.Module = parameters.call(module.build, own, "dataset.early", self._stacked_shape())
+        if getattr(self.body, "scaling", "whole") == "none":
+            raise ParameterError(f"{parameters.FILE}: dataset.early: {settings['name']} takes decoded values as they "
+                                 "are, and early fusion stacks standardised modalities: choose lenet, resnet or mlp")
         with torch.no_grad():
             dim = self.body.eval()(torch.zeros(1, *self._stacked_shape())).shape[1]
         self.body.train()

@@ -42,7 +42,13 @@ def unknown(where: str, kind: str, value: object, choices: Iterable[str]) -> str
     choices = sorted(choices)
     near = difflib.get_close_matches(str(value), choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{where}: there is no {kind} called {value!r}; there are {', '.join(choices)}.{hint}"
+    return f"{where}: there is no {kind} called {value!r}; there are {some(choices, 30)}.{hint}"
+
+
+def some(items: Iterable[str], most: int = 5) -> str:
+    """Return the first `most` items and how many more there are, for a sentence."""
+    items = list(items)
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
 def run(main: Callable[[], None]) -> None:

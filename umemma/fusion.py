@@ -30,6 +30,7 @@ from umemma.parameters import ArmName, missing_rates
 from umemma.towers import Encoder, Tower
 from umemma.training import Curve, Schedule, train
 
+Group = tuple[list[nn.Parameter], float]  # parameters with their learning rate
 _NUM_ROWS = 5_000  # inputs of the training set that a scale, a mean or a donor is taken from
 
 
@@ -68,19 +69,19 @@ def late(course: Course, trains: str, *, hides: bool) -> Trained:
     rows = _rows(source)
     if scratch and not at_input:
         with torch.no_grad():
-            rows = {name: towers[name].encoder.eval()(value) for name, value in rows.items()}
+            rows = {name: torch.cat([towers[name].encoder.eval()(part) for part in value.split(500)])
+                    for name, value in rows.items()}
     model = late_fusion.build(towers, head=fuse.head, substitute=fuse.substitute, substitute_at=fuse.substitute_at,
                               log_prior=course.log_prior, rows=rows)
-    model.encoders.requires_grad_(trains in ("towers and head", "all from scratch"))
-    groups: list[tuple[nn.Module, float]]
-    if scratch:
-        groups = [(model, course.pretrain.lr)]
-    else:
-        groups = [(model.head, fuse.lr), (model.substitute, fuse.lr), (model.encoders, fuse.tower_lr)]
     on_features = trains in ("nothing", "head")
+    lr, tower_lr = (course.pretrain.lr,) * 2 if scratch else (fuse.lr, fuse.tower_lr)
+    groups = [_trained_of(model.head, lr), _trained_of(model.substitute, lr)]
     if on_features:
+        model.encoders.requires_grad_(False)
         return _trained(model, groups, course, hides, course.features,
                         forward=lambda batch: model.fuse(batch.values, batch.present, batch.key))
+    for encoder in model.parts().values():  # only what its own `trainable` leaves open
+        groups += encoder.parameter_groups(tower_lr)
     return _trained(model, groups, course, hides, course.media, scratch=scratch)
 
 
@@ -89,7 +90,7 @@ def early(course: Course, *, hides: bool) -> Trained:
     shapes = {name: tower.encoder.shape for name, tower in course.towers.items()}
     model = EarlyFusion(shapes, course.early, course.num_classes, substitute=course.fuse.substitute,
                         rows=_rows(course.media["train"]))
-    return _trained(model, [(model, course.pretrain.lr)], course, hides, course.media, scratch=True)
+    return _trained(model, [_trained_of(model, course.pretrain.lr)], course, hides, course.media, scratch=True)
 
 
 def specialists(course: Course, ways: tuple[Callable[[Course], Trained], ...]) -> Trained:
@@ -145,7 +146,10 @@ def _tower_alone(course: Course) -> LateFusion:
 
 
 def _fresh(tower: Tower) -> Tower:
-    """Return an untrained tower of the same make, with the same scaling of its input."""
+    """Return a tower as it was before it was trained here - pre-trained weights that it started from included.
+
+    The scaling of its input is the old one.
+    """
     old = tower.encoder
     fresh = Tower(Encoder(old.modality, old.shape, old.settings), tower.head.out_features)
     fresh.encoder.mean.copy_(old.mean)
@@ -159,11 +163,10 @@ def _rows(data: Batch) -> dict[str, torch.Tensor]:
 
 
 def _trained(
-    model: LateFusion | EarlyFusion, parts: list[tuple[nn.Module, float]], course: Course, hides: bool,
+    model: LateFusion | EarlyFusion, groups: list[Group], course: Course, hides: bool,
     data: Mapping[str, Batch], *,
     forward: Callable[[Batch], torch.Tensor] | None = None, scratch: bool = False,
 ) -> Trained:
-    groups = [([p for p in part.parameters() if p.requires_grad], lr) for part, lr in parts]
     groups = [(own, lr) for own, lr in groups if own]
     if not groups:
         return Trained(model.eval(), [_nothing_trained() | _validated(model, course, data)], 0)
@@ -184,6 +187,10 @@ def _trained(
         augment=change,
     )
     return Trained(model.cpu().eval(), curve, int(curve[-1]["samples_seen"]) * len(course.modalities))
+
+
+def _trained_of(part: nn.Module, lr: float) -> Group:
+    return [one for one in part.parameters() if one.requires_grad], lr
 
 
 def _nothing_trained() -> dict[str, float]:

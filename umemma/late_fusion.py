@@ -66,8 +66,7 @@ def build(
 
 def blank(facts: Mapping[str, Any], num_classes: int) -> LateFusion:
     """Build the model that `facts` describe, with weights still to be loaded."""
-    towers = {one["modality"]: Tower(Encoder(one["modality"], one["shape"], one["settings"]), num_classes)
-              for one in facts["encoders"]}
+    towers = {one["modality"]: Tower(Encoder.blank(one), num_classes) for one in facts["encoders"]}
     shapes = {name: (tower.encoder.dim,) if facts["substitute_at"] == "feature" else tower.encoder.shape
               for name, tower in towers.items()}
     rows = {name: torch.zeros(facts["num_rows"][name], *shape) for name, shape in shapes.items()}

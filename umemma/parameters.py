@@ -3,13 +3,16 @@
 `read` checks the whole file whoever calls, so that a slip in the last stage's section is named before the first one
 has trained for an hour; a stage still uses only its own sections (a test holds that against dvc.yaml). Read with
 ruamel's YAML 1.2, as DVC does: PyYAML would take `1e-3` for text. What is chosen by name - adapter, encoder, decoder,
-head - is a module of the folder of that kind; the folder is listed, not imported.
+head - is a module of the folder of that kind, or, as `module:variant`, one of many things that a module stands for; the
+folder is listed, not imported.
 """
 
+import ast
 import inspect
 import os
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -38,15 +41,26 @@ class Section(BaseModel):
 class Modality(Section):
     """One modality: how its files become tensors, which encoder reads them, for how many epochs it is trained.
 
-    `decode` and `encoder` name a module of `umemma/decoders` and `umemma/encoders`; other keys are its settings.
-    `augment` changes decoded values in training, by the names in `umemma/augment.py`. It is the one key that may
-    be left out: nothing is then changed, which is no choice that a reader would have to be told of.
+    `decode` and `encoder` name a module of `umemma/decoders` and `umemma/encoders`; other keys are its settings. Some
+    encoders stand for many: `torchvision:resnet18`. `augment` changes decoded values in training, by the names in
+    `umemma/augment.py`. It is the one key that may be left out: nothing is then changed, which is no choice that a
+    reader would have to be told of.
     """
 
     decode: Settings
     encoder: Settings
     epochs: Positive
     augment: Settings = Field(default_factory=dict)
+
+
+class Watch(Section):
+    """Raw data that may change at any time: a stage `watch@NAME` for every name, and the file that it writes.
+
+    Without a name there is no such stage, and `record` is any file that never changes.
+    """
+
+    each_run: Sequence[str]
+    record: str
 
 
 class Dataset(Section):
@@ -60,6 +74,7 @@ class Dataset(Section):
     adapter: str
     root: str | None
     sources: Mapping[str, Sequence[str]]
+    watch: Watch
     options: Settings
     task: Literal["single_label", "multi_label"]
     classes: Annotated[Sequence[str], Field(min_length=2)]
@@ -220,17 +235,21 @@ def check(content: object, where: str) -> Parameters:
 def call(builder: Callable[..., Result], settings: Settings, where: str, *args: object) -> Result:
     """Call `builder(*args, **settings)`; a setting it does not take is an error that lists those it takes.
 
-    `name` in the settings chose the builder and is not passed on.
+    `name` in the settings chose the builder; of it, only what follows a colon is passed on, as `variant`.
     """
     taken = {p.name: p for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY}
     own = {key: value for key, value in settings.items() if key != "name"}
+    name, _, variant = str(settings.get("name", "")).partition(":")
+    if ("variant" in taken) != bool(variant):
+        raise ParameterError(f"{FILE}: {where}.name: {_about_variant(name, 'variant' in taken)}")
+    choices = taken.keys() - {"variant"}
     for key, value in own.items():
-        if key not in taken:
-            raise ParameterError(unknown(f"{FILE}: {where}", "setting", key, taken))
+        if key not in choices:
+            raise ParameterError(unknown(f"{FILE}: {where}", "setting", key, choices))
         if isinstance(taken[key].default, int | float) and not isinstance(value, int | float):
             raise ParameterError(f"{FILE}: {where}.{key} must be a number, not {value!r}")
     try:
-        return builder(*args, **own)
+        return builder(*args, **own | ({"variant": variant} if variant else {}))
     except (ValueError, TypeError, IndexError) as error:
         raise ParameterError(f"{FILE}: {where}: {error}") from error
 
@@ -238,6 +257,11 @@ def call(builder: Callable[..., Result], settings: Settings, where: str, *args: 
 def plugins(folder: str) -> list[str]:
     """Return the names that a folder of plug-ins offers: `plugins("encoders")`."""
     return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / folder)])]
+
+
+def module_name(name: str) -> str:
+    """Return the plug-in that a name chooses: `torchvision` for `torchvision:resnet18`, `lenet` for `lenet`."""
+    return name.partition(":")[0]
 
 
 def missing_rates(fuse: Fuse, modalities: Sequence[str]) -> tuple[float, ...]:
@@ -267,11 +291,31 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
         chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))
     chosen.append(("dataset.early.name", "encoders", dataset.early.get("name")))
     for key, folder, value in chosen:
-        if value not in plugins(folder):
-            yield unknown(key, folder[:-1], value, plugins(folder))
+        module, _, variant = str(value).partition(":")
+        if module not in plugins(folder):
+            yield unknown(key, folder[:-1], value, _choices(folder))
+        elif _takes_variant(folder, module) != bool(variant):
+            yield f"{key}: {_about_variant(module, _takes_variant(folder, module))}"
     if len(set(dataset.classes)) != len(dataset.classes):
         yield f"dataset.classes holds a name twice: {list(dataset.classes)}"
     yield from _rate_troubles(fuse, list(dataset.modalities))
+
+
+def _choices(folder: str) -> list[str]:
+    return [f"{name}:VARIANT" if _takes_variant(folder, name) else name for name in plugins(folder)]
+
+
+def _about_variant(name: str, takes_one: bool) -> str:
+    return (f"{name!r} needs a variant after a colon, as in '{name}:VARIANT'" if takes_one
+            else f"{name!r} has no variants, so no colon follows")
+
+
+@cache
+def _takes_variant(folder: str, module: str) -> bool:
+    """Read it from the source: importing a plug-in would import the library behind it."""
+    source = (Path(__file__).parent / folder / f"{module}.py").read_text("utf-8")
+    return any(own.arg == "variant" for node in ast.parse(source).body
+               if isinstance(node, ast.FunctionDef) and node.name == "build" for own in node.args.kwonlyargs)
 
 
 def _rate_troubles(fuse: Fuse, modalities: Sequence[str]) -> Iterator[str]:

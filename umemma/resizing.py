@@ -74,15 +74,15 @@ def size_of(size_px: int | Sequence[int] | None) -> tuple[int, int] | None:
     sides = [size_px] * 2 if isinstance(size_px, int) else size_px
     if sides is None:
         return None
-    if isinstance(sides, str) or len(sides) != 2 or not all(isinstance(one, int) and one > 0 for one in sides):
+    if not _are_whole(sides, 2) or min(sides) < 1:
         raise ParameterError(f"decode.size_px is null, one whole number above 0 or [height, width], not {size_px!r}")
     return (sides[0], sides[1])
 
 
 def colour_of(background: int | Sequence[int]) -> Colour:
     """Return (red, green, blue). Raises ParameterError for what is neither one number 0..255 nor three."""
-    parts = [background] * 3 if isinstance(background, int) else list(background)
-    if len(parts) != 3 or not all(isinstance(one, int) and 0 <= one <= 255 for one in parts):
+    parts = [background] * 3 if isinstance(background, int) else background
+    if not _are_whole(parts, 3) or not 0 <= min(parts) <= max(parts) <= 255:
         raise ParameterError(f"decode.background is one number from 0 to 255 or [red, green, blue], not {background!r}")
     return (parts[0], parts[1], parts[2])
 
@@ -91,6 +91,11 @@ def luminance(colour: Colour) -> int:
     """Return the gray of a colour, as ITU-R 601-2 weighs it, and Pillow."""
     red, green, blue = colour
     return round((299 * red + 587 * green + 114 * blue) / 1000)
+
+
+def _are_whole(numbers: object, length: int) -> bool:
+    return (isinstance(numbers, Sequence) and len(numbers) == length
+            and all(isinstance(one, int) and not isinstance(one, bool) for one in numbers))
 
 
 def _cut_to_ratio(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
+from umemma.errors import ParameterError
 from umemma.missingness import uniform
 
 Features = dict[str, torch.Tensor]
@@ -119,12 +120,20 @@ SOURCES: dict[str, Callable[[Rows], nn.Module]] = {
     "learned": lambda rows: Constant(_means(rows), learned=True),
 }
 SUBSTITUTES = ("none", *SOURCES)
+_AVERAGES = ("train_mean", "noise", "learned")
 
 
 def build(name: str, at: str, rows: Rows) -> nn.Module:
-    """Return the substitute `name` at "feature" or "input", with what it needs of the training set's `rows` there."""
+    """Return the substitute `name` at "feature" or "input", with what it needs of the training set's `rows` there.
+
+    Raises ParameterError for an average of inputs where there are ids of words among them.
+    """
     if name == "none":
         return Masked()
+    ids = [modality for modality, value in rows.items() if value.dtype in (torch.int32, torch.int64)]
+    if at == "input" and ids and name in _AVERAGES:
+        raise ParameterError(f"fuse.substitute: {name} averages over samples, and the input of {', '.join(ids)} is ids "
+                             "of words, which have no average; choose zeros, donor or none, or substitute_at: feature")
     return {"feature": AtFeature, "input": AtInput}[at](SOURCES[name](rows))
 
 

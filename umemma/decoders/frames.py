@@ -77,10 +77,10 @@ def _centre(times: Sequence[float], num: int, _: float) -> list[int]:
 
 
 def _fps(times: Sequence[float], num: int, fps: float) -> list[int]:
-    """Return the frame shown in the middle of each `1 / fps` seconds."""
+    """Return the frame shown in the middle of each `1 / fps` seconds; where one begins just then, that one."""
     frame_seconds = (times[-1] - times[0]) / max(1, len(times) - 1)
     seconds = times[-1] - times[0] + frame_seconds
-    start = times[0] + max(0.0, (seconds - num / fps) / 2)
+    start = times[0] + max(0.0, (seconds - num / fps) / 2) + frame_seconds / 100  # stamps are rounded
     return [max(0, bisect_right(times, start + (i + 0.5) / fps) - 1) for i in range(num)]
 
 

@@ -30,7 +30,7 @@ class Decoder:
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the series. Raises DataError for unreadable bytes, other shapes or types, and NaN or infinity."""
         values = torch.from_numpy(array.read(content, axes=(2, 1)))
-        series = (values[:, None] if values.ndim == 1 else values).T.contiguous()
+        series = (values[:, None] if values.ndim == 1 else values).T
         if self._length is None:
             return series
         if self._fit == "stretch":

@@ -1,4 +1,8 @@
-"""A multi-layer perceptron for input of any shape, which it flattens: for vectors, and as the plainest baseline."""
+"""A multi-layer perceptron for input of any shape, which it flattens: for vectors, and as the plainest baseline.
+
+Each entry of the first axis is scaled on its own: a vector's columns may be a price and a share, and one mean and
+standard deviation for all would leave the share without effect.
+"""
 
 import math
 from collections.abc import Sequence
@@ -16,4 +20,10 @@ def build(shape: Sequence[int], *, width: int = 64, depth: int = 2, dim: int = 3
     for _ in range(depth):
         layers += [nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout)]
         size = width
-    return nn.Sequential(*layers, nn.Linear(size, dim), nn.ReLU())
+    return MLP(*layers, nn.Linear(size, dim), nn.ReLU())
+
+
+class MLP(nn.Sequential):
+    """(batch, *shape) -> (batch, dim)."""
+
+    scaling = "channel"

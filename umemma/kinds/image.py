@@ -9,11 +9,11 @@ first frame is read.
 import io
 import warnings
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from umemma.errors import DataError
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP")  # MPO: a JPEG with further pictures behind it, as phones make
+FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 89_478_485  # Pillow's own limit, a quarter of a gigabyte as RGB; Pillow only warns up to twice as many
 
 
@@ -34,8 +34,10 @@ def read(content: bytes) -> tuple[Image.Image, int]:
     except Image.DecompressionBombError as error:
         raise DataError(f"image is a decompression bomb, refused unopened: {error}") from error
     except Exception as error:  # a damaged file makes Pillow raise almost anything
-        reason = "it is in no format of " + ", ".join(FORMATS) if "cannot identify" in str(error) else str(error)
-        raise DataError(f"no readable image: {reason or type(error).__name__}") from error
+        reason = str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            reason = f"it is neither {', '.join(FORMATS[:-1])} nor {FORMATS[-1]}, or its beginning is damaged"
+        raise DataError(f"no readable image: {reason}") from error
 
 
 def facts(content: bytes) -> dict[str, object]:

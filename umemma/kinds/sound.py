@@ -1,7 +1,6 @@
 """Sound as a stream of blocks: WAV, FLAC, Ogg and MP3 by libsndfile, all else by FFmpeg, a video's sound track too.
 
-A block at a time, so that an hour of eight channels takes no more memory than what a decoder keeps of it. libsndfile
-reads a file that was cut without a word (of an MP3 it even makes up the rest), so `cut_short` looks at the container.
+A block at a time, so that an hour of eight channels takes no more memory than what a decoder keeps of it.
 """
 
 import io
@@ -13,12 +12,11 @@ import numpy as np
 import soundfile
 
 from umemma.errors import DataError
-from umemma.kinds import signature
+from umemma.kinds import container, signature
 
 BLOCK = 1 << 16  # samples of each channel
 _VIDEO = ("mp4", "mpg", "mkv", "avi", "flv")
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_24": 24, "PCM_32": 32}  # of the others 16 are taken
-_UNKNOWN_LENGTH = 0x7FFF0000  # a WAV written into a pipe gives this or more as its length
 
 
 @dataclass(frozen=True)
@@ -34,20 +32,19 @@ class Header:
 
 def header(content: bytes) -> Header:
     """Return what the sound says of itself. Raises DataError where there is none or its file is cut short."""
+    if reason := container.cut_short(content):
+        raise DataError(f"no readable sound: it is truncated, {reason}")
     if signature.suffix(content) in _VIDEO:
         return _ffmpeg_header(content)
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             full_scale = 1 - 2.0 ** (1 - _BITS.get(file.subtype, 16))
-            found = Header(file.samplerate, file.channels, file.frames, full_scale, is_by_ffmpeg=False)
+            return Header(file.samplerate, file.channels, file.frames, full_scale, is_by_ffmpeg=False)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: raw audio, which it knows by name only
         try:
             return _ffmpeg_header(content)
         except DataError:
             raise DataError(f"no readable sound: {_plain(error)}") from error
-    if reason := cut_short(content):
-        raise DataError(f"no readable sound: it is truncated, {reason}")
-    return found
 
 
 def blocks(content: bytes, known: Header, first: int = 0, last: int | None = None) -> Iterator[np.ndarray]:
@@ -75,18 +72,9 @@ def count(content: bytes, known: Header) -> int:
     return sum(len(block) for block in blocks(content, known))
 
 
-def cut_short(content: bytes) -> str:
-    """Return in words by how much the file falls short of what its container promises; empty where it does not."""
-    promised = {"wav": _wav_bytes, "ogg": _ogg_bytes, "mp3": _mp3_bytes}.get(signature.suffix(content) or "")
-    expected = promised(content) if promised else 0
-    return f"{expected:,} bytes are promised, {len(content):,} are there" if expected > len(content) else ""
-
-
 def _sndfile_blocks(content: bytes, first: int) -> Iterator[np.ndarray]:
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
-            if first >= file.frames:
-                return
             file.seek(first)
             while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
                 yield block
@@ -96,10 +84,12 @@ def _sndfile_blocks(content: bytes, first: int) -> Iterator[np.ndarray]:
 
 def _ffmpeg_header(content: bytes) -> Header:
     try:
-        with av.open(io.BytesIO(content), "r") as container:
-            if not container.streams.audio:
+        with av.open(io.BytesIO(content), "r", metadata_errors="replace") as opened:
+            if not opened.streams.audio:
                 raise DataError("no readable sound: the video has no sound track")
-            codec = container.streams.audio[0].codec_context
+            codec = opened.streams.audio[0].codec_context
+            if codec is None or codec.sample_rate < 1:
+                raise DataError("no readable sound: FFmpeg does not know how it is encoded")
             return Header(codec.sample_rate, codec.channels, None, 1 - 2.0**-15, is_by_ffmpeg=True)
     except av.FFmpegError as error:
         raise DataError(f"no readable sound: {error.strerror}") from error
@@ -107,45 +97,17 @@ def _ffmpeg_header(content: bytes) -> Header:
 
 def _ffmpeg_blocks(content: bytes) -> Iterator[np.ndarray]:
     try:
-        with av.open(io.BytesIO(content), "r") as container:
-            planar = av.AudioResampler(format="fltp")  # the type of the samples only; the rate stays
-            for frame in container.decode(container.streams.audio[0]):
+        with av.open(io.BytesIO(content), "r", metadata_errors="replace") as opened:
+            stream = opened.streams.audio[0]
+            # To what the header says: of AAC the decoder may give twice the rate or the channels.
+            planar = av.AudioResampler("fltp", stream.codec_context.layout, stream.codec_context.sample_rate)
+            for frame in opened.decode(stream):
                 yield from (part.to_ndarray().T for part in planar.resample(frame))
             yield from (part.to_ndarray().T for part in planar.resample(None))
     except av.FFmpegError as error:
         raise DataError(f"no readable sound: {error.strerror}") from error
     except ValueError as error:  # rate or channels change on the way
         raise DataError(f"no readable sound: {error}") from error
-
-
-def _wav_bytes(content: bytes) -> int:
-    """Return where the last chunk that the file begins must end: chunks are a name, a length and that many bytes."""
-    position = 12
-    while position + 8 <= len(content):
-        length = int.from_bytes(content[position + 4 : position + 8], "little")
-        if content[position : position + 4] == b"data":
-            return 0 if length >= _UNKNOWN_LENGTH else position + 8 + length
-        position += 8 + length + length % 2
-    return position
-
-
-def _ogg_bytes(content: bytes) -> int:
-    """Return where the last page that the file begins must end: 27 bytes, a table of lengths, and their sum."""
-    position = 0
-    while content[position : position + 4] == b"OggS" and position + 27 <= len(content):
-        num_segments = content[position + 26]
-        position += 27 + num_segments + sum(content[position + 27 : position + 27 + num_segments])
-    return position
-
-
-def _mp3_bytes(content: bytes) -> int:
-    """Return where the sound must end by the Xing or Info header that LAME and FFmpeg write; 0 where there is none."""
-    start = signature.id3_bytes(content)
-    at = max(content.find(mark, start, start + 64) for mark in (b"Xing", b"Info"))
-    if at < 0 or not int.from_bytes(content[at + 4 : at + 8], "big") & 2:
-        return 0
-    skipped = 4 if content[at + 7] & 1 else 0  # the number of frames stands before that of bytes
-    return start + int.from_bytes(content[at + 8 + skipped : at + 12 + skipped], "big")
 
 
 def _plain(error: Exception) -> str:

@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from umemma.errors import DataError
+from umemma.kinds import container
 
 MAX_PIXELS = 8192 * 4320  # of one frame
 MAX_FRAMES = 500_000  # five hours and a half at 25 a second
@@ -24,24 +25,28 @@ def opened(content: bytes) -> Iterator[tuple[av.container.InputContainer, av.Vid
 
     Raises DataError for what is no video, has no picture, or is larger than any video.
     """
+    if reason := container.cut_short(content):
+        raise DataError(f"no readable video: it is truncated, {reason}")
     try:
-        with av.open(io.BytesIO(content), "r") as container:
-            if not container.streams.video:
+        with av.open(io.BytesIO(content), "r", metadata_errors="replace") as file:
+            if not file.streams.video:
                 raise DataError("no readable video: it has no picture, only sound or nothing")
-            stream = container.streams.video[0]
+            stream = file.streams.video[0]
+            if stream.codec_context is None:
+                raise DataError("no readable video: FFmpeg does not know how it is encoded")
             if stream.width * stream.height > MAX_PIXELS or stream.frames > MAX_FRAMES:
                 raise DataError(f"video claims {stream.frames:,} frames of {stream.width} x {stream.height}, at most "
                                 f"{MAX_FRAMES:,} of {MAX_PIXELS:,} pixels are read")
-            yield container, stream
+            yield file, stream
     except av.FFmpegError as error:
         raise DataError(f"no readable video: {error.strerror}") from error
 
 
 def times(content: bytes) -> list[float]:
     """Return when each frame is shown, in seconds, ascending: from the packets, without decoding any."""
-    with opened(content) as (container, stream):
+    with opened(content) as (file, stream):
         fps = float(stream.average_rate or stream.guessed_rate or 25)
-        stamps = [packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard]
+        stamps = [packet.pts for packet in file.demux(stream) if packet.size and not packet.is_discard]
         known = [stamp for stamp in stamps if stamp is not None]
         if len(known) < len(stamps) or stream.time_base is None:  # an MPEG stream may stamp some frames only
             return [number / fps for number in range(len(stamps))]
@@ -50,8 +55,8 @@ def times(content: bytes) -> list[float]:
 
 def frames(content: bytes, format_: str) -> Iterator[np.ndarray]:
     """Yield the frames in the order they are shown, upright: uint8 (height, width) for `gray`, (..., 3) for `rgb24`."""
-    with opened(content) as (container, stream):
-        for frame in container.decode(stream):
+    with opened(content) as (file, stream):
+        for frame in file.decode(stream):
             yield np.rot90(frame.to_ndarray(format=format_), round(frame.rotation / 90))
 
 
@@ -61,13 +66,13 @@ def facts(content: bytes) -> dict[str, object]:
     Raises DataError for what is no video, has no frame, is cut short or cannot be decoded.
     """
     num_frames, is_blank, is_turned = 0, True, False
-    with opened(content) as (container, stream):
+    with opened(content) as (file, stream):
         fps = float(stream.average_rate or stream.guessed_rate or 0)
-        seconds = float(container.duration or 0) / av.time_base
-        has_sound = bool(container.streams.audio)
+        seconds = float(file.duration or 0) / av.time_base
+        has_sound = bool(file.streams.audio)
         promised, size = stream.frames, (stream.height, stream.width)
         num_packets = 0
-        for packet in container.demux(stream):
+        for packet in file.demux(stream):
             num_packets += packet.size > 0
             for frame in packet.decode():
                 num_frames += 1

@@ -1,0 +1,30 @@
+"""Raw data that a person may change at any time -> what they are now (data/watched.json), which `prepare` depends on.
+
+DVC runs this stage every time, for the data sets that ask for it (`dataset.watch`), and the others only if its output
+has changed. It is a stage and no dependency of DVC's own because which files there are stands in the table itself, and
+because they may lie outside of the project.
+"""
+
+from pathlib import Path
+
+from umemma import adapters, parameters, raw, watched
+from umemma.errors import run
+from umemma.files import write_json
+from umemma.parameters import Dataset
+
+
+def watch(dataset: Dataset, record: Path) -> None:
+    """Write the digests of the data set's raw data; `record` does not say where they lie."""
+    root = raw.root(dataset)
+    found = watched.state(adapters.built(dataset, root), root.resolve())
+    write_json(record, {"dataset": dataset.name, **found})
+    print(f"{dataset.name}: {', '.join(found['lists'])} and {found['files']} files")  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Read the parameters and look."""
+    watch(parameters.read().dataset, Path("data/watched.json"))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,176 @@
+"""Media that cannot be used end in a DataError whose sentence names the file and the trouble."""
+
+import os
+import resource
+import struct
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.media_files import PIXELS, npy, numbered, picture, png, sound, tone, video
+from umemma import media
+from umemma.errors import DataError
+from umemma.kinds import audio, image, text
+from umemma.kinds import video as video_kind
+
+NAN = tone()
+NAN[5600] = np.nan
+INFINITE = tone()
+INFINITE[800] = -np.inf
+CHINESE = "多模态模型在缺少模态时仍能工作。这是我们想要的。" * 5
+MP3 = sound(tone(seconds=4), form="MP3")
+MP4 = video(numbered(12), samples=tone()[:, 0])
+INDEX_FIRST = video(numbered(12), index_first=True)
+RAGGED = [[1.0, 2.0], [3.0]]
+TERABYTES = npy(np.zeros(8)).replace(b"(8,), }" + b" " * 12, b"(8888888888888,), }")
+
+
+def cut(content: bytes, share: float) -> bytes:
+    return content[: int(len(content) * share)]
+
+
+LOST = cut(INDEX_FIRST, 0.8)
+AT = LOST.index(b"mdat") - 4
+DOCTORED = LOST[:AT] + struct.pack(">I", len(LOST) - AT) + LOST[AT + 4 :]
+
+
+EMPTY = {f"empty {name}": (name, b"", "the file is empty, it has 0 bytes")
+         for name in ("a.png", "a.webp", "a.wav", "a.mp3", "a.mp4", "a.txt", "a.npy")}
+TRUNCATED = {
+    "cut png": ("a.png", cut(picture(PIXELS), 0.6), "no readable image: .*truncated"),
+    "cut jpeg": ("a.jpg", cut(picture(PIXELS, "JPEG"), 0.8), "no readable image: .*truncated"),
+    "cut webp": ("a.webp", cut(picture(PIXELS, "WEBP", lossless=True), 0.6), "no readable image"),
+    "cut wav": ("a.wav", cut(sound(tone()), 0.6), "it is truncated, 16,044 bytes are promised, 9,626 are there"),
+    "cut flac": ("a.flac", cut(sound(tone(), form="FLAC"), 0.6), "no readable sound"),
+    "cut ogg": ("a.ogg", cut(sound(tone(), form="OGG"), 0.98), "it is truncated, .* bytes are promised"),
+    "cut mp3": ("a.mp3", cut(MP3, 0.6), "it is truncated, .* bytes are promised"),
+    "mp4 that lost its index": ("a.mp4", cut(MP4, 0.9), "no readable video: it is truncated, .* bytes are promised"),
+    "mp4 that lost its end": ("a.mp4", cut(INDEX_FIRST, 0.8), "no readable video: it is truncated"),
+    "mp4 of which frames were taken": ("a.mp4", DOCTORED, "it is truncated, 12 frames are promised, 5 are there"),
+    "cut avi": ("a.avi", cut(video(numbered(9), form="avi"), 0.7), "no readable video: it is truncated"),
+    "cut mpg": ("a.mpg", video(numbered(9), form="mpeg", codec="mpeg1video")[:60], "no readable video"),
+    "cut npy": ("a.npy", cut(npy(np.arange(99.0)), 0.7), "it is truncated: 792 bytes of numbers are promised"),
+}
+WRONG_NAME = {
+    "png named jpg": ("a.jpg", picture(PIXELS), r"is named \.jpg but is really a PNG image"),
+    "jpeg named png": ("a.png", picture(PIXELS, "JPEG"), r"is named \.png but is really a JPEG image"),
+    "gif named png": ("a.png", picture(PIXELS, "GIF"), "is really a GIF image"),
+    "web page named jpeg": ("a.jpeg", b"\n<!DOCTYPE html><html>404 not found</html>", "is really a web page"),
+    "archive named npy": ("a.npy", b"PK\3\4" + bytes(60), "is really a ZIP archive"),
+    "wav named mp3": ("a.mp3", sound(tone()), r"is named \.mp3 but is really a WAV sound"),
+    "mp3 named wav": ("a.wav", MP3, "is really an MP3 sound"),
+    "ogg named flac": ("a.flac", sound(tone(), form="OGG"), "is really an Ogg sound"),
+    "mp4 named mpg": ("a.mpg", MP4, "is really an MP4 video"),
+    "mpg named mp4": ("a.mp4", video(numbered(3), form="mpeg", codec="mpeg1video"), "is really an MPEG video"),
+    "png named txt": ("a.txt", picture(PIXELS), "no readable text: .*it is a PNG image"),
+    "no kind": ("a.exe", b"MZ", r"no media kind is known by '\.exe'; there are avi, flac"),
+}
+ABSURD = {
+    "bomb": ("a.png", png(9500, 9500, 8, 0), "decompression bomb, refused unopened: .*90,250,000 pixels"),
+    "bomb beyond Pillow's own limit": ("a.png", png(30000, 30000, 8, 0), "decompression bomb, refused unopened"),
+    "jpeg bomb": ("a.jpg", picture(PIXELS, "JPEG").replace(struct.pack(">HH", 24, 32), b"\xff\xf0\xff\xf0"),
+                  "decompression bomb"),
+    "100 channels": ("a.wav", sound(np.zeros((10, 100))), "sound has 100 channels, at most 64 are read"),
+    "a day of sound": ("a.flac", sound(np.zeros(90_000), 8, "FLAC"), "sound claims 11,250 s, at most 10,800 are read"),
+    "10 MB of text": ("a.txt", b"text " * 2_000_000, "text has 10,000,000 bytes, at most 1,048,576 are read"),
+    "terabytes promised": ("a.npy", TERABYTES, "truncated: 71,111,111,111,104 bytes"),
+}
+DAMAGED = {
+    "garbage png": ("a.png", b"garbage", "no readable image: it is neither PNG, JPEG nor WEBP"),
+    "garbage wav": ("a.wav", b"garbage", "no readable sound"),
+    "garbage mp4": ("a.mp4", b"garbage" * 99, "no readable video: Invalid data found"),
+    "no samples": ("a.wav", sound(np.zeros((0, 1))), "no readable sound: it has 0 samples"),
+    "NaN in sound": ("a.wav", sound(NAN, subtype="FLOAT"), r"sound holds NaN or infinity, first at 0\.350 s"),
+    "infinite sound": ("a.wav", sound(INFINITE, subtype="FLOAT"), r"NaN or infinity, first at 0\.050 s"),
+    "video of sound alone": ("a.mp4", video([], samples=tone()[:, 0]), "it has no picture, only sound"),
+    "video without a frame": ("a.avi", video(numbered(4), form="avi").split(b"movi")[0] + b"movi", "no readable video"),
+    "gb18030": ("a.txt", CHINESE.encode("gb18030"), "not UTF-8 from byte 0 on; it is likely GB18030"),
+    "latin-1": ("a.txt", "un café noir, s'il vous plaît".encode("latin-1"), "likely Windows-1252 or Latin-1"),
+    "utf-16": ("a.txt", "text".encode("utf-16"), "it begins with the mark of UTF-16"),
+    "utf-16 without a mark": ("a.txt", "text".encode("utf-16-le"), "likely UTF-16"),
+    "NUL in text": ("a.txt", b"a text of some length that ends in\0", "a NUL character at position 34"),
+    "NaN in a vector": ("a.npy", npy([1.0, np.nan]), "vector holds NaN, infinity or"),
+    "infinite vector": ("a.npy", npy([1.0, np.inf]), "vector holds NaN, infinity or"),
+    "beyond float32": ("a.npy", npy([1e300]), "a number beyond float32"),
+    "NaN in a series": ("a.npy", npy([[1.0, 2.0], [np.nan, 0.0]]), "series holds NaN, infinity or"),
+    "ragged": ("a.npy", npy(RAGGED, dtype=object), "it holds Python objects, such as rows of unequal length"),
+    "text in an array": ("a.npy", npy(["a"]), "type <U1, not real numbers"),
+    "no values": ("a.npy", npy(np.zeros((5, 0))), r"shape \(5, 0\)"),
+    "three axes": ("a.npy", npy(np.zeros((2, 2, 2))), r"shape \(2, 2, 2\)"),
+    "complex": ("a.npy", npy([1j]), "type complex128, not real numbers"),
+}
+BAD = EMPTY | TRUNCATED | WRONG_NAME | ABSURD | DAMAGED
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_file_that_cannot_be_used_is_named_with_its_trouble(case):
+    name, content, sentence = BAD[case]
+    with pytest.raises(DataError, match=rf"^{name}: .*{sentence}"):
+        media.facts(name, content)
+
+
+def test_a_bomb_is_refused_before_it_takes_memory():
+    rows = b"".join(b"\0" + bytes(9500) for _ in range(9500))
+    bomb = png(9500, 9500, 8, 0, rows)
+    assert len(bomb) < 100_000
+    del rows
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match="decompression bomb"):
+        image.read(bomb)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
+
+
+@pytest.mark.parametrize(("module", "bound", "name", "content", "sentence"), [
+    (image, "MAX_PIXELS", "a.png", picture(PIXELS), "it has 768 pixels, at most 100 are read"),
+    (audio, "MAX_SECONDS", "a.m4a", MP4, "sound is longer than 0.01 s"),
+    (audio, "MAX_SECONDS", "a.wav", sound(tone()), "sound claims"),
+    (video_kind, "MAX_PIXELS", "a.mp4", MP4, "video claims 12 frames of 48 x 32, at most"),
+    (video_kind, "MAX_FRAMES", "a.mkv", video(numbered(12), form="matroska"), "more than 0.01 frames"),
+    (text, "MAX_BYTES", "a.txt", b"abc", "text has 3 bytes"),
+])
+def test_every_bound_is_looked_at(monkeypatch, module, bound, name, content, sentence):
+    media.facts(name, content)
+    monkeypatch.setattr(module, bound, 100 if bound == "MAX_PIXELS" else 0.01)
+    with pytest.raises(DataError, match=sentence):
+        media.facts(name, content)
+
+
+GOOD = {
+    "a.png": picture(PIXELS), "a.jpg": picture(PIXELS, "JPEG"), "a.webp": picture(PIXELS, "WEBP"),
+    "a.wav": sound(tone()), "a.flac": sound(tone(), form="FLAC"), "a.ogg": sound(tone(), form="OGG"), "a.mp3": MP3,
+    "a.mp4": MP4, "a.avi": video(numbered(4), form="avi"), "a.npy": npy(np.arange(12.0).reshape(6, 2)),
+    "a.txt": CHINESE.encode(),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_whatever_is_done_to_a_file_nothing_but_a_data_error_comes_of_it(name):
+    generator = np.random.default_rng(0)
+    for _ in range(40):
+        content = bytearray(GOOD[name])
+        for position in generator.integers(0, min(len(content), 300), 4):
+            content[position] = generator.integers(256)
+        for one in (bytes(content), GOOD[name][: generator.integers(1, len(content))]):
+            with suppress(DataError):
+                media.facts(name, one)
+
+
+def test_a_stored_array_is_never_run_as_code(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "harm"),)
+
+    with pytest.raises(DataError, match="Python objects"):
+        media.facts("a.npy", npy([Harm()], dtype=object))
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_picture_whose_metadata_are_damaged_is_still_a_picture():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = picture(PIXELS, "JPEG", exif=exif)
+    at = content.index(b"Exif\0\0") + 6
+    assert media.facts("a.jpg", content)["height_px"] == 32
+    assert media.facts("a.jpg", content[:at] + b"\xff" * 12 + content[at + 12 :])["height_px"] == 24

@@ -1,0 +1,23 @@
+"""`umemma COMMAND`: what a person does before there is anything to run."""
+
+import sys
+
+from umemma import init
+from umemma.errors import ParameterError, run, unknown
+
+COMMANDS = {"init": init.main}
+_USAGE = "usage: umemma init FILE [--name NAME] [--root DIR] ...; `umemma init --help` lists the rest"
+
+
+def main() -> None:
+    """Call the command that the first argument names."""
+    if len(sys.argv) < 2 or sys.argv[1] in {"-h", "--help"}:
+        print(_USAGE)
+        return
+    if sys.argv[1] not in COMMANDS:
+        raise ParameterError(unknown("umemma", "command", sys.argv[1], COMMANDS))
+    COMMANDS[sys.argv[1]](sys.argv[2:])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,132 @@
+"""A network that is - mostly - trained elsewhere, and what of it is trained on here.
+
+The trunk stays a module of its library, whose own `forward` runs: only few can be taken apart into layers that are
+called one after the other. `blocks` says which of its modules belong together, from input to output, so that the last
+n can be trained, each at a learning rate of its own. Frozen blocks are in eval mode even while the rest trains: their
+batch statistics must not move and their dropout must not act, or the same input would not give the same features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from umemma.errors import unknown
+
+_ROWS_AT_ONCE = 64  # without gradients: features are asked for 500 rows at a time, and wav2vec2 takes 20 MB for each
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The settings that all backbones share.
+
+    `weights`: path of a local file, `hub`, or null for none. `trainable`: `frozen`, `head` (the projection alone),
+    `last_1`, `last_2`, ... (that many blocks, and the projection) or `full`. `dim`: the projection's size; null leaves
+    the trunk's own features. `lr_scale`: the last block's share of the learning rate, `lr_decay`: each earlier block's
+    share of the next one's (Howard and Ruder 2018).
+    """
+
+    weights: str | None
+    trainable: str
+    dim: int | None
+    lr_scale: float
+    lr_decay: float
+
+    def num_blocks(self, there: int) -> int:
+        """Return how many of the trunk's blocks are trained. Raises ValueError where the settings contradict."""
+        choices = ["frozen", "head", *(f"last_{n}" for n in range(1, there + 1)), "full"]
+        if self.trainable not in choices:
+            raise ValueError(unknown("trainable", "choice", self.trainable, choices))
+        if self.dim is not None and (not isinstance(self.dim, int) or self.dim < 1):
+            raise ValueError(f"dim is the number of features, or null, not {self.dim!r}")
+        if self.trainable == "frozen" and self.dim is not None:
+            raise ValueError(f"trainable: frozen trains nothing, but dim {self.dim} asks for a projection, which would "
+                             "stay random; set dim to null, or trainable to head")
+        if self.trainable == "head" and self.dim is None:
+            raise ValueError("trainable: head trains the projection, but dim is null: there is none; set dim, or "
+                             "trainable to frozen")
+        if self.lr_scale <= 0 or not 0 < self.lr_decay <= 1:
+            raise ValueError(f"lr_scale must be above 0, lr_decay above 0 and at most 1; they are {self.lr_scale} and "
+                             f"{self.lr_decay}")
+        if self.weights is None and self.trainable != "full":
+            raise ValueError(f"trainable: {self.trainable} keeps blocks as they are, but weights is null: they would "
+                             "stay random; set weights, or trainable to full")
+        if self.trainable == "full":
+            return there
+        return int(self.trainable.partition("last_")[2] or 0)
+
+
+class Backbone(nn.Module):
+    """(batch, *shape) -> (batch, dim): a trunk, then a linear projection with ReLU, or none where `dim` is null.
+
+    `scaling` and `value_range` tell `umemma.towers.Encoder` what input the trunk's weights expect. `architecture` holds
+    settings that build the same trunk again where what it was built from is not at hand.
+    """
+
+    def __init__(
+        self, trunk: nn.Module, blocks: Sequence[Sequence[nn.Module]], num_features: int, tuning: Tuning, *,
+        scaling: str, value_range: tuple[float, float] | None = None, architecture: dict[str, object] | None = None,
+    ) -> None:
+        """`blocks`: modules of `trunk`, input to output; what is in none counts as the first's: an embedding, a token.
+
+        `trunk` maps (batch, *shape) to (batch, num_features).
+        """
+        super().__init__()
+        self.trunk, self.scaling, self.value_range = trunk, scaling, value_range
+        self.architecture = architecture or {}
+        self._blocks = [list(block) for block in blocks]
+        self._num_trained = tuning.num_blocks(len(blocks))
+        self._lr_scale, self._lr_decay = tuning.lr_scale, tuning.lr_decay
+        self.projection = (nn.Identity() if tuning.dim is None
+                           else nn.Sequential(nn.Linear(num_features, tuning.dim), nn.ReLU()))
+        for block in self._parameters_of_blocks()[: len(blocks) - self._num_trained]:
+            for parameter in block:
+                parameter.requires_grad_(False)
+        self.train()
+
+    @property
+    def is_frozen_trunk(self) -> bool:
+        """Whether the trunk is never trained, so that a sample's `features` can be computed once."""
+        return self._num_trained == 0
+
+    def tail(self) -> nn.Module:
+        """Return what comes after `features`."""
+        return self.projection
+
+    def features(self, value: torch.Tensor) -> torch.Tensor:
+        """Return the trunk's (batch, num_features)."""
+        if torch.is_grad_enabled() or len(value) <= _ROWS_AT_ONCE:
+            return self.trunk(value)
+        return torch.cat([self.trunk(part) for part in value.split(_ROWS_AT_ONCE)])
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        """Return (batch, dim)."""
+        return self.projection(self.features(value))
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Set the mode of what is trained; the rest is in eval mode for ever."""
+        super().train(mode)
+        if self._num_trained < len(self._blocks):
+            self.trunk.eval()
+            for block in self._blocks[len(self._blocks) - self._num_trained :]:
+                for module in block:
+                    module.train(mode)
+        return self
+
+    def lr_factors(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return what is trained, in groups, each with its share of the learning rate."""
+        blocks = self._parameters_of_blocks()
+        groups = [(blocks[-1 - n], self._lr_scale * self._lr_decay**n) for n in range(self._num_trained)]
+        return [(own, factor) for own, factor in [(list(self.projection.parameters()), 1.0), *groups] if own]
+
+    def _parameters_of_blocks(self) -> list[list[nn.Parameter]]:
+        """Return each block's parameters, every one once."""
+        seen: set[nn.Parameter] = set()
+        blocks: list[list[nn.Parameter]] = []
+        for block in self._blocks:
+            own = [one for module in block for one in module.parameters() if one not in seen]
+            blocks.append(list(dict.fromkeys(own)))
+            seen |= set(own)
+        blocks[0] = [one for one in self.trunk.parameters() if one not in seen] + blocks[0]
+        return blocks

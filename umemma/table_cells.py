@@ -1,0 +1,66 @@
+"""What one cell of a table means: missing, text, a number, yes or no - the same in every file format.
+
+Missing are null, NaN, an empty list, what is blank, and the spellings below in any case. A table where one of them is
+a word of its own (the class "None") says so by `dataset.options.missing`; a label that is one of the data set's classes
+is that class whatever it looks like.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+MISSING = ("nan", "null", "none", "na", "n/a", "<na>")
+_YES_NO = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+
+
+def is_missing(cell: object, spellings: Collection[str] = MISSING) -> bool:
+    """Whether there is nothing in a cell; `spellings` are lower case."""
+    if cell is None:
+        return True
+    if isinstance(cell, str):
+        stripped = cell.strip()
+        return not stripped or stripped.casefold() in spellings
+    if isinstance(cell, float):
+        return math.isnan(cell)
+    return isinstance(cell, list | np.ndarray) and len(cell) == 0
+
+
+def text(cell: object) -> str:
+    """Return a cell as text without blanks around it; a whole number has no `.0` (pandas adds one beside holes)."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).strip()
+
+
+def number(cell: object) -> float:
+    """Return a cell as a finite number that float32 can hold. Raises ValueError saying what it is instead."""
+    try:
+        if isinstance(cell, str) and "_" in cell:
+            raise ValueError  # Python would read 1_000
+        value = float(cell)  # type: ignore[arg-type]
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{shown(cell)} is no number") from error
+    if not math.isfinite(value) or abs(value) > float(np.finfo(np.float32).max):
+        raise ValueError(f"{shown(cell)} is not finite in float32")
+    return value
+
+
+def yes_or_no(cell: object) -> bool:
+    """Return whether a cell says 1. Raises ValueError where it says neither 1 nor 0."""
+    said = text(cell).casefold()
+    if said not in _YES_NO:
+        raise ValueError(f"{shown(cell)} is neither 1 nor 0")
+    return _YES_NO[said]
+
+
+def items(cell: object, separator: str) -> list[str]:
+    """Return the parts of a cell that lists several: a list's, or a text's between separators; empty ones left out."""
+    parts: Sequence[object] = list(cell) if isinstance(cell, list | np.ndarray) else text(cell).split(separator)
+    return [said for part in parts if part is not None and (said := text(part))]
+
+
+def shown(cell: object) -> str:
+    """Return a cell as an error quotes it, cut where it is long."""
+    quoted = repr(cell)
+    return quoted if len(quoted) <= 60 else f"{quoted[:57]}..."
