@@ -53,9 +53,9 @@ def clean(hidden: Sequence[str] = ("train-01", "val-04", "test-11")) -> pd.DataF
     return pd.DataFrame([without_sound(one) if one["key"] in hidden else one for one in rows])
 
 
-def every_kind() -> pd.DataFrame:
-    """Return as many samples with a modality of every kind."""
-    return pd.DataFrame([row(split, number, list(FACTS)) for split in SPLITS for number in range(PER_SPLIT)])
+def whole(*modalities: str) -> pd.DataFrame:
+    """Return as many samples that have all of these modalities."""
+    return pd.DataFrame([row(split, number, modalities) for split in SPLITS for number in range(PER_SPLIT)])
 
 
 def several_labels(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -122,7 +122,13 @@ def everywhere(where: str, **values: object) -> Spoil:
 
 
 def blank_images(split: str, number: int) -> Spoil:
+    return first(split, number, image_blank=True)
+
+
+def first(split: str, number: int, **values: object) -> Spoil:
+    """Return a function that sets values in the first rows of a split."""
     def spoil(manifest: pd.DataFrame) -> pd.DataFrame:
-        manifest.loc[manifest.index[manifest["split"] == split][:number], "image_blank"] = True
+        for name, value in values.items():
+            manifest.loc[manifest.index[manifest["split"] == split][:number], name] = value
         return manifest
     return spoil

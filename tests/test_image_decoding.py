@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,9 @@ def test_cmyk_becomes_the_same_colours():
 
 
 def test_sixteen_bits_become_eight():
-    gray = png(3, 1, 16, 0, b"\0" + (0).to_bytes(2, "big") + (0x8000).to_bytes(2, "big") + (65535).to_bytes(2, "big"))
-    assert Decoder()(gray).flatten().tolist() == [0, 128, 255]
+    levels = [0, 100, 200, 0x8000, 65535]
+    gray = png(5, 1, 16, 0, b"\0" + b"".join(value.to_bytes(2, "big") for value in levels))
+    assert Decoder()(gray).flatten().tolist() == [round(value / 257) for value in levels]
     colour = png(1, 1, 16, 2, b"\0" + b"".join(value.to_bytes(2, "big") for value in (65535, 0x8000, 0)))
     assert rgb(colour).flatten().tolist() == [255, 128, 0]
 
@@ -204,6 +206,16 @@ def test_only_what_is_wanted_is_converted_and_nothing_after_the_last_is_decoded(
     monkeypatch.setattr(frames.video, "frames", counted)
     frames.Decoder(num_frames=2, sampling="centre")(CLIP)
     assert len(taken) == 7
+
+
+def test_frames_that_the_file_says_to_leave_out_are_not_counted():
+    """An edit list, as cameras and cutting programs write it: the first five frames are there and not shown."""
+    at = CLIP.index(b"elst") + 12
+    duration, start = struct.unpack(">Ii", CLIP[at : at + 8])
+    ticks = int.from_bytes(CLIP[CLIP.index(b"mdhd") + 16 : CLIP.index(b"mdhd") + 20], "big")
+    cut = CLIP[:at] + struct.pack(">Ii", duration * 7 // 12, start + 5 * ticks // 25) + CLIP[at + 8 :]
+    assert len(frames.video.times(cut)) == 7
+    assert shown(cut, num_frames=7) == [5, 6, 7, 8, 9, 10, 11]
 
 
 def test_a_decoder_may_give_fewer_frames_than_there_are_packets(monkeypatch):

@@ -123,8 +123,8 @@ def test_folders_without_a_clip_are_named(tmp_path):
 
 def test_lists_give_filter_banks_as_they_are_and_labels_by_number(built):
     numbers = [str(number) for number in range(31)]
-    adapter = Adapter(built, folder="lists", layout="lists", val_share=0.2, classes=numbers)
-    assert adapter.num_samples == {"train": 16, "val": 4, "test": 4}
+    adapter = Adapter(built, folder="lists", layout="lists", classes=numbers)
+    assert adapter.num_samples == {"train": 124, "val": 31, "test": 31}
     with pytest.raises(ParameterError, match=r"must be 31 names, in the order .* my_train\.txt, not 30"):
         Adapter(built, folder="lists", layout="lists", classes=numbers[:30])
     sample = adapter.sample("test", 2)

@@ -6,28 +6,30 @@ expectation of their own. Content is compared byte for byte (sha256), so a copy 
 
 import pandas as pd
 
-from umemma.expected import Evidence, Table, unique
-
-_DIGITS = 16  # of a sha256 that are enough: a chance of 1e-10 that two of 60,000 files agree
+from umemma.expected import Evidence, Table, between
 
 
-def tables(evidence: Evidence, modality: str) -> list[Table]:
-    """Expect a content in one split, with one label, in one sample; a row is named by the first sample it is of."""
+def table(evidence: Evidence, modality: str) -> Table:
+    """Expect every content in one split, in one sample of it, and with one label (or one set of labels)."""
     rows = _contents(evidence, modality)
-    return [
-        Table(f"copies/{modality}", rows, [unique("content_of_split", "duplicates_within_split")]),
-        Table(f"splits/{modality}", rows.drop_duplicates(["content", "split"]),
-              [unique("content", "duplicates_across_splits")]),
-        Table(f"labels/{modality}", rows.drop_duplicates(["content", "label"]),
-              [unique("content", "conflicting_labels")]),
-    ]
+    by_content = rows.groupby("sha256")
+    counted = rows[["key"]].assign(
+        splits_with_it=by_content["split"].transform("nunique"),
+        samples_of_split_with_it=rows.groupby(["sha256", "split"])["key"].transform("size"),
+        labels_with_it=by_content["label"].transform("nunique"))
+    return Table(f"contents/{modality}", counted, [
+        between("splits_with_it", 1, 1, "duplicates_across_splits"),
+        between("samples_of_split_with_it", 1, 1, "duplicates_within_split"),
+        between("labels_with_it", 1, 1, "conflicting_labels")])
 
 
 def _contents(evidence: Evidence, modality: str) -> pd.DataFrame:
-    """Return a row (key, split, label, content, content_of_split) for each file that is there and not blank."""
+    """Return a row (key, split, label as text, sha256) for each file that is there and not blank, equal ones together.
+
+    Ten keys are named at most, so copies must stand side by side.
+    """
     manifest = evidence.manifest
     there = manifest[f"{modality}_present"] & (manifest[f"{modality}_blank"] != True)  # noqa: E712  null is not true
     rows = manifest.loc[there, ["key", "split"]].assign(
-        label=manifest.loc[there, evidence.label_column].map(str),
-        content=manifest.loc[there, f"{modality}_sha256"].str[:_DIGITS])
-    return rows.assign(content_of_split=rows["split"] + " " + rows["content"])
+        label=manifest.loc[there, evidence.label_column].map(str), sha256=manifest.loc[there, f"{modality}_sha256"])
+    return rows.sort_values("sha256", kind="stable")

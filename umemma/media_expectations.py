@@ -39,7 +39,8 @@ def present(evidence: Evidence) -> list[Table]:
         required.append(f"{name}_present")
         if f"{name}_present" in manifest and (manifest[f"{name}_present"] == True).any():  # noqa: E712  null is not true
             required += [f"{name}_{fact}" for fact in (*FACTS, *KIND_FACTS.get(census.kind(manifest, name), ()))]
-    return [Table("samples", manifest.drop(columns="labels", errors="ignore"), [columns(required)])]
+    rows = manifest.assign(labels=True) if "labels" in manifest else manifest  # lists cannot be hashed
+    return [Table("samples", rows, [columns(required)])]
 
 
 def files(evidence: Evidence, bounds: Validation) -> Iterator[Table]:
@@ -55,7 +56,7 @@ def files(evidence: Evidence, bounds: Validation) -> Iterator[Table]:
             *_alike(rows, name, kind), *_every(name, kind, bounds)])
         for split in SPLITS:
             yield Table(f"{split}/{name}", rows[rows["split"] == split], _most(name, kind, bounds))
-        yield from duplicates.tables(evidence, name)
+        yield duplicates.table(evidence, name)
 
 
 def _alike(rows: pd.DataFrame, name: str, kind: str) -> Iterator[Expectation]:

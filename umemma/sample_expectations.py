@@ -40,6 +40,8 @@ def mandatory(evidence: Evidence) -> list[Table]:
     # As objects: Great Expectations does not know pandas' own text type, and so names the rows that hold another.
     rows = evidence.manifest.astype(
         {name: object for name in types if isinstance(evidence.manifest[name].dtype, pd.StringDtype)})
+    if several:  # nor does it know lists
+        rows = rows.assign(labels=[None if labels is None else True for labels in rows["labels"]])
     expected = [filled("labels")] if several else []
     for name, type_ in types.items():
         expected += [filled(name), typed(name, type_)]

@@ -75,8 +75,6 @@ def count(content: bytes, known: Header) -> int:
 def _sndfile_blocks(content: bytes, first: int) -> Iterator[np.ndarray]:
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
-            if first >= file.frames:
-                return
             file.seek(first)
             while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
                 yield block
