@@ -49,11 +49,10 @@ def rows_of(count=60, **columns):
             | {name: make(i) for name, make in columns.items()} for i in range(count)]
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
 def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_gate_passes_and_encoders_take(
-    tmp_path, home, suffix
+    tmp_path, home
 ):
-    path = stranger(tmp_path / "films", suffix=suffix)
+    path = stranger(tmp_path / "films")
     said, found = initiated(home, path)
     dataset = found.dataset
     assert dataset.task == "multi_label"
@@ -78,6 +77,15 @@ def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_g
         facts = decode(tmp_path / "shards", name, modality.decode, tmp_path / "decoded" / name)
         encoder = Encoder(name, facts["shape"], modality.encoder).eval()
         assert encoder(torch.zeros(2, *facts["shape"])).shape == (2, modality.encoder["dim"])
+
+
+@pytest.mark.parametrize("suffix", FORMATS[1:])
+def test_every_file_format_of_a_table_becomes_the_same_conf(tmp_path, home, suffix):
+    confs = []
+    for one in ("csv", suffix):
+        initiated(home, stranger(tmp_path / "films", suffix=one))
+        confs.append((home / "conf/dataset/mine.yaml").read_text().replace(f"films.{one}", "films"))
+    assert confs[0] == confs[1]
 
 
 def test_every_starting_value_is_of_a_decoder_and_an_encoder_that_take_it():
