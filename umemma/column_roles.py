@@ -109,7 +109,8 @@ def _label(columns: Mapping[str, Column], given: Sequence[str], taken: Collectio
     if given:
         chosen = [named(columns, name, "label") for name in given]
         return (_flags(chosen) if len(chosen) > 1 else _one_column(chosen[0])), None
-    free = [one for one in columns.values() if one.name not in taken and one.path_kind is None and not one.is_long_text]
+    free = [one for one in columns.values() if one.name not in taken and one.path_kind is None
+            and not (one.is_long_text and len(one.counts) > len(one.filled) / 2)]
     by_name = [one for one in free if _plain(one.name) in LABELS and (one.holds_lists or len(one.counts) > 1)]
     if by_name:
         return _one_column(min(by_name, key=lambda one: _rank(one, LABELS))), None

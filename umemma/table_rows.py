@@ -4,7 +4,6 @@ A row that is none - no key, no or an unknown label or split, half a vector, no 
 with its line and reason; what is wrong with the table as a whole is an error.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -114,7 +113,8 @@ def draw_splits(table: Table, rows: Rows, names: Named, shares: Mapping[str, flo
 
 def escaped(key: str) -> str:
     """Return a key without what a shard's names cannot hold; `urllib.parse.unquote` gives it back."""
-    return re.sub(r"[%./\\\x00-\x1f\x7f]", lambda found: f"%{ord(found[0]):02X}", key)
+    return "".join(one if one.isprintable() and one not in "%./\\" else
+                   "".join(f"%{byte:02X}" for byte in one.encode()) for one in key)
 
 
 def _split(said: str, place: str) -> str:

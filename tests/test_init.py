@@ -1,0 +1,398 @@
+"""`umemma init`: from a stranger's table to a conf that works, with what was found and what is unsure said."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from stages.decode import decode
+from stages.prepare import prepare
+from stages.validate import validate
+from tests.conftest import ROOT
+from tests.table_sample import FORMATS, png, samples, series, stranger, wav, write_table
+from umemma import adapters, composition, conf_file, parameters, starting_values
+from umemma.errors import DataError, ParameterError
+from umemma.init import init
+from umemma.proposal import Given
+from umemma.sample import SPLITS
+from umemma.towers import Encoder
+
+WORDS = ("the", "ship", "leaves", "harbour", "at", "night", "and", "nobody", "sees", "it", "go")
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A project's folder: all that init needs of it is conf/."""
+    folder = tmp_path / "home"
+    (folder / "conf/dataset").mkdir(parents=True)
+    (folder / "conf/config.yaml").write_text((ROOT / "conf/config.yaml").read_text())
+    return folder
+
+
+def initiated(home, path, **given):
+    """Run init on a table; return what it said and the parameters that its file composes into."""
+    said = init(path, path.parent, "mine", Given(**given), home=home, force=True)
+    return said, parameters.check(composition.composed(home / "conf", ["dataset=mine"]), "conf")
+
+
+def rows_of(count=60, **columns):
+    """Return rows with a key, a label of two classes and a sentence, and further columns by functions of the row."""
+    rng = np.random.default_rng(0)
+    return [{"id": f"r{i}", "label": ("cat", "dog")[i % 2], "plot": " ".join(rng.choice(WORDS, 6)) + f" {i}"}
+            | {name: make(i) for name, make in columns.items()} for i in range(count)]
+
+
+def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_gate_passes_and_encoders_take(
+    tmp_path, home
+):
+    path = stranger(tmp_path / "films")
+    said, found = initiated(home, path)
+    dataset = found.dataset
+    assert dataset.task == "multi_label"
+    assert dataset.classes == ["Comedy", "Drama", "War & Peace", "no"]
+    assert list(dataset.modalities) == ["poster", "trailer_sound", "motion", "numbers"]
+    assert (dataset.options["key"], dataset.options["group"]) == ("film", "studio")
+    root = path.parent
+    made = samples(adapters.built(dataset, root))
+    assert len(made) == 120
+    assert all(len(sample.label) == 2 for sample in made)
+    groups = {split: {sample.group for sample in made if sample.split == split} for split in SPLITS}
+    assert not groups["train"] & groups["test"] | groups["train"] & groups["val"] | groups["val"] & groups["test"]
+    for name in dataset.modalities:
+        holes = sum(name not in sample.modalities for sample in made)
+        assert 0.2 < holes / 120 < 0.4
+        assert f"missing in {holes} of 120" in said
+    index = prepare(dataset, root, tmp_path / "shards", 1000)
+    assert sum(index.judged.values()) == 120
+    assert sum(index.quarantined.values()) == 0
+    validate(tmp_path / "shards", found.validation, tmp_path / "report.json", tmp_path / "gate.json")
+    for name, modality in dataset.modalities.items():
+        facts = decode(tmp_path / "shards", name, modality.decode, tmp_path / "decoded" / name)
+        encoder = Encoder(name, facts["shape"], modality.encoder).eval()
+        assert encoder(torch.zeros(2, *facts["shape"])).shape == (2, modality.encoder["dim"])
+
+
+@pytest.mark.parametrize("suffix", FORMATS[1:])
+def test_every_file_format_of_a_table_becomes_the_same_conf(tmp_path, home, suffix):
+    confs = []
+    for one in ("csv", suffix):
+        initiated(home, stranger(tmp_path / "films", suffix=one))
+        confs.append((home / "conf/dataset/mine.yaml").read_text().replace(f"films.{one}", "films"))
+    assert confs[0] == confs[1]
+
+
+def test_every_starting_value_is_of_a_decoder_and_an_encoder_that_take_it():
+    facts = {
+        "image": {"height_px": [480, 500], "width_px": [640, 600], "channels": [3, 4]},
+        "audio": {"sample_rate_hz": [44100, 16000, 44100], "seconds": [12.0, 3.0, 5.0]},
+        "video": {"height_px": [96, 96], "width_px": [96, 96], "seconds": [3.0]}, "text": {"num_words": [3, 180]},
+        "series": {"num_steps": [50, 5000], "channels": [3]}, "vector": {"num_values": [4]}}
+    from importlib import import_module
+
+    shapes = {"image": (3, 64, 80), "audio": (1, 40, 1001), "video": (8, 3, 64, 64), "text": (192,),
+              "series": (3, 1024), "vector": (4,)}
+    for kind, known in facts.items():
+        decoder = starting_values.decode(kind, known)
+        parameters.call(import_module(f"umemma.decoders.{decoder['name']}").Decoder, decoder, kind)
+        encoder = Encoder(kind, shapes[kind], starting_values.encoder(kind, decoder)).eval()
+        assert encoder(torch.zeros(1, *shapes[kind])).ndim == 2
+        for more in ({}, {name: values[:1] for name, values in known.items()}):
+            parameters.call(import_module(f"umemma.decoders.{decoder['name']}").Decoder,
+                            starting_values.decode(kind, more), kind)
+
+
+@pytest.mark.parametrize(("kind", "facts", "setting", "value"), [
+    ("image", {"height_px": [28] * 3, "width_px": [28] * 3, "channels": [1] * 3}, "size_px", 28),
+    ("image", {"height_px": [28] * 3, "width_px": [28] * 3, "channels": [1] * 3}, "mode", "gray"),
+    ("image", {"height_px": [28], "width_px": [28], "channels": [3]}, "mode", "rgb"),
+    ("image", {"height_px": [192] * 3, "width_px": [128] * 3, "channels": [3] * 3}, "size_px", [96, 64]),
+    ("image", {"height_px": [1000, 800, 1200], "width_px": [1000] * 3, "channels": [3] * 3}, "size_px", 64),
+    ("image", {"height_px": [100], "width_px": [4000], "channels": [3]}, "size_px", [64, 128]),
+    ("audio", {"sample_rate_hz": [8000] * 3, "seconds": [0.5, 0.74, 0.6]}, "sample_rate_hz", 8000),
+    ("audio", {"sample_rate_hz": [8000] * 3, "seconds": [0.5, 0.74, 0.6]}, "seconds", 0.8),
+    ("audio", {"sample_rate_hz": [44100] * 3, "seconds": [60.0]}, "seconds", 10.0),
+    ("audio", {"sample_rate_hz": [44100] * 3, "seconds": [60.0]}, "sample_rate_hz", 16000),
+    ("text", {"num_words": [10, 20, 33]}, "length", 48),
+    ("text", {"num_words": [10_000]}, "length", 256),
+    ("series", {"num_steps": [130] * 4}, "length", 130),
+    ("series", {"num_steps": [130] * 4}, "fit", None),
+    ("series", {"num_steps": [50, 130]}, "fit", "stretch"),
+    ("series", {"num_steps": [9000] * 4}, "length", 1024),
+])
+def test_starting_values_follow_the_sizes_of_the_media(kind, facts, setting, value):
+    assert starting_values.decode(kind, facts).get(setting) == value
+
+
+def test_epochs_follow_the_number_of_samples_and_long_spectrograms_are_strided():
+    assert [starting_values.epochs(count) for count in (10, 2_500, 60_000)] == [30, 12, 3]
+    short, long = ({"sample_rate_hz": 16000, "seconds": seconds, "hop": 160} for seconds in (1.0, 5.0))
+    assert "stem_stride" not in starting_values.encoder("audio", short)
+    assert starting_values.encoder("audio", long)["stem_stride"] == [1, 4]
+
+
+def test_bounds_of_the_gate_are_set_only_where_the_data_need_others():
+    assert starting_values.validation([0.3, 0.3, 0.4], [], ["text"]) == {}
+    assert starting_values.validation([0.009, 0.7], [90.0], ["audio"]) == {
+        "min_class_share": 0.004, "max_class_share": 0.84, "max_seconds": 108.0, "severity": {"same_shape": "ignore"}}
+
+
+ROLES = {  # name: (further columns, options that are expected, what is said)
+    "a split column": ({"set": lambda i: ("Training", "dev", "testing")[i % 3]}, {"split": "set"}, "split     set"),
+    "no validation split": ({"fold": lambda i: ("train", "test")[i // 3 % 2]},
+                            {"split": "fold", "shares": {"val": 0.15}}, "with val drawn from its train"),
+    "no split": ({"set": lambda i: ("a", "b")[i % 2]},
+                 {"split": None, "shares": {"train": 0.7, "val": 0.15, "test": 0.15}}, "drawn by shares"),
+    "a group": ({"Subject-ID": lambda i: f"s{i // 4}"}, {"group": "Subject-ID"}, "group     Subject-ID"),
+    "a likely group": ({"ward": lambda i: f"w{i // 4}"}, {"group": None}, "is it ward? --group COLUMN names one"),
+    "unused words": ({"city": lambda i: ("Rom", "Oslo")[i % 2]}, {}, r"not used  city (neither numbers nor sentences"),
+    "a column of one value": ({"year": lambda i: 2026}, {}, "year (the same in every row)"),
+    "an empty column": ({"memo": lambda i: None}, {}, "memo (empty)"),
+    "row numbers": ({"number": lambda i: i}, {}, "number (counts the rows, it seems)"),
+}
+
+
+@pytest.mark.parametrize("case", ROLES)
+def test_roles_are_found_by_name_and_content_and_doubts_are_said(tmp_path, home, case):
+    columns, expected, sentence = ROLES[case]
+    said, found = initiated(home, write_table(tmp_path / "t.jsonl", rows_of(**columns)))
+    assert sentence in said
+    assert {name: found.dataset.options[name] for name in expected} == expected
+    assert (found.dataset.options["key"], found.dataset.options["label"]) == ("id", "label")
+    assert list(found.dataset.options["modalities"]) == ["plot"]
+
+
+def test_what_a_person_names_is_taken_as_named(tmp_path, home):
+    rows = rows_of(name=lambda i: f"n{i}", ward=lambda i: f"w{i // 3}", part=lambda i: ("train", "val", "test")[i % 3],
+                   animal=lambda i: ("x", "y", "z")[i % 3])
+    path = write_table(tmp_path / "t.csv", rows)
+    _, found = initiated(home, path, key="name", group="ward", split="part", label=["animal"])
+    options = found.dataset.options
+    assert [options[one] for one in ("key", "group", "split", "label")] == ["name", "ward", "part", "animal"]
+    assert found.dataset.classes == ["x", "y", "z"]
+    for role in ("key", "group", "split"):
+        with pytest.raises(ParameterError, match=rf"--{role}: there is no column called 'nam'"):
+            initiated(home, path, **{role: "nam"})
+    with pytest.raises(ParameterError, match=r"--label: .*'nam'.*Did you mean 'name'"):
+        initiated(home, path, label=["nam"])
+    with pytest.raises(ParameterError, match="must say 0 or 1, and ward does not"):
+        initiated(home, path, label=["ward", "part"])
+
+
+LABELS = {  # name: (the label columns of row i, options, task, classes)
+    "words": ({"genre": lambda i: ("b", "a", "no")[i % 3]}, {"label": "genre"}, "single_label", ["a", "b", "no"]),
+    "numbers": ({"y": lambda i: (10, 9, 2)[i % 3]}, {"label": "y"}, "single_label", ["2", "9", "10"]),
+    "joined": ({"tags": lambda i: ("a|b", "b", "c | a")[i % 3]}, {"label": "tags", "separator": "|"}, "multi_label",
+               ["a", "b", "c"]),
+    "joined by commas": ({"tags": lambda i: ", ".join({0: "ab", 1: "bc", 2: "ac", 3: "abc", 4: "a"}[i % 5])},
+                         {"label": "tags", "separator": ","}, "multi_label", ["a", "b", "c"]),
+    "commas in names": ({"tags": lambda i: ("Speech, male", "Race car, auto", "Bark")[i % 3]}, {"label": "tags"},
+                        "single_label", ["Bark", "Race car, auto", "Speech, male"]),
+    "lists": ({"tags": lambda i: [["a"], ["b", "a"], ["c"]][i % 3]}, {"label": "tags", "separator": "|"}, "multi_label",
+              ["a", "b", "c"]),
+    "columns of 0 and 1": ({"b": lambda i: i % 2, "a": lambda i: int(i % 3 > 0)}, {"label": ["b", "a"]}, "multi_label",
+                           ["a", "b"]),
+    "one of several columns": ({"b": lambda i: i % 2 == 0, "a": lambda i: i % 2 == 1}, {"label": ["b", "a"]},
+                               "single_label", ["a", "b"]),
+    "the column of fewest values": ({"city": lambda i: f"c{i % 9}", "kind": lambda i: "uvw"[i % 3]}, {"label": "kind"},
+                                    "single_label", ["u", "v", "w"]),
+}
+
+
+@pytest.mark.parametrize("case", LABELS)
+def test_labels_are_found_in_every_form_with_their_classes_in_sorted_order(tmp_path, home, case):
+    columns, options, task, classes = LABELS[case]
+    rows = rows_of(90, **columns)
+    for row in rows:
+        del row["label"]
+    said, found = initiated(home, write_table(tmp_path / "t.jsonl", rows))
+    assert {name: found.dataset.options[name] for name in options} == options
+    assert (found.dataset.task, found.dataset.classes) == (task, classes)
+    assert ("the label is taken to be" in said) == (case in {"columns of 0 and 1", "one of several columns",
+                                                           "the column of fewest values"})
+    assert len(samples(adapters.built(found.dataset, tmp_path))) == 90
+
+
+def test_a_table_without_anything_like_a_label_or_without_media_says_so(tmp_path, home):
+    rows = [{"id": f"r{i}", "plot": f"a long story of one ship number {i}"} for i in range(20)]
+    with pytest.raises(DataError, match=r"none of the columns id, plot looks like a label; name it: --label COLUMN"):
+        initiated(home, write_table(tmp_path / "t.csv", rows))
+    rows = [{"id": f"r{i}", "label": "ab"[i % 2], "city": "Rom"} for i in range(20)]
+    with pytest.raises(DataError, match=r"holds media, texts or numbers to learn from; city: neither numbers"):
+        initiated(home, write_table(tmp_path / "t.csv", rows))
+    rows = rows_of(label=lambda i: "all the same")
+    with pytest.raises(DataError, match=r"none of the columns id, label, plot looks like a label"):
+        initiated(home, write_table(tmp_path / "t.csv", rows))
+
+
+def test_numbers_become_vectors_by_name_and_by_where_they_are_empty(tmp_path, home):
+    def some(i, share=3):
+        return None if i % share == 0 else i / 7
+
+    rows = rows_of(acc_x=lambda i: i / 3, acc_y=lambda i: -i / 3, emb0=some, emb1=some, height=some, weight=some,
+                   age=lambda i: i % 50)
+    said, found = initiated(home, write_table(tmp_path / "t.csv", rows))
+    entries = found.dataset.options["modalities"]
+    assert {name: entry["columns"] for name, entry in entries.items() if name != "plot"} == {
+        "acc": ["acc_x", "acc_y"], "emb": ["emb0", "emb1"], "numbers": ["height", "weight"], "age": ["age"]}
+    assert "numbers that stand together are one modality: acc (acc_x, acc_y); emb (emb0, emb1)" in said
+
+
+def test_single_holes_in_many_numbers_are_filled_and_that_is_said(tmp_path, home):
+    rows = rows_of(**{name: (lambda i, n=n: None if i % 7 == n else i / 3 + n)
+                      for n, name in enumerate(["age", "height", "weight", "pulse", "oxygen", "sugar"])})
+    said, found = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert found.dataset.options["modalities"]["numbers"]["fill"] == 0.0
+    assert "rows have some of its columns and not others; the empty ones are taken as 0.0 (fill)" in said
+    assert not adapters.built(found.dataset, tmp_path).rejected
+
+
+def test_files_are_told_apart_by_their_names_and_arrays_by_their_axes(tmp_path, home):
+    rng = np.random.default_rng(0)
+    (tmp_path / "t").mkdir()
+    for i in range(40):
+        (tmp_path / f"t/{i}.PNG").write_bytes(png(rng, "L", 8))
+        (tmp_path / f"t/{i}.wav").write_bytes(wav(rng, 0.1))
+        (tmp_path / f"t/{i}.txt").write_text(f"text {i}")
+        np.save(tmp_path / f"t/s{i}.npy", series(rng, 9))
+        np.save(tmp_path / f"t/v{i}.npy", np.arange(3.0) + i)
+        (tmp_path / f"t/{i}.csv").write_text("1,2\n3,4\n")
+    rows = rows_of(40, photo_path=lambda i: f"t/{i}.PNG", Sound=lambda i: f"t/{i}.wav", notes=lambda i: f"t/{i}.txt",
+                   sensor=lambda i: f"t/s{i}.npy", face=lambda i: f"t/v{i}.npy", log=lambda i: f"t/{i}.csv")
+    _, found = initiated(home, write_table(tmp_path / "t.csv", rows))
+    entries = found.dataset.options["modalities"]
+    assert {name: entry["kind"] for name, entry in entries.items()} == {
+        "plot": "text", "photo": "image", "sound": "audio", "notes": "text", "sensor": "series", "face": "vector",
+        "log": "series"}
+    assert entries["notes"]["inline"] is False
+    assert found.dataset.modalities["photo"].decode == {"name": "image", "mode": "gray", "size_px": 8}
+    assert samples(adapters.built(found.dataset, tmp_path))[0].modalities == tuple(entries)
+
+
+def test_paths_without_their_folder_are_found_below_the_root(tmp_path, home):
+    (tmp_path / "data/media/all").mkdir(parents=True)
+    for i in range(20):
+        (tmp_path / f"data/media/all/{i}.txt").write_text(f"text {i}")
+    rows = [{"id": i, "label": "ab"[i % 2], "file": f"{i}.txt"} for i in range(20)]
+    _, found = initiated(home, write_table(tmp_path / "data/t.csv", rows))
+    assert found.dataset.options["media_root"] == "media/all"
+    assert samples(adapters.built(found.dataset, tmp_path / "data"))
+
+
+def test_files_that_cannot_be_used_are_counted_with_an_example(tmp_path, home):
+    for i in range(20):
+        (tmp_path / f"{i}.png").write_bytes(b"no picture" if i < 3 else png(np.random.default_rng(i), side_px=8))
+    (tmp_path / "7.png").unlink()
+    rows = [{"id": i, "label": "ab"[i % 2], "pic": f"{i}.png"} for i in range(20)]
+    said, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert "pic: of 20 looked at 4 cannot be used, as t.csv line 2:" in said
+    assert "does not exist (1)" in said
+
+
+def test_rows_that_are_left_out_are_counted_by_reason(tmp_path, home):
+    rows = rows_of(label=lambda i: None if i < 5 else "ab"[i % 2])
+    said, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert "left out  5 rows: no label" in said
+
+
+@pytest.mark.parametrize("delimiter", [";", "|", "\t"])
+def test_a_delimiter_that_is_not_the_usual_one_is_found_and_written_down(tmp_path, home, delimiter):
+    path = write_table(tmp_path / "t.csv", rows_of())
+    path.write_text(path.read_text().replace(",", delimiter))
+    _, found = initiated(home, path)
+    assert found.dataset.options["delimiter"] == delimiter
+    assert len(samples(adapters.built(found.dataset, tmp_path))) == 60
+
+
+def test_an_encoding_is_named_by_the_person_and_written_down(tmp_path, home):
+    path = write_table(tmp_path / "t.csv", rows_of(label=lambda i: ("猫", "狗")[i % 2]))
+    path.write_bytes(path.read_text().encode("gb18030"))
+    with pytest.raises(DataError, match="is no utf-8"):
+        initiated(home, path)
+    _, found = initiated(home, path, encoding="gb18030")
+    assert found.dataset.classes == ["狗", "猫"]
+    assert found.dataset.options["encoding"] == "gb18030"
+
+
+def test_a_file_that_is_there_is_written_over_only_when_told(tmp_path, home):
+    path = write_table(tmp_path / "t.csv", rows_of())
+    (home / "conf/dataset/mine.yaml").write_text("mine, by hand")
+    with pytest.raises(ParameterError, match=r"mine\.yaml is there already; --force"):
+        init(path, tmp_path, "mine", Given(), home=home)
+    assert (home / "conf/dataset/mine.yaml").read_text() == "mine, by hand"
+    init(path, tmp_path, "mine", Given(), home=home, force=True)
+    assert (home / "conf/dataset/mine.yaml").read_text().startswith("# @package _global_\n")
+
+
+def test_a_table_that_cannot_be_used_leaves_no_file_behind(tmp_path, home):
+    path = write_table(tmp_path / "t.csv", rows_of(2))
+    with pytest.raises(DataError):
+        init(path, tmp_path, "mine", Given(), home=home)
+    assert not list((home / "conf/dataset").iterdir())
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "ä", "-x"])
+def test_a_name_that_hydra_cannot_choose_is_refused(tmp_path, home, name):
+    with pytest.raises(ParameterError, match="--name"):
+        init(write_table(tmp_path / "t.csv", rows_of()), tmp_path, name, Given(), home=home)
+
+
+def test_the_root_holds_the_table_and_is_written_relative_inside_the_project(tmp_path, home):
+    path = write_table(tmp_path / "t.csv", rows_of())
+    with pytest.raises(ParameterError, match=r"--root: .* must hold"):
+        init(path, home, "mine", Given(), home=home)
+    (home / "data/raw/mine/lists").mkdir(parents=True)
+    path = write_table(home / "data/raw/mine/lists/t.csv", rows_of())
+    init(path, home / "data/raw/mine", "mine", Given(), home=home)
+    dataset = parameters.check(composition.composed(home / "conf", ["dataset=mine"]), "conf").dataset
+    assert (dataset.root, dataset.options["file"]) == ("data/raw/mine", "lists/t.csv")
+
+
+def test_many_classes_are_all_written_in_lines_that_can_be_read(tmp_path, home):
+    rows = rows_of(808, label=lambda i: f"class, number {i % 202:03d}: '\"#")
+    _, found = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert found.dataset.classes == [f"class, number {i:03d}: '\"#" for i in range(202)]
+    assert max(map(len, (home / "conf/dataset/mine.yaml").read_text().splitlines())) <= 140
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(
+    st.text(st.characters(exclude_categories=("Cs",)), max_size=20).filter(lambda word: "${" not in word),
+    st.sampled_from(["no", "Yes", "null", "~", "1e5", "0x1", "1_0", "12:30", "- a", "a: b", "#x", "*", "&a", "!t"]),
+), min_size=1, max_size=30))
+def test_whatever_a_class_is_called_it_is_read_back_as_that(words):
+    text = "x:\n" + conf_file.line(2, "classes", words, "a comment")
+    assert YAML(typ="safe").load(text)["x"]["classes"] == words
+    from omegaconf import OmegaConf
+
+    assert OmegaConf.to_container(OmegaConf.create(text), resolve=True)["x"]["classes"] == words
+
+
+def test_a_name_that_conf_would_take_for_a_parameter_is_refused(tmp_path, home):
+    with pytest.raises(DataError, match=r"'a\$\{b\}' holds"):
+        initiated(home, write_table(tmp_path / "t.csv", rows_of(label=lambda i: ("a${b}", "c")[i % 2])))
+
+
+def call(folder, *arguments):
+    return subprocess.run([sys.executable, "-m", "umemma", *arguments], cwd=folder, text=True, capture_output=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+
+
+def test_the_command_says_what_is_wrong_in_one_line_and_writes_into_its_own_project(tmp_path):
+    done = call(tmp_path, "init", "none.csv", "--name", "test_init_none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("ERROR: ")
+    assert "none.csv does not exist" in done.stderr
+    assert "there is no command called 'inti'; there are init. Did you mean 'init'?" in call(tmp_path, "inti").stderr
+    assert "usage: umemma init FILE" in call(tmp_path).stdout
+    path = write_table(tmp_path / "t.csv", rows_of())
+    there = call(tmp_path, "init", path.name, "--name", "digits")
+    assert there.returncode == 2
+    assert f"{ROOT / 'conf/dataset/digits.yaml'} is there already" in there.stderr
+    assert json.dumps(sorted(one.name for one in tmp_path.iterdir())) == '["t.csv"]'
