@@ -46,8 +46,15 @@ def changed(key: str, value: object) -> dict:
     ("fuse.epochs", "five", r"fuse\.epochs is 'five'"),
     ("fuse.lr", True, r"fuse\.lr is True"),
     ("dataset.adapter", "digit", r"dataset\.adapter: there is no dataset called 'digit'; .*Did you mean 'digits'"),
-    ("dataset.modalities.image.encoder.name", "lennet", r"no encoder called 'lennet'; there are lenet"),
-    ("dataset.early.name", "lennet", r"dataset\.early\.name: there is no encoder called 'lennet'; there are lenet"),
+    ("dataset.modalities.image.encoder.name", "lennet", r"no encoder called 'lennet'; .*Did you mean 'lenet'"),
+    ("dataset.modalities.image.encoder.name", "torchvison:resnet18",
+     r"no encoder called 'torchvison:resnet18'; there are .*, torchvision:VARIANT, "),
+    ("dataset.modalities.image.encoder.name", "torchvision", r"'torchvision' needs a variant after a colon"),
+    ("dataset.modalities.image.encoder.name", "torchvision:", r"'torchvision' needs a variant after a colon"),
+    ("dataset.modalities.image.encoder.name", "lenet:5", r"encoder\.name: 'lenet' has no variants"),
+    ("dataset.modalities.image.encoder.name", 3, r"no encoder called 3"),
+    ("dataset.modalities.image.decode.name", "image:png", r"decode\.name: 'image' has no variants"),
+    ("dataset.early.name", "lennet", r"dataset\.early\.name: there is no encoder called 'lennet'"),
     ("dataset.modalities.audio.decode.name", "spectogram", r"no decoder called 'spectogram'"),
     ("dataset.modalities.image.epoch", 3, r"dataset\.modalities\.image: .*'epoch'.*Did you mean 'epochs'"),
     ("dataset.modalities", {}, r"dataset\.modalities is \{\}"),
@@ -183,3 +190,20 @@ def test_a_misspelt_override_is_named_and_changes_nothing(tmp_path):
         with pytest.raises(ParameterError, match=override.split("=")[1] if "dataset" in override else "mis"):
             composition.write(path, ROOT / "conf", [override])
     assert path.read_text() == "untouched"
+
+
+@pytest.mark.parametrize("name", ["torchvision:resnet18", "transformers:a/b-c", "transformers:./models/x:y"])
+def test_one_encoder_may_stand_for_many(name):
+    settings = parameters.check(changed("dataset.modalities.image.encoder", {"name": name}), "params.yaml")
+    assert settings.dataset.modalities["image"].encoder["name"] == name
+
+
+def test_a_variant_is_passed_on_and_is_no_setting_of_its_own():
+    def build(shape, *, variant, width=3):
+        return shape, variant, width
+
+    assert parameters.call(build, {"name": "many:a/b:c"}, "encoder", (1,)) == ((1,), "a/b:c", 3)
+    with pytest.raises(ParameterError, match="no setting called 'variant'; there are width"):
+        parameters.call(build, {"name": "many:a", "variant": "b"}, "encoder", (1,))
+    with pytest.raises(ParameterError, match=r"encoder\.name: 'many' needs a variant"):
+        parameters.call(build, {"name": "many"}, "encoder", (1,))

@@ -26,7 +26,7 @@ def opened(name: str, opening: Callable[[str], Result]) -> Result:
     try:
         return opening(str(folder) if folder else name)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         if folder:
             raise ParameterError(f"{folder}: no readable language model: {reason}") from error
         raise DownloadError(f"{name} is neither a folder here nor an installed package, and the hub did not give it "
