@@ -18,6 +18,7 @@ from pyarrow import parquet
 from umemma.sample import SPLITS
 
 _NAMED = 20  # reasons that `by_reason` names
+_DETAILS = r"\s*[:;(]"
 _ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")  # Pillow puts one into its sentence
 
 
@@ -26,7 +27,7 @@ class Quarantined:
     """One sample that is left out; `modality` None where the reason is not in one file of it.
 
     `key` is `train/17`, the adapter's sample 17 of train, where the sample has no key or its adapter did not say it.
-    `split` is empty where the data do not say it. `reason` starts with the general, details follow a colon.
+    `split` is empty where the data do not say it. `reason` starts with the general; details follow `:`, `;` or `(`.
     """
 
     key: str
@@ -62,8 +63,8 @@ def counts(splits: Iterable[str]) -> dict[str, int]:
 
 
 def by_reason(rows: pd.DataFrame) -> dict[str, int]:
-    """Count the rows by their reason up to its first colon, the most frequent first; rare ones are added up."""
-    found = rows["reason"].str.split(":", n=1).str[0].value_counts()
+    """Count the rows by the general part of their reason, the most frequent first; rare ones are added up."""
+    found = rows["reason"].str.split(_DETAILS, n=1, regex=True).str[0].value_counts()
     ordered = sorted(found.items(), key=lambda one: (-one[1], str(one[0])))
     named = {str(reason): int(count) for reason, count in ordered[:_NAMED]}
     if rest := sum(int(count) for _, count in ordered[_NAMED:]):

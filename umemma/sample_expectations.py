@@ -41,7 +41,7 @@ def mandatory(evidence: Evidence) -> list[Table]:
     rows = evidence.manifest.astype(
         {name: object for name in types if isinstance(evidence.manifest[name].dtype, pd.StringDtype)})
     if several:  # nor does it know lists
-        rows = rows.assign(labels=[None if labels is None else True for labels in rows["labels"]])
+        rows = rows.assign(labels=rows["labels"].map(lambda labels: None if labels is None else "there"))
     expected = [filled("labels")] if several else []
     for name, type_ in types.items():
         expected += [filled(name), typed(name, type_)]
