@@ -56,7 +56,8 @@ def test_a_data_set_goes_from_its_files_to_the_report(tmp_path, checkout, name):
     path = folder / f"conf/dataset/{name}.yaml"
     short = re.sub(r"epochs: \d+", "epochs: 1", path.read_text())
     path.write_text(short.replace("root: null", f"root: {tmp_path / 'raw'}"))
-    assert run(folder, "python", "-m", "umemma.composition", "write", f"dataset={name}", "fuse.epochs=1").returncode == 0
+    write = run(folder, "python", "-m", "umemma.composition", "write", f"dataset={name}", "fuse.epochs=1")
+    assert write.returncode == 0, write.stderr
     done = run(folder, "dvc", "--wait-for-lock", "repro", "report", timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((folder / "data/reports/robustness.json").read_text())
