@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from stages.fuse import fuse
+from stages.pretrain import pretrain
 from umemma import masks, missingness, model
 from umemma.answering import answer
 from umemma.answers import Answers
@@ -22,7 +23,8 @@ from umemma.encoding import encode_split
 from umemma.fusion import Trained, fit
 from umemma.late_fusion import LateFusion
 from umemma.missingness import key_digest
-from umemma.parameters import ArmName, Compute, Fuse, Pretrain, missing_rates
+from umemma.parameters import ArmName, Compute, Fuse, Modality, Pretrain, missing_rates
+from umemma.towers import Encoder, Tower
 
 CPU = torch.device("cpu")
 CLASSES = ["a", "b", "c"]
@@ -151,6 +153,50 @@ def test_an_arm_that_trains_the_encoders_moves_all_their_weights(name, course):
     for modality, encoder in found.parts().items():
         towers = dict(course.towers[modality].encoder.named_parameters())
         assert not any(torch.equal(p, towers[key]) for key, p in encoder.named_parameters() if p.numel() > 5)
+
+
+@pytest.fixture
+def half_frozen(course) -> Course:
+    """The course with an image tower of which only the last stage and the projection are trained."""
+    pixels = torch.Generator().manual_seed(9)
+    images = {split: torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8, generator=pixels) for split in course.media}
+    torch.manual_seed(9)
+    encoder = Encoder("image", (1, 32, 32), {"name": "torchvision:resnet18", "weights": "later", "dim": 5,
+                                             "trainable": "last_1", "lr_scale": 0.5})
+    media = {split: one.with_values(dict(one.values) | {"image": images[split]}) for split, one in course.media.items()}
+    towers = dict(course.towers) | {"image": Tower(encoder, 3).eval()}
+    features = {split: one.with_values(encode_split({name: tower.encoder for name, tower in towers.items()}, one,
+                                                    batch_size=24, device=CPU, autocast=nullcontext))
+                for split, one in media.items()}
+    return replace(course, towers=towers, media=media, features=features)
+
+
+@pytest.mark.parametrize("name", ["ump", "ume-mma", "frozen", "joint+mma"])
+def test_no_arm_trains_what_an_encoder_keeps_as_it_is(name, half_frozen):
+    half_frozen.towers["image"].samples_seen = 24
+    found = fit(name, half_frozen).model.parts()["image"]
+    trained = {key for key, p in found.named_parameters() if p.requires_grad}
+    if name != "frozen":
+        assert {key.split(".")[3] if "trunk" in key else "projection" for key in trained} == {"layer4", "projection"}
+    if name == "joint+mma":  # starts anew
+        return
+    old = snapshot(half_frozen.towers["image"].encoder)
+    moved = {key for key, value in snapshot(found).items() if not torch.equal(value, old[key])}
+    allowed = set() if name == "frozen" else {"layer4", "projection"}
+    assert {key.split(".")[3] if "trunk" in key else "projection" for key in moved} == allowed
+
+
+def test_pre_training_a_tower_respects_it_too(half_frozen):
+    data = {split: one.only(["image"]) for split, one in half_frozen.media.items()}
+    old = half_frozen.towers["image"].encoder
+    modality = Modality(decode={"name": "image"}, encoder=old.settings, epochs=1)
+    tower, found, _ = pretrain(data, modality, half_frozen.pretrain, half_frozen.compute, shape=old.shape,
+                               num_classes=3, seed=2)
+    torch.manual_seed(2)
+    fresh = snapshot(Encoder("image", old.shape, old.settings))
+    moved = {key for key, value in snapshot(tower.encoder).items() if not torch.equal(value, fresh[key])}
+    assert {key.split(".")[3] if "trunk" in key else "projection" for key in moved} == {"layer4", "projection"}
+    assert found["test"].shape == (24, 5)
 
 
 def test_an_arm_from_scratch_knows_nothing_of_the_towers_but_the_scale_of_their_input(course):

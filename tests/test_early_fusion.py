@@ -146,3 +146,8 @@ def test_every_modality_is_read(media):
 def test_a_setting_that_the_encoder_does_not_have_is_named():
     with pytest.raises(ParameterError, match="wdith"):
         EarlyFusion({"text": (4,)}, {"name": "mlp", "wdith": 8}, 3, substitute="none", rows={"text": torch.randn(9, 4)})
+
+
+def test_an_encoder_that_wants_decoded_values_as_they_are_is_refused():
+    with pytest.raises(ParameterError, match=r"dataset\.early: text_cnn takes decoded values as they are"):
+        EarlyFusion({"text": (4,)}, {"name": "text_cnn"}, 3, substitute="none", rows={"text": torch.randn(9, 4)})

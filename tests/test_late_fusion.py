@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from umemma import late_fusion, model
+from umemma import late_fusion, model, substitutes
 from umemma.batch import Batch
+from umemma.errors import ParameterError
 from umemma.late_fusion import LateFusion
 from umemma.missingness import Pattern, patterns
 from umemma.parameters import plugins
@@ -179,6 +180,17 @@ def test_a_missing_row_moves_no_batch_statistics(towers, media, substitute, at):
 def test_only_the_learned_substitute_is_trained(towers, media, substitute, trained, at):
     fusion = build(towers, media, "concat", substitute, at)
     assert sum(p.requires_grad for p in fusion.substitute.parameters()) == trained
+
+
+@every_substitute
+def test_word_ids_are_not_averaged(substitute):
+    rows = {"image": torch.randn(4, 1, 3, 3), "text": torch.randint(0, 9, (4, 6), dtype=torch.int32)}
+    if substitute in ("train_mean", "noise", "learned"):
+        with pytest.raises(ParameterError, match=rf"{substitute} averages over samples, and the input of text is ids"):
+            substitutes.build(substitute, "input", rows)
+    else:
+        substitutes.build(substitute, "input", rows)
+    substitutes.build(substitute, "feature", {name: value.float() for name, value in rows.items()})
 
 
 @every_head

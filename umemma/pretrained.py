@@ -75,7 +75,8 @@ def read(path: Path) -> State:
                         "which are never loaded as that could run any code; save its state dict as .safetensors"
                         ) from error
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: no readable weights: {(str(error) or type(error).__name__).splitlines()[0]}") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path}: no readable weights: {reason}") from error
     return _state_dict(content, path)
 
 
