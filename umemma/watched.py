@@ -2,7 +2,7 @@
 
 An adapter of such data has `lists`, the files that it reads when it is made, and `inputs()`, those that its samples are
 read from. Lists are digested by content. The others can be large and many, so of them it is path, size and time: 10,000
-files take 0.2 s, most of it to look them up. A copy of the data with new times so counts as changed, and only costs
+files take 0.7 s, most of it to follow links. A copy of the data with new times so counts as changed, and only costs
 that `prepare` runs once more; the shards come out the same.
 """
 
