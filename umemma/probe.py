@@ -16,7 +16,9 @@ def right(
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    probe.fit(train[:_NUM_SAMPLES].double().numpy(), train_label[:_NUM_SAMPLES].numpy())
+    with threadpool_limits(1):  # several wait for each other at every small product: minutes where a core is busy
+        probe.fit(train[:_NUM_SAMPLES].double().numpy(), train_label[:_NUM_SAMPLES].numpy())
     return torch.from_numpy(np.asarray(probe.predict(test.double().numpy()) == test_label.numpy()))
