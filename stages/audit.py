@@ -42,7 +42,8 @@ def main() -> None:
     """Judge, write."""
     settings = parameters.read()
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(settings.dataset.classes))
-    course = load(settings.dataset, targets, decoded_folder=Path("data/decoded"), tower_folder=Path("data/towers"),
+    course = load(settings.dataset, targets, decoded_folder=Path("data/decoded"),
+                  encoded_folder=Path("data/encoded"), tower_folder=Path("data/towers"),
                   fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
     gates = [no_leak(course, Path("data/model/model.safetensors"), settings.arm),
              never_below(settings.evaluate, settings.seed),

@@ -112,7 +112,8 @@ def main() -> None:
     settings = parameters.read()
     dataset, names = settings.dataset, list(settings.dataset.modalities)
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
-    course = load(dataset, targets, decoded_folder=Path("data/decoded"), tower_folder=Path("data/towers"),
+    course = load(dataset, targets, decoded_folder=Path("data/decoded"),
+                  encoded_folder=Path("data/encoded"), tower_folder=Path("data/towers"),
                   fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
     chosen = model.load(Path("data/model/model.safetensors"))
     budget = read_json(Path("data/model/budget.json"))

@@ -43,7 +43,8 @@ def main() -> None:
     settings = parameters.read()
     dataset, names = settings.dataset, list(settings.dataset.modalities)
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
-    course = load(dataset, targets, decoded_folder=Path("data/decoded"), tower_folder=Path("data/towers"),
+    course = load(dataset, targets, decoded_folder=Path("data/decoded"),
+                  encoded_folder=Path("data/encoded"), tower_folder=Path("data/towers"),
                   fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
     with tracking.run("fuse", experiment=dataset.name, shards_sha256=targets.sha256, home=parameters.home(),
                       parameters={"seed": settings.seed, "arm": settings.arm, "fuse": settings.fuse.model_dump(),

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from umemma import augment, compute, decoded, manifest, parameters, towers, tracking, weights
+from umemma import augment, compute, decoded, encoded, manifest, parameters, towers, tracking, trunks, weights
 from umemma.batch import Batch
 from umemma.encoding import encode_split
 from umemma.errors import DataError, run
 from umemma.files import write_json, written_whole
-from umemma.metrics import correct, surprise
+from umemma.metrics import correct, log_class_weight, log_prior, surprise
 from umemma.parameters import Compute, Modality, Parameters, Pretrain
 from umemma.sample import SPLITS
 from umemma.training import Curve, Schedule, train
@@ -26,7 +26,7 @@ def pretrain(
     device = compute.set_up(compute_)
     autocast = partial(compute.autocast, compute_, device)
     torch.manual_seed(seed)
-    tower = towers.Tower(towers.Encoder(name, shape, modality.encoder), num_classes)
+    tower = towers.Tower(towers.Encoder(name, shape, _trained_part(modality)), num_classes)
     there = {split: batch.rows(batch.present[:, 0].nonzero().squeeze(1)) if not batch.present.all() else batch
              for split, batch in data.items()}
     for split in ("train", "val"):
@@ -47,6 +47,7 @@ def pretrain(
         schedule=Schedule(modality.epochs, pretrain_.batch_size, pretrain_.weight_decay, pretrain_.label_smoothing),
         seed=seed, device=device, autocast=autocast, present=lambda batch, _: batch.present, validate=validate,
         name=name, augment=augment.of_batches({name: modality.augment}, {name: shape}, seed),
+        log_weight=log_class_weight(log_prior(there["train"].label, num_classes), pretrain_.class_balance),
     )
     found = {split: features(batch) for split, batch in data.items()}
     tower.cpu().eval()
@@ -54,6 +55,11 @@ def pretrain(
     has = data["val"].present[:, 0]
     tower.fit_temperature(found["val"][has], data["val"].label[has])
     return tower, found, curve
+
+
+def _trained_part(modality: Modality) -> parameters.Settings:
+    settings = modality.encoder
+    return trunks.rest(settings) if parameters.has_frozen_trunk(settings) else settings
 
 
 def _scores(logits: torch.Tensor, label: torch.Tensor, split: str) -> dict[str, float]:
@@ -81,7 +87,7 @@ def main() -> None:
     name = parser.parse_args().modality
     settings = parameters.read()
     dataset = settings.dataset
-    arrays = Path("data/decoded") / dataset.name / name
+    arrays = encoded.arrays(Path("data/decoded") / dataset.name / name, Path("data/encoded") / dataset.name / name)
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
     data = {split: decoded.load({name: arrays}, split, targets.label[split], targets.key[split]) for split in SPLITS}
     with tracking.run(f"pretrain {name}", experiment=dataset.name, parameters=_parameters(settings, name),

@@ -33,7 +33,8 @@ def main() -> None:
     """Train the specialists and write what they answer on validation and test data."""
     settings = parameters.read()
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(settings.dataset.classes))
-    course = load(settings.dataset, targets, decoded_folder=Path("data/decoded"), tower_folder=Path("data/towers"),
+    course = load(settings.dataset, targets, decoded_folder=Path("data/decoded"),
+                  encoded_folder=Path("data/encoded"), tower_folder=Path("data/towers"),
                   fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
     trained = reference(course)
     fingerprint = decoded.fingerprint({name: Path("data/decoded") / settings.dataset.name / name

@@ -30,13 +30,14 @@ LEVELS = [
      "augmentations.signals", "clip_files", "mmimdb_hdf5", "table_file", "table_series", "table_labels"},
     {"kinds.sound", "kinds.video", "table_sources"}, {"kinds.audio", "waves", "augment", "table_members"},
     {"table_rows"},
-    {"media", "download", "weights", "composition", "report", "compute", "masks", "leak", "quarantine", "watched"}
+    {"media", "download", "weights", "composition", "report", "compute", "masks", "leak", "quarantine", "watched",
+     "trunks"}
     | {f"{folder}.{name}" for folder in PLUGINS for name in [*parameters.plugins(folder), "__init__"]},
     {"raw", "adapters", "shards", "manifest", "decoded", "towers", "encoding", "late_fusion", "early_fusion", "panel",
      "answers", "sample_row", "shard_writer"},
     {"expected"}, {"census"}, {"drift", "duplicates"}, {"sample_expectations"}, {"media_expectations"},
     {"expectations"},
-    {"model", "training", "evaluation", "thresholds", "tracking", "course"},
+    {"encoded"}, {"model", "training", "evaluation", "thresholds", "tracking", "course"},
     {"answering"},
     {"fusion", "comparison", "written"},
     {"accounting", "charts", "findings"},

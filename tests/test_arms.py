@@ -48,8 +48,9 @@ def course(media, towers) -> Course:
     features = {split: one.with_values(encode_split(encoders, one, batch_size=24, device=CPU, autocast=nullcontext))
                 for split, one in splits.items()}
     settings = Fuse(head="sum_logits", substitute="none", substitute_at="feature", protocol="independent",
-                    missing_rate=0.5, epochs=0.5, batch_size=6, lr=0.01, tower_lr=0.01, weight_decay=0.0)
-    pretrain = Pretrain(batch_size=6, lr=0.01, weight_decay=0.0, label_smoothing=0.0)
+                    missing_rate=0.5, epochs=0.5, batch_size=6, lr=0.01, tower_lr=0.01, weight_decay=0.0,
+                    class_balance=0.0)
+    pretrain = Pretrain(batch_size=6, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0)
     compute = Compute(device="cpu", precision="float32", threads=None)
     early = {"name": "lenet", "width": 4, "dim": 5, "size_px": 8}
     return Course(towers, splits, features, settings, pretrain, compute, early, 3, seed=5)

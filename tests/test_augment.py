@@ -231,7 +231,7 @@ def test_a_tower_is_augmented_in_training_and_not_where_it_is_validated_or_used(
         encoder = {"name": "lenet", "width": 4, "dim": 5}
         modality = Modality(decode={}, encoder=encoder, epochs=3, augment=settings)
         tower, features, curve = pretrain(
-            data, modality, Pretrain(batch_size=6, lr=0.01, weight_decay=0.0, label_smoothing=0.0),
+            data, modality, Pretrain(batch_size=6, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0),
             Compute(device="cpu", precision="float32", threads=None), shape=(1, 8, 8), num_classes=3, seed=0)
         known = encode_split({"image": tower.encoder}, data["val"], batch_size=500, device=torch.device("cpu"),
                              autocast=nullcontext)["image"]

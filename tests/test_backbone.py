@@ -7,7 +7,7 @@ from torch import nn
 from umemma.backbone import Backbone, Tuning
 
 
-def backbone(trainable="full", dim=4, weights="a.pth", lr_scale=1.0, lr_decay=1.0):
+def backbone(trainable="full", dim=4, weights="a.pth", lr_scale=1.0, lr_decay=1.0, projection_dropout=0.0):
     """Three blocks of one layer with batch statistics and dropout, and an embedding outside of any block."""
     torch.manual_seed(0)
 
@@ -25,7 +25,8 @@ def backbone(trainable="full", dim=4, weights="a.pth", lr_scale=1.0, lr_decay=1.
             return value
 
     trunk = Trunk()
-    return Backbone(trunk, [[layer] for layer in trunk.layers], 6, Tuning(weights, trainable, dim, lr_scale, lr_decay),
+    return Backbone(trunk, [[layer] for layer in trunk.layers], 6, Tuning(weights, trainable, dim, lr_scale, lr_decay,
+                                                                       projection_dropout),
                     scaling="none")
 
 
@@ -58,7 +59,7 @@ def test_features_are_the_same_a_few_rows_at_a_time():
     value = torch.randn(150, 6)
     with torch.no_grad():
         torch.testing.assert_close(one.features(value), one.trunk(value))
-        assert torch.equal(one(value), one.tail()(one.features(value)))
+        assert torch.equal(one(value), one.projection(one.features(value)))
 
 
 def test_a_gradient_reaches_the_input_through_a_frozen_trunk():
@@ -75,6 +76,7 @@ def test_a_gradient_reaches_the_input_through_a_frozen_trunk():
     ({"trainable": "head", "dim": None}, "trains the projection, but dim is null"),
     ({"trainable": "last_1", "weights": None}, "they would stay random"),
     ({"dim": 0}, "dim is the number of features"),
+    ({"projection_dropout": 1.0}, "dropout is at least 0 and below 1"),
     ({"lr_decay": 1.5}, "lr_decay above 0 and at most 1"),
     ({"lr_scale": 0.0}, "lr_scale must be above 0"),
 ])

@@ -197,12 +197,12 @@ def _course(head):
     for name in MODALITIES:
         towers[name] = Tower(Encoder(name, (2,), {"name": "mlp", "dim": 8}), 3).eval()
     fuse = Fuse(head=head, substitute="none", substitute_at="feature", protocol="independent", missing_rate=0.5,
-                epochs=20, batch_size=64, lr=0.01, tower_lr=0.01, weight_decay=0.0)
+                epochs=20, batch_size=64, lr=0.01, tower_lr=0.01, weight_decay=0.0, class_balance=0.0)
     with torch.no_grad():
         for split, batch in media.items():
             features[split] = batch.with_values({name: towers[name].encoder(batch.values[name])
                                                  for name in MODALITIES})
-    pretrain = Pretrain(batch_size=64, lr=0.01, weight_decay=0.0, label_smoothing=0.0)
+    pretrain = Pretrain(batch_size=64, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0)
     return Course(towers, media, features, fuse, pretrain, Compute(device="cpu", precision="float32", threads=1),
                   {"name": "mlp"}, 3, 0)
 
@@ -234,6 +234,21 @@ def test_the_ensemble_of_several_labels_is_the_product_of_its_towers_for_each_la
         both = model(batch)
         alone = [model(batch.with_present(torch.tensor(one).expand(600, 2))) for one in ([True, False], [False, True])]
     torch.testing.assert_close(both, sum(alone) - course.log_prior)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_balanced_loss_still_has_its_optimum_at_true_probabilities(several):
+    """Logits that say the shares of the classes, rare ones too, have no gradient, whatever the balance."""
+    rare = torch.arange(200) < 20
+    label = torch.stack([rare, torch.arange(200) % 2 == 0], dim=1) if several else rare.long()
+    share = label.double().mean(dim=0) if several else torch.tensor([0.9, 0.1], dtype=torch.float64)
+    prior = share.logit() if several else share.log()
+    for balance in (0.0, 0.5, 1.0):
+        logits = prior.expand(200, 2).clone().requires_grad_()
+        weight = metrics.log_class_weight(prior, balance)
+        metrics.loss(logits, label, log_weight=weight).backward()
+        torch.testing.assert_close(logits.grad.sum(dim=0), torch.zeros(2, dtype=torch.float64))
+    assert weight[0 if several else 1] > weight[1 if several else 0]  # the rare class weighs more
 
 
 def test_label_smoothing_pulls_every_label_to_one_half():

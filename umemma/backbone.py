@@ -24,7 +24,7 @@ class Tuning:
     `weights`: path of a local file, `hub`, or null for none. `trainable`: `frozen`, `head` (the projection alone),
     `last_1`, `last_2`, ... (that many blocks, and the projection) or `full`. `dim`: the projection's size; null leaves
     the trunk's own features. `lr_scale`: the last block's share of the learning rate, `lr_decay`: each earlier block's
-    share of the next one's (Howard and Ruder 2018).
+    share of the next one's (Howard and Ruder 2018). `projection_dropout` follows the projection.
     """
 
     weights: str | None
@@ -32,14 +32,13 @@ class Tuning:
     dim: int | None
     lr_scale: float
     lr_decay: float
+    projection_dropout: float = 0.0
 
     def num_blocks(self, there: int) -> int:
         """Return how many of the trunk's blocks are trained. Raises ValueError where the settings contradict."""
         choices = ["frozen", "head", *(f"last_{n}" for n in range(1, there + 1)), "full"]
         if self.trainable not in choices:
             raise ValueError(unknown("trainable", "choice", self.trainable, choices))
-        if self.dim is not None and (not isinstance(self.dim, int) or self.dim < 1):
-            raise ValueError(f"dim is the number of features, or null, not {self.dim!r}")
         if self.trainable == "frozen" and self.dim is not None:
             raise ValueError(f"trainable: frozen trains nothing, but dim {self.dim} asks for a projection, which would "
                              "stay random; set dim to null, or trainable to head")
@@ -55,6 +54,19 @@ class Tuning:
         if self.trainable == "full":
             return there
         return int(self.trainable.partition("last_")[2] or 0)
+
+
+class Projection(nn.Sequential):
+    """(batch, feature) -> (batch, dim): linear, ReLU, dropout; or nothing at all where `dim` is None."""
+
+    scaling = "channel"
+
+    def __init__(self, num_features: int, dim: int | None, dropout: float) -> None:
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is at least 0 and below 1, not {dropout}")
+        if dim is not None and (not isinstance(dim, int) or dim < 1):
+            raise ValueError(f"dim is the number of features, or null, not {dim!r}")
+        super().__init__(*[] if dim is None else [nn.Linear(num_features, dim), nn.ReLU(), nn.Dropout(dropout)])
 
 
 class Backbone(nn.Module):
@@ -78,21 +90,11 @@ class Backbone(nn.Module):
         self._blocks = [list(block) for block in blocks]
         self._num_trained = tuning.num_blocks(len(blocks))
         self._lr_scale, self._lr_decay = tuning.lr_scale, tuning.lr_decay
-        self.projection = (nn.Identity() if tuning.dim is None
-                           else nn.Sequential(nn.Linear(num_features, tuning.dim), nn.ReLU()))
+        self.projection = Projection(num_features, tuning.dim, tuning.projection_dropout)
         for block in self._parameters_of_blocks()[: len(blocks) - self._num_trained]:
             for parameter in block:
                 parameter.requires_grad_(False)
         self.train()
-
-    @property
-    def is_frozen_trunk(self) -> bool:
-        """Whether the trunk is never trained, so that a sample's `features` can be computed once."""
-        return self._num_trained == 0
-
-    def tail(self) -> nn.Module:
-        """Return what comes after `features`."""
-        return self.projection
 
     def features(self, value: torch.Tensor) -> torch.Tensor:
         """Return the trunk's (batch, num_features)."""

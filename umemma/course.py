@@ -7,7 +7,7 @@ from statistics import mean
 
 import torch
 
-from umemma import decoded, towers, weights
+from umemma import decoded, encoded, towers, weights
 from umemma.batch import Batch
 from umemma.manifest import Targets
 from umemma.metrics import log_prior
@@ -21,7 +21,8 @@ from umemma.towers import Tower
 class Course:
     """What all arms of one run have in common.
 
-    `media` and `features` hold the same samples of each split: decoded, and as the towers encode them. `augment` is of
+    `media` and `features` hold the same samples of each split: decoded - or as a frozen trunk encodes them - and as the
+    towers do. `augment` is of
     the media, {modality: settings}.
     """
 
@@ -64,12 +65,13 @@ class Course:
 
 
 def load(
-    dataset: Dataset, targets: Targets, *, decoded_folder: Path, tower_folder: Path, fuse: Fuse, pretrain: Pretrain,
-    compute: Compute, seed: int,
+    dataset: Dataset, targets: Targets, *, decoded_folder: Path, encoded_folder: Path, tower_folder: Path, fuse: Fuse,
+    pretrain: Pretrain, compute: Compute, seed: int,
 ) -> Course:
     """Read the towers with their features, and map the decoded arrays into memory."""
     names = list(dataset.modalities)
-    arrays = {name: decoded_folder / dataset.name / name for name in names}
+    arrays = {name: encoded.arrays(decoded_folder / dataset.name / name, encoded_folder / dataset.name / name)
+              for name in names}
     folders = {name: tower_folder / dataset.name / name for name in names}
     media = {split: decoded.load(arrays, split, targets.label[split], targets.key[split]) for split in SPLITS}
     encoded = {name: weights.read(folder / "features.safetensors")[0] for name, folder in folders.items()}

@@ -44,12 +44,17 @@ def write(index: Index, shards: Path, modality: str, decoder: Decoder, folder: P
         open_memmap(folder / f"{split}.npy", "w+", dtype, (start, *shape))
         open_memmap(folder / f"{split}_present.npy", "w+", np.bool_, (start,))
     counts = list(shown(_done(shards, modality, decoder, folder, jobs), f"decode {modality}", len(jobs)))
-    facts = {
-        "modality": modality, "shape": list(shape), "present": sum(counts),
-        "sha256": {split: _digest(folder, split) for split in SPLITS},
-    }
-    write_json(folder / FACTS, facts)
-    return facts
+    found = facts(folder, modality, shape)
+    assert found["present"] == sum(counts), "a decoded row was lost"
+    write_json(folder / FACTS, found)
+    return found
+
+
+def facts(folder: Path, modality: str, shape: Sequence[int]) -> dict[str, Any]:
+    """Return what facts.json says of arrays written to `folder`."""
+    present = sum(int(np.load(folder / f"{split}_present.npy").sum()) for split in SPLITS)
+    return {"modality": modality, "shape": list(shape), "present": present,
+            "sha256": {split: _digest(folder, split) for split in SPLITS}}
 
 
 def _first_shape(

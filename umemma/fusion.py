@@ -22,7 +22,7 @@ from umemma.batch import Batch
 from umemma.course import Course
 from umemma.early_fusion import EarlyFusion
 from umemma.late_fusion import LateFusion
-from umemma.metrics import correct, surprise
+from umemma.metrics import correct, log_class_weight, surprise
 from umemma.missingness import Pattern, hide, pattern_name, patterns
 from umemma.model import Model
 from umemma.panel import Panel
@@ -185,6 +185,7 @@ def _trained(
         present=lambda batch, epoch: hide(batch.present, batch.key, rates, protocol=fuse.protocol, seed=course.seed,
                                           round_=epoch),
         augment=change,
+        log_weight=log_class_weight(course.log_prior, (pretrain if scratch else fuse).class_balance),
     )
     return Trained(model.cpu().eval(), curve, int(curve[-1]["samples_seen"]) * len(course.modalities))
 

@@ -22,18 +22,19 @@ def opened(name: str, opening: Callable[[str], Result]) -> Result:
 
     `opening` is a `from_pretrained` of transformers, which raises OSError or ValueError where something is not there.
     """
-    folder = _folder(name)
+    own = folder(name)
     try:
-        return opening(str(folder) if folder else name)
+        return opening(str(own) if own else name)
     except (OSError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        if folder:
-            raise ParameterError(f"{folder}: no readable language model: {reason}") from error
+        if own:
+            raise ParameterError(f"{own}: no readable language model: {reason}") from error
         raise DownloadError(f"{name} is neither a folder here nor an installed package, and the hub did not give it "
                             f"({reason}); without a network, name a folder") from error
 
 
-def _folder(name: str) -> Path | None:
+def folder(name: str) -> Path | None:
+    """Return the model's folder; None: the hub's. Raises ParameterError where a path leads to none."""
     path = home() / Path(name).expanduser()
     if path.is_dir():
         return path

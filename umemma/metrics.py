@@ -46,12 +46,29 @@ def surprise(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     return surprises(logits, label).sum(dim=1)
 
 
-def loss(logits: torch.Tensor, label: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
-    """Return what training minimises: the mean cross-entropy of a sample, with several labels that of a variable."""
+def loss(
+    logits: torch.Tensor, label: torch.Tensor, smoothing: float = 0.0, log_weight: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return what training minimises: the mean cross-entropy of a sample, with several labels that of a variable.
+
+    `log_weight` (class,), see `class_weights`, weighs a class's samples - with several labels, its positives. Weights
+    alone would make every answer too sure of rare classes; so the loss is of logits moved by `log_weight`, and the
+    logits themselves stay those of true probabilities.
+    """
+    weight = None if log_weight is None else log_weight.exp()
+    moved = logits if log_weight is None else logits + log_weight
     if label.ndim == 2:
         target = label.to(logits.dtype) * (1 - smoothing) + smoothing / 2
-        return nn.functional.binary_cross_entropy_with_logits(logits, target)
-    return nn.functional.cross_entropy(logits, label, label_smoothing=smoothing)
+        return nn.functional.binary_cross_entropy_with_logits(moved, target, pos_weight=weight)
+    return nn.functional.cross_entropy(moved, label, weight, label_smoothing=smoothing)
+
+
+def log_class_weight(log_prior: torch.Tensor, balance: float) -> torch.Tensor | None:
+    """Return (class,): log of (1 / share) ** balance, of the odds with several labels; None for a balance of 0.
+
+    With 0 every sample counts the same, with 1 every class does.
+    """
+    return -balance * log_prior if balance else None
 
 
 def log_prior(label: torch.Tensor, num_classes: int) -> torch.Tensor:

@@ -159,12 +159,16 @@ class Compute(Section):
 
 
 class Pretrain(Section):
-    """How every tower is trained; how long is each modality's own setting."""
+    """How every tower is trained; how long is each modality's own setting.
+
+    `class_balance`: 0 weighs every sample the same, 1 every class; see `umemma.metrics.loss`.
+    """
 
     batch_size: Count
     lr: Positive
     weight_decay: Annotated[float, Field(ge=0)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_balance: Fraction
 
 
 class Fuse(Section):
@@ -180,6 +184,7 @@ class Fuse(Section):
     lr: Positive
     tower_lr: Positive
     weight_decay: Annotated[float, Field(ge=0)]
+    class_balance: Fraction
 
 
 class Evaluate(Section):
@@ -264,6 +269,11 @@ def module_name(name: str) -> str:
     return name.partition(":")[0]
 
 
+def has_frozen_trunk(encoder: Settings) -> bool:
+    """Return whether an encoder's pre-trained network stays as it is, so that its features are computed once."""
+    return encoder.get("trainable") in ("frozen", "head")
+
+
 def missing_rates(fuse: Fuse, modalities: Sequence[str]) -> tuple[float, ...]:
     """Return one missing rate per modality, in the data set's order.
 
@@ -289,6 +299,10 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
             yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _, a letter first)"
         chosen.append((f"dataset.modalities.{name}.encoder.name", "encoders", modality.encoder.get("name")))
         chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))
+        if modality.augment and has_frozen_trunk(modality.encoder):
+            yield (f"dataset.modalities.{name}: augment changes what is decoded, but with encoder.trainable: "
+                   f"{modality.encoder['trainable']} features are computed once, of what was decoded; leave augment "
+                   "out, or train some of the encoder (trainable: last_1)")
     chosen.append(("dataset.early.name", "encoders", dataset.early.get("name")))
     for key, folder, value in chosen:
         module, _, variant = str(value).partition(":")

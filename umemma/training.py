@@ -60,10 +60,12 @@ def train(
     validate: Callable[[], dict[str, float]],
     name: str,
     augment: Callable[[Batch, int], Batch] | None = None,
+    log_weight: torch.Tensor | None = None,
 ) -> Curve:
     """Train `groups` of (parameters, learning rate) so that `forward(batch)` gives logits (batch, class).
 
-    `present(batch, epoch)` says what is hidden from each batch, `augment(batch, step)` changes its values, on the CPU.
+    `present(batch, epoch)` says what is hidden from each batch, `augment(batch, step)` changes its values, on the CPU;
+    `log_weight` (class,) weighs classes, see `umemma.metrics.loss`.
     Returns one row an epoch: epoch, step, samples seen, mean training loss, and what `validate()` measured after it.
     """
     optimiser = torch.optim.AdamW([{"params": list(one), "lr": lr} for one, lr in groups],
@@ -72,6 +74,7 @@ def train(
     total = max(steps, 2)
     warm_up = max(0.2, 1.5 / total)  # the scheduler divides by `warm_up * total - 1`
     rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, [lr for _, lr in groups], total, pct_start=warm_up)
+    log_weight = None if log_weight is None else log_weight.to(device)
     curve: Curve = []
     losses: list[torch.Tensor] = []
     batches = list(schedule.batches(len(data), seed))
@@ -82,7 +85,7 @@ def train(
         batch = (augment(batch, step) if augment else batch).to(device)
         with autocast():
             logits = forward(batch).float()
-        loss = metrics.loss(logits, batch.label, schedule.label_smoothing)
+        loss = metrics.loss(logits, batch.label, schedule.label_smoothing, log_weight)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

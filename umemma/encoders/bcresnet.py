@@ -33,6 +33,7 @@ _SCALES = (1, 2, 3, 6, 8)
 def build(
     shape: Sequence[int], *, scale: int = 2, dropout: float = 0.1, doubling: float = 1.0, weights: str | None = None,
     trainable: str = "full", dim: int | None = None, lr_scale: float = 1.0, lr_decay: float = 1.0,
+    projection_dropout: float = 0.0,
 ) -> nn.Module:
     """Return a module (batch, 1, mel, frame) -> (batch, dim or 32 * scale); `scale` multiplies every width.
 
@@ -50,7 +51,8 @@ def build(
         raise ValueError("bcresnet has no weights on a hub; weights is a file, or null")
     if weights not in (None, pretrained.LATER):
         pretrained.load(trunk, weights, unused=("head_conv.",))
-    return Backbone(trunk, trunk.blocks(), 32 * scale, Tuning(weights, trainable, dim, lr_scale, lr_decay),
+    tuning = Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout)
+    return Backbone(trunk, trunk.blocks(), 32 * scale, tuning,
                     scaling="none" if weights else "whole",
                     value_range=(_LEAST * doubling, _LARGEST * doubling) if weights else None)
 

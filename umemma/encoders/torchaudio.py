@@ -24,7 +24,7 @@ _INT16 = 32_768
 
 def build(
     shape: Sequence[int], *, variant: str, weights: str | None = None, trainable: str = "full", dim: int | None = None,
-    lr_scale: float = 1.0, lr_decay: float = 1.0,
+    lr_scale: float = 1.0, lr_decay: float = 1.0, projection_dropout: float = 0.0,
 ) -> nn.Module:
     """Return a module (batch, time) -> (batch, dim or the model's own features).
 
@@ -45,7 +45,8 @@ def build(
         pretrained.load(model, weights, unused=("aux.",))
     *layers, last = model.encoder.transformer.layers
     return Backbone(MeanOfFrames(model, bundle._normalize_waveform), [[], *([layer] for layer in layers), [last]],
-                    bundle._params["encoder_embed_dim"], Tuning(weights, trainable, dim, lr_scale, lr_decay),
+                    bundle._params["encoder_embed_dim"],
+                    Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout),
                     scaling="none")
 
 

@@ -31,7 +31,7 @@ _INPUTS = {"pixels": "none", "standardised": "whole"}
 
 def build(
     shape: Sequence[int], *, variant: str, weights: str | None = None, trainable: str = "full", dim: int | None = None,
-    lr_scale: float = 1.0, lr_decay: float = 1.0, inputs: str = "pixels",
+    lr_scale: float = 1.0, lr_decay: float = 1.0, projection_dropout: float = 0.0, inputs: str = "pixels",
     size_px: int | Sequence[int] | None = None,
 ) -> nn.Module:
     """Return a module (batch, channel, height, width) -> (batch, dim or the model's own features).
@@ -58,7 +58,7 @@ def build(
     _load(model, weights, variant, classifier)
     trunk = nn.Sequential(entry, model)
     return Backbone(EachFrame(trunk) if len(shape) == 4 else trunk, blocks, num_features,
-                    Tuning(weights, trainable, dim, lr_scale, lr_decay), scaling=_INPUTS[inputs],
+                    Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout), scaling=_INPUTS[inputs],
                     value_range=(0, 255) if inputs == "pixels" else None)
 
 

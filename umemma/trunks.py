@@ -1,0 +1,63 @@
+"""The frozen part of an encoder, as its settings tell it: what that part computes is kept like a decoded file.
+
+`trainable: frozen` and `head` leave a pre-trained network as it is, so a sample's features never change: they are
+computed once, for all seeds, arms and settings of what is trained on them. `described` is all that they depend on but
+the decoded arrays. It is a file of its own (data/trunks), so that DVC computes them anew exactly if that has changed.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from umemma import language_model
+from umemma.errors import ParameterError
+from umemma.parameters import Settings, has_frozen_trunk, home
+
+HUB = "hub"
+_OF_WHAT_IS_TRAINED = ("trainable", "dim", "projection_dropout", "lr_scale", "lr_decay")
+
+
+def described(settings: Settings) -> dict[str, Any] | None:
+    """Return an encoder's `settings` without those of what is trained, and its weights' sha256; None: not frozen.
+
+    Without a digest are weights from a hub: their library checks what it downloads. Raises ParameterError where a file
+    of weights is missing.
+    """
+    if not has_frozen_trunk(settings):
+        return None
+    kept = {key: value for key, value in settings.items() if key not in _OF_WHAT_IS_TRAINED}
+    return {"settings": kept, "weights_sha256": _digest(settings)}
+
+
+def settings_of(description: Mapping[str, Any]) -> Settings:
+    """Return the settings of an encoder that is the trunk alone."""
+    return {**description["settings"], "trainable": "frozen"}
+
+
+def rest(settings: Settings) -> Settings:
+    """Return the settings of the encoder that is trained on a frozen trunk's features."""
+    if settings["trainable"] == "head" and settings.get("dim") is None:
+        raise ParameterError("trainable: head trains the projection, but dim is null: there is none; set dim, or "
+                             "trainable to frozen")
+    return {"name": "projection", "dim": settings.get("dim"), "dropout": settings.get("projection_dropout", 0.0)}
+
+
+def _digest(settings: Settings) -> str | None:
+    name, _, variant = str(settings["name"]).partition(":")
+    weights = settings.get("weights", HUB)
+    if weights != HUB:
+        path = home() / Path(str(weights)).expanduser()
+        if not path.is_file():
+            raise ParameterError(f"{path}: there is no such file of weights")
+        return _of([path])
+    folder = language_model.folder(variant) if name == "transformers" else None
+    return _of(sorted(one for one in folder.iterdir() if one.is_file())) if folder else None
+
+
+def _of(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
