@@ -74,8 +74,8 @@ def load(
               for name in names}
     folders = {name: tower_folder / dataset.name / name for name in names}
     media = {split: decoded.load(arrays, split, targets.label[split], targets.key[split]) for split in SPLITS}
-    encoded = {name: weights.read(folder / "features.safetensors")[0] for name, folder in folders.items()}
-    features = {split: batch.with_values({name: encoded[name][split] for name in names})
+    kept = {name: weights.read(folder / "features.safetensors")[0] for name, folder in folders.items()}
+    features = {split: batch.with_values({name: kept[name][split] for name in names})
                 for split, batch in media.items()}
     return Course({name: towers.load(folder / "tower.safetensors") for name, folder in folders.items()}, media,
                   features, fuse, pretrain, compute, dataset.early, len(dataset.classes), seed,
