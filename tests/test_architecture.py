@@ -31,7 +31,7 @@ LEVELS = [
     {"kinds.sound", "kinds.video", "table_sources"}, {"kinds.audio", "waves", "augment", "table_members"},
     {"table_rows"},
     {"media", "download", "weights", "composition", "report", "compute", "masks", "leak", "quarantine", "watched",
-     "trunks"}
+     "trunks", "calibration"}
     | {f"{folder}.{name}" for folder in PLUGINS for name in [*parameters.plugins(folder), "__init__"]},
     {"raw", "adapters", "shards", "manifest", "decoded", "towers", "encoding", "late_fusion", "early_fusion", "panel",
      "answers", "sample_row", "shard_writer"},

@@ -370,3 +370,10 @@ def test_a_language_model_is_not_given_more_tokens_than_it_takes(language_folder
 def test_a_folder_without_a_language_model_is_named(tmp_path):
     with pytest.raises(ParameterError, match="no readable language model"):
         Encoder("text", (9,), {"name": f"transformers:{tmp_path}"})
+
+
+def test_images_too_small_for_a_model_are_enlarged_and_others_left_alone():
+    small, large = (Encoder("image", shape, {"name": "torchvision:squeezenet1_0", "least_px": 64}).body.trunk[0]
+                    for shape in ((1, 8, 16), (3, 64, 80)))
+    assert small(torch.zeros(2, 1, 8, 16)).shape == (2, 3, 64, 128)
+    assert large(torch.zeros(2, 3, 64, 80)).shape == (2, 3, 64, 80)

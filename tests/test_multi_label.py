@@ -73,29 +73,57 @@ def test_the_prior_is_the_log_odds_of_every_class_and_finite_where_a_class_is_no
     torch.testing.assert_close(metrics.log_prior(label, 2).sigmoid(), torch.tensor([3 / 5, 1 / 5]))
 
 
-def test_a_threshold_finds_the_best_f1_there_is_and_changes_no_probability(scored):
-    logits, label = scored
-    chosen = thresholds.fit(logits.repeat(50, 1), label.repeat(50, 1))  # so many that the common part weighs nothing
+@pytest.fixture
+def calibrated():
+    """Return true log-odds (20000, 4), label (20000, 4) bool; the last class is rare."""
+    generator = torch.Generator().manual_seed(5)
+    logits = 2 * torch.randn(20_000, 4, generator=generator) - torch.tensor([0.0, 1.0, 2.0, 5.0])
+    return logits, torch.rand(20_000, 4, generator=generator) < logits.sigmoid()
+
+
+def best_of_labels(logits, label):
+    """Return the threshold of the highest F1 on these very samples, and that F1; logits, label (sample,)."""
+    level, order = logits.sort(descending=True)
+    hit = label[order].cumsum(dim=0)
+    f1 = 2 * hit / (torch.arange(1, len(label) + 1) + label.sum())
+    return level[f1.argmax()] - 1e-6, f1.max().item()
+
+
+def test_a_threshold_finds_the_best_f1_there_is_and_changes_no_probability(calibrated):
+    logits, label = calibrated
+    chosen = thresholds.fit(logits, label)
     for k in range(4):
-        best = max(f1_score(label[:, k].numpy(), (logits[:, k] > one).numpy(), zero_division=0.0)
-                   for one in logits[:, k].tolist())
-        assert f1_score(label[:, k].numpy(), (logits[:, k] > chosen[k]).numpy()) >= best - 0.03
-    one = Answers(("image",), torch.ones(80, 1, dtype=torch.bool), label, torch.arange(80), torch.arange(80),
-                  {(True,): logits, (False,): torch.zeros(80, 4)})
+        _, best = best_of_labels(logits[:, k], label[:, k])
+        assert f1_score(label[:, k].numpy(), (logits[:, k] > chosen[k]).numpy()) >= best - 0.01
+        assert chosen[k].sigmoid().item() == pytest.approx(best / 2, abs=0.05)  # Lipton et al. 2014, theorem 1
+    one = Answers(("image",), torch.ones(len(label), 1, dtype=torch.bool), label, torch.arange(len(label)),
+                  torch.arange(len(label)), {(True,): logits, (False,): torch.zeros(len(label), 4)})
     found = thresholds.decided({"val": one, "test": one}, "validation")["test"]
     assert found.threshold[(True,)].any()
     assert torch.equal(Table(found).surprise[(True,)], Table(one).surprise[(True,)])
-    assert Table(found).f1((True,))["f1_macro"] > Table(one).f1((True,))["f1_macro"]
+    assert torch.equal(Table(found).correct[(True,)], Table(one).correct[(True,)])  # of the most probable answers
+    assert Table(found).f1((True,))["f1_macro"] > Table(one).f1((True,))["f1_macro"] + 0.05
 
 
-def test_a_class_without_a_positive_in_validation_takes_the_common_threshold(scored):
-    logits, label = scored
-    label = label.clone()
-    label[:, 3] = False
-    common = thresholds.fit(logits, label)[3]
-    pooled = max(logits.flatten().tolist(),
-                 key=lambda one: f1_score(label.flatten().numpy(), (logits.flatten() > one).numpy()))
-    assert abs(common - pooled) < 0.3
+def test_the_chance_of_a_few_positives_moves_a_threshold_less_than_labels_alone_would(calibrated):
+    logits, label = calibrated
+    right = thresholds.fit(logits, label)[3]
+    parts = [slice(start, start + 400) for start in range(0, 20_000, 400)]  # about twelve positives in each
+    ours = torch.stack([thresholds.fit(logits[part], label[part])[3] for part in parts]) - right
+    theirs = torch.stack([best_of_labels(logits[part, 3], label[part, 3])[0] for part in parts]) - right
+    assert ours.square().mean() < theirs.square().mean() / 2
+
+
+def test_a_model_that_is_too_sure_takes_the_same_decisions(calibrated):
+    logits, label = calibrated
+    torch.testing.assert_close(thresholds.fit(logits * 3, label) / 3, thresholds.fit(logits, label), atol=0.2, rtol=0)
+
+
+def test_a_class_without_a_positive_in_validation_takes_the_threshold_of_its_probabilities(calibrated):
+    logits, label = calibrated
+    none = label.clone()
+    none[:, 3] = False
+    assert abs(thresholds.fit(logits, none)[3] - thresholds.fit(logits, label)[3]) < 0.7
 
 
 def test_thresholds_are_kept_with_the_answers(scored, tmp_path):

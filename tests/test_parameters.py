@@ -210,3 +210,14 @@ def test_a_variant_is_passed_on_and_is_no_setting_of_its_own():
         parameters.call(build, {"name": "many:a", "variant": "b"}, "encoder", (1,))
     with pytest.raises(ParameterError, match=r"encoder\.name: 'many' needs a variant"):
         parameters.call(build, {"name": "many"}, "encoder", (1,))
+
+
+def test_an_encoder_is_swapped_whole_by_one_override_and_can_still_be_changed():
+    found = composition.composed(ROOT / "conf", ["dataset.modalities.image.encoder=${encoder:squeezenet}"])
+    assert found["dataset"]["modalities"]["image"]["encoder"] == YAML(typ="safe").load(
+        (ROOT / "conf/encoder/squeezenet.yaml").read_text())
+    assert parameters.check(found, "conf").dataset.modalities["image"].epochs == 12
+    changed = composition.composed(ROOT / "conf", ["dataset=mmimdb_lite", "dataset.modalities.image.encoder.dim=64"])
+    assert changed["dataset"]["modalities"]["image"]["encoder"]["dim"] == 64
+    with pytest.raises(ParameterError, match="no encoder called 'squeeze'; there are .* Did you mean 'squeezenet'"):
+        composition.composed(ROOT / "conf", ["dataset.modalities.image.encoder=${encoder:squeeze}"])

@@ -12,21 +12,33 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from umemma import parameters
-from umemma.errors import ParameterError, run
+from umemma.errors import ParameterError, run, unknown
 
-CONF = Path("conf")
+CONF = Path(__file__).parents[1] / "conf"
 
 
 def register() -> None:
-    """Let conf/ check itself: `${checked:VALUE}` is VALUE, if the whole of the parameters around it is valid."""
+    """Make known what conf/ may use in `${...}`.
+
+    `${checked:VALUE}` is VALUE, if the whole of the parameters around it is valid. `${encoder:NAME}` is the encoder of
+    conf/encoder/NAME.yaml, in whose place one written out in `-S` would be merged into the one that is there.
+    """
     from omegaconf import OmegaConf
 
     def checked(value: object, *, _root_: Any) -> object:
-        content: Any = OmegaConf.to_container(_root_, resolve=False)
-        parameters.check({**content, "format": value}, str(parameters.FILE))
+        content = OmegaConf.create({**OmegaConf.to_container(_root_, resolve=False), "format": value})  # type: ignore[dict-item]
+        parameters.check(OmegaConf.to_container(content, resolve=True), str(parameters.FILE))
         return value
 
+    def encoder(name: str) -> object:
+        folder = CONF / "encoder"
+        choices = [path.stem for path in sorted(folder.glob("*.yaml"))]
+        if name not in choices:
+            raise ParameterError(unknown(str(folder), "encoder", name, choices))
+        return OmegaConf.load(folder / f"{name}.yaml")
+
     OmegaConf.register_new_resolver("checked", checked, replace=True)
+    OmegaConf.register_new_resolver("encoder", encoder, replace=True)
 
 
 def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ class Table:
     """What a model's answers are worth, for every sample under every pattern, the empty one too.
 
     `correct` and `surprise` map a pattern to (sample,) float64. Where a sample's own data lack part of a pattern, its
-    entry is that of the part it has; `has[pattern]` (sample,) bool says where the pattern is there in full.
+    entry is that of the part it has; `has[pattern]` (sample,) bool says where the pattern is there in full. With
+    several labels `correct`, like the bounds on it, is of the most probable answers; F1 is of those decided for it.
     """
 
     def __init__(self, answers: Answers) -> None:
@@ -28,7 +29,7 @@ class Table:
         self.has = {one: answers.has(one) for one in answers.logits}
         self.has_several_labels = answers.label.ndim == 2
         decisions = {one: answers.decisions(one) for one in answers.logits}
-        self.right = {one: metrics.right(value, answers.label) for one, value in decisions.items()}
+        self.right = {one: metrics.right(value, answers.label) for one, value in answers.logits.items()}
         self.counts = {one: metrics.class_counts(value, answers.label) for one, value in decisions.items()}
         self.surprises = {one: metrics.surprises(value, answers.label) for one, value in answers.logits.items()}
         self.correct = {one: value.double().mean(dim=1) for one, value in self.right.items()}

@@ -290,6 +290,12 @@ def home() -> Path:
     return Path(os.environ.get("UMEMMA_HOME") or os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
 
+def weights_file(path: str | Path) -> Path:
+    """Return where a file of weights lies: relative to the project's root, else to `$UMEMMA_DATA`, beside raw data."""
+    own, beside = home() / Path(path).expanduser(), Path(os.environ.get("UMEMMA_DATA", home())) / path
+    return beside if beside.exists() and not own.exists() else own
+
+
 def _name_troubles(parameters: Parameters) -> Iterator[str]:
     dataset, fuse = parameters.dataset, parameters.fuse
     chosen: list[tuple[str, str, object]] = [

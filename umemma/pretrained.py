@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from umemma.errors import DataError, DownloadError, ParameterError
-from umemma.parameters import home
+from umemma.parameters import weights_file
 
 HUB = "hub"
 LATER = "later"  # as `weights`: they come with a tower's own file, so nothing is to be read now
@@ -32,13 +32,13 @@ def load(
     module: nn.Module, path: str | Path, *, unused: Sequence[str] = (), expected_missing: Sequence[str] = (),
     rename: Callable[[str], str] = str,
 ) -> None:
-    """Fill `module` with the weights in `path` (.safetensors, .pth, .pt, .bin), relative to the project's root.
+    """Fill `module` with the weights in `path` (.safetensors, .pth, .pt, .bin): see `weights_file`.
 
     Keys of the file that begin with one of `unused` (its classifier) are left out; keys of the module that begin with
     one of `expected_missing` stay as they are; `rename` turns the file's keys, their wrappers gone, into the module's.
     Raises ParameterError where there is no such file or its keys do not fit, DataError where it holds no weights.
     """
-    file = home() / Path(path).expanduser()
+    file = weights_file(path)
     fill(module, read(file), str(file), unused=unused, expected_missing=expected_missing, rename=rename)
 
 

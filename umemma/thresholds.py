@@ -2,8 +2,11 @@
 
 At log-odds of 0 a rare class is hardly ever answered, however well it is ranked. The threshold that is best for F1 is
 lower, and has to be looked for (Lipton et al. 2014, arXiv 1402.1892); it changes decisions only, never a probability.
-A class with few positives in validation would be fitted to chance: its candidates are weighed together with the
-F1 that one threshold for all classes has, as if `_PRIOR` further positives had been seen.
+A rare class has few positives in validation, and the best threshold for these few is one for their chance. So labels
+serve to calibrate only, by one temperature for all classes; F1 is what the calibrated probabilities expect, samples and
+classes as they come. On film genres (5-fold over training and validation data, 360 films for the thresholds) micro and
+macro F1 of plots are 0.624 and 0.530 like this, and were 0.615 and 0.511 with the labels' F1 steadied by a threshold
+common to all classes; of posters 0.515 and 0.374, and 0.528 and 0.337.
 """
 
 from collections.abc import Mapping
@@ -12,9 +15,9 @@ from dataclasses import replace
 import torch
 
 from umemma.answers import Answers
+from umemma.calibration import temperature
 
 _NUM_CANDIDATES = 200
-_PRIOR = 20.0  # positives
 
 
 def decided(splits: Mapping[str, Answers], threshold: str) -> dict[str, Answers]:
@@ -33,16 +36,14 @@ def fitted(splits: Mapping[str, Answers]) -> dict[str, Answers]:
 def fit(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Return (class,): the log-odds above which the answer is yes; logits (sample, class), label (sample, class) bool.
 
-    A class without a positive takes the threshold that is best for all classes together.
+    A class without a positive takes the threshold that its probabilities suggest, as all others do.
     """
+    scores = logits.double()
     levels = torch.linspace(0, 1, _NUM_CANDIDATES, dtype=torch.float64)
-    candidates = logits.double().flatten().quantile(levels) if logits.numel() < 2**24 else torch.linspace(
-        float(logits.min()), float(logits.max()), _NUM_CANDIDATES, dtype=torch.float64)
-    answered = logits.double()[:, :, None] > candidates  # (sample, class, candidate)
-    hit = (answered & label[:, :, None]).sum(dim=0).double()
-    total = answered.sum(dim=0).double() + label.sum(dim=0).double()[:, None]
-    positives = label.sum(dim=0).double()[:, None]
-    pooled_hit, pooled_total = hit.sum(dim=0), total.sum(dim=0)
-    share = _PRIOR / positives.sum().clamp_min(1.0)
-    f1 = 2 * (hit + share * pooled_hit) / (total + share * pooled_total).clamp_min(1e-12)
+    candidates = scores.flatten().quantile(levels) if scores.numel() < 2**24 else torch.linspace(
+        float(scores.min()), float(scores.max()), _NUM_CANDIDATES, dtype=torch.float64)
+    positive = (scores / temperature(scores, label)).sigmoid()
+    answered = scores[:, :, None] > candidates  # (sample, class, candidate)
+    hit = (answered * positive[:, :, None]).sum(dim=0)
+    f1 = 2 * hit / (answered.sum(dim=0) + positive.sum(dim=0)[:, None])
     return candidates[f1.argmax(dim=1)].float()

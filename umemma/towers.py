@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from umemma import metrics, parameters, pretrained, weights
+from umemma import parameters, pretrained, weights
 from umemma.backbone import Backbone
+from umemma.calibration import temperature
 from umemma.errors import ParameterError
 
 _MAX_VALUES = 10**8  # that a scale is taken from: 400 MB
@@ -156,18 +157,7 @@ class Tower(nn.Module):
     def fit_temperature(self, features: torch.Tensor, label: torch.Tensor) -> None:
         """Fit the temperature to held-out samples: Guo et al. 2017, one scalar by cross-entropy."""
         with torch.no_grad():
-            logits = self.head(features).double()
-        log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
-        search = torch.optim.LBFGS([log_temperature], max_iter=50, line_search_fn="strong_wolfe")
-
-        def loss() -> torch.Tensor:
-            search.zero_grad()
-            value = metrics.loss(logits / log_temperature.exp(), label)
-            value.backward()
-            return value
-
-        search.step(loss)
-        self.temperature.copy_(log_temperature.detach().exp())
+            self.temperature.copy_(temperature(self.head(features), label))
 
 
 def save(tower: Tower, path: Path) -> None:

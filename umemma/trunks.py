@@ -12,7 +12,7 @@ from typing import Any
 
 from umemma import language_model
 from umemma.errors import ParameterError
-from umemma.parameters import Settings, has_frozen_trunk, home
+from umemma.parameters import Settings, has_frozen_trunk, weights_file
 
 HUB = "hub"
 _OF_WHAT_IS_TRAINED = ("trainable", "dim", "projection_dropout", "lr_scale", "lr_decay")
@@ -47,7 +47,7 @@ def _digest(settings: Settings) -> str | None:
     name, _, variant = str(settings["name"]).partition(":")
     weights = settings.get("weights", HUB)
     if weights != HUB:
-        path = home() / Path(str(weights)).expanduser()
+        path = weights_file(str(weights))
         if not path.is_file():
             raise ParameterError(f"{path}: there is no such file of weights")
         return _of([path])

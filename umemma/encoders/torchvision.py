@@ -32,11 +32,12 @@ _INPUTS = {"pixels": "none", "standardised": "whole"}
 def build(
     shape: Sequence[int], *, variant: str, weights: str | None = None, trainable: str = "full", dim: int | None = None,
     lr_scale: float = 1.0, lr_decay: float = 1.0, projection_dropout: float = 0.0, inputs: str = "pixels",
-    size_px: int | Sequence[int] | None = None,
+    size_px: int | Sequence[int] | None = None, least_px: int = 0,
 ) -> nn.Module:
     """Return a module (batch, channel, height, width) -> (batch, dim or the model's own features).
 
     `size_px` resizes images to a square, or to [height, width]: some models take only the size they were made for.
+    `least_px` enlarges images whose shorter side is below it: made for photographs, some models shrink images 32 times.
     `weights`: torchvision's own with `hub`, or a file of its key names; other settings: `umemma.backbone.Tuning`.
     """
     if variant not in models.list_models(module=models):
@@ -49,7 +50,7 @@ def build(
                          f"not {tuple(shape)}")
     preset = models.get_model_weights(variant).DEFAULT.transforms()
     mean, std = (preset.mean, preset.std) if inputs == "pixels" else ([0.0] * 3, [1 / 255] * 3)
-    entry = Pixels(mean, std, size_px)
+    entry = Pixels(mean, std, size_px or _enlarged(shape[-2:], least_px))
     own_px, side_px = preset.crop_size[0], entry.size or list(shape[-2:])
     if variant.startswith(_OF_ONE_SIZE) and side_px != [own_px, own_px]:
         raise ValueError(f"{variant} takes images of {own_px} px only, not {side_px}; set size_px to {own_px}")
@@ -60,6 +61,11 @@ def build(
     return Backbone(EachFrame(trunk) if len(shape) == 4 else trunk, blocks, num_features,
                     Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout), scaling=_INPUTS[inputs],
                     value_range=(0, 255) if inputs == "pixels" else None)
+
+
+def _enlarged(sides: Sequence[int], least_px: int) -> list[int] | None:
+    shorter = min(sides)
+    return [round(side * least_px / shorter) for side in sides] if shorter < least_px else None
 
 
 class Pixels(nn.Module):
