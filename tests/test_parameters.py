@@ -219,5 +219,5 @@ def test_an_encoder_is_swapped_whole_by_one_override_and_can_still_be_changed():
     assert parameters.check(found, "conf").dataset.modalities["image"].epochs == 12
     changed = composition.composed(ROOT / "conf", ["dataset=mmimdb_lite", "dataset.modalities.image.encoder.dim=64"])
     assert changed["dataset"]["modalities"]["image"]["encoder"]["dim"] == 64
-    with pytest.raises(ParameterError, match="no encoder called 'squeeze'; there are .* Did you mean 'squeezenet'"):
+    with pytest.raises(ParameterError, match=r"no encoder called .squeeze.; there are .* Did you mean .squeezenet."):
         composition.composed(ROOT / "conf", ["dataset.modalities.image.encoder=${encoder:squeeze}"])
