@@ -17,11 +17,12 @@ from stages.prepare import prepare
 from stages.validate import validate
 from tests.conftest import ROOT
 from tests.table_sample import FORMATS, png, samples, series, stranger, wav, write_table
-from umemma import adapters, composition, conf_file, parameters, starting_values
+from umemma import adapters, composition, parameters
 from umemma.errors import DataError, ParameterError
-from umemma.init import init
-from umemma.proposal import Given
 from umemma.sample import SPLITS
+from umemma.setup import conf_file, starting_values
+from umemma.setup.init import init
+from umemma.setup.proposal import Given
 from umemma.towers import Encoder
 
 WORDS = ("the", "ship", "leaves", "harbour", "at", "night", "and", "nobody", "sees", "it", "go")
