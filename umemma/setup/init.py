@@ -72,8 +72,10 @@ def conf_text(found: Proposal, name: str, root: str) -> str:
 def _gate_lines(found: Proposal, kinds: Sequence[str]) -> list[str]:
     total = sum(found.label.counts.values())
     seconds = [value for looked in found.surveys.values() for value in looked.facts.get("seconds", ())]
-    bounds = starting_values.validation([count / total for count in found.label.counts.values()], seconds, kinds)
-    comments = {"min_class_share": "the rarest class has about twice that", "severity": "decoding makes shapes equal"}
+    bounds = starting_values.validation([count / total for count in found.label.counts.values()], seconds, kinds,
+                                        smallest_split=min(found.num_samples.values()))
+    comments = {"max_quarantined": "a few files of the smallest split",
+                "min_class_share": "the rarest class has about twice that", "severity": "decoding makes shapes equal"}
     lines = [line(2, key, value, comments.get(key, "")) for key, value in bounds.items()]
     return ["validation:  # of the gate between data and training, what these data need", *lines] if lines else []
 
