@@ -132,5 +132,6 @@ def spoil(path: Path) -> dict[str, str]:
 def _plot(rng: np.random.Generator, shown: np.ndarray) -> str:
     said = [word for words, own in zip(GENRES.values(), shown, strict=True) if own
             for word in rng.choice(words.split(), 2, replace=False)]
-    other = rng.choice(["the", "and", "then", "with", "from", "of", "every", "one", "house", "river", "Anna"], 6)
+    other = rng.choice(["the", "and", "then", "with", "from", "of", "every", "one", "house", "river", "Anna,", "who"],
+                       6)
     return " ".join(rng.permutation([*said, *other])) + "."
