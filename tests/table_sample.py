@@ -53,16 +53,26 @@ def plain_rows(count: int = 6) -> list[dict[str, object]]:
             for i in range(count)]
 
 
-def png(rng: np.random.Generator, mode: str = "RGB", side_px: int = 24) -> bytes:
+def png(rng: np.random.Generator, mode: str = "RGB", side_px: int = 24, light: Sequence[bool] = (True,) * 4) -> bytes:
+    """Return noise of which only the quarters that are `light` reach full brightness."""
     shape = (side_px, side_px, 3) if mode == "RGB" else (side_px, side_px)
+    pixels, half = rng.integers(0, 256, shape, dtype=np.uint8), side_px // 2
+    for quarter, is_light in enumerate(light):
+        top, left = half * (quarter // 2), half * (quarter % 2)
+        pixels[top : top + half, left : left + half] >>= 0 if is_light else 1
     buffer = io.BytesIO()
-    Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8), mode).save(buffer, "PNG")
+    Image.fromarray(pixels, mode).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def wav(rng: np.random.Generator, seconds: float = 0.25, rate_hz: int = 8000) -> bytes:
+def wav(rng: np.random.Generator, seconds: float = 0.25, rate_hz: int = 8000, tones: Sequence[bool] = ()) -> bytes:
+    """Return noise, with a tone of 500 Hz, 1000 Hz and so on where `tones` are true."""
+    samples = rng.uniform(-0.5, 0.5, int(seconds * rate_hz))
+    for number, sounds in enumerate(tones):
+        if sounds:
+            samples += 0.1 * np.sin(2 * np.pi * 500 * (number + 1) * np.arange(len(samples)) / rate_hz)
     buffer = io.BytesIO()
-    soundfile.write(buffer, rng.uniform(-0.5, 0.5, int(seconds * rate_hz)), rate_hz, format="WAV", subtype="PCM_16")
+    soundfile.write(buffer, samples, rate_hz, format="WAV", subtype="PCM_16")
     return buffer.getvalue()
 
 
@@ -70,33 +80,58 @@ def series(rng: np.random.Generator, steps: int = 40) -> np.ndarray:
     return rng.standard_normal((steps, 3)).astype(np.float32)
 
 
-def stranger(folder: Path, count: int = 120, *, suffix: str = "csv", holes: float = 0.3, seed: int = 0) -> Path:
-    """Write a table of images, sound, plots, motion and two numbers; two genres a film, one studio for a few films.
+GENRES = {"Drama": "family grief silence letter", "Comedy": "wedding joke neighbour disguise",
+          "War & Peace": "general winter retreat ballroom", "no": "shogun mask stage drum"}
 
-    Every modality is missing from its share of the rows, never all of one row.
+
+def stranger(folder: Path, count: int = 120, *, suffix: str = "csv", holes: float = 0.3, seed: int = 0) -> Path:
+    """Write a table of images, sound, plots and four numbers; two genres a film, one studio for a few films.
+
+    Every modality shows each genre, wrongly one time in ten, and is missing from its share of the rows, never all of
+    one row.
     """
     rng = np.random.default_rng(seed)
-    for name in ("posters", "sound", "motion"):
+    for name in ("posters", "sound"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    genres = ("Drama", "Comedy", "War & Peace", "no")
     rows = []
     for i in range(count):
+        has = rng.permuted(np.arange(4) < 2)
+        shown = has ^ (rng.random((4, 4)) < 0.1)  # (modality, genre)
         here = rng.random(4) >= holes
         here[rng.integers(4)] |= not here.any()
-        row: dict[str, object] = {
-            "film": f"tt{i:04d}.x", "genres": "|".join(sorted(rng.choice(genres, 2, replace=False))),
-            "studio": f"studio {rng.integers(count // 4)}"}
-        row |= {"poster": f"posters/{i}.png" if here[0] else None,
-                "trailer_sound": f"sound/{i}.wav" if here[1] else None,
-                "motion_file": f"motion/{i}.npy" if here[2] else None,
-                "age": round(float(rng.uniform(1, 90)), 2) if here[3] else None,
-                "height": round(float(rng.uniform(1, 2)), 3) if here[3] else None}
+        numbers = (np.array([40, 1.7, 9, 100]) * (1 + 0.3 * shown[3] + 0.1 * rng.standard_normal(4))).round(3)
+        rows.append({
+            "film": f"tt{i:04d}.x", "genres": "|".join(name for name, own in zip(GENRES, has, strict=True) if own),
+            "studio": f"studio {rng.integers(count // 4)}",
+            "poster": f"posters/{i}.png" if here[0] else None,
+            "trailer_sound": f"sound/{i}.wav" if here[1] else None,
+            "plot": _plot(rng, shown[2]) if here[2] else None,
+            **{name: float(one) if here[3] else None
+               for name, one in zip(("age", "height", "budget", "minutes"), numbers, strict=True)}})
         if here[0]:
-            (folder / f"posters/{i}.png").write_bytes(png(rng))
+            (folder / f"posters/{i}.png").write_bytes(png(rng, light=shown[0]))
         if here[1]:
-            (folder / f"sound/{i}.wav").write_bytes(wav(rng))
-        if here[2]:
-            np.save(folder / f"motion/{i}.npy", series(rng, int(rng.integers(30, 50))))
-        rows.append(row)
+            (folder / f"sound/{i}.wav").write_bytes(wav(rng, tones=shown[1]))
     return write_table(folder / f"films.{suffix}", rows)
 
+
+def spoil(path: Path) -> dict[str, str]:
+    """Make three films of a stranger's table unusable; return {film: the reason that is due}."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    no_poster = next(row for row in rows if row["poster"])
+    cut_sound = next(row for row in rows if row["trailer_sound"] and row is not no_poster)
+    (path.parent / no_poster["poster"]).unlink()
+    sound = path.parent / cut_sound["trailer_sound"]
+    sound.write_bytes(sound.read_bytes()[:30])
+    rows[-1]["genres"] = ""
+    write_table(path, rows)
+    return {no_poster["film"]: "does not exist", cut_sound["film"]: "no readable sound", rows[-1]["film"]: "no label"}
+
+
+def _plot(rng: np.random.Generator, shown: np.ndarray) -> str:
+    said = [word for words, own in zip(GENRES.values(), shown, strict=True) if own
+            for word in rng.choice(words.split(), 2, replace=False)]
+    other = rng.choice(["the", "and", "then", "with", "from", "of", "every", "one", "house", "river", "Anna,", "who"],
+                       6)
+    return " ".join(rng.permutation([*said, *other])) + "."

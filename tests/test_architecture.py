@@ -13,6 +13,8 @@ from umemma import parameters
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
 PLUGINS = ("datasets", "encoders", "decoders", "heads")
+GROUPS = {f"umemma/{path.parent.name}" for path in (ROOT / "umemma").glob("*/__init__.py")} - {
+    f"umemma/{folder}" for folder in PLUGINS}
 LIBRARY = sorted((ROOT / "umemma").rglob("*.py"))
 HOMES = {  # the modules of umemma that may import a tool
     "mlflow": {"tracking"}, "great_expectations": {"expectations", "expected"},
@@ -23,13 +25,14 @@ LEVELS = [
     {"errors", "__init__"},
     {"files", "progress", "parameters", "sample", "batch", "missingness", "svg", "any_rate", "probe", "bootstrap"},
     {"substitutes", "truth", "arms", "information", "metrics", "lengths", "resizing", "kinds.__init__",
-     "kinds.signature", "augmentations.__init__", "augmentations.change", "plain_pickle", "cutting", "lists",
-     "table_cells", "table_text", "table_paths", "table_splits", "backbone", "frames", "language_model", "pretrained",
-     "text"},
+     "kinds.signature", "augmentations.__init__", "augmentations.change", "layouts.__init__", "layouts.plain_pickle",
+     "layouts.cutting", "layouts.lists", "tables.__init__", "tables.cells", "tables.text", "tables.paths",
+     "tables.splits", "backbone", "frames", "language_model", "pretrained"},
     {"kinds.array", "kinds.image", "kinds.container", "kinds.text", "augmentations.masks", "augmentations.pictures",
-     "augmentations.signals", "clip_files", "mmimdb_hdf5", "table_file", "table_series", "table_labels"},
-    {"kinds.sound", "kinds.video", "table_sources"}, {"kinds.audio", "waves", "augment", "table_members"},
-    {"table_rows"},
+     "augmentations.signals", "layouts.clip_files", "layouts.mmimdb_hdf5", "tables.file", "tables.series",
+     "tables.labels"},
+    {"kinds.sound", "kinds.video", "tables.sources"}, {"kinds.audio", "waves", "augment", "tables.members"},
+    {"tables.rows"},
     {"media", "download", "weights", "composition", "report", "compute", "masks", "leak", "quarantine", "watched",
      "trunks", "calibration"}
     | {f"{folder}.{name}" for folder in PLUGINS for name in [*parameters.plugins(folder), "__init__"]},
@@ -42,8 +45,9 @@ LEVELS = [
     {"fusion", "comparison", "written"},
     {"accounting", "charts", "findings"},
     {"pictures"}, {"page"},
-    {"conf_file", "starting_values", "column_facts"}, {"column_roles", "column_media", "media_places", "media_survey"},
-    {"proposal"}, {"init"}, {"__main__"},
+    {"setup.__init__", "setup.conf_file", "setup.starting_values", "setup.columns"},
+    {"setup.roles", "setup.modalities", "setup.places", "setup.survey"}, {"setup.proposal"}, {"setup.init"},
+    {"__main__"},
 ]
 SAME_LEVEL = {
     ("batch", "missingness"), ("decoded", "shards"), ("encoding", "towers"), ("late_fusion", "encoding"),
@@ -106,9 +110,15 @@ def loaded_folders(name: str) -> set[str]:
     return {folder for source in sources for folder in re.findall(r'import_module\(f"umemma\.(\w+)\.', source)}
 
 
+def modules_in(folder: str) -> set[str]:
+    return {str(path.relative_to(ROOT)) for path in (ROOT / folder).glob("*.py") if path.name != "__init__.py"}
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_depends_on_exactly_the_code_it_runs(name):
-    """By name; a plug-in by the parameter that chooses it, or by its folder where a stage runs what others chose."""
+    """By name, or by its folder where it runs all of it; a plug-in by the parameter that chooses it, or by its folder
+    where a stage runs what others chose.
+    """
     needed = closure(ROOT / f"stages/{name}.py")
     by_choice = set()
     for folder in loaded_folders(name):
@@ -126,7 +136,8 @@ def test_a_stage_depends_on_exactly_the_code_it_runs(name):
         return any(path.startswith(folder + "/") for folder in folders)
 
     assert {path for path in needed if not in_folder(path)} == code - folders - chosen
-    covered = {dep.rsplit("/", 1)[0] for dep in chosen} | folders
+    assert {folder for folder in GROUPS if modules_in(folder) <= needed} == folders & GROUPS
+    covered = {dep.rsplit("/", 1)[0] for dep in chosen} | folders - GROUPS
     assert {str(path.parent.relative_to(ROOT)) for path in by_choice} == covered
 
 

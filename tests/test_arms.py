@@ -160,7 +160,8 @@ def test_an_arm_that_trains_the_encoders_moves_all_their_weights(name, course):
 def half_frozen(course) -> Course:
     """The course with an image tower of which only the last stage and the projection are trained."""
     pixels = torch.Generator().manual_seed(9)
-    images = {split: torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8, generator=pixels) for split in course.media}
+    images = {split: torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8, generator=pixels)
+              for split in course.media}
     torch.manual_seed(9)
     encoder = Encoder("image", (1, 32, 32), {"name": "torchvision:resnet18", "weights": "later", "dim": 5,
                                              "trainable": "last_1", "lr_scale": 0.5})

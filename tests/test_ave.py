@@ -12,9 +12,9 @@ import soundfile
 
 from tests import trees
 from tests.trees import AVE_LISTS, needs_genuine
-from umemma import cutting
 from umemma.datasets.ave import CLASSES, Adapter, read
 from umemma.errors import DataError, ParameterError
+from umemma.layouts import cutting
 from umemma.sample import BadSample
 
 pytestmark = needs_genuine

@@ -10,8 +10,8 @@ import soundfile
 from PIL import Image
 
 from tests.trees import GENUINE, frames, grid_clips, needs_genuine, spectrogram, write_frames
-from umemma import clip_files, cutting
 from umemma.errors import DataError
+from umemma.layouts import clip_files, cutting
 from umemma.sample import BadSample
 
 pytestmark = needs_genuine

@@ -10,9 +10,9 @@ import pytest
 import soundfile
 
 from tests.trees import GENUINE, needs_genuine
-from umemma import cutting
 from umemma.datasets.grid import NOISES, TARGETS, Adapter, _part
 from umemma.errors import DataError, ParameterError
+from umemma.layouts import cutting
 from umemma.sample import BadSample
 
 pytestmark = needs_genuine

@@ -1,11 +1,14 @@
 """`umemma init`: from a stranger's table to a conf that works, with what was found and what is unsure said."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,13 +18,15 @@ from ruamel.yaml import YAML
 from stages.decode import decode
 from stages.prepare import prepare
 from stages.validate import validate
-from tests.conftest import ROOT
-from tests.table_sample import FORMATS, png, samples, series, stranger, wav, write_table
-from umemma import adapters, composition, conf_file, parameters, starting_values
+from tests.conftest import ROOT, run
+from tests.table_sample import FORMATS, png, samples, series, spoil, stranger, wav, write_table
+from umemma import adapters, composition, parameters, quarantine
 from umemma.errors import DataError, ParameterError
-from umemma.init import init
-from umemma.proposal import Given
+from umemma.files import read_json
 from umemma.sample import SPLITS
+from umemma.setup import conf_file, starting_values
+from umemma.setup.init import init
+from umemma.setup.proposal import Given
 from umemma.towers import Encoder
 
 WORDS = ("the", "ship", "leaves", "harbour", "at", "night", "and", "nobody", "sees", "it", "go")
@@ -57,7 +62,7 @@ def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_g
     dataset = found.dataset
     assert dataset.task == "multi_label"
     assert dataset.classes == ["Comedy", "Drama", "War & Peace", "no"]
-    assert list(dataset.modalities) == ["poster", "trailer_sound", "motion", "numbers"]
+    assert list(dataset.modalities) == ["poster", "trailer_sound", "plot", "numbers"]
     assert (dataset.options["key"], dataset.options["group"]) == ("film", "studio")
     root = path.parent
     made = samples(adapters.built(dataset, root))
@@ -77,6 +82,33 @@ def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_g
         facts = decode(tmp_path / "shards", name, modality.decode, tmp_path / "decoded" / name)
         encoder = Encoder(name, facts["shape"], modality.encoder).eval()
         assert encoder(torch.zeros(2, *facts["shape"])).shape == (2, modality.encoder["dim"])
+
+
+@pytest.mark.slow
+def test_a_strangers_table_goes_to_the_report_without_a_hand_on_its_conf(tmp_path, checkout):
+    project, path = checkout(), stranger(tmp_path / "films", 600)
+    bad = spoil(path)
+    for command in (["python", "-m", "umemma", "init", str(path)],
+                    ["python", "-m", "umemma.composition", "write", "dataset=films"],
+                    ["dvc", "--wait-for-lock", "repro"], ["python", "-m", "stages.report", "--show"]):
+        done = run(project, *command, timeout=1800)
+        assert done.returncode == 0, done.stdout + done.stderr
+    found = quarantine.read(project / "data/reports/quarantine.parquet")
+    reasons = {unquote(key): reason for key, reason in zip(found["key"], found["reason"], strict=True)}
+    assert len(found) == len(bad)
+    assert {film: reason for film, reason in bad.items() if reason in reasons.get(film, "")} == bad
+    kept = pd.read_parquet(project / "data/shards/manifest.parquet")
+    assert len(kept) == 600 - len(bad)
+    assert kept.groupby("group")["split"].nunique().eq(1).all()
+    results = read_json(project / "data/reports/robustness.json")["patterns"]
+    modalities = ("poster", "trailer_sound", "plot", "numbers")
+    assert set(results) == {"+".join(one) for size in range(1, 5) for one in itertools.combinations(modalities, size)}
+    always_yes = 2 / 3  # F1 where two classes of four apply and all are said to: the best that can be said unseen
+    assert results["+".join(modalities)]["f1_micro"] > always_yes + 0.2
+    assert all(results[one]["f1_micro"] > always_yes + 0.08 for one in modalities)
+    assert all(f"\n{name} " in done.stdout for name in results)
+    page = (project / "data/reports/report.html").read_text()
+    assert all(name in page for name in (*modalities, "War &amp; Peace"))
 
 
 @pytest.mark.parametrize("suffix", FORMATS[1:])
@@ -138,9 +170,10 @@ def test_epochs_follow_the_number_of_samples_and_long_spectrograms_are_strided()
 
 
 def test_bounds_of_the_gate_are_set_only_where_the_data_need_others():
-    assert starting_values.validation([0.3, 0.3, 0.4], [], ["text"]) == {}
-    assert starting_values.validation([0.009, 0.7], [90.0], ["audio"]) == {
-        "min_class_share": 0.004, "max_class_share": 0.84, "max_seconds": 108.0, "severity": {"same_shape": "ignore"}}
+    assert starting_values.validation([0.3, 0.3, 0.4], [], ["text"], smallest_split=300) == {}
+    assert starting_values.validation([0.009, 0.7], [90.0], ["audio"], smallest_split=87) == {
+        "max_quarantined": 0.04, "min_class_share": 0.004, "max_class_share": 0.84, "max_seconds": 108.0,
+        "severity": {"same_shape": "ignore"}}
 
 
 ROLES = {  # name: (further columns, options that are expected, what is said)

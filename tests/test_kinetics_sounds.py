@@ -10,9 +10,9 @@ import pytest
 
 from tests import trees
 from tests.trees import needs_genuine
-from umemma import lists
 from umemma.datasets.kinetics_sounds import CLASSES, Adapter, read
 from umemma.errors import DataError, ParameterError
+from umemma.layouts import lists
 from umemma.sample import BadSample
 
 pytestmark = needs_genuine

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from umemma import lists
 from umemma.errors import DataError, ParameterError
-from umemma.lists import Row
+from umemma.layouts import lists
+from umemma.layouts.lists import Row
 from umemma.sample import BadSample
 
 

@@ -405,6 +405,19 @@ def test_the_table_in_the_terminal_has_f1_of_several_labels_and_of_the_best_towe
         word for word in line.split() if re.fullmatch(r"0\.\d{4}", word)][3:6]
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_columns_of_the_table_in_the_terminal_stand_below_their_names_however_long_those_in_it_are(several):
+    results, account, *_ = sample(HOSTILE, several=several)
+    _, head, *lines = text_table(results, account).splitlines()
+    assert max(map(len, results["patterns"])) > 24
+    assert {len(line) for line in lines} == {len(head)}
+
+
+def test_measures_of_a_modalitys_worth_are_named_in_full_beside_long_names():
+    html = page(*sample(HOSTILE))
+    assert all(f">{name}, points</text>" in html for name in ("encoder term", "fusion noise"))
+
+
 def test_the_curve_of_several_labels_shows_f1():
     results, *others = sample(TWO, several=True)
     html = page(results, *others)

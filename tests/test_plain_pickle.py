@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from umemma import plain_pickle
 from umemma.errors import DataError
+from umemma.layouts import plain_pickle
 
 
 class Runs:

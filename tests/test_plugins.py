@@ -11,6 +11,7 @@ from tests.trees import BUILT, GENUINE
 from umemma import adapters, composition, media, parameters
 from umemma.datasets import avmnist, digits
 from umemma.errors import DataError, ParameterError
+from umemma.sample import SPLITS
 from umemma.towers import Encoder
 
 READ = {"avmnist": "fsdd", "grid": "grid_clips", "mmimdb_lite": "mmimdb_lite"} | dict.fromkeys(BUILT, "formats")
@@ -62,7 +63,7 @@ def test_samples_have_unique_keys_known_labels_and_the_modalities_of_the_paramet
 
 
 def test_no_group_is_in_two_splits(samples):
-    groups = {split: {sample.group for sample in samples if sample.split == split} for split in ("train", "val", "test")}
+    groups = {split: {sample.group for sample in samples if sample.split == split} for split in SPLITS}
     assert all(groups.values())
     assert not groups["train"] & groups["test"]
     assert not groups["train"] & groups["val"]

@@ -11,16 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.table_sample import FORMATS, adapter, plain_rows, png, samples, series, wav, write_table
-from umemma import table_cells, table_splits
 from umemma.datasets.table import Adapter
 from umemma.errors import ParameterError
 from umemma.media import KINDS
-from umemma.table_sources import SUFFIXES
+from umemma.tables import cells, splits
+from umemma.tables.sources import SUFFIXES
 
 NUMBERS = {"columns": ["a", "b"], "kind": "vector"}
 TEXT = {"column": "note", "kind": "text"}
 WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=12).filter(
-    lambda word: not table_cells.is_missing(word))
+    lambda word: not cells.is_missing(word))
 
 
 def vector(content: bytes) -> np.ndarray:
@@ -155,10 +155,10 @@ def test_shares_that_cannot_be_are_named(tmp_path, shares):
                 min_size=60, max_size=120), st.integers(0, 9))
 def test_a_drawn_split_cuts_no_group_depends_on_no_order_and_gives_shares(rows, seed):
     labels, groups = [sorted(one) for one, _ in rows], [f"g{one}" for _, one in rows]
-    drawn = table_splits.drawn(labels, groups, {"train": 0.6, "val": 0.2, "test": 0.2}, seed)
+    drawn = splits.drawn(labels, groups, {"train": 0.6, "val": 0.2, "test": 0.2}, seed)
     of_group = dict(zip(groups, drawn, strict=True))
     assert [of_group[group] for group in groups] == drawn
-    back = table_splits.drawn(labels[::-1], groups[::-1], {"train": 0.6, "val": 0.2, "test": 0.2}, seed)
+    back = splits.drawn(labels[::-1], groups[::-1], {"train": 0.6, "val": 0.2, "test": 0.2}, seed)
     assert back == drawn[::-1]
     largest = max(groups.count(group) for group in groups)
     for split, share in {"train": 0.6, "val": 0.2, "test": 0.2}.items():
@@ -168,15 +168,15 @@ def test_a_drawn_split_cuts_no_group_depends_on_no_order_and_gives_shares(rows, 
 def test_a_drawn_split_shares_out_every_class_alike_and_another_seed_another_way():
     labels = [[0]] * 700 + [[1]] * 200 + [[2]] * 100
     groups = [str(i) for i in range(1000)]
-    drawn = table_splits.drawn(labels, groups, table_splits.DEFAULT_SHARES, 0)
+    drawn = splits.drawn(labels, groups, splits.DEFAULT_SHARES, 0)
     for start, count in ((0, 700), (700, 200), (900, 100)):
         own = drawn[start : start + count]
         assert [own.count(split) / count for split in ("train", "val", "test")] == pytest.approx([0.7, 0.15, 0.15])
-    assert table_splits.drawn(labels, groups, table_splits.DEFAULT_SHARES, 1) != drawn
+    assert splits.drawn(labels, groups, splits.DEFAULT_SHARES, 1) != drawn
 
 
 def test_a_class_with_one_sample_is_trained_on():
-    drawn = table_splits.drawn([[0]] * 50 + [[1]], [str(i) for i in range(51)], table_splits.DEFAULT_SHARES, 3)
+    drawn = splits.drawn([[0]] * 50 + [[1]], [str(i) for i in range(51)], splits.DEFAULT_SHARES, 3)
     assert drawn[50] == "train"
 
 

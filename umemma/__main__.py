@@ -2,8 +2,8 @@
 
 import sys
 
-from umemma import init
 from umemma.errors import ParameterError, run, unknown
+from umemma.setup import init
 
 COMMANDS = {"init": init.main}
 _USAGE = "usage: umemma init FILE [--name NAME] [--root DIR] ...; `umemma init --help` lists the rest"

@@ -128,7 +128,8 @@ def curves(lines: Sequence[Line], *, title: str, y_label: str, written: Callable
 def dot_panels(rows: Sequence[str], tones: Sequence[str], panels: Sequence[Panel], *, title: str) -> Markup:
     """Return a dot plot: a row for each name, a column for each panel with its own scale, points with intervals."""
     left = min(max(text_width(row) for row in rows), 220) + 22
-    each = max(150.0, (780 - left) / len(panels))
+    titles = max(text_width(panel.title) for panel in panels)
+    each = max(150.0, min(titles + 22, 200.0), (780 - left) / len(panels))
     bottom = 34.0 + 27 * len(rows)
     parts = [text(0, 52 + 27 * index, fitted(row, left - 22), class_="strong" if tones[index] == "this" else None)
              for index, row in enumerate(rows)]

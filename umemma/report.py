@@ -17,34 +17,41 @@ def text_table(results: Results, accounting: Results) -> str:
     """Return the table of patterns as text: what is there, n, the score, the best tower alone, utilisation."""
     if score(results)[0] != "accuracy":
         return _text_table_of_several_labels(results, accounting)
-    dataset = results["dataset"]
+    dataset, (present, which) = results["dataset"], _widths(results)
     lines = [f"{dataset['name']} ({dataset['fingerprint'][:12]}), arm {results['arm']}, seed {results['seed']}, "
              "test split",
-             f"{'present':<24}{'n':>7}{'accuracy':>10}{'95 %':>19}{'best tower':>12}  {'(which)':<10}"
+             f"{'present':<{present}}{'n':>7}{'accuracy':>10}{'95 %':>19}{'best tower':>12}  {'(which)':<{which}}"
              f"{'cross-entropy':>14}{'utilisation':>13}"]
     for name, row in results["patterns"].items():
         accuracy = accounting["metrics"][name]["accuracy"]
         used = accounting["information"][name]["utilisation"]["value"]
         between = f"{accuracy['low']:.4f} to {accuracy['high']:.4f}"
-        lines.append(f"{name:<24}{row['n']:>7}{row['accuracy']:>10.4f}{between:>19}{row['uni']:>12.4f}  "
-                     f"{'(' + row['uni_tower'] + ')':<10}{row['cross_entropy']:>14.4f}"
+        lines.append(f"{name:<{present}}{row['n']:>7}{row['accuracy']:>10.4f}{between:>19}{row['uni']:>12.4f}  "
+                     f"{'(' + row['uni_tower'] + ')':<{which}}{row['cross_entropy']:>14.4f}"
                      f"{'' if used is None else f'{used:.3f}':>13}")
     return "\n".join(lines)
 
 
 def _text_table_of_several_labels(results: Results, accounting: Results) -> str:
-    dataset = results["dataset"]
+    dataset, (present, which) = results["dataset"], _widths(results)
     lines = [f"{dataset['name']} ({dataset['fingerprint'][:12]}), arm {results['arm']}, seed {results['seed']}, "
              "test split",
-             f"{'present':<24}{'n':>7}{'F1 micro':>10}{'95 %':>19}{'F1 macro':>10}{'best tower micro':>18}{'macro':>8}"
-             f"  {'(which)':<10}{'cross-entropy':>14}{'utilisation':>13}"]
+             f"{'present':<{present}}{'n':>7}{'F1 micro':>10}{'95 %':>19}{'F1 macro':>10}{'best tower micro':>18}"
+             f"{'macro':>8}  {'(which)':<{which}}{'cross-entropy':>14}{'utilisation':>13}"]
     for name, row in results["patterns"].items():
         f1, used = accounting["metrics"][name]["f1_micro"], accounting["information"][name]["utilisation"]["value"]
         between = f"{f1['low']:.4f} to {f1['high']:.4f}"
-        lines.append(f"{name:<24}{row['n']:>7}{row['f1_micro']:>10.4f}{between:>19}{row['f1_macro']:>10.4f}"
-                     f"{row['uni_f1_micro']:>18.4f}{row['uni_f1_macro']:>8.4f}  {'(' + row['uni_tower'] + ')':<10}"
-                     f"{row['cross_entropy']:>14.4f}{'' if used is None else f'{used:.3f}':>13}")
+        lines.append(f"{name:<{present}}{row['n']:>7}{row['f1_micro']:>10.4f}{between:>19}{row['f1_macro']:>10.4f}"
+                     f"{row['uni_f1_micro']:>18.4f}{row['uni_f1_macro']:>8.4f}  "
+                     f"{'(' + row['uni_tower'] + ')':<{which}}{row['cross_entropy']:>14.4f}"
+                     f"{'' if used is None else f'{used:.3f}':>13}")
     return "\n".join(lines)
+
+
+def _widths(results: Results) -> tuple[int, int]:
+    """Return the widths of the columns that hold names: patterns, and towers in brackets."""
+    rows = results["patterns"]
+    return max(24, *(len(name) + 2 for name in rows)), max(10, *(len(row["uni_tower"]) + 2 for row in rows.values()))
 
 
 def tables(results: Results, accounting: Results) -> dict[str, list[dict[str, Any]]]:
@@ -136,8 +143,11 @@ def picture(results: Results, path: Path) -> None:
     from matplotlib.figure import Figure
 
     with mpl.rc_context({"svg.hashsalt": "umemma", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
-        patterns_axes, rates_axes = figure.subplots(1, 2)
+        names = list(results["patterns"])
+        longest = max(len(one) for name in names for one in name.split("+"))
+        wide = max(4.5, max(0.9, 0.075 * (longest + 2)) * len(names))  # inches, so that neither names nor figures touch
+        figure = Figure(figsize=(wide + 4.5, 3.6), layout="constrained")
+        patterns_axes, rates_axes = figure.subplots(1, 2, width_ratios=(wide, 4.5))
         _draw_patterns(patterns_axes, results)
         _draw_rates(rates_axes, rate_rows(results), *score(results))
         dataset = results["dataset"]

@@ -20,10 +20,10 @@ without a sound track lacks its sound. Layout of DI-MML: `video: Image-01-FPS-SE
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from umemma import cutting, lists
-from umemma.clip_files import sound, video
 from umemma.errors import DataError, ParameterError, unknown
-from umemma.lists import Row
+from umemma.layouts import cutting, lists
+from umemma.layouts.clip_files import sound, video
+from umemma.layouts.lists import Row
 from umemma.sample import BadSample, Rejected, Sample
 
 CLASSES = (

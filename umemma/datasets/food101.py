@@ -24,9 +24,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from umemma import lists
 from umemma.errors import DataError, ParameterError, unknown
-from umemma.lists import Row
+from umemma.layouts import lists
+from umemma.layouts.lists import Row
 from umemma.sample import Rejected, Sample
 
 _NAMES = """

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from umemma import cutting, lists
 from umemma.errors import DataError, ParameterError, unknown
-from umemma.lists import Row
+from umemma.layouts import cutting, lists
+from umemma.layouts.lists import Row
 from umemma.sample import BadSample, Rejected, Sample
 
 FRAMES_A_SECOND = 25

@@ -20,10 +20,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from umemma import lists
-from umemma.clip_files import sound, video
 from umemma.errors import DataError, ParameterError, unknown
-from umemma.lists import Row
+from umemma.layouts import lists
+from umemma.layouts.clip_files import sound, video
+from umemma.layouts.lists import Row
 from umemma.sample import Rejected, Sample
 
 CLASSES = (

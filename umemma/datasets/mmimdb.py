@@ -22,9 +22,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from umemma import lists, mmimdb_hdf5
 from umemma.errors import DataError, ParameterError, unknown
-from umemma.lists import Row
+from umemma.layouts import lists, mmimdb_hdf5
+from umemma.layouts.lists import Row
 from umemma.sample import BadSample, Rejected, Sample
 
 GENRES = (

@@ -3,24 +3,24 @@ r"""Everyone's own data: a CSV, TSV, Parquet or JSON-lines file, a row for every
 `dataset.root` is the folder of the data. Of `dataset.options` the first three are mandatory:
 
 - `file`: the table, relative to the root.
-- `label`: the column of the label or labels; or one column of 0 and 1 for each class (`table_labels`).
-- `modalities`: {name: {column or columns, kind, ...}}, what each modality is made of (`table_sources`).
+- `label`: the column of the label or labels; or one column of 0 and 1 for each class (`tables/labels.py`).
+- `modalities`: {name: {column or columns, kind, ...}}, what each modality is made of (`tables/sources.py`).
 - `separator` between the labels in one cell, "|"; `unlabelled`, where a multi-label row has nothing in that cell:
   `reject` the row, or `none` of the classes applies.
 - `key`: the column of what names a sample. Null: a digest of what the row holds.
 - `group`: the column of what must not be in two splits; an empty cell makes a group of its own.
 - `split`: the column of train (training), val (valid, validation, dev) and test (testing). `shares`, {train: 0.7,
-  val: 0.15, test: 0.15} unless there is such a column: what is drawn by `seed` (`table_splits`). Beside a split column,
-  of the rows that it calls train: {val: 0.15}.
+  val: 0.15, test: 0.15} unless there is such a column: what is drawn by `seed` (`tables/splits.py`). Beside a split
+  column, of the rows that it calls train: {val: 0.15}.
 - `duplicate_keys`: `error`, or `first`: of rows with one key the others are left out.
-- `missing`: what a missing value looks like besides an empty one, in any case (`table_cells`).
+- `missing`: what a missing value looks like besides an empty one, in any case (`tables/cells.py`).
 - `delimiter`, `encoding` of a text table.
 - `media_root`: the folder that paths start from, itself relative to the root; null: the table's. `other_roots`:
-  absolute folders, besides the root, that they may lead to (`table_paths`).
+  absolute folders, besides the root, that they may lead to (`tables/paths.py`).
 
-A row that cannot be used is in `rejected` (`table_rows`). Media are opened only in `sample`; one that is named and not
-there, or not as it should be, makes a BadSample. A shard's key holds no dot or slash: it is written as in an address,
-`%2E` for a dot, and `urllib.parse.unquote` is the way back.
+A row that cannot be used is in `rejected` (`tables/rows.py`). Media are opened only in `sample`; one that is named and
+not there, or not as it should be, makes a BadSample. A shard's key holds no dot or slash: it is written as in an
+address, `%2E` for a dot, and `urllib.parse.unquote` is the way back.
 
 **When the data change.** `dvc repro` runs stage `watch` every time. It takes the digest of the table, and of path, size
 and time of every file that the table names. So an edited table, or a file added, replaced or removed, makes `prepare`
@@ -32,13 +32,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from umemma import table_file, table_paths, table_rows
 from umemma.errors import DataError, ParameterError
 from umemma.sample import SPLITS, BadSample, Sample
-from umemma.table_cells import MISSING
-from umemma.table_labels import Labels
-from umemma.table_members import Folders, Members
-from umemma.table_sources import source
+from umemma.tables import file as table_file
+from umemma.tables import paths, rows
+from umemma.tables.cells import MISSING
+from umemma.tables.labels import Labels
+from umemma.tables.members import Folders, Members
+from umemma.tables.sources import source
 
 
 class Adapter:
@@ -64,23 +65,23 @@ class Adapter:
         spellings = frozenset(str(one).casefold() for one in missing)
         labels = Labels(label, classes, task, separator=separator, unlabelled=unlabelled, missing=spellings)
         sources = {name: source(name, entry) for name, entry in modalities.items()}
-        roots = table_paths.real_roots(root, other_roots)
+        roots = paths.real_roots(root, other_roots)
         path = _table_path(root, file, roots)
         table = table_file.read(path, delimiter=delimiter, encoding=encoding)
         folders = Folders(path.parent if media_root is None else root / media_root, roots)
         self.members = Members(table, sources, folders, spellings)
-        self._names = table_rows.named(table, self.members, key=key, group=group, split=split, missing=spellings)
-        self.rows = table_rows.read(table, self.members, self._names, labels, duplicate_keys)
-        table_rows.draw_splits(table, self.rows, self._names, shares, seed)
+        self._names = rows.named(table, self.members, key=key, group=group, split=split, missing=spellings)
+        self.rows = rows.read(table, self.members, self._names, labels, duplicate_keys)
+        rows.draw_splits(table, self.rows, self._names, shares, seed)
         self._of_split = {name: [row for row, own in self.rows.split.items() if own == name] for name in SPLITS}
-        self.num_samples: Mapping[str, int] = {name: len(rows) for name, rows in self._of_split.items()}
+        self.num_samples: Mapping[str, int] = {name: len(own) for name, own in self._of_split.items()}
         self.modalities, self.classes, self.lists = tuple(sources), tuple(classes), (path,)
         self.rejected = tuple(self.rows.rejected)
 
     def sample(self, split: str, index: int) -> Sample:
         """Make sample `index` of `split` from its files. Raises BadSample where one of them is not usable."""
         row = self._of_split[split][index]
-        key = table_rows.escaped(self._names.key[row])
+        key = rows.escaped(self._names.key[row])
         try:
             members = dict(self.members.member(name, row) for name in self.modalities if self.members.has(name, row))
         except BadSample as error:
@@ -97,7 +98,7 @@ def _table_path(root: Path, file: str, roots: Sequence[Path]) -> Path:
         raise DataError(f"{root} is no folder; dataset.root, or else the variable UMEMMA_DATA, names the folder that "
                         f"{file} lies in")
     try:
-        table_paths.located(file, root, roots)
+        paths.located(file, root, roots)
     except BadSample as error:
         raise ParameterError(f"dataset.options.file: {error}") from error
     return root / file

@@ -7,7 +7,8 @@ RoBERTa, none for GPT-2), and a fixed rule lets every encoder of text know what 
 import torch
 from transformers import AutoTokenizer
 
-from umemma import language_model, text
+from umemma import language_model
+from umemma.kinds import text
 
 
 class Decoder:

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from umemma import table_splits
 from umemma.errors import DataError, ParameterError, some, unknown
 from umemma.sample import SPLITS, BadSample, Rejected
-from umemma.table_cells import is_missing, text
-from umemma.table_file import Table
-from umemma.table_labels import Label, Labels
-from umemma.table_members import Members
+from umemma.tables import splits
+from umemma.tables.cells import is_missing, text
+from umemma.tables.file import Table
+from umemma.tables.labels import Label, Labels
+from umemma.tables.members import Members
 
 SPELLINGS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
              "test": "test", "testing": "test"}
@@ -99,10 +99,10 @@ def draw_splits(table: Table, rows: Rows, names: Named, shares: Mapping[str, flo
     """
     if names.split is None or shares is not None:
         given = sorted(set(rows.split.values()))
-        asked = table_splits.checked_shares(shares or table_splits.DEFAULT_SHARES, given)
+        asked = splits.checked_shares(shares or splits.DEFAULT_SHARES, given)
         open_rows = [row for row, split in rows.split.items() if split in {"", "train"}]
         classes = [(label,) if isinstance(label, int) else label for label in (rows.label[row] for row in open_rows)]
-        drawn = table_splits.drawn(classes, [names.group[row] for row in open_rows], asked, seed)
+        drawn = splits.drawn(classes, [names.group[row] for row in open_rows], asked, seed)
         rows.split.update(zip(open_rows, drawn, strict=True))
     counts = Counter(rows.split.values())
     if empty := [split for split in SPLITS if not counts[split]]:

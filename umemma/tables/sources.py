@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from umemma.errors import ParameterError, unknown
-from umemma.table_series import AXES
+from umemma.tables.series import AXES
 
 SUFFIXES = {
     "image": ("png", "jpg", "jpeg", "webp"), "audio": ("wav", "flac", "ogg", "mp3", "m4a"),

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from umemma import plain_pickle
 from umemma.errors import DataError
-from umemma.lists import Row
+from umemma.layouts import plain_pickle
+from umemma.layouts.lists import Row
 from umemma.sample import BadSample
 
 FILE, METADATA = "multimodal_imdb.hdf5", "metadata.npy"

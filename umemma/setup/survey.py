@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from umemma.errors import DataError
 from umemma.media import facts
 from umemma.sample import BadSample
-from umemma.table_members import Members
+from umemma.tables.members import Members
 
 MOST_FILES = {"video": 12}  # each of a video's frames is decoded
 _MOST = 50

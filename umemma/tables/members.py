@@ -12,17 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from umemma import table_paths, table_series
 from umemma.errors import some
 from umemma.sample import BadSample
-from umemma.table_cells import is_missing, number, text
-from umemma.table_file import Table
-from umemma.table_sources import SUFFIXES, Source
+from umemma.tables import paths, series
+from umemma.tables.cells import is_missing, number, text
+from umemma.tables.file import Table
+from umemma.tables.sources import SUFFIXES, Source
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where media lie: paths are relative to `base` and must lead below one of `roots` (`table_paths.real_roots`)."""
+    """Where media lie: paths are relative to `base` and must lead below one of `roots` (`paths.real_roots`)."""
 
     base: Path
     roots: tuple[Path, ...]
@@ -51,7 +51,7 @@ class Members:
     def member(self, modality: str, row: int) -> tuple[str, bytes]:
         """Return (member name, bytes) of a modality that the row has. Raises BadSample naming file and reason."""
         if modality in self._vectors:
-            return f"{modality}.npy", table_series.npy(self._vectors[modality][row])
+            return f"{modality}.npy", series.npy(self._vectors[modality][row])
         source, cell = self._sources[modality], self._cells[modality][row]
         place = f"{self.place(row)}, {source.columns[0]}"
         if source.inline:
@@ -79,7 +79,7 @@ class Members:
                 cell = self._cells[name][row]
                 if isinstance(cell, str) and self.has(name, row):
                     try:
-                        place = table_paths.located(text(cell), self._folders.base, self._folders.roots)
+                        place = paths.located(text(cell), self._folders.base, self._folders.roots)
                     except BadSample:
                         continue  # `member` will not read it either, and says why
                     if place not in seen:
@@ -112,7 +112,7 @@ def _listed(cell: Sequence[object] | np.ndarray, file: str, fill: float | None) 
         numbers = [np.nan if is_missing(one) else number(one) for one in cell]
     except ValueError as error:
         raise BadSample(file, f"no usable number: {error}") from error
-    return table_series.from_npy(file, table_series.npy(np.array(numbers, np.float32)), "vector", fill)
+    return series.from_npy(file, series.npy(np.array(numbers, np.float32)), "vector", fill)
 
 
 def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
@@ -121,7 +121,7 @@ def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
     if suffix not in SUFFIXES[source.kind]:
         raise BadSample(named, f"wrong kind of file: {source.columns[0]} holds {source.kind}, files that end in "
                                f"{', '.join(f'.{one}' for one in SUFFIXES[source.kind])}")
-    content = table_paths.content(named, folders.base, folders.roots)
+    content = paths.content(named, folders.base, folders.roots)
     if suffix == "csv":
-        return "npy", table_series.from_csv(named, content, source.fill)
-    return suffix, table_series.from_npy(named, content, source.kind, source.fill) if suffix == "npy" else content
+        return "npy", series.from_csv(named, content, source.fill)
+    return suffix, series.from_npy(named, content, source.kind, source.fill) if suffix == "npy" else content

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from umemma import cutting, plain_pickle
 from umemma.errors import DataError
-from umemma.lists import blamed, named
+from umemma.layouts import cutting, plain_pickle
+from umemma.layouts.lists import blamed, named
 from umemma.sample import BadSample
 
 VIDEO = ("mp4", "mkv", "webm", "avi", "mpg", "flv")

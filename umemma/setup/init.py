@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from umemma import media_survey, starting_values
-from umemma.conf_file import line
 from umemma.errors import ParameterError, some
 from umemma.files import written_whole
-from umemma.proposal import Given, Proposal, propose
+from umemma.setup import starting_values, survey
+from umemma.setup.conf_file import line
+from umemma.setup.proposal import Given, Proposal, propose
 
-HOME = Path(__file__).parents[1]  # `umemma init` may be called from anywhere; the file goes into this project
+HOME = Path(__file__).parents[2]  # `umemma init` may be called from anywhere; the file goes into this project
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -60,7 +60,7 @@ def conf_text(found: Proposal, name: str, root: str) -> str:
         line(2, "task", label.task), line(2, "classes", list(label.classes)), "  modalities:"]
     for modality, decoder in values.items():
         kind = found.kind(modality)
-        seen = media_survey.sentence(kind, found.surveys[modality])
+        seen = survey.sentence(kind, found.surveys[modality])
         lines += [f"    {modality}:" + (f"  # {seen}" if seen else ""), line(6, "decode", decoder),
                   line(6, "encoder", starting_values.encoder(kind, decoder)),
                   line(6, "epochs", starting_values.epochs(num_train))]
@@ -72,8 +72,10 @@ def conf_text(found: Proposal, name: str, root: str) -> str:
 def _gate_lines(found: Proposal, kinds: Sequence[str]) -> list[str]:
     total = sum(found.label.counts.values())
     seconds = [value for looked in found.surveys.values() for value in looked.facts.get("seconds", ())]
-    bounds = starting_values.validation([count / total for count in found.label.counts.values()], seconds, kinds)
-    comments = {"min_class_share": "the rarest class has about twice that", "severity": "decoding makes shapes equal"}
+    bounds = starting_values.validation([count / total for count in found.label.counts.values()], seconds, kinds,
+                                        smallest_split=min(found.num_samples.values()))
+    comments = {"max_quarantined": "a few files of the smallest split",
+                "min_class_share": "the rarest class has about twice that", "severity": "decoding makes shapes equal"}
     lines = [line(2, key, value, comments.get(key, "")) for key, value in bounds.items()]
     return ["validation:  # of the gate between data and training, what these data need", *lines] if lines else []
 
@@ -113,7 +115,7 @@ def report(found: Proposal, file: Path) -> list[str]:
     width = max(map(len, options["modalities"]))
     for name, entry in options["modalities"].items():
         missing = num_rows - found.num_present[name]
-        seen = media_survey.sentence(found.kind(name), found.surveys[name])
+        seen = survey.sentence(found.kind(name), found.surveys[name])
         source = entry.get("column") or some(entry["columns"])
         holes = f"missing in {missing} of {num_rows} ({missing / num_rows:.0%})"
         lines.append(f"    {name:{width}}  {entry['kind']:6}  {holes}; from {source}" + (f"; {seen}" if seen else ""))

@@ -12,7 +12,7 @@ from typing import Literal
 
 from umemma.errors import ParameterError, some, unknown
 from umemma.sample import BadSample
-from umemma.table_cells import MISSING, is_missing, items, shown, text, yes_or_no
+from umemma.tables.cells import MISSING, is_missing, items, shown, text, yes_or_no
 
 Label = int | tuple[int, ...]
 UNLABELLED = ("reject", "none")

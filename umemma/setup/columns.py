@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from umemma.table_cells import is_missing, number, text, yes_or_no
-from umemma.table_sources import SUFFIXES
+from umemma.tables.cells import is_missing, number, text, yes_or_no
+from umemma.tables.sources import SUFFIXES
 
 _SUFFIX_KINDS = {suffix: kind for kind, suffixes in SUFFIXES.items() for suffix in suffixes}
 _MOSTLY = 0.8  # share of the cells from which a column counts as one of paths

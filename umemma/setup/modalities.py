@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from umemma.column_facts import Column
 from umemma.errors import some
+from umemma.setup.columns import Column
 
 _MOST_PATTERNS = 4
 _PREFIX = re.compile(r"^(.*?)(?:[_\-. ][^_\-. ]+|\d+)$")

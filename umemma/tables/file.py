@@ -3,7 +3,7 @@
 - CSV is read by Python's own reader, strictly. pandas fills up a line that is too short and takes an unclosed quote
   for the rest of the file, and says nothing of either.
 - A cell is text in CSV; in Parquet and JSON lines it may be a number, true or false, null or a list as well.
-  `table_cells` says what it means, so that the same table means the same in every format.
+  `cells` says what it means, so that the same table means the same in every format.
 - Every row knows its place - the line it starts on, or its row in a Parquet file - so that errors can name it.
 - The whole table is read at once; the media files that it names are not.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from umemma.errors import DataError, ParameterError, some, unknown
-from umemma.table_text import decoded
+from umemma.tables.text import decoded
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 JSON_LINES = ("jsonl", "ndjson", "json")

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from umemma.column_facts import Column
 from umemma.errors import DataError, ParameterError, some, unknown
-from umemma.table_cells import items, yes_or_no
-from umemma.table_rows import SPELLINGS
+from umemma.setup.columns import Column
+from umemma.tables.cells import items, yes_or_no
+from umemma.tables.rows import SPELLINGS
 
 KEYS = ("key", "id", "sample_id", "uid", "uuid", "identifier", "index")
 SPLITS = ("split", "set", "subset", "partition", "fold")

@@ -15,6 +15,7 @@ SIDE_PX, MAX_HZ, MAX_SECONDS, MAX_WORDS, MAX_STEPS = 64, 16_000, 10.0, 256, 1024
 BUCKETS = 20_000
 _SAMPLES_SEEN = 30_000  # by an encoder while it is trained: 12 epochs of the data set digits are 13,000
 _MIN_EPOCHS, _MAX_EPOCHS = 3, 30
+_FEW_BAD = 3  # samples that cannot be used are not to stop a small data set: one of 90 is more than 1 %
 _LONG_FRAMES = 128  # of a spectrogram, from which the first convolution passes over some
 
 
@@ -45,9 +46,16 @@ def early(kinds: Sequence[str]) -> Values:
     return {"name": "mlp", "width": 128, "depth": 2, "dim": 64, "dropout": 0.2}
 
 
-def validation(class_shares: Sequence[float], seconds: Sequence[float], kinds: Sequence[str]) -> Values:
-    """Return the bounds of the gate that these data need to be other than conf/config.yaml has them."""
+def validation(
+    class_shares: Sequence[float], seconds: Sequence[float], kinds: Sequence[str], *, smallest_split: int
+) -> Values:
+    """Return the bounds of the gate that these data need to be other than conf/config.yaml has them.
+
+    `smallest_split` is the number of its samples.
+    """
     bounds: Values = {}
+    if smallest_split < 100 * _FEW_BAD:
+        bounds["max_quarantined"] = min(0.1, math.ceil(100 * _FEW_BAD / max(1, smallest_split)) / 100)
     if min(class_shares) < 0.04:
         bounds["min_class_share"] = _down(min(class_shares) / 2)
     if max(class_shares) > 0.4:

@@ -14,7 +14,7 @@ import io
 import numpy as np
 
 from umemma.sample import BadSample
-from umemma.table_cells import is_missing, number
+from umemma.tables.cells import is_missing, number
 
 AXES = {"series": 2, "vector": 1}
 

@@ -1,7 +1,7 @@
 """What `umemma init` proposes for a table: the options of its adapter, and starting values for its media.
 
 The adapter itself reads the table with these options, so a proposal is one that works, or an error that says why none
-does. Media are only sampled (`media_survey`).
+does. Media are only sampled (`survey`).
 """
 
 import os
@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from umemma import column_media, column_roles, media_places, table_file
-from umemma.column_facts import Column, column
-from umemma.column_roles import Label
 from umemma.datasets.table import Adapter
 from umemma.errors import DataError, some
-from umemma.media_survey import Survey, survey
 from umemma.sample import SPLITS
-from umemma.table_file import Table
-from umemma.table_rows import SPELLINGS
+from umemma.setup import modalities, places, roles
+from umemma.setup.columns import Column, column
+from umemma.setup.roles import Label
+from umemma.setup.survey import Survey, survey
+from umemma.tables import file as table_file
+from umemma.tables.file import Table
+from umemma.tables.rows import SPELLINGS
 
 _FEW_ROWS = 10
 
@@ -58,19 +59,19 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
     """Look at a table below `root`. Raises DataError or ParameterError where it cannot be used."""
     options, table = _opened(file, root, given.encoding)
     columns = {name: column(name, cells) for name, cells in table.columns.items()}
-    roles = column_roles.roles(columns, key=given.key, split=given.split, label=given.label, group=given.group)
-    rest = {name: one for name, one in columns.items() if name not in roles.reserved}
-    base = media_places.start(file, root, rest.values())
-    found = column_media.modalities(rest, lambda one: media_places.num_axes(one, base, root))
+    chosen = roles.roles(columns, key=given.key, split=given.split, label=given.label, group=given.group)
+    rest = {name: one for name, one in columns.items() if name not in chosen.reserved}
+    base = places.start(file, root, rest.values())
+    found = modalities.modalities(rest, lambda one: places.num_axes(one, base, root))
     if not found.entries:
         raise DataError(f"{file}: none of the columns {some(columns, 20)} holds media, texts or numbers to learn from"
                         + "".join(f"; {name}: {why}" for name, why in list(found.unused.items())[:5]))
-    label = roles.label
+    label = chosen.label
     options |= {"label": label.columns}
     if label.task == "multi_label" and isinstance(label.columns, str):
         options["separator"] = label.separator
-    named = {"key": roles.key, "group": roles.group, "split": roles.split}
-    options |= {option: one.name for option, one in named.items() if one} | _shares(roles.split)
+    named = {"key": chosen.key, "group": chosen.group, "split": chosen.split}
+    options |= {option: one.name for option, one in named.items() if one} | _shares(chosen.split)
     if base != file.parent:
         options["media_root"] = os.path.relpath(base, root)
     options["modalities"] = found.entries
@@ -78,7 +79,7 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
     surveys = {name: survey(adapter.members, name, str(entry["kind"]), list(adapter.rows.label))
                for name, entry in found.entries.items()}
     rejected = Counter(one.reason.split(":")[0] for one in adapter.rejected)
-    unsure = [*roles.unsure, *found.unsure, *_rare(label)]
+    unsure = [*chosen.unsure, *found.unsure, *_rare(label)]
     unsure += [one for name in surveys for one in _doubts(name, surveys[name])]
     return Proposal(options, label, len(table.places), adapter.num_samples, _num_present(adapter), rejected, surveys,
                     found.unused, unsure)
