@@ -30,7 +30,8 @@ LEVELS = [
      "augmentations.signals", "clip_files", "mmimdb_hdf5", "table_file", "table_series", "table_labels"},
     {"kinds.sound", "kinds.video", "table_sources"}, {"kinds.audio", "waves", "augment", "table_members"},
     {"table_rows"},
-    {"media", "download", "weights", "composition", "report", "compute", "masks", "leak", "quarantine", "watched"}
+    {"media", "download", "weights", "composition", "report", "compute", "masks", "leak", "left_out", "quarantine",
+     "watched"}
     | {f"{folder}.{name}" for folder in PLUGINS for name in [*parameters.plugins(folder), "__init__"]},
     {"raw", "adapters", "shards", "manifest", "decoded", "towers", "encoding", "late_fusion", "early_fusion", "panel",
      "answers", "sample_row", "shard_writer"},
