@@ -21,7 +21,7 @@ from umemma.sample import SPLITS
 
 _NAMED = 20  # reasons that `by_reason` names
 _REST = "other reasons"
-_DETAILS = r"\s*[:;(]"
+_DETAILS = r"\s*[:;(]|, "
 _ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")  # Pillow puts one into its sentence
 
 
@@ -30,7 +30,8 @@ class Quarantined:
     """One sample that is left out; `modality` None where the reason is not in one file of it.
 
     `key` is `train/17`, the adapter's sample 17 of train, where the sample has no key or its adapter did not say it.
-    `split` is empty where the data do not say it. `reason` starts with the general; details follow `:`, `;` or `(`.
+    `split` is empty where the data do not say it. `reason` starts with the general; details follow `:`, `;`, `(` or
+    a comma.
     """
 
     key: str
@@ -45,9 +46,9 @@ COLUMNS = tuple(field.name for field in fields(Quarantined))
 
 def write(path: Path, rows: Iterable[Quarantined], root: Path | None = None) -> None:
     """Write the rows, sorted by split, key and reason; paths below `root` become relative to it."""
-    below = f"{root}/" if root else ""
+    roots = [] if root is None else list(dict.fromkeys([str(root), str(root.resolve())]))
     found = sorted(
-        ((key, split, modality, _stable(file, below), _stable(reason, below))
+        ((key, split, modality, _stable(file, roots), _stable(reason, roots))
          for key, split, modality, file, reason in map(astuple, rows)),
         key=lambda row: (_place(row[1]), *("" if value is None else value for value in row)))
     columns = [[row[number] for row in found] for number in range(len(COLUMNS))]
@@ -102,5 +103,10 @@ def _place(split: str) -> int:
     return SPLITS.index(split) if split in SPLITS else len(SPLITS)
 
 
-def _stable(text: str, below: str) -> str:
-    return _ADDRESS.sub("an object", text.replace(below, "") if below else text)
+def _stable(text: str, roots: Sequence[str]) -> str:
+    for root in roots:
+        whole = rf"(?<![\w/.-]){re.escape(root)}"  # and not the end of a longer path
+        text = re.sub(rf"{whole}/", "", text)
+        if root.startswith("/"):  # `data` would stand in many a sentence
+            text = re.sub(rf"{whole}(?![\w/.-])", "the data root", text)
+    return _ADDRESS.sub("an object", text)
