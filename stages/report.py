@@ -1,4 +1,4 @@
-"""The JSON of data/reports -> one page (report.html) and what `dvc plots` draws, both to MLflow.
+"""The JSON and the quarantine of data/reports -> one page (report.html) and what `dvc plots` draws, both to MLflow.
 
 `--show` only prints the table.
 """
@@ -9,19 +9,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from umemma import manifest, page, parameters, report, tracking
+from umemma import left_out, manifest, page, parameters, quarantine, report, tracking
 from umemma.errors import run
 from umemma.files import read_json, written_whole
 
 REPORTS = Path("data/reports")
 PAGE, FOLDER = REPORTS / "report.html", REPORTS / "plots"
-NAMES = ("robustness", "accounting", "gates", "masks")
+NAMES = ("robustness", "accounting", "gates", "masks", "validation")
+_REASONS = 10  # that the page and the table name
+
+
+def read() -> dict[str, Any]:
+    """Return the content of each of NAMES, and as `data` what was left out and warned of."""
+    found = {name: read_json(REPORTS / f"{name}.json") for name in NAMES}
+    reasons = quarantine.reasons(quarantine.read(REPORTS / "quarantine.parquet"), _REASONS)
+    return found | {"data": left_out.summary(found["validation"], reasons)}
 
 
 def write(found: Mapping[str, Any]) -> None:
-    """Write the page, the tables and one picture; `found`: the content of each of NAMES."""
+    """Write the page, the tables and one picture of what `read` returned."""
     with written_whole(PAGE) as temporary:
-        temporary.write_text(page.page(*(found[name] for name in NAMES)), "utf-8")
+        temporary.write_text(page.page(
+            *(found[name] for name in ("robustness", "accounting", "gates", "masks", "data"))), "utf-8")
     for name, rows in report.tables(found["robustness"], found["accounting"]).items():
         _write_csv(FOLDER / f"{name}.csv", rows)
     with written_whole(FOLDER / "robustness.svg") as temporary:
@@ -39,9 +48,10 @@ def main() -> None:
     """Write the report, or only print the table of the last results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--show", action="store_true", help="print the table and write nothing")
-    found = {name: read_json(REPORTS / f"{name}.json") for name in NAMES}
-    if parser.parse_args().show:
+    is_shown_only, found = parser.parse_args().show, read()
+    if is_shown_only:
         print(report.text_table(found["robustness"], found["accounting"]))
+        print("", *left_out.lines(found["data"]), sep="\n")
         print(f"\nreport:  {PAGE}")
         print(f"next:    source .venv/bin/activate; dvc exp run -S dataset={found['robustness']['dataset']['name']} "
               "-S fuse.missing_rate=0.25; dvc exp show; make ui")

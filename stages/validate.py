@@ -48,7 +48,8 @@ def validate(folder: Path, bounds: Validation, report: Path, gate: Path, accepte
         print(f"FAILED {sentence}")
     if failed:
         raise GateFailure(
-            f"{found.index.dataset}: {len(failed)} of {total} expectations failed, as {report} tells")
+            f"{found.index.dataset}: {len(failed)} of {total} expectations failed, as {report} tells; the bounds, and "
+            "under validation.severity what only warns, are in params.yaml")
     write_json(gate, {
         "manifest_sha256": found.index.manifest_sha256, "dataset": found.index.dataset, "passed": True})
     print(f"{found.index.dataset}: {total - len(result['warnings'])} of {total} expectations hold, the others warn"

@@ -26,7 +26,7 @@ def sample(kind, *, alone=False, passed=False, several=False):
     account = accounting(modalities, worth, results, alone=alone)
     if several:
         _with_f1(results, account)
-    return results, account, gates(passed or alone), masks(modalities)
+    return results, account, gates(passed or alone), masks(modalities), data(alone)
 
 
 def _with_f1(results, account):
@@ -199,3 +199,18 @@ def masks(modalities):
 
     return {"protocol": "independent", "missing_rate": dict.fromkeys(modalities, 0.5), "seed": 0,
             "splits": {"train": split(55000, 0.0003), "val": split(5000, -0.0021), "test": split(10000, 0.0016)}}
+
+
+def data(clean):
+    """Return what was left out and warned of; `clean`: nothing was."""
+    used = {"train": 55000, "val": 5000, "test": 10000} | ({} if clean else {"": 0})
+    reasons = [] if clean else [
+        {"reason": "no readable image", "total": 17, "by_split": {"train": 12, "val": 1, "test": 4},
+         "example": 'k-7 (image.png: no readable image: <b>"truncated"</b>)'},
+        {"reason": "the split is empty", "total": 2, "by_split": {"": 2}, "example": "k-9 (all.csv line 3: the split)"},
+        {"reason": "other reasons", "total": 1, "by_split": {"train": 1}, "example": ""}]
+    left_out = {split: sum(row["by_split"].get(split, 0) for row in reasons) for split in used}
+    return {"splits": list(used), "judged": {split: count + left_out[split] for split, count in used.items()},
+            "used": used, "quarantined": left_out, "reasons": reasons,
+            "warnings": [] if clean else ["clipping: train/audio, column audio_clipped_share: <i>too loud</i>"],
+            "ignored": [] if clean else ["same_shape", "silence"]}

@@ -33,8 +33,8 @@ LEVELS = [
      "tables.labels"},
     {"kinds.sound", "kinds.video", "tables.sources"}, {"kinds.audio", "waves", "augment", "tables.members"},
     {"tables.rows"},
-    {"media", "download", "weights", "composition", "report", "compute", "masks", "leak", "quarantine", "watched",
-     "trunks", "calibration"}
+    {"media", "download", "weights", "composition", "report", "compute", "masks", "leak", "left_out", "quarantine",
+     "watched", "trunks", "calibration"}
     | {f"{folder}.{name}" for folder in PLUGINS for name in [*parameters.plugins(folder), "__init__"]},
     {"raw", "adapters", "shards", "manifest", "decoded", "towers", "encoding", "late_fusion", "early_fusion", "panel",
      "answers", "sample_row", "shard_writer"},

@@ -128,7 +128,7 @@ def test_a_film_with_neither_is_a_bad_sample(root):
 
 @pytest.mark.parametrize(("suffix", "content", "reason"), [
     (".json", None, "cannot be read: No such file"), (".json", b"", "is empty"), (".json", b'{"genres": [', "no v"),
-    (".json", b"[1]", "holds no mapping but a list"), (".json", b'"\xff"', "no valid JSON"),
+    (".json", b"[1]", "holds no mapping but a list"), (".json", b'"\xff"', "is no UTF-8: byte 1 is 0xff"),
     (".jpeg", b"", "is empty")])
 def test_a_file_that_is_named_and_not_there_or_broken_is_a_bad_sample(root, suffix, content, reason):
     path = first(root).with_suffix(suffix)
@@ -137,7 +137,7 @@ def test_a_file_that_is_named_and_not_there_or_broken_is_a_bad_sample(root, suff
         path.write_bytes(content)
     with pytest.raises(BadSample, match=reason) as caught:
         Adapter(root).sample("train", 0)
-    assert caught.value.file == str(path)
+    assert (caught.value.file, caught.value.key) == (str(path), path.stem)
     assert Adapter(root).sample("train", 1)
 
 

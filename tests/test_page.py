@@ -128,7 +128,7 @@ def test_the_structure_can_be_walked_without_looking(shown):
 
 
 def test_every_figure_of_the_patterns_stands_in_its_row(shown):
-    robustness, accounting, _, _, parsed = shown
+    robustness, accounting, parsed = shown[0], shown[1], shown[-1]
     for name, metrics in accounting["metrics"].items():
         known, tower = accounting["information"][name], robustness["patterns"][name]
         row = parsed.row("Table of patterns", words(name))
@@ -148,7 +148,7 @@ def test_every_figure_of_the_patterns_stands_in_its_row(shown):
 
 
 def test_every_figure_of_rates_and_protocols_is_there(shown):
-    robustness, _, _, _, parsed = shown
+    robustness, parsed = shown[0], shown[-1]
     for entry in robustness["rates"]:
         rates = list(entry["missing_rate"].values())
         hidden = [rate for rate in rates if rate]
@@ -206,7 +206,7 @@ def test_every_figure_of_arms_models_and_matrices_is_there(shown):
 
 
 def test_provenance_and_gates_are_told_in_full(shown):
-    robustness, accounting, gates, masks, parsed = shown
+    robustness, accounting, gates, masks, _, parsed = shown
     for told in (robustness["dataset"]["fingerprint"], "sum_logits", "each 0.5", "independent",
                  nats(accounting["entropy"]), "1 of 3 gates failed",
                  f"{robustness['budget']['total']:,} training samples seen by an encoder"):
@@ -222,6 +222,22 @@ def test_provenance_and_gates_are_told_in_full(shown):
         for name, rates in found["by_class"].items():
             row = parsed.row(f"Realised rates by class, {split}", name)
             assert all(f"{100 * rate:.4g}%" in row for rate in rates.values())
+
+
+def test_whatever_is_in_quarantine_is_counted_by_split_and_reason(shown):
+    data, parsed = shown[-2], shown[-1]
+    assert "Of 70,020 samples 20 could not be used and are in quarantine" in " ".join(parsed.text.split())
+    for name in ("judged", "used", "quarantined"):
+        row = parsed.row("Table of data", name)
+        assert row.split()[1:] == [f"{count:,}" for count in [*data[name].values(), sum(data[name].values())]]
+    for one in data["reasons"]:
+        row = parsed.row("Table of data", one["reason"]).removeprefix(one["reason"])
+        counts = [one["by_split"].get(split, 0) for split in data["splits"]]
+        assert row.split()[:5] == [f"{count:,}" for count in [*counts, one["total"]]]
+        assert one["example"] in row
+    assert "warns of 1 thing that did not stop it" in parsed.text
+    assert "clipping: train/audio, column audio_clipped_share: <i>too loud</i>" in parsed.text
+    assert "same_shape, silence" in parsed.text
 
 
 def test_names_from_the_data_cannot_become_markup():
@@ -251,6 +267,9 @@ def test_a_run_that_is_alone_gets_a_page_without_what_it_lacks():
     assert parsed.row("Table of models", "ume-mma this run").count("\u2013") == 4  # budget and three utilisations
     assert parsed.row("Table of modalities", "image").count("\u2013") == 1  # the encoder term
     assert "Of the information that the best known model finds" not in parsed.text
+    assert "All 70,000 samples could be used; none is in quarantine." in parsed.text
+    assert "The gate before training had no warnings." in parsed.text
+    assert parsed.row("Table of data", "used") == "used 55,000 5,000 10,000 70,000"
 
 
 def test_a_page_without_rates_has_no_curve_and_no_sliders():

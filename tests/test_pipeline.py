@@ -49,6 +49,7 @@ def test_every_pattern_is_in_the_results_and_the_table(project):
     assert (results["arm"], results["seed"]) == ("frozen", 0)
     table = run(project, "python", "-m", "stages.report", "--show").stdout
     assert all(f"{row['accuracy']:.4f}" in table for row in results["patterns"].values())
+    assert "data: 1,797 of 1,797 samples used, 0 in quarantine" in table
 
 
 def test_a_second_run_runs_nothing(project):

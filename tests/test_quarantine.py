@@ -131,6 +131,19 @@ def test_a_sample_that_the_adapter_cannot_make_is_quarantined_with_its_file(tmp_
         Quarantined(name, "train", None, "clips/9.mp4", "is a copy of clips/8.mp4")], "paths start at the raw data"
 
 
+def test_the_folder_of_the_data_is_in_no_sentence_whatever_it_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "q.parquet"
+    reason = f"leads out: to {tmp_path}/raw2/a.png, which is not below {tmp_path}/raw; no."
+    for root in (tmp_path / "raw", type(tmp_path)("raw")):
+        quarantine.write(path, [Quarantined("k", "train", None, f"{tmp_path}/raw/a.png", reason)], root)
+        (row,) = quarantine.read(path).to_dict("records")
+        assert row["file"] == "a.png"
+        assert row["reason"] == f"leads out: to {tmp_path}/raw2/a.png, which is not below the data root; no."
+    quarantine.write(path, [Quarantined("k", "train", None, "a./a.png", "a. b.")], type(tmp_path)("."))
+    assert quarantine.read(path).loc[0, ["file", "reason"]].tolist() == ["a./a.png", "a. b."]
+
+
 @pytest.mark.parametrize("error", [DataError("list.csv: damaged"), KeyError("x")])
 def test_an_error_that_is_no_bad_sample_still_ends_the_run(tmp_path, error):
     with pytest.raises(type(error)):

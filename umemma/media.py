@@ -33,7 +33,7 @@ def facts(name: str, content: bytes) -> dict[str, object]:
     kind = KINDS[suffix]
     if not content:
         raise DataError(f"{name}: the file is empty, it has 0 bytes")
-    if kind != "text" and signature.contradicts(suffix, content):
+    if (kind != "text" or signature.suffix(content) == "lfs") and signature.contradicts(suffix, content):
         raise DataError(f"{name}: is named .{suffix} but is really {signature.named(content)}")
     try:
         return {"kind": kind, "num_bytes": len(content)} | _READERS[kind](content)

@@ -17,8 +17,8 @@ from umemma.any_rate import Metrics, per_pattern
 Json = Mapping[str, Any]
 
 
-def page(robustness: Json, accounting: Json, gates: Json, masks: Json) -> str:
-    """Return report.html from the content of robustness.json, accounting.json, gates.json and masks.json."""
+def page(robustness: Json, accounting: Json, gates: Json, masks: Json, data: Json) -> str:
+    """Return report.html from robustness.json, accounting.json, gates.json, masks.json and `left_out.summary`."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {one.__name__: one for one in (
@@ -27,7 +27,7 @@ def page(robustness: Json, accounting: Json, gates: Json, masks: Json) -> str:
     modalities = accounting["modalities"]
     known = per_pattern(robustness)
     return environment.get_template("page.html").render(
-        robustness=robustness, accounting=accounting, gates=gates, masks=masks, modalities=modalities,
+        robustness=robustness, accounting=accounting, gates=gates, masks=masks, data=data, modalities=modalities,
         headline=findings.headline(accounting), interaction=findings.interaction(accounting),
         tone={name: charts.tone(index) for index, name in enumerate(modalities)},
         dots={name: charts.dots(modalities, [one in name.split("+") for one in modalities])

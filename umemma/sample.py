@@ -16,7 +16,8 @@ class Sample:
     `{"image.png": b"...", "audio.wav": b"..."}`. A modality that is missing has no member.
     `group` names what must not be in two splits (a recording, a person, a film); `key` is unique over all splits
     and holds no dot, as WebDataset splits names at the first one. `label` is a class, or with several labels a sample
-    the classes that apply, ascending and possibly none.
+    the classes that apply, ascending and possibly none. `files` says of members which file on disk they come from, as
+    far as there is one, so that the quarantine can name it.
     """
 
     key: str
@@ -24,6 +25,7 @@ class Sample:
     label: int | tuple[int, ...]
     group: str
     members: Mapping[str, bytes] = field(repr=False)
+    files: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -83,7 +83,8 @@ def _media(sample: Sample, modalities: Sequence[str]) -> tuple[Row, list[tuple[s
             try:
                 row |= _columns(modality, name, content)
             except DataError as error:
-                troubles.append((modality, name, str(error).removeprefix(f"{name}: ")))
+                file = sample.files.get(name, name)
+                troubles.append((modality, file, str(error).removeprefix(f"{name}: ")))
     return row, troubles
 
 

@@ -62,8 +62,9 @@ class Adapter:
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its files are missing or broken."""
         row = self._rows[split][index]
-        members = self._of_video(row) if self._files else self._of_parts(row.key)
-        return Sample(key=row.key, split=split, label=row.label, group=row.group, members=members)
+        with lists.keyed(row.key):
+            members = self._of_video(row) if self._files else self._of_parts(row.key)
+            return Sample(key=row.key, split=split, label=row.label, group=row.group, members=members)
 
     def _of_video(self, row: Row) -> dict[str, bytes]:
         paths = self._files.get(row.key)

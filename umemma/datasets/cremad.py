@@ -51,9 +51,10 @@ class Adapter:
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its files are missing or broken."""
         row = self._rows[split][index]
-        picture, heard = video(self._video, row.key), sound(self._audio, row.key)
-        return Sample(key=row.key, split=split, label=row.label, group=row.group,
-                      members={f"video.{picture[0]}": picture[1], f"audio.{heard[0]}": heard[1]})
+        with lists.keyed(row.key):
+            picture, heard = video(self._video, row.key), sound(self._audio, row.key)
+            return Sample(key=row.key, split=split, label=row.label, group=row.group,
+                          members={f"video.{picture[0]}": picture[1], f"audio.{heard[0]}": heard[1]})
 
 
 def read(

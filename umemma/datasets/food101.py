@@ -78,11 +78,12 @@ class Adapter:
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its photograph is empty or cannot be read."""
         row = self._rows[split][index]
-        image, title = row.fields
-        members = {"image.jpg": lists.named(self._place / image)} if image else {}
-        if title:
-            members["text.txt"] = title.encode("utf-8", "surrogatepass")  # half a pair is judged as text is, not here
-        return Sample(key=row.key, split=split, label=row.label, group=row.group, members=members)
+        with lists.keyed(row.key):
+            image, title = row.fields
+            members = {"image.jpg": lists.named(self._place / image)} if image else {}
+            if title:  # half a pair of surrogates is judged as text is, not here
+                members["text.txt"] = title.encode("utf-8", "surrogatepass")
+            return Sample(key=row.key, split=split, label=row.label, group=row.group, members=members)
 
 
 def _of_titles(place: Path) -> Iterator[_Titled]:

@@ -75,15 +75,16 @@ class Adapter:
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its files are missing, broken or too few."""
         row = self._rows[split][index]
-        frames, heard = row.fields
-        members = {}
-        if frames:
-            suffix, content = video(self._place / frames, row.key, min_frames=self._min_frames)
-            members[f"video.{suffix}"] = content
-        if heard:
-            suffix, content = sound(self._place / heard, row.key)
-            members[f"audio.{suffix}"] = content
-        return Sample(key=row.key, split=split, label=row.label, group=row.group, members=members)
+        with lists.keyed(row.key):
+            frames, heard = row.fields
+            members = {}
+            if frames:
+                suffix, content = video(self._place / frames, row.key, min_frames=self._min_frames)
+                members[f"video.{suffix}"] = content
+            if heard:
+                suffix, content = sound(self._place / heard, row.key)
+                members[f"audio.{suffix}"] = content
+            return Sample(key=row.key, split=split, label=row.label, group=row.group, members=members)
 
 
 def read(place: Path, train_list: str = "my_train.txt", test_list: str = "my_test.txt"

@@ -35,7 +35,7 @@ GENRES = (
 LAYOUTS, PLOTS, INCOMPLETE = ("files", "hdf5", "features"), ("longest", "first", "all"), ("keep", "reject")
 _SPLITS = {"train": "train", "dev": "val", "test": "test"}
 _AUTHOR = re.compile(r"::[^:\n]*$")
-_Film = tuple[str, list[str], dict[str, bytes]]  # file to blame, genres, members
+_Film = tuple[str, list[str], dict[str, bytes], dict[str, str]]  # file to blame, genres, members and their files
 
 
 class Adapter:
@@ -67,15 +67,17 @@ class Adapter:
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample as the module says."""
         row = self._rows[split][index]
-        file, genres, members = self._film(row)
-        label = tuple(sorted({self.classes.index(genre) for genre in genres if genre in self.classes}))
-        if not label:
-            raise BadSample(file, f"has no genre that is in dataset.classes; its own are {', '.join(genres) or 'none'}")
-        lacking = " and no ".join(what for modality, what in (("image", "poster"), ("text", "plot"))
-                                  if not any(name.startswith(f"{modality}.") for name in members))
-        if lacking and (self._is_whole_only or not members):
-            raise BadSample(file, f"has no {lacking}")
-        return Sample(key=row.key, split=split, label=label, group=row.group, members=members)
+        with lists.keyed(row.key):
+            file, genres, members, files = self._film(row)
+            label = tuple(sorted({self.classes.index(genre) for genre in genres if genre in self.classes}))
+            if not label:
+                own = ", ".join(genres) or "none"
+                raise BadSample(file, f"has no genre that is in dataset.classes; its own are {own}")
+            lacking = " and no ".join(what for modality, what in (("image", "poster"), ("text", "plot"))
+                                      if not any(name.startswith(f"{modality}.") for name in members))
+            if lacking and (self._is_whole_only or not members):
+                raise BadSample(file, f"has no {lacking}")
+            return Sample(key=row.key, split=split, label=label, group=row.group, members=members, files=files)
 
 
 def read(path: Path) -> tuple[list[Row], list[Rejected]]:
@@ -101,8 +103,12 @@ def _folders(place: Path) -> tuple[Path, Path]:
 
 def _from_files(labels: Path, images: Path, which_plot: str, row: Row) -> _Film:
     path, poster = labels / f"{row.key}.json", images / f"{row.key}.jpeg"
+    content = lists.named(path)
     try:
-        film = json.loads(lists.named(path))
+        film = json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise BadSample(str(path), f"is no UTF-8: byte {error.start} is {content[error.start]:#04x}; its encoding may "
+                        "be GB18030 or Latin-1") from error
     except ValueError as error:
         raise BadSample(str(path), f"is no valid JSON: {error}") from error
     if not isinstance(film, dict):
@@ -112,7 +118,8 @@ def _from_files(labels: Path, images: Path, which_plot: str, row: Row) -> _Film:
     members = {"image.jpeg": lists.named(poster)} if poster.exists() else {}
     if text := plot_of(film, which_plot):
         members["text.txt"] = text.encode("utf-8", "surrogatepass")  # half a pair is judged as text is, not here
-    return str(path), [str(genre) for genre in genres], members
+    return (str(path), [str(genre) for genre in genres], members,
+            {"image.jpeg": str(poster), "text.txt": str(path)})
 
 
 def plot_of(film: Mapping[str, Any], which: str) -> str:
@@ -130,8 +137,8 @@ def _from_hdf5(path: Path, columns: Sequence[str], words: dict[int, str] | None,
         genres = mmimdb_hdf5.labels(file, place, columns)
         if words is None:
             return row.file, genres, {"image.npy": mmimdb_hdf5.vector(file, "vgg_features", place),
-                                      "text.npy": mmimdb_hdf5.vector(file, "features", place)}
+                                      "text.npy": mmimdb_hdf5.vector(file, "features", place)}, {}
         members = {"image.png": mmimdb_hdf5.poster(file, place)}
         if text := mmimdb_hdf5.plot(file, place, words):
             members["text.txt"] = text.encode()
-    return row.file, genres, members
+    return row.file, genres, members, {}

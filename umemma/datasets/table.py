@@ -83,10 +83,12 @@ class Adapter:
         row = self._of_split[split][index]
         key = rows.escaped(self._names.key[row])
         try:
-            members = dict(self.members.member(name, row) for name in self.modalities if self.members.has(name, row))
+            found = {name: self.members.member(name, row) for name in self.modalities if self.members.has(name, row)}
         except BadSample as error:
             raise BadSample(error.file, error.reason, key) from error
-        return Sample(key=key, split=split, label=self.rows.label[row], group=self._names.group[row], members=members)
+        files = {member: file for name, (member, _) in found.items() if (file := self.members.file(name, row))}
+        return Sample(key=key, split=split, label=self.rows.label[row], group=self._names.group[row],
+                      members=dict(found.values()), files=files)
 
     def inputs(self) -> Iterator[Path]:
         """Yield every file that `sample` may read, once, whether it is there or not."""

@@ -9,13 +9,13 @@ _NAMES = {
     "tif": "a TIFF image", "wav": "a WAV sound", "flac": "a FLAC sound", "ogg": "an Ogg sound", "mp3": "an MP3 sound",
     "mp4": "an MP4 video", "mpg": "an MPEG video", "mkv": "a Matroska video", "avi": "an AVI video",
     "flv": "a Flash video", "npy": "a NumPy array", "html": "a web page", "pdf": "a PDF document",
-    "zip": "a ZIP archive", "gz": "a gzip archive",
+    "zip": "a ZIP archive", "gz": "a gzip archive", "lfs": "a Git LFS pointer: `git lfs pull` fetches the file itself",
 }
 _STARTS = {
     b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif", b"BM": "bmp", b"II*\0": "tif",
     b"MM\0*": "tif", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg", b"\0\0\1\xba": "mpg", b"\0\0\1\xb3": "mpg",
     b"\x1a\x45\xdf\xa3": "mkv", b"FLV\1": "flv", b"\x93NUMPY": "npy", b"%PDF": "pdf", b"PK\3\4": "zip",
-    b"\x1f\x8b": "gz",
+    b"\x1f\x8b": "gz", b"version https://git-lfs.github.com/": "lfs",
 }
 _RIFF = {b"WAVE": "wav", b"WEBP": "webp", b"AVI ": "avi"}
 

@@ -61,6 +61,13 @@ class Members:
         suffix, content = _of_file(text(cell), source, self._folders)
         return f"{modality}.{suffix}", content
 
+    def file(self, modality: str, row: int) -> str | None:
+        """Return the path, as the table has it, that `member` reads; None where the cell itself is the content."""
+        if modality in self._vectors or self._sources[modality].inline:
+            return None
+        cell = self._cells[modality][row]
+        return None if isinstance(cell, list | np.ndarray) else text(cell)
+
     def digest(self, row: int, group: str) -> str:
         """Return 16 hex digits of what a row holds: its paths, texts and numbers, and its group."""
         plain = []

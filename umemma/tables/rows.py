@@ -72,11 +72,11 @@ def read(table: Table, members: Members, names: Named, labels: Labels, duplicate
     for row, key in enumerate(names.key):
         place, split = table.place(row), ""
         try:
+            split = _split(names.split[row], place) if names.split is not None else ""  # first: it counts what is bad
             if not key:
                 raise BadSample(place, "the key is empty")
             if row in doubles:
                 raise BadSample(place, f"its key stands twice: {table.place(doubles[row])} has {key!r} already")
-            split = _split(names.split[row], place) if names.split is not None else ""
             label = labels([cells[row] for cells in columns], place)
             if row in members.bad:
                 raise BadSample(place, members.bad[row])

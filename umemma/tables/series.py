@@ -70,7 +70,9 @@ def _array(named: str, content: bytes) -> np.ndarray:
     try:
         return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # NumPy reads the header as Python code: a damaged one raises almost anything
-        raise BadSample(named, f"no readable .npy file: {error}") from error
+        is_object = isinstance(error, ValueError) and "Object arrays" in str(error)
+        why = "it holds Python objects, such as rows of unequal length, not numbers" if is_object else error
+        raise BadSample(named, f"no readable .npy file: {why}") from error
 
 
 def _filled(named: str, values: np.ndarray, fill: float | None) -> np.ndarray:

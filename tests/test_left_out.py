@@ -1,0 +1,81 @@
+"""What was left out and warned of is told in full, and adds up to what was judged."""
+
+import pandas as pd
+import pytest
+
+from stages import report as stage
+from tests.manifest_sample import evidence, severe, whole
+from tests.page_sample import data
+from umemma import expectations, left_out, quarantine
+from umemma.errors import DataError
+from umemma.files import write_json
+from umemma.quarantine import Quarantined
+
+BAD = [
+    Quarantined("t1", "train", "image", "image.png", "no readable image: truncated"),
+    Quarantined("t2", "train", "image", "image.png", "no readable image: garbage"),
+    Quarantined("v1", "val", "image", "image.png", "no readable image: truncated"),
+    Quarantined("v2", "val", None, "list.csv:3", "is also in test (list.csv:9)"),
+    Quarantined("", "", None, "list.csv:7", "the split is empty"),
+]
+BOUNDS = severe(quarantine="warn", blank="ignore")
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch):
+    """What the report reads after a validation of 36 good samples and the bad ones."""
+    found = evidence(whole("image"), BAD)
+    monkeypatch.setattr(stage, "REPORTS", tmp_path)
+    for name in stage.NAMES:
+        write_json(tmp_path / f"{name}.json", expectations.judge(found, BOUNDS) if name == "validation" else {})
+    quarantine.write(tmp_path / "quarantine.parquet", BAD)
+    return stage.read()["data"]
+
+
+def test_every_sample_that_was_judged_is_used_or_stands_with_its_reason(told):
+    assert told["judged"] == {"train": 14, "val": 14, "test": 12, "": 1}
+    assert told["quarantined"] == {"train": 2, "val": 2, "test": 0, "": 1}
+    for split, count in told["quarantined"].items():
+        assert count == sum(row["by_split"].get(split, 0) for row in told["reasons"])
+        assert told["judged"][split] == told["used"][split] + count
+    assert [(row["reason"], row["total"]) for row in told["reasons"]] == [
+        ("no readable image", 3), ("is also in test", 1), ("the split is empty", 1)]
+    assert told["reasons"][0]["example"] == "t1 (image.png: no readable image: truncated)"
+
+
+def test_warnings_and_what_was_not_judged_are_named(told):
+    assert [sentence.split(":")[0] for sentence in told["warnings"]] == ["quarantine"]
+    assert told["ignored"] == ["blank"]
+
+
+def test_the_terminal_says_how_many_are_left_out_of_which_split_and_why(told):
+    first, header, *rows = left_out.lines(told)
+    assert first == "data: 36 of 41 samples used, 5 in quarantine (data/reports/quarantine.parquet)"
+    assert header.split() == ["train", "val", "test", "no", "split"]
+    assert rows[0].startswith("no readable image ")
+    assert rows[0].split()[3:7] == ["2", "1", "0", "0"]
+    assert rows[3] == "warnings: 1 (data/reports/validation.json)"
+    assert rows[4] == f"- {told['warnings'][0]}"
+    assert rows[5:] == ["not judged (validation.severity: ignore): blank"]
+
+
+def test_where_nothing_is_left_out_one_line_says_so():
+    assert left_out.lines(data(clean=True)) == ["data: 70,000 of 70,000 samples used, 0 in quarantine"]
+
+
+def test_rare_reasons_are_added_up_so_that_none_goes_uncounted():
+    rows = pd.DataFrame([{"key": f"k{number}", "split": "train", "modality": None, "file": "f",
+                          "reason": f"reason {number // 2}: detail"} for number in range(25)])
+    found = quarantine.reasons(rows, 4)
+    assert [row["reason"] for row in found] == ["reason 0", "reason 1", "reason 10", "reason 11", "other reasons"]
+    assert found[-1] == {"reason": "other reasons", "total": 17, "by_split": {"train": 17}, "example": ""}
+    assert sum(row["total"] for row in found) == 25
+    assert quarantine.reasons(rows.head(0), 4) == []
+
+
+def test_a_quarantine_that_is_missing_or_damaged_is_named_with_the_remedy(tmp_path):
+    with pytest.raises(DataError, match=r"quarantine\.parquet cannot be read .*`dvc repro`"):
+        quarantine.read(tmp_path / "quarantine.parquet")
+    (tmp_path / "quarantine.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"quarantine\.parquet cannot be read"):
+        quarantine.read(tmp_path / "quarantine.parquet")
