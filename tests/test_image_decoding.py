@@ -125,6 +125,21 @@ def test_cropping_keeps_the_middle_and_padding_keeps_all():
     assert Decoder(size_px=30, fit="pad", background=[255, 0, 0])(picture(bars))[0, 0, 0] == 76
 
 
+@pytest.mark.parametrize("size_px", [None, [12, 10]])
+def test_a_region_is_cut_out_before_anything_else(size_px):
+    cut = picture(PIXELS[3:15, 7:27])
+    assert torch.equal(rgb(picture(PIXELS), region_px=[3, 7, 12, 20], size_px=size_px), rgb(cut, size_px=size_px))
+    whole, part = (frames.Decoder(num_frames=12, region_px=region, mode="gray")(CLIP)
+                   for region in (None, [8, 16, 20, 32]))
+    assert torch.equal(part, whole[..., 8:28, 16:48])
+
+
+@pytest.mark.parametrize("region_px", [[13, 0, 12, 8], [0, 25, 12, 8], [24, 0, 1, 1], [0, 0, 25, 33]])
+def test_a_region_that_is_not_in_the_picture_is_named(region_px):
+    with pytest.raises(DataError, match=r"24x32 px .* does not hold decode\.region_px \["):
+        Decoder(region_px=region_px)(picture(PIXELS))
+
+
 def test_without_a_size_the_picture_keeps_its_own():
     assert Decoder()(picture(PIXELS)).shape == (1, 24, 32)
 
@@ -138,6 +153,10 @@ def test_without_a_size_the_picture_keeps_its_own():
     ({"size_px": [1, 2, 3]}, r"decode\.size_px is null"),
     ({"size_px": "24"}, r"decode\.size_px is null, .*'24'"),
     ({"size_px": 2.5}, r"decode\.size_px is null, .*2\.5"),
+    ({"region_px": [0, 0, 8]}, r"decode\.region_px is null or \[top, left, height, width\], .*\[0, 0, 8\]"),
+    ({"region_px": [-1, 0, 8, 8]}, r"decode\.region_px is null or"),
+    ({"region_px": [0, 0, 0, 8]}, r"decode\.region_px is null or"),
+    ({"region_px": 8}, r"decode\.region_px is null or"),
     ({"background": 256}, r"decode\.background is one number from 0 to 255 or \[red, green, blue\], not 256"),
     ({"background": 0.5}, r"decode\.background is one number"),
     ({"background": "white"}, r"decode\.background is one number"),

@@ -1,4 +1,4 @@
-"""Pictures of any size brought to one size: by the decoders of images and of video frames alike.
+"""Pictures of any size brought to one size, or a region of them: by the decoders of images and of frames alike.
 
 By torch's own interpolation of bytes, which with antialiasing gives what Pillow gives, and without is there at all.
 """
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from umemma.errors import ParameterError, unknown
+from umemma.errors import DataError, ParameterError, unknown
 
 FITS = ("crop", "pad", "stretch")
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
@@ -18,6 +18,7 @@ Colour = tuple[int, int, int]
 class Resizing:
     """Callable uint8 (..., height, width) -> (..., *size): `size_px` null keeps the size, one number is a square.
 
+    `region_px`, [top, left, height, width], is cut out first, where all pictures show a thing in one place.
     `fit`: `crop` covers the target and cuts off what stands out on both sides, `pad` fits the whole picture in and
     fills up with `background`, `stretch` ignores the shape. `antialias` averages over what a smaller picture leaves
     out; `nearest` has none.
@@ -25,6 +26,7 @@ class Resizing:
 
     def __init__(
         self, size_px: int | Sequence[int] | None, *, fit: str, interpolation: str, antialias: bool, background: Colour,
+        region_px: Sequence[int] | None = None,
     ) -> None:
         if fit not in FITS:
             raise ParameterError(unknown("decode.fit", "way to fit", fit, FITS))
@@ -32,13 +34,18 @@ class Resizing:
             raise ParameterError(unknown("decode.interpolation", "interpolation", interpolation, INTERPOLATIONS))
         if not isinstance(antialias, bool):
             raise ParameterError(f"decode.antialias is true or false, not {antialias!r}")
-        self._size_px = size_of(size_px)
+        self._size_px, self._region_px = size_of(size_px), region_of(region_px)
         self._fit, self._background = fit, background
         self._mode = "nearest-exact" if interpolation == "nearest" else interpolation
         self._antialias = antialias and interpolation != "nearest"
 
     def __call__(self, picture: torch.Tensor) -> torch.Tensor:
-        """Return the picture in the size that was asked for; (channel, height, width) or more axes before it."""
+        """Return the picture in the size that was asked for; (channel, height, width) or more axes before it.
+
+        Raises DataError where the region does not lie in the picture.
+        """
+        if self._region_px is not None:
+            picture = _cut_out(picture, self._region_px)
         if self._size_px is None or tuple(picture.shape[-2:]) == self._size_px:
             return picture
         if self._fit == "crop":
@@ -79,6 +86,17 @@ def size_of(size_px: int | Sequence[int] | None) -> tuple[int, int] | None:
     return (sides[0], sides[1])
 
 
+def region_of(region_px: Sequence[int] | None) -> tuple[int, int, int, int] | None:
+    """Return (top, left, height, width). Raises ParameterError for what is no such region of any picture."""
+    if region_px is None:
+        return None
+    if not _are_whole(region_px, 4) or min(region_px[:2]) < 0 or min(region_px[2:]) < 1:
+        raise ParameterError("decode.region_px is null or [top, left, height, width], whole numbers, the last two "
+                             f"above 0, not {region_px!r}")
+    top, left, height, width = region_px
+    return (top, left, height, width)
+
+
 def colour_of(background: int | Sequence[int]) -> Colour:
     """Return (red, green, blue). Raises ParameterError for what is neither one number 0..255 nor three."""
     parts = [background] * 3 if isinstance(background, int) else background
@@ -96,6 +114,15 @@ def luminance(colour: Colour) -> int:
 def _are_whole(numbers: object, length: int) -> bool:
     return (isinstance(numbers, Sequence) and len(numbers) == length
             and all(isinstance(one, int) and not isinstance(one, bool) for one in numbers))
+
+
+def _cut_out(picture: torch.Tensor, region_px: tuple[int, int, int, int]) -> torch.Tensor:
+    top, left, height, width = region_px
+    found = picture[..., top : top + height, left : left + width]
+    if tuple(found.shape[-2:]) != (height, width):
+        raise DataError(f"a picture of {picture.shape[-2]}x{picture.shape[-1]} px (height, width) does not hold "
+                        f"decode.region_px {list(region_px)} (top, left, height, width)")
+    return found
 
 
 def _cut_to_ratio(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

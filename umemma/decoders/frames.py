@@ -23,13 +23,13 @@ class Decoder:
 
     `sampling`: `uniform` takes the middle frame of as many equal parts, `centre` neighbouring frames in the middle,
     `fps` frames at `fps` a second in the middle; a video that has fewer shows some twice or its last one on. `mode`
-    gray or rgb; `size_px`, `fit`, `interpolation`, `antialias`, `background`: as for images.
+    gray or rgb; `region_px`, `size_px`, `fit`, `interpolation`, `antialias`, `background`: as for images.
     """
 
     def __init__(
         self, *, num_frames: int, sampling: str = "uniform", fps: float | None = None, mode: str = "rgb",
         size_px: int | Sequence[int] | None = None, fit: str = "crop", interpolation: str = "bilinear",
-        antialias: bool = True, background: int | Sequence[int] = 0,
+        antialias: bool = True, background: int | Sequence[int] = 0, region_px: Sequence[int] | None = None,
     ) -> None:
         if mode not in _MODES:
             raise ParameterError(unknown("decode.mode", "frame mode", mode, _MODES))
@@ -41,7 +41,7 @@ class Decoder:
             raise ValueError(f"fps goes with sampling fps, and it needs it; fps is {fps}, sampling {sampling}")
         self._num_frames, self._sampling, self._fps, self._format = num_frames, sampling, fps, _MODES[mode]
         self._resizing = Resizing(size_px, fit=fit, interpolation=interpolation, antialias=antialias,
-                                  background=colour_of(background))
+                                  background=colour_of(background), region_px=region_px)
 
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the frames. Raises DataError for what is no video or has no frame."""

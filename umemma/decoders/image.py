@@ -21,19 +21,21 @@ _MODES = {"gray": "L", "rgb": "RGB"}
 class Decoder:
     """Decode an image to uint8 (channel, height, width); `mode` gray gives one channel, rgb three.
 
-    `size_px`, `fit`, `interpolation`, `antialias`: see `umemma.resizing`; with `size_px` null all images must have one
-    size. `background`: one number 0..255 or [red, green, blue], under transparency and around a padded image.
+    `region_px`, `size_px`, `fit`, `interpolation`, `antialias`: see `umemma.resizing`; without either all
+    images must have one size. `background`: one number 0..255 or [red, green, blue], under transparency and around a
+    padded image.
     """
 
     def __init__(
         self, *, mode: str = "gray", size_px: int | Sequence[int] | None = None, fit: str = "crop",
         interpolation: str = "bilinear", antialias: bool = True, background: int | Sequence[int] = (255, 255, 255),
+        region_px: Sequence[int] | None = None,
     ) -> None:
         if mode not in _MODES:
             raise ParameterError(unknown("decode.mode", "image mode", mode, _MODES))
         self._mode, self._background = _MODES[mode], colour_of(background)
         self._resizing = Resizing(size_px, fit=fit, interpolation=interpolation, antialias=antialias,
-                                  background=self._background)
+                                  background=self._background, region_px=region_px)
 
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the image. Raises DataError where the bytes are none."""
