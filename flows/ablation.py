@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from flows.comparison import PAGE, accuracy_rows, read_numbers
+from flows.comparison import PAGE, read_numbers, score, score_rows
 from flows.graph import project_root
 from flows.plan import CHOICES, named, plan
 from flows.processes import Children
@@ -55,8 +55,9 @@ def main() -> None:
     except Stopped as stopped:
         print("\nstopped; what is complete is kept, and the same command goes on from there", file=sys.stderr)
         sys.exit(128 + stopped.number)
-    print("\ntest accuracy in percent by what is present: mean ± spread (seeds)")
-    print(table(accuracy_rows(read_numbers(reports))))
+    numbers = read_numbers(reports)
+    print(f"\ntest {score(numbers)[1]} in percent by what is present: mean ± spread (seeds)")
+    print(table(score_rows(numbers)))
     if sweep.missing:
         print(sweep.report_missing())
     print(f"\nreport: {(reports / PAGE.name).relative_to(home)}")

@@ -59,11 +59,18 @@ def compare(
         return _publish(here.root, experiments.home / PAGE.parent / "ablation" / name)
 
 
-def accuracy_rows(numbers: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Row]:
-    """Return a row per arm, a column per pattern: mean accuracy in percent, ± spread, and the number of seeds."""
+def score(numbers: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[str, str]:
+    """Return key and name of the figure that counts: accuracy, or micro F1 where a sample has several labels."""
+    has_f1 = any("f1_micro" in cell for of_arm in numbers.values() for cell in of_arm.values())
+    return ("f1_micro", "micro F1") if has_f1 else ("accuracy", "accuracy")
+
+
+def score_rows(numbers: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Row]:
+    """Return a row per arm, a column per pattern: the mean in percent, ± spread, and the number of seeds."""
+    key, _ = score(numbers)
     patterns = list(dict.fromkeys(pattern for of_arm in numbers.values() for pattern in of_arm))
     return [
-        {"arm": arm, **{pattern: _cell(of_arm.get(pattern, {}).get("accuracy")) for pattern in patterns}}
+        {"arm": arm, **{pattern: _cell(of_arm.get(pattern, {}).get(key)) for pattern in patterns}}
         for arm, of_arm in numbers.items()
     ]
 

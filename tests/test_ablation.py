@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.comparison import ANSWERS, accuracy_rows
+from flows.comparison import ANSWERS, score, score_rows
 from flows.experiments import CodeChanged, Experiments, maker
 from flows.plan import CHOICES, legal, named, plan
 from flows.results import table
@@ -231,7 +231,7 @@ def test_what_cannot_be_planned_is_an_error_that_says_why(arguments: tuple[list[
 
 
 def test_the_table_has_a_row_per_arm_and_a_column_per_pattern() -> None:
-    rows = accuracy_rows({
+    rows = score_rows({
         "ump": {"image+audio": {"accuracy": {"mean": 0.8652, "spread": 0.0021, "n": 3}, "utilisation": {}}},
         "ume-mma @ 0.25": {
             "image+audio": {"accuracy": {"mean": 0.9, "spread": None, "n": 1}},
@@ -241,6 +241,12 @@ def test_the_table_has_a_row_per_arm_and_a_column_per_pattern() -> None:
     assert [row["image+audio"] for row in rows] == ["86.5 ± 0.2 (3)", "90.0 (1)"]
     assert [row["audio"] for row in rows] == ["", ""]
     assert table(rows).splitlines()[2].split() == ["ume-mma", "@", "0.25", "90.0", "(1)"]
+
+
+def test_the_table_is_of_micro_f1_where_samples_have_several_labels() -> None:
+    both = {"accuracy": {"mean": 0.9, "spread": None, "n": 1}, "f1_micro": {"mean": 0.65, "spread": 0.01, "n": 3}}
+    assert score({"ump": {"image": both}}) == ("f1_micro", "micro F1")
+    assert score_rows({"ump": {"image": both}}) == [{"arm": "ump", "image": "65.0 ± 1.0 (3)"}]
 
 
 def test_changed_code_is_refused_and_what_runs_write_is_not(project: Path) -> None:
