@@ -112,3 +112,16 @@ def test_what_is_trained_on_features_is_the_projection():
     assert Encoder("image", (512,), trunks.rest({"name": "x", "trainable": "frozen"})).dim == 512
     with pytest.raises(ParameterError, match="dim is null"):
         trunks.rest({"name": "x", "trainable": "head"})
+
+
+@pytest.mark.parametrize(("settings", "told"), [
+    ({"trainable": "frozen", "weights": None}, "weights is null: it would stay random"),
+    ({"trainable": "head", "weights": "hub"}, "dim is null"),
+    ({"trainable": "head", "dim": 4, "weights": "absent.pth"}, r"absent\.pth: there is no such file of weights"),
+])
+def test_settings_that_contradict_each_other_are_named_before_anything_is_encoded(tmp_path, settings, told):
+    encoder = {"name": "torchvision:resnet18", **settings}
+    dataset = type("Dataset", (), {"modalities": {"image": parameters.Modality(decode={}, encoder=encoder, epochs=1)}})
+    with pytest.raises(ParameterError, match=rf"params\.yaml: dataset\.modalities\.image\.encoder: .*{told}"):
+        trunks_stage.describe(dataset, tmp_path / "trunks")
+    assert not (tmp_path / "trunks").exists()

@@ -22,10 +22,11 @@ def described(settings: Settings) -> dict[str, Any] | None:
     """Return an encoder's `settings` without those of what is trained, and its weights' sha256; None: not frozen.
 
     Without a digest are weights from a hub: their library checks what it downloads. Raises ParameterError where a file
-    of weights is missing.
+    of weights is missing, or settings contradict each other.
     """
     if not has_frozen_trunk(settings):
         return None
+    rest(settings)
     kept = {key: value for key, value in settings.items() if key not in _OF_WHAT_IS_TRAINED}
     return {"settings": kept, "weights_sha256": _digest(settings)}
 
@@ -46,6 +47,9 @@ def rest(settings: Settings) -> Settings:
 def _digest(settings: Settings) -> str | None:
     name, _, variant = str(settings["name"]).partition(":")
     weights = settings.get("weights", HUB)
+    if weights is None:
+        raise ParameterError(f"trainable: {settings['trainable']} keeps the network as it is, but weights is null: it "
+                             "would stay random; set weights, or trainable to full")
     if weights != HUB:
         path = weights_file(str(weights))
         if not path.is_file():
