@@ -115,8 +115,10 @@ def test_what_is_trained_on_features_is_the_projection():
 
 
 @pytest.mark.parametrize(("settings", "told"), [
-    ({"trainable": "frozen", "weights": None}, "weights is null: it would stay random"),
+    ({"trainable": "frozen", "weights": None}, "weights is null: they would stay random"),
     ({"trainable": "head", "weights": "hub"}, "dim is null"),
+    ({"trainable": "frozen", "dim": 4, "weights": "hub"}, "frozen trains nothing, but dim 4 asks for a projection"),
+    ({"trainable": "head", "dim": 4, "lr_decay": 1.5, "weights": "hub"}, "lr_decay above 0 and at most 1"),
     ({"trainable": "head", "dim": 4, "weights": "absent.pth"}, r"absent\.pth: there is no such file of weights"),
 ])
 def test_settings_that_contradict_each_other_are_named_before_anything_is_encoded(tmp_path, settings, told):

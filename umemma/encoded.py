@@ -43,9 +43,8 @@ def write(
     Rows of a missing modality are zero. Raises ParameterError where the trunk cannot take what was decoded.
     """
     folder.mkdir(parents=True)
-    torch.manual_seed(0)
     trunk = Encoder(modality, decoded.shape(source), trunks.settings_of(description)).eval()
-    trunk.fit_scale(torch.from_numpy(_rows(source, "train")[:_ROWS_OF_SCALE]))
+    trunk.fit_scale(torch.from_numpy(_rows_of_scale(source)))
     trunk.to(device)
     for split in SPLITS:
         values = np.load(source / f"{split}.npy", mmap_mode="r")
@@ -68,8 +67,8 @@ def _by_length(rows: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> np.n
     return rows[(values[rows] != 0).sum(axis=1).argsort(kind="stable")] if values.ndim == 2 else rows
 
 
-def _rows(source: Path, split: str) -> np.ndarray[Any, Any]:
-    """Return the first rows of a split that are there, as many as a scale is taken from."""
-    there = np.load(source / f"{split}_present.npy").nonzero()[0]
-    found: np.ndarray[Any, Any] = np.load(source / f"{split}.npy", mmap_mode="r")[there[:_ROWS_OF_SCALE]]
+def _rows_of_scale(source: Path) -> np.ndarray[Any, Any]:
+    """Return the rows of the training set that the scale is taken from."""
+    there = np.load(source / "train_present.npy").nonzero()[0]
+    found: np.ndarray[Any, Any] = np.load(source / "train.npy", mmap_mode="r")[there[:_ROWS_OF_SCALE]]
     return found

@@ -23,6 +23,7 @@ from ruamel.yaml.error import YAMLError
 from umemma.errors import ParameterError, unknown
 
 FILE = Path("params.yaml")
+HUB = "hub"  # as an encoder's `weights`: the publisher's own
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]

@@ -20,7 +20,6 @@ from torch import nn
 from umemma.errors import DataError, DownloadError, ParameterError
 from umemma.parameters import weights_file
 
-HUB = "hub"
 LATER = "later"  # as `weights`: they come with a tower's own file, so nothing is to be read now
 _NESTED = ("state_dict", "model", "model_state_dict")
 _WRAPPERS = ("module.", "_orig_mod.")

@@ -7,15 +7,16 @@ the decoded arrays. It is a file of its own (data/trunks), so that DVC computes 
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from umemma import language_model
 from umemma.errors import ParameterError
-from umemma.parameters import Settings, has_frozen_trunk, weights_file
+from umemma.parameters import HUB, Settings, has_frozen_trunk, weights_file
+from umemma.tuning import Tuning
 
-HUB = "hub"
-_OF_WHAT_IS_TRAINED = ("trainable", "dim", "projection_dropout", "lr_scale", "lr_decay")
+_OF_WHAT_IS_TRAINED = {one.name for one in fields(Tuning)} - {"weights"}
 
 
 def described(settings: Settings) -> dict[str, Any] | None:
@@ -37,19 +38,22 @@ def settings_of(description: Mapping[str, Any]) -> Settings:
 
 
 def rest(settings: Settings) -> Settings:
-    """Return the settings of the encoder that is trained on a frozen trunk's features."""
-    if settings["trainable"] == "head" and settings.get("dim") is None:
-        raise ParameterError("trainable: head trains the projection, but dim is null: there is none; set dim, or "
-                             "trainable to frozen")
-    return {"name": "projection", "dim": settings.get("dim"), "dropout": settings.get("projection_dropout", 0.0)}
+    """Return the settings of the encoder that is trained on a frozen trunk's features.
+
+    Raises ParameterError where they contradict each other.
+    """
+    given = {one.name: settings[one.name] for one in fields(Tuning) if one.name in settings}
+    tuning = Tuning(**{"weights": HUB, **given})
+    try:
+        tuning.check()
+    except ValueError as error:
+        raise ParameterError(str(error)) from error
+    return {"name": "projection", "dim": tuning.dim, "dropout": tuning.projection_dropout}
 
 
 def _digest(settings: Settings) -> str | None:
     name, _, variant = str(settings["name"]).partition(":")
     weights = settings.get("weights", HUB)
-    if weights is None:
-        raise ParameterError(f"trainable: {settings['trainable']} keeps the network as it is, but weights is null: it "
-                             "would stay random; set weights, or trainable to full")
     if weights != HUB:
         path = weights_file(str(weights))
         if not path.is_file():

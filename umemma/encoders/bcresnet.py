@@ -20,7 +20,9 @@ import torch
 from torch import nn
 
 from umemma import pretrained
-from umemma.backbone import Backbone, Tuning
+from umemma.backbone import Backbone
+from umemma.parameters import HUB
+from umemma.tuning import Tuning
 
 _NUM_BANDS = 5
 _NUM_GROUPS = 20
@@ -47,7 +49,7 @@ def build(
         raise ValueError(f"scale is one of {_SCALES}, dropout at least 0 and below 1, doubling above 0; they are "
                          f"{scale}, {dropout} and {doubling}")
     trunk = BCResNet(scale, dropout, doubling if weights else 1.0)
-    if weights == pretrained.HUB:
+    if weights == HUB:
         raise ValueError("bcresnet has no weights on a hub; weights is a file, or null")
     if weights not in (None, pretrained.LATER):
         pretrained.load(trunk, weights, unused=("head_conv.",))

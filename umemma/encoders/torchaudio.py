@@ -15,8 +15,10 @@ from torchaudio import models, pipelines
 from torchaudio.pipelines import Wav2Vec2Bundle
 
 from umemma import pretrained
-from umemma.backbone import Backbone, Tuning
+from umemma.backbone import Backbone
 from umemma.errors import ParameterError, unknown
+from umemma.parameters import HUB
+from umemma.tuning import Tuning
 
 _LEAST_SAMPLES = 400  # the convolutions' field of view
 _INT16 = 32_768
@@ -28,7 +30,7 @@ def build(
 ) -> nn.Module:
     """Return a module (batch, time) -> (batch, dim or the model's own features).
 
-    `weights`: torchaudio's own with `hub`, or a file of its key names; other settings: `umemma.backbone.Tuning`.
+    `weights`: torchaudio's own with `hub`, or a file of its key names; other settings: `umemma.tuning.Tuning`.
     """
     bundles = {name.lower(): one for name, one in vars(pipelines).items()  # `_params` is what `get_model` builds from
                if isinstance(one, Wav2Vec2Bundle) and one._model_type == "Wav2Vec2"}
@@ -38,7 +40,7 @@ def build(
         raise ValueError(f"torchaudio takes waveforms (time,) of {_LEAST_SAMPLES} samples or more, not {tuple(shape)}")
     bundle = bundles[variant]
     model = models.wav2vec2_model(**bundle._params | {"aux_num_out": None})
-    if weights == pretrained.HUB:
+    if weights == HUB:
         state = pretrained.from_hub(lambda: bundle._get_state_dict(None), bundle._path)
         pretrained.fill(model, state, bundle._path, unused=("aux.",))
     elif weights not in (None, pretrained.LATER):

@@ -18,9 +18,11 @@ from torch import nn
 from torchvision import models
 
 from umemma import pretrained
-from umemma.backbone import Backbone, Tuning
+from umemma.backbone import Backbone
 from umemma.errors import ParameterError, unknown
 from umemma.frames import EachFrame
+from umemma.parameters import HUB
+from umemma.tuning import Tuning
 
 _CONTAINERS = {"features", "layers", "encoder", "blocks", "trunk_output", "classifier", "heads"}
 _NORMS = (nn.BatchNorm2d, nn.LayerNorm)
@@ -38,7 +40,7 @@ def build(
 
     `size_px` resizes images to a square, or to [height, width]: some models take only the size they were made for.
     `least_px` enlarges images whose shorter side is below it: made for photographs, some models shrink images 32 times.
-    `weights`: torchvision's own with `hub`, or a file of its key names; other settings: `umemma.backbone.Tuning`.
+    `weights`: torchvision's own with `hub`, or a file of its key names; other settings: `umemma.tuning.Tuning`.
     """
     if variant not in models.list_models(module=models):
         raise ParameterError(unknown("encoder.name", "classifier of torchvision", variant,
@@ -129,7 +131,7 @@ def _parts(module: nn.Module) -> Iterator[nn.Module]:
 
 def _load(model: nn.Module, weights: str | None, variant: str, classifier: str) -> None:
     unused = (f"{classifier}.", *(f"{name}." for name in _AUXILIARY))
-    if weights == pretrained.HUB:
+    if weights == HUB:
         own = models.get_model_weights(variant).DEFAULT
         state = pretrained.from_hub(partial(own.get_state_dict, check_hash=True), own.url)
         pretrained.fill(model, state, own.url, unused=unused, rename=_new_name)

@@ -15,14 +15,16 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 
 from umemma import language_model, pretrained
-from umemma.backbone import Backbone, Tuning
+from umemma.backbone import Backbone
 from umemma.errors import ParameterError
+from umemma.parameters import HUB
+from umemma.tuning import Tuning
 
 _POOLER = "pooler"
 
 
 def build(
-    shape: Sequence[int], *, variant: str, weights: str | None = pretrained.HUB, trainable: str = "full",
+    shape: Sequence[int], *, variant: str, weights: str | None = HUB, trainable: str = "full",
     dim: int | None = None, lr_scale: float = 1.0, lr_decay: float = 1.0,
     projection_dropout: float = 0.0, config: Mapping[str, Any] | None = None,
 ) -> nn.Module:
@@ -67,7 +69,7 @@ class MeanOfTokens(nn.Module):
 
 
 def _model(variant: str, weights: str | None, config: Any) -> nn.Module:
-    if weights != pretrained.HUB:
+    if weights != HUB:
         model = AutoModel.from_config(config).float()
         if weights not in (None, pretrained.LATER):
             pretrained.load(model, weights, unused=(f"{_POOLER}.",), expected_missing=(f"{_POOLER}.",))
