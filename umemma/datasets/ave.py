@@ -21,8 +21,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from umemma.errors import DataError, ParameterError, unknown
-from umemma.layouts import cutting, lists
+from umemma.layouts import cutting, listed, lists
 from umemma.layouts.clip_files import sound, video
+from umemma.layouts.listed import File
 from umemma.layouts.lists import Row
 from umemma.sample import BadSample, Rejected, Sample
 
@@ -61,12 +62,9 @@ class Adapter:
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its files are missing or broken."""
-        row = self._rows[split][index]
-        with lists.keyed(row.key):
-            members = self._of_video(row) if self._files else self._of_parts(row.key)
-            return Sample(key=row.key, split=split, label=row.label, group=row.group, members=members)
+        return listed.sample(self._rows[split][index], self._of_video if self._files else self._of_parts)
 
-    def _of_video(self, row: Row) -> dict[str, bytes]:
+    def _of_video(self, row: Row) -> tuple[int, dict[str, File]]:
         paths = self._files.get(row.key)
         if not paths:
             raise BadSample(str(self._video / f"{row.key}.mp4"), f"is missing; {Path(row.file).name} names it")
@@ -74,28 +72,26 @@ class Adapter:
         content = lists.named(path)
         start_seconds, end_seconds = map(float, row.fields)
         with lists.blamed(path):
-            has_sound = cutting.has_sound(content)
-            if not self._is_cut:
-                return {"video.mp4": content} | ({"audio.mp4": content} if has_sound else {})
-            members = {"video.mp4": cutting.video_span(content, start_seconds, end_seconds)}
-            if has_sound:
-                members["audio.flac"] = cutting.flac(*cutting.sound_span(content, start_seconds, end_seconds))
-            return members
+            picture = cutting.video_span(content, start_seconds, end_seconds) if self._is_cut else content
+            files = {"video": File("mp4", picture, path)}
+            if cutting.has_sound(content):
+                files["audio"] = File("mp4", content, path) if not self._is_cut else File(
+                    "flac", cutting.flac(*cutting.sound_span(content, start_seconds, end_seconds)), path)
+            return row.label, files
 
-    def _of_parts(self, key: str) -> dict[str, bytes]:
-        picture, heard = video(self._video, key), sound(self._audio, key)
-        return {f"video.{picture[0]}": picture[1], f"audio.{heard[0]}": heard[1]}
+    def _of_parts(self, row: Row) -> tuple[int, dict[str, File]]:
+        return row.label, {"video": video(self._video, row.key), "audio": sound(self._audio, row.key)}
 
 
 def read(
     place: Path, *, classes: Sequence[str] = CLASSES, repeated: str = "first"
 ) -> tuple[list[Row], list[Rejected]]:
     """Read the three lists in `place`: the rows that count, and those left out."""
-    named = {split: [_fields(where, line) for where, line in lists.lines(place / name)
-                     if not line.startswith("Category&")] for split, name in _LISTS.items()}
+    events = {split: [_fields(where, line) for where, line in lists.lines(place / name)
+                      if not line.startswith("Category&")] for split, name in _LISTS.items()}
     rows, rejected = [], []
-    for split, listed in named.items():
-        for where, category, key, start, end in listed:
+    for split, own in events.items():
+        for where, category, key, start, end in own:
             if float(end) > float(start):
                 rows.append(Row(key, split, classes.index(category), key, where, (start, end)))
             else:

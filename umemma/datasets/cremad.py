@@ -20,8 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from umemma.errors import DataError, ParameterError, unknown
-from umemma.layouts import lists
+from umemma.layouts import listed, lists
 from umemma.layouts.clip_files import sound, video
+from umemma.layouts.listed import File
 from umemma.layouts.lists import Row
 from umemma.sample import Rejected, Sample
 
@@ -50,11 +51,10 @@ class Adapter:
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its files are missing or broken."""
-        row = self._rows[split][index]
-        with lists.keyed(row.key):
-            picture, heard = video(self._video, row.key), sound(self._audio, row.key)
-            return Sample(key=row.key, split=split, label=row.label, group=row.group,
-                          members={f"video.{picture[0]}": picture[1], f"audio.{heard[0]}": heard[1]})
+        return listed.sample(self._rows[split][index], self._files)
+
+    def _files(self, row: Row) -> tuple[int, dict[str, File]]:
+        return row.label, {"video": video(self._video, row.key), "audio": sound(self._audio, row.key)}
 
 
 def read(

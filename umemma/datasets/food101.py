@@ -25,7 +25,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from umemma.errors import DataError, ParameterError, unknown
-from umemma.layouts import lists
+from umemma.layouts import listed, lists
+from umemma.layouts.listed import File
 from umemma.layouts.lists import Row
 from umemma.sample import Rejected, Sample
 
@@ -77,13 +78,14 @@ class Adapter:
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its photograph is empty or cannot be read."""
-        row = self._rows[split][index]
-        with lists.keyed(row.key):
-            image, title = row.fields
-            members = {"image.jpg": lists.named(self._place / image)} if image else {}
-            if title:  # half a pair of surrogates is judged as text is, not here
-                members["text.txt"] = title.encode("utf-8", "surrogatepass")
-            return Sample(key=row.key, split=split, label=row.label, group=row.group, members=members)
+        return listed.sample(self._rows[split][index], self._files)
+
+    def _files(self, row: Row) -> tuple[int, dict[str, File]]:
+        image, title = row.fields
+        files = {"image": File("jpg", lists.named(self._place / image), self._place / image)} if image else {}
+        if title:  # half a pair of surrogates is judged as text is, not here
+            files["text"] = File("txt", title.encode("utf-8", "surrogatepass"), row.file)
+        return row.label, files
 
 
 def _of_titles(place: Path) -> Iterator[_Titled]:

@@ -25,7 +25,8 @@ import numpy as np
 import soundfile
 
 from umemma.errors import DataError, ParameterError, unknown
-from umemma.layouts import cutting, lists
+from umemma.layouts import cutting, listed, lists
+from umemma.layouts.listed import File
 from umemma.layouts.lists import Row
 from umemma.sample import BadSample, Rejected, Sample
 
@@ -76,17 +77,18 @@ class Adapter:
 
     def sample(self, split: str, index: int) -> Sample:
         """Cut out and make sample `index` of `split`; the same bytes every time. Raises BadSample for a bad clip."""
-        row = self._rows[split][index]
-        with lists.keyed(row.key):
-            path = self._clips / f"{row.key}.mp4"
-            content = lists.named(path)
-            with lists.blamed(path):
-                start_seconds, end_seconds = self._span(row, cutting.seconds(content))
-                picture = cutting.video_span(content, start_seconds, end_seconds)
-                samples, rate_hz = cutting.sound_span(content, start_seconds, end_seconds)
-                heard = self._in_noise(samples.mean(axis=1), rate_hz, split, row.key)
-            return Sample(key=row.key, split=split, label=row.label, group=row.group,
-                          members={"video.mp4": picture, "audio.flac": cutting.flac(heard, rate_hz)})
+        return listed.sample(self._rows[split][index], self._files)
+
+    def _files(self, row: Row) -> tuple[int, dict[str, File]]:
+        path = self._clips / f"{row.key}.mp4"
+        content = lists.named(path)
+        with lists.blamed(path):
+            start_seconds, end_seconds = self._span(row, cutting.seconds(content))
+            picture = cutting.video_span(content, start_seconds, end_seconds)
+            samples, rate_hz = cutting.sound_span(content, start_seconds, end_seconds)
+            heard = self._in_noise(samples.mean(axis=1), rate_hz, row.split, row.key)
+        return row.label, {"video": File("mp4", picture, path),
+                           "audio": File("flac", cutting.flac(heard, rate_hz), path)}
 
     def _span(self, row: Row, clip_seconds: float) -> tuple[float, float]:
         """Return start and end in seconds, both at the border of a frame."""

@@ -21,8 +21,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from umemma.errors import DataError, ParameterError, unknown
-from umemma.layouts import lists
+from umemma.layouts import listed, lists
 from umemma.layouts.clip_files import sound, video
+from umemma.layouts.listed import File
 from umemma.layouts.lists import Row
 from umemma.sample import Rejected, Sample
 
@@ -74,17 +75,14 @@ class Adapter:
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its files are missing, broken or too few."""
-        row = self._rows[split][index]
-        with lists.keyed(row.key):
-            frames, heard = row.fields
-            members = {}
-            if frames:
-                suffix, content = video(self._place / frames, row.key, min_frames=self._min_frames)
-                members[f"video.{suffix}"] = content
-            if heard:
-                suffix, content = sound(self._place / heard, row.key)
-                members[f"audio.{suffix}"] = content
-            return Sample(key=row.key, split=split, label=row.label, group=row.group, members=members)
+        return listed.sample(self._rows[split][index], self._files)
+
+    def _files(self, row: Row) -> tuple[int, dict[str, File]]:
+        frames, heard = row.fields
+        files = {"video": video(self._place / frames, row.key, min_frames=self._min_frames)} if frames else {}
+        if heard:
+            files["audio"] = sound(self._place / heard, row.key)
+        return row.label, files
 
 
 def read(place: Path, train_list: str = "my_train.txt", test_list: str = "my_test.txt"

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from umemma.errors import DataError, ParameterError, unknown
-from umemma.layouts import lists, mmimdb_hdf5
+from umemma.layouts import listed, lists, mmimdb_hdf5
+from umemma.layouts.listed import File
 from umemma.layouts.lists import Row
 from umemma.sample import BadSample, Rejected, Sample
 
@@ -35,7 +36,7 @@ GENRES = (
 LAYOUTS, PLOTS, INCOMPLETE = ("files", "hdf5", "features"), ("longest", "first", "all"), ("keep", "reject")
 _SPLITS = {"train": "train", "dev": "val", "test": "test"}
 _AUTHOR = re.compile(r"::[^:\n]*$")
-_Film = tuple[str, list[str], dict[str, bytes], dict[str, str]]  # file to blame, genres, members and their files
+_Film = tuple[str, list[str], dict[str, File]]  # where a film stands, its genres, its files by modality
 
 
 class Adapter:
@@ -66,18 +67,19 @@ class Adapter:
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample as the module says."""
-        row = self._rows[split][index]
-        with lists.keyed(row.key):
-            file, genres, members, files = self._film(row)
-            label = tuple(sorted({self.classes.index(genre) for genre in genres if genre in self.classes}))
-            if not label:
-                own = ", ".join(genres) or "none"
-                raise BadSample(file, f"has no genre that is in dataset.classes; its own are {own}")
-            lacking = " and no ".join(what for modality, what in (("image", "poster"), ("text", "plot"))
-                                      if not any(name.startswith(f"{modality}.") for name in members))
-            if lacking and (self._is_whole_only or not members):
-                raise BadSample(file, f"has no {lacking}")
-            return Sample(key=row.key, split=split, label=label, group=row.group, members=members, files=files)
+        return listed.sample(self._rows[split][index], self._judged)
+
+    def _judged(self, row: Row) -> tuple[tuple[int, ...], dict[str, File]]:
+        place, genres, files = self._film(row)
+        label = tuple(sorted({self.classes.index(genre) for genre in genres if genre in self.classes}))
+        if not label:
+            own = ", ".join(genres) or "none"
+            raise BadSample(place, f"has no genre that is in dataset.classes; its own are {own}")
+        lacking = " and no ".join(what for modality, what in (("image", "poster"), ("text", "plot"))
+                                  if modality not in files)
+        if lacking and (self._is_whole_only or not files):
+            raise BadSample(place, f"has no {lacking}")
+        return label, files
 
 
 def read(path: Path) -> tuple[list[Row], list[Rejected]]:
@@ -115,11 +117,10 @@ def _from_files(labels: Path, images: Path, which_plot: str, row: Row) -> _Film:
         raise BadSample(str(path), f"holds no mapping but a {type(film).__name__}")
     if not isinstance(genres := film.get("genres"), list):
         raise BadSample(str(path), f"its genres are no list but {genres!r}")
-    members = {"image.jpeg": lists.named(poster)} if poster.exists() else {}
-    if text := plot_of(film, which_plot):
-        members["text.txt"] = text.encode("utf-8", "surrogatepass")  # half a pair is judged as text is, not here
-    return (str(path), [str(genre) for genre in genres], members,
-            {"image.jpeg": str(poster), "text.txt": str(path)})
+    files = {"image": File("jpeg", lists.named(poster), poster)} if poster.exists() else {}
+    if text := plot_of(film, which_plot):  # half a pair of surrogates is judged as text is, not here
+        files["text"] = File("txt", text.encode("utf-8", "surrogatepass"), path)
+    return str(path), [str(genre) for genre in genres], files
 
 
 def plot_of(film: Mapping[str, Any], which: str) -> str:
@@ -136,9 +137,9 @@ def _from_hdf5(path: Path, columns: Sequence[str], words: dict[int, str] | None,
     with lists.blamed(row.file), mmimdb_hdf5.opened(path) as file:
         genres = mmimdb_hdf5.labels(file, place, columns)
         if words is None:
-            return row.file, genres, {"image.npy": mmimdb_hdf5.vector(file, "vgg_features", place),
-                                      "text.npy": mmimdb_hdf5.vector(file, "features", place)}, {}
-        members = {"image.png": mmimdb_hdf5.poster(file, place)}
+            return row.file, genres, {"image": File("npy", mmimdb_hdf5.vector(file, "vgg_features", place), row.file),
+                                      "text": File("npy", mmimdb_hdf5.vector(file, "features", place), row.file)}
+        files = {"image": File("png", mmimdb_hdf5.poster(file, place), row.file)}
         if text := mmimdb_hdf5.plot(file, place, words):
-            members["text.txt"] = text.encode()
-    return row.file, genres, members, {}
+            files["text"] = File("txt", text.encode(), row.file)
+    return row.file, genres, files

@@ -16,6 +16,7 @@ import numpy as np
 
 from umemma.errors import DataError
 from umemma.layouts import cutting, plain_pickle
+from umemma.layouts.listed import File
 from umemma.layouts.lists import blamed, named
 from umemma.sample import BadSample
 
@@ -23,21 +24,21 @@ VIDEO = ("mp4", "mkv", "webm", "avi", "mpg", "flv")
 SOUND = ("wav", "flac", "ogg", "mp3", "m4a", "npy", "pkl", "mp4")
 
 
-def video(folder: Path, name: str, *, min_frames: int = 1) -> tuple[str, bytes]:
-    """Return (suffix, content) of a clip's picture. Raises BadSample where there is none, or too few frames."""
+def video(folder: Path, name: str, *, min_frames: int = 1) -> File:
+    """Return a clip's picture. Raises BadSample where there is none, or too few frames."""
     if (folder / name).is_dir():
-        return "mp4", _from_frames(folder / name, min_frames)
+        return File("mp4", _from_frames(folder / name, min_frames), folder / name)
     path = _first(folder, name, VIDEO, "neither a folder of frames nor a file")
-    return path.suffix[1:], named(path)
+    return File(path.suffix[1:], named(path), path)
 
 
-def sound(folder: Path, name: str) -> tuple[str, bytes]:
-    """Return (suffix, content) of a clip's sound. Raises BadSample where there is none."""
+def sound(folder: Path, name: str) -> File:
+    """Return a clip's sound. Raises BadSample where there is none."""
     path = _first(folder, name, SOUND, "no file")
     if path.suffix != ".pkl":
-        return path.suffix[1:], named(path)
+        return File(path.suffix[1:], named(path), path)
     with blamed(path):
-        return "npy", _series(plain_pickle.loads(named(path)))
+        return File("npy", _series(plain_pickle.loads(named(path))), path)
 
 
 def _from_frames(folder: Path, min_frames: int) -> bytes:

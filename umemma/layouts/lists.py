@@ -155,16 +155,6 @@ def named(path: Path) -> bytes:
 
 
 @contextmanager
-def keyed(key: str) -> Iterator[None]:
-    """Give a BadSample the key that the lists have for it, so that nobody has to count rows to find the sample."""
-    try:
-        yield
-    except BadSample as error:
-        error.key = error.key or key
-        raise
-
-
-@contextmanager
 def blamed(file: Path | str) -> Iterator[None]:
     """Turn a DataError on what a file holds into a BadSample that names the file."""
     try:
