@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
 
 from umemma import answers as answers_file
-from umemma import fusion, metrics, thresholds
+from umemma import any_rate, fusion, metrics, thresholds
 from umemma.accounting import account
 from umemma.answers import Answers
 from umemma.batch import Batch
@@ -208,6 +208,18 @@ def test_expected_f1_is_that_of_drawn_holes(bayes):
     drawn = metrics.f1_micro(metrics.class_counts(logits, label).sum(0)).item()
     assert table.expected((0.4, 0.4))["f1_micro"] == pytest.approx(drawn, abs=0.01)
     assert set(results(table, table, [0.0, 0.4])["rates"][0]) >= {"f1_micro", "f1_macro"}
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.0), (0.25, 0.8), (1.0, 0.5), (1.0, 1.0)])
+def test_expected_f1_follows_from_the_corners_of_the_grid_at_any_rates(bayes, rates):
+    table = Table(bayes.splits["test"])
+    known = any_rate.per_pattern(results(table, table, [0.0, 1.0]))
+    found = any_rate.expected(known, dict(zip(MODALITIES, rates, strict=True)))
+    exact = table.expected(rates)
+    assert {name: found[name] for name in ("accuracy", "cross_entropy", "f1_micro")} == pytest.approx(
+        {name: exact[name] for name in ("accuracy", "cross_entropy", "f1_micro")}, abs=3e-6)
+    without_corners = any_rate.per_pattern(results(table, table, [0.0, 0.5]))
+    assert "f1_micro" not in any_rate.expected(without_corners, dict.fromkeys(MODALITIES, 0.5))
 
 
 def _course(head):

@@ -12,7 +12,7 @@ from umemma.page import page
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync"]
-KINDS = {"two": TWO, "four": FOUR, "hostile": HOSTILE}
+KINDS = {"two": sample(TWO), "four": sample(FOUR), "hostile": sample(HOSTILE), "several": sample(TWO, several=True)}
 TEXTS_THAT_TOUCH = """() => [...document.querySelectorAll('svg')].flatMap((svg) => {
   const frame = svg.getBoundingClientRect();
   const boxes = [...svg.querySelectorAll('text')].map((text) => [text.textContent, text.getBoundingClientRect()])
@@ -64,8 +64,8 @@ def browser():
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
-    for name, kind in KINDS.items():
-        (folder / f"{name}.html").write_text(page(*sample(kind)), encoding="utf-8")
+    for name, reports in KINDS.items():
+        (folder / f"{name}.html").write_text(page(*reports), encoding="utf-8")
     return folder
 
 
@@ -154,6 +154,20 @@ def test_arrow_keys_on_a_slider_show_the_exact_expectation(show):
     everything, without_inertial = (probability(one, rates) for one in ((True,) * 4, (True, True, False, True)))
     assert shown.locator("#share-0").text_content() == f"{everything:.1%}" == "0.0%"
     assert shown.locator("#share-2").text_content() == f"{without_inertial:.1%}" != "0.0%"
+
+
+def test_with_several_labels_the_sliders_show_the_exact_f1(show):
+    shown, robustness = show("several"), KINDS["several"][0]
+    shown.locator("#rate-0").focus()
+    for _ in range(50):
+        shown.keyboard.press("ArrowLeft")
+    shown.locator("#rate-1").focus()
+    shown.keyboard.press("End")
+    at = next(row for row in robustness["rates"] if row["missing_rate"] == {"image": 0.0, "audio": 1.0})
+    assert shown.locator("#rate-0").input_value() == "0"
+    assert float(shown.locator("#expected-f1").get_attribute("value")) == pytest.approx(at["f1_micro"], abs=1e-6)
+    assert shown.locator("#expected-f1").text_content() == f"{at['f1_micro']:.1%}"
+    assert shown.locator("#expected-accuracy").text_content() == f"{at['accuracy']:.1%}"
 
 
 def test_without_script_the_sliders_are_gone_and_the_rest_is_there(show):

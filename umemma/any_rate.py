@@ -1,35 +1,39 @@
-"""The expected metrics at any missing rates, from robustness.json alone: sum_S p(S) metric(S)."""
+"""The expected metrics at any missing rates, from robustness.json alone: sum_S p(S) metric(S).
+
+Micro F1 is no mean over samples, so it is the ratio of two that are: `hits`, the labels of a sample that were answered
+rightly, and `labels`, half of those answered plus half of those true.
+"""
 
 import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
 
-Metrics = tuple[float, float]  # accuracy, cross-entropy in nats
+Metrics = Mapping[str, float]  # by name; cross-entropy in nats
+_MEANS = ("accuracy", "cross_entropy", "hits", "labels")
 
 
 def per_pattern(robustness: Mapping[str, Any]) -> dict[frozenset[str], Metrics]:
-    """Return (accuracy, cross-entropy) over ALL test samples by what is not hidden, the empty set too.
+    """Return the metrics that are means over ALL test samples by what is not hidden, the empty set too.
 
     From the corners of the grid, where every rate is 0 or 1: they also count samples whose own data lack part of the
-    pattern. Where the grid has no such corner, from `patterns`, and then the empty set is not known.
+    pattern. Where the grid has no such corner, from `patterns`, and then the empty set is not known, nor is F1.
     """
-    known = {frozenset(name.split("+")): (row["accuracy"], row["cross_entropy"])
-             for name, row in robustness["patterns"].items()}
+    rows = {frozenset(name.split("+")): row for name, row in robustness["patterns"].items()}
     for row in robustness["rates"]:
         if set(row["missing_rate"].values()) <= {0.0, 1.0}:
-            kept = frozenset(name for name, rate in row["missing_rate"].items() if rate == 0)
-            known[kept] = row["accuracy"], row["cross_entropy"]
-    return known
+            rows[frozenset(name for name, rate in row["missing_rate"].items() if rate == 0)] = row
+    known = [name for name in _MEANS if all(name in row for row in rows.values())]
+    return {kept: {name: row[name] for name in known} for kept, row in rows.items()}
 
 
 def expected(known: Mapping[frozenset[str], Metrics], rates: Mapping[str, float]) -> Metrics | None:
-    """Return sum_S p(S) metric(S), each modality missing independently at its own rate.
+    """Return sum_S p(S) metric(S), each modality missing independently at its own rate; micro F1 where it is known.
 
     Where the empty set is not known, given that something is left. None where a set is lacking that can occur. The
     script of the page computes the same.
     """
-    total, sums = 0.0, [0.0, 0.0]
+    total, sums = 0.0, dict.fromkeys(next(iter(known.values()), {}), 0.0)
     for flags in itertools.product((True, False), repeat=len(rates)):
         share = math.prod(1 - rate if there else rate for there, rate in zip(flags, rates.values(), strict=True))
         present = frozenset(itertools.compress(rates, flags))
@@ -38,5 +42,8 @@ def expected(known: Mapping[frozenset[str], Metrics], rates: Mapping[str, float]
         if present not in known:
             return None
         total += share
-        sums = [old + share * metric for old, metric in zip(sums, known[present], strict=True)]
-    return (sums[0] / total, sums[1] / total) if total else None
+        sums = {name: old + share * known[present][name] for name, old in sums.items()}
+    if not total:
+        return None
+    f1 = {"f1_micro": sums["hits"] / sums["labels"]} if sums.get("labels") else {}
+    return {name: value / total for name, value in sums.items()} | f1

@@ -90,7 +90,9 @@ class Table:
 
         found = {"accuracy": total(self.correct), "cross_entropy": total(self.surprise)}
         if self.has_several_labels:
-            found |= _f1(torch.stack([share * self.counts[one][rows].sum(dim=0) for share, one, rows in parts]).sum(0))
+            counts = torch.stack([share * self.counts[one][rows].sum(dim=0) for share, one, rows in parts]).sum(0)
+            hit, answered, true = (counts.sum(dim=1) / len(self.present)).tolist()
+            found |= _f1(counts) | {"hits": hit, "labels": (answered + true) / 2}  # `any_rate` makes F1 of them
         return found
 
 

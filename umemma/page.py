@@ -48,8 +48,8 @@ def _explored(robustness: Json, known: Mapping[frozenset[str], Metrics], modalit
     trained = (robustness["training"] or {}).get("missing_rate") or {}
     return {
         "start": [round(trained.get(name, 0.0), 2) for name in modalities], "has_empty": frozenset() in known,
+        "has_f1": all("labels" in metrics for metrics in known.values()),
         "rows": [{"dots": charts.dots(modalities, there),
                   "name": " + ".join(itertools.compress(modalities, there)) or "nothing"} for there in flags.values()],
         "data": {"modalities": list(modalities), "patterns": [
-            {"present": flags[present], "accuracy": metrics[0], "cross_entropy": metrics[1]}
-            for present, metrics in known.items()]}}
+            {"present": flags[present], **metrics} for present, metrics in known.items()]}}

@@ -45,8 +45,8 @@ def rates(robustness: Json) -> dict[float, dict[str, Json]]:
 def rate_curves(robustness: Json, known: Mapping[frozenset[str], Metrics]) -> Markup | None:
     """Return expected accuracy over the missing rate of one modality and of all; None where there is only one rate.
 
-    The lines are exact between the measured points too, for they follow from `known`, the figures by pattern. With
-    several labels F1 is shown, which is no mean over patterns: there the lines only join the points.
+    The lines are exact between the measured points too, for they follow from `known`, the figures by pattern; where
+    these are not known, they only join the points.
     """
     rows, lines, (key, title) = rate_rows(robustness), [], score(robustness)
     if len({row["missing_rate"] for row in rows}) < 2:
@@ -56,7 +56,7 @@ def rate_curves(robustness: Json, known: Mapping[frozenset[str], Metrics]) -> Ma
         points = [(row["missing_rate"], row[key]) for row in rows if row["missing"] == name]
         exact = [(rate, expected(known, {one: rate if name in (one, EVERY) else 0.0 for one in modalities}))
                  for rate in (step / 50 for step in range(51)) if points[0][0] <= rate <= points[-1][0]]
-        path = [(rate, metrics[0]) for rate, metrics in exact if metrics is not None and key == "accuracy"]
+        path = [(rate, metrics[key]) for rate, metrics in exact if metrics is not None and key in metrics]
         lines.append(Line(name, "all" if name == EVERY else charts.tone(index), path or points, points))
     return _for_every_screen(lines, title=f"Expected {title} against the missing rate", y_label=f"expected {title}",
                              written=written.tick, highest=1.0)
