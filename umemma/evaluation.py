@@ -60,7 +60,7 @@ class Table:
         """Return the exact expected accuracy and cross-entropy when each modality is missing at its own rate.
 
         Over all samples, on top of what is missing in the data; a sample left with nothing is answered by the prior.
-        With several labels also F1, of the expected counts.
+        With several labels also F1, of the expected counts, and the two means of which micro F1 is the ratio.
         """
         shares = {one: probability(one, rates) for one in self.correct}
         return self._mixed([(share, one, slice(None)) for one, share in shares.items()])
