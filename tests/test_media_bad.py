@@ -57,7 +57,8 @@ TRUNCATED = {
     "cut mp3": ("a.mp3", cut(MP3, 0.6), "it is truncated, .* bytes are promised"),
     "mp4 that lost its index": ("a.mp4", cut(MP4, 0.9), "no readable video: it is truncated, .* bytes are promised"),
     "mp4 that lost its end": ("a.mp4", cut(INDEX_FIRST, 0.8), "no readable video: it is truncated"),
-    "mp4 of which frames were taken": ("a.mp4", first_frames(INDEX_FIRST, 5), "12 frames are promised, 5 are there"),
+    "mp4 of which frames were taken": (
+        "a.mp4", first_frames(INDEX_FIRST, 5), "it is truncated, 12 frames are promised, 5 are there"),
     "cut avi": ("a.avi", cut(video(numbered(9), form="avi"), 0.7), "no readable video: it is truncated"),
     "cut mpg": ("a.mpg", video(numbered(9), form="mpeg", codec="mpeg1video")[:60], "no readable video"),
     "cut npy": ("a.npy", cut(npy(np.arange(99.0)), 0.7), "it is truncated: 792 bytes of numbers are promised"),

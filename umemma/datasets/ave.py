@@ -72,11 +72,13 @@ class Adapter:
         content = lists.named(path)
         start_seconds, end_seconds = map(float, row.fields)
         with lists.blamed(path):
-            picture = cutting.video_span(content, start_seconds, end_seconds) if self._is_cut else content
-            files = {"video": File("mp4", picture, path)}
-            if cutting.has_sound(content):
-                files["audio"] = File("mp4", content, path) if not self._is_cut else File(
-                    "flac", cutting.flac(*cutting.sound_span(content, start_seconds, end_seconds)), path)
+            whole = File("mp4", content, path)
+            files = {"video": whole, "audio": whole} if cutting.has_sound(content) else {"video": whole}
+            if self._is_cut:
+                files["video"] = File("mp4", cutting.video_span(content, start_seconds, end_seconds), path)
+            if self._is_cut and "audio" in files:
+                samples, rate_hz = cutting.sound_span(content, start_seconds, end_seconds)
+                files["audio"] = File("flac", cutting.flac(samples, rate_hz), path)
             return row.label, files
 
     def _of_parts(self, row: Row) -> tuple[int, dict[str, File]]:
