@@ -1,9 +1,9 @@
 """Shards -> one modality's arrays, decoded once (data/decoded/<data set>/<modality>)."""
 
-import argparse
 from importlib import import_module
 from pathlib import Path
 
+from stages import modality_of
 from umemma import decoded, parameters, shards
 from umemma.errors import ParameterError, run, unknown
 from umemma.files import written_whole
@@ -21,10 +21,8 @@ def decode(shard_folder: Path, modality: str, settings: parameters.Settings, fol
 
 
 def main() -> None:
-    """Take the modality's name from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modality")
-    modality = parser.parse_args().modality
+    """Read the parameters and decode."""
+    modality = modality_of(__doc__)
     dataset = parameters.read().dataset
     folder = Path("data/decoded") / dataset.name / modality
     facts = decode(Path("data/shards"), modality, dataset.modalities[modality].decode, folder)

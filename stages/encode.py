@@ -1,9 +1,9 @@
 """Decoded arrays -> a frozen trunk's features of them, computed once (data/encoded/<data set>/<modality>)."""
 
-import argparse
 from functools import partial
 from pathlib import Path
 
+from stages import modality_of
 from umemma import compute, encoded, parameters
 from umemma.errors import run
 from umemma.files import read_json, written_whole
@@ -24,10 +24,8 @@ def encode(decoded_folder: Path, trunk_file: Path, modality: str, folder: Path, 
 
 
 def main() -> None:
-    """Take the modality's name from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modality")
-    modality = parser.parse_args().modality
+    """Read the parameters and encode."""
+    modality = modality_of(__doc__)
     settings = parameters.read()
     name = settings.dataset.name
     told = encode(Path("data/decoded") / name / modality, Path("data/trunks") / name / f"{modality}.json", modality,

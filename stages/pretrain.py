@@ -1,11 +1,11 @@
 """One modality's arrays -> its tower, trained alone, and all features (data/towers/<data set>/<modality>)."""
 
-import argparse
 from functools import partial
 from pathlib import Path
 
 import torch
 
+from stages import modality_of
 from umemma import augment, compute, decoded, encoded, manifest, parameters, towers, tracking, trunks, weights
 from umemma.batch import Batch
 from umemma.encoding import encode_split
@@ -81,10 +81,8 @@ def report(
 
 
 def main() -> None:
-    """Take the modality's name from the command line; track the run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modality")
-    name = parser.parse_args().modality
+    """Track the run."""
+    name = modality_of(__doc__)
     settings = parameters.read()
     dataset = settings.dataset
     arrays = encoded.arrays(Path("data/decoded") / dataset.name / name, Path("data/encoded") / dataset.name / name)
