@@ -18,8 +18,14 @@ def encode(decoded_folder: Path, trunk_file: Path, modality: str, folder: Path, 
             encoded.write_none(modality, temporary)
             return "no frozen trunk; its tower is trained on what was decoded"
         device = compute.set_up(compute_)
-        facts = encoded.write(decoded_folder, modality, trunk, temporary, device=device,
-                              autocast=partial(compute.autocast, compute_, device))
+        facts = encoded.write(
+            decoded_folder,
+            modality,
+            trunk,
+            temporary,
+            device=device,
+            autocast=partial(compute.autocast, compute_, device),
+        )
     return f"{facts['present']} encoded, {facts['shape'][0]} features of {trunk['settings']['name']}"
 
 
@@ -28,8 +34,13 @@ def main() -> None:
     modality = modality_of(__doc__)
     settings = parameters.read()
     name = settings.dataset.name
-    told = encode(Path("data/decoded") / name / modality, Path("data/trunks") / name / f"{modality}.json", modality,
-                  Path("data/encoded") / name / modality, settings.compute)
+    told = encode(
+        Path("data/decoded") / name / modality,
+        Path("data/trunks") / name / f"{modality}.json",
+        modality,
+        Path("data/encoded") / name / modality,
+        settings.compute,
+    )
     print(f"{modality}: {told}")
 
 

@@ -20,17 +20,25 @@ def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int) 
     adapter = adapters.built(dataset, root)
     with written_whole(folder) as temporary:
         return shard_writer.write(
-            adapter, temporary, dataset=dataset.name, task=dataset.task, classes=dataset.classes,
-            samples_per_shard=samples_per_shard, root=root)
+            adapter,
+            temporary,
+            dataset=dataset.name,
+            task=dataset.task,
+            classes=dataset.classes,
+            samples_per_shard=samples_per_shard,
+            root=root,
+        )
 
 
 def summary(index: shards.Index) -> str:
     """Return one line: samples kept in each split, and how many of those judged were not."""
     kept = {split: index.judged[split] - index.quarantined[split] for split in SPLITS}
     left_out = ", ".join(f"{split or 'no split'} {count}" for split, count in index.quarantined.items() if count)
-    return (f"{index.dataset}: {kept} samples in {len(index.shards)} shards, {index.sha256[:12]}; of "
-            f"{sum(index.judged.values())} judged {sum(index.quarantined.values())} are quarantined"
-            + (f" ({left_out}): {QUARANTINE}" if left_out else ""))
+    return (
+        f"{index.dataset}: {kept} samples in {len(index.shards)} shards, {index.sha256[:12]}; of "
+        f"{sum(index.judged.values())} judged {sum(index.quarantined.values())} are quarantined"
+        + (f" ({left_out}): {QUARANTINE}" if left_out else "")
+    )
 
 
 def main() -> None:

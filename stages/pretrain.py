@@ -18,8 +18,14 @@ from umemma.training import Curve, Schedule, train
 
 
 def pretrain(
-    data: dict[str, Batch], modality: Modality, pretrain_: Pretrain, compute_: Compute, *, shape: tuple[int, ...],
-    num_classes: int, seed: int,
+    data: dict[str, Batch],
+    modality: Modality,
+    pretrain_: Pretrain,
+    compute_: Compute,
+    *,
+    shape: tuple[int, ...],
+    num_classes: int,
+    seed: int,
 ) -> tuple[towers.Tower, dict[str, torch.Tensor], Curve]:
     """Train a tower on the samples that have its modality; return it calibrated, with all splits' features."""
     name = data["train"].modalities[0]
@@ -27,8 +33,10 @@ def pretrain(
     autocast = partial(compute.autocast, compute_, device)
     torch.manual_seed(seed)
     tower = towers.Tower(towers.Encoder(name, shape, _trained_part(modality)), num_classes)
-    there = {split: batch.rows(batch.present[:, 0].nonzero().squeeze(1)) if not batch.present.all() else batch
-             for split, batch in data.items()}
+    there = {
+        split: batch.rows(batch.present[:, 0].nonzero().squeeze(1)) if not batch.present.all() else batch
+        for split, batch in data.items()
+    }
     for split in ("train", "val"):
         if len(there[split]) == 0:
             raise DataError(f"modality {name} is present in no sample of split {split}; nothing to train its tower on")
@@ -43,10 +51,17 @@ def pretrain(
         return _scores(logits, there["val"].label, "val")
 
     curve = train(
-        lambda batch: tower(batch.values[name]), tower.parameter_groups(pretrain_.lr), there["train"],
+        lambda batch: tower(batch.values[name]),
+        tower.parameter_groups(pretrain_.lr),
+        there["train"],
         schedule=Schedule(modality.epochs, pretrain_.batch_size, pretrain_.weight_decay, pretrain_.label_smoothing),
-        seed=seed, device=device, autocast=autocast, present=lambda batch, _: batch.present, validate=validate,
-        name=name, augment=augment.of_batches({name: modality.augment}, {name: shape}, seed),
+        seed=seed,
+        device=device,
+        autocast=autocast,
+        present=lambda batch, _: batch.present,
+        validate=validate,
+        name=name,
+        augment=augment.of_batches({name: modality.augment}, {name: shape}, seed),
         log_weight=log_class_weight(log_prior(there["train"].label, num_classes), pretrain_.class_balance),
     )
     found = {split: features(batch) for split, batch in data.items()}
@@ -63,8 +78,10 @@ def _trained_part(modality: Modality) -> parameters.Settings:
 
 
 def _scores(logits: torch.Tensor, label: torch.Tensor, split: str) -> dict[str, float]:
-    return {f"{split}_accuracy": round(correct(logits, label).mean().item(), 6),
-            f"{split}_cross_entropy": round(surprise(logits, label).mean().item(), 6)}
+    return {
+        f"{split}_accuracy": round(correct(logits, label).mean().item(), 6),
+        f"{split}_cross_entropy": round(surprise(logits, label).mean().item(), 6),
+    }
 
 
 def report(
@@ -88,11 +105,22 @@ def main() -> None:
     arrays = encoded.arrays(Path("data/decoded") / dataset.name / name, Path("data/encoded") / dataset.name / name)
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
     data = {split: decoded.load({name: arrays}, split, targets.label[split], targets.key[split]) for split in SPLITS}
-    with tracking.run(f"pretrain {name}", experiment=dataset.name, parameters=_parameters(settings, name),
-                      shards_sha256=targets.sha256, home=parameters.home()) as tracked:
+    with tracking.run(
+        f"pretrain {name}",
+        experiment=dataset.name,
+        parameters=_parameters(settings, name),
+        shards_sha256=targets.sha256,
+        home=parameters.home(),
+    ) as tracked:
         tower, features, curve = pretrain(
-            data, dataset.modalities[name], settings.pretrain, settings.compute, shape=decoded.shape(arrays),
-            num_classes=len(dataset.classes), seed=settings.seed)
+            data,
+            dataset.modalities[name],
+            settings.pretrain,
+            settings.compute,
+            shape=decoded.shape(arrays),
+            num_classes=len(dataset.classes),
+            seed=settings.seed,
+        )
         result = report(tower, features, data, curve)
         folder = Path("data/towers") / dataset.name / name
         with written_whole(folder) as temporary:
@@ -106,8 +134,12 @@ def main() -> None:
 
 
 def _parameters(settings: Parameters, name: str) -> dict[str, object]:
-    return {"seed": settings.seed, "pretrain": settings.pretrain.model_dump(), "compute": settings.compute.model_dump(),
-            name: settings.dataset.modalities[name].model_dump()}
+    return {
+        "seed": settings.seed,
+        "pretrain": settings.pretrain.model_dump(),
+        "compute": settings.compute.model_dump(),
+        name: settings.dataset.modalities[name].model_dump(),
+    }
 
 
 if __name__ == "__main__":

@@ -24,8 +24,12 @@ def evidence(folder: Path, accepted: Path | None = None) -> Evidence:
     Raises DataError where the files are not those of their index.
     """
     index = shards.verify(folder)
-    return Evidence(shards.read_manifest(folder), index, quarantine.read(folder / shards.QUARANTINE),
-                    drift.read(accepted, index.dataset) if accepted else None)
+    return Evidence(
+        shards.read_manifest(folder),
+        index,
+        quarantine.read(folder / shards.QUARANTINE),
+        drift.read(accepted, index.dataset) if accepted else None,
+    )
 
 
 def validate(folder: Path, bounds: Validation, report: Path, gate: Path, accepted: Path | None = None) -> None:
@@ -49,11 +53,14 @@ def validate(folder: Path, bounds: Validation, report: Path, gate: Path, accepte
     if failed:
         raise GateFailure(
             f"{found.index.dataset}: {len(failed)} of {total} expectations failed, as {report} tells; the bounds, and "
-            "under validation.severity what only warns, are in params.yaml")
-    write_json(gate, {
-        "manifest_sha256": found.index.manifest_sha256, "dataset": found.index.dataset, "passed": True})
-    print(f"{found.index.dataset}: {total - len(result['warnings'])} of {total} expectations hold, the others warn"
-          if result["warnings"] else f"{found.index.dataset}: {total} expectations hold")
+            "under validation.severity what only warns, are in params.yaml"
+        )
+    write_json(gate, {"manifest_sha256": found.index.manifest_sha256, "dataset": found.index.dataset, "passed": True})
+    print(
+        f"{found.index.dataset}: {total - len(result['warnings'])} of {total} expectations hold, the others warn"
+        if result["warnings"]
+        else f"{found.index.dataset}: {total} expectations hold"
+    )
 
 
 def accept(folder: Path, bounds: Validation, accepted: Path) -> Path:

@@ -27,8 +27,9 @@ def holed(media) -> Batch:
 @pytest.fixture
 def model(towers) -> late_fusion.LateFusion:
     rows = {name: torch.randn(24, 5, generator=torch.Generator().manual_seed(3)) for name in towers}
-    return late_fusion.build(towers, head="concat", substitute="donor", substitute_at="feature", log_prior=PRIOR,
-                             rows=rows)
+    return late_fusion.build(
+        towers, head="concat", substitute="donor", substitute_at="feature", log_prior=PRIOR, rows=rows
+    )
 
 
 def ask(model, data: Batch, **more) -> Answers:

@@ -39,7 +39,10 @@ def test_every_sample_that_was_judged_is_used_or_stands_with_its_reason(told):
         assert count == sum(row["by_split"].get(split, 0) for row in told["reasons"])
         assert told["judged"][split] == told["used"][split] + count
     assert [(row["reason"], row["total"]) for row in told["reasons"]] == [
-        ("no readable image", 3), ("is also in test", 1), ("the split is empty", 1)]
+        ("no readable image", 3),
+        ("is also in test", 1),
+        ("the split is empty", 1),
+    ]
     assert told["reasons"][0]["example"] == "t1 (image.png: no readable image: truncated)"
 
 
@@ -64,8 +67,18 @@ def test_where_nothing_is_left_out_one_line_says_so():
 
 
 def test_rare_reasons_are_added_up_so_that_none_goes_uncounted():
-    rows = pd.DataFrame([{"key": f"k{number}", "split": "train", "modality": None, "file": "f",
-                          "reason": f"reason {number // 2}: detail"} for number in range(25)])
+    rows = pd.DataFrame(
+        [
+            {
+                "key": f"k{number}",
+                "split": "train",
+                "modality": None,
+                "file": "f",
+                "reason": f"reason {number // 2}: detail",
+            }
+            for number in range(25)
+        ]
+    )
     found = quarantine.reasons(rows, 4)
     assert [row["reason"] for row in found] == ["reason 0", "reason 1", "reason 10", "reason 11", "other reasons"]
     assert found[-1] == {"reason": "other reasons", "total": 17, "by_split": {"train": 17}, "example": ""}

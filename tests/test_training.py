@@ -17,9 +17,17 @@ def trained(media, seed: int, epochs: float = 6.0):
     torch.manual_seed(seed)
     tower = Tower(Encoder("image", (1, 8, 8), {"name": "lenet", "width": 4, "dim": 5, "dropout": 0.0}), 3)
     curve = train(
-        lambda batch: tower(batch.values["image"]), [(list(tower.parameters()), 0.01)], media,
-        schedule=Schedule(epochs, 6, 0.01), seed=seed, device=torch.device("cpu"), autocast=nullcontext,
-        present=lambda batch, _: batch.present, validate=lambda: {"val_accuracy": 0.0}, name="image")
+        lambda batch: tower(batch.values["image"]),
+        [(list(tower.parameters()), 0.01)],
+        media,
+        schedule=Schedule(epochs, 6, 0.01),
+        seed=seed,
+        device=torch.device("cpu"),
+        autocast=nullcontext,
+        present=lambda batch, _: batch.present,
+        validate=lambda: {"val_accuracy": 0.0},
+        name="image",
+    )
     return tower, curve
 
 

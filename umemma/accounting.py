@@ -62,8 +62,15 @@ class Known:
 
 
 def account(
-    models: Sequence[Model], *, main: Model, probes: Probes | None, truth: Mapping[Pattern, float] | None,
-    classes: Sequence[str], seed: int, replicates: int, rates: Sequence[float],
+    models: Sequence[Model],
+    *,
+    main: Model,
+    probes: Probes | None,
+    truth: Mapping[Pattern, float] | None,
+    classes: Sequence[str],
+    seed: int,
+    replicates: int,
+    rates: Sequence[float],
 ) -> dict[str, Any]:
     """Return accounting.json but for `dataset`. Every set is measured on the test samples that have it.
 
@@ -81,18 +88,30 @@ def account(
     names = {pattern: pattern_name(pattern, test.modalities) for pattern in test.patterns()}
     known = {pattern: _best_known(models, main, pattern, resamples) for pattern in names}
     figures = {model: _figures(model, known) for model in models}
-    bins = {pattern: resamples.sums(metrics.calibration_counts(test.logits[pattern], test.label), test.has(pattern))
-            for pattern in names}
+    bins = {
+        pattern: resamples.sums(metrics.calibration_counts(test.logits[pattern], test.label), test.has(pattern))
+        for pattern in names
+    }
     outcomes = metrics.outcome_counts(test.label, len(classes))
     return {
-        "arm": main.arm, "seed": main.seed, "task": "multi_label" if test.label.ndim == 2 else "single_label",
-        "modalities": list(test.modalities), "classes": list(classes),
+        "arm": main.arm,
+        "seed": main.seed,
+        "task": "multi_label" if test.label.ndim == 2 else "single_label",
+        "modalities": list(test.modalities),
+        "classes": list(classes),
         "entropy": rounded(information.entropy(outcomes.sum(dim=0)).sum().item()),
-        "bootstrap": {"replicates": replicates, "level": LEVEL, "clusters": resamples.num_clusters,
-                      "clustered": resamples.is_clustered},
+        "bootstrap": {
+            "replicates": replicates,
+            "level": LEVEL,
+            "clusters": resamples.num_clusters,
+            "clustered": resamples.is_clustered,
+        },
         "metrics": {name: _metrics(main, one, bins[one], resamples) for one, name in names.items()},
-        "information": {name: _information(main, one, known[one], resamples)
-                        | {"truth": rounded(truth[one]) if truth is not None else None} for one, name in names.items()},
+        "information": {
+            name: _information(main, one, known[one], resamples)
+            | {"truth": rounded(truth[one]) if truth is not None else None}
+            for one, name in names.items()
+        },
         "by_modality": _by_modality(main, _towers_of(models, main), known, probes, resamples, rates=rates),
         "counter_intuitive": counter_intuitive(main, resamples),
         "reliability": {name: metrics.reliability(bins[one][0]) for one, name in names.items()},
@@ -115,10 +134,18 @@ def counter_intuitive(main: Model, resamples: Resamples) -> list[dict[str, Any]]
             rows = test.has(after)
             if present[m] or not rows.any():
                 continue
-            flipped = (table.right[present] & ~table.right[after]
-                       & (table.surprises[after] > table.surprises[present])).double().mean(dim=1)
-            found.append({"present": pattern_name(present, test.modalities), "added": modality,
-                          "rate": _share(resamples.mean(flipped, rows))})
+            flipped = (
+                (table.right[present] & ~table.right[after] & (table.surprises[after] > table.surprises[present]))
+                .double()
+                .mean(dim=1)
+            )
+            found.append(
+                {
+                    "present": pattern_name(present, test.modalities),
+                    "added": modality,
+                    "rate": _share(resamples.mean(flipped, rows)),
+                }
+            )
     return found
 
 
@@ -130,9 +157,13 @@ def _best_known(models: Sequence[Model], main: Model, pattern: Pattern, resample
     outcomes = metrics.outcome_counts(test.label, test.logits[pattern].shape[1])
     counts = resamples.sums(outcomes, rows)
     number = counts[:, :1].sum(dim=2)
-    return Known(best, information.entropy(counts),
-                 resamples.sums(best.tables["test"].surprises[pattern], rows) / number,
-                 counts.amax(dim=2) / number, outcomes.shape[2])
+    return Known(
+        best,
+        information.entropy(counts),
+        resamples.sums(best.tables["test"].surprises[pattern], rows) / number,
+        counts.amax(dim=2) / number,
+        outcomes.shape[2],
+    )
 
 
 def _metrics(main: Model, pattern: Pattern, bins: torch.Tensor, resamples: Resamples) -> dict[str, Any]:
@@ -141,10 +172,13 @@ def _metrics(main: Model, pattern: Pattern, bins: torch.Tensor, resamples: Resam
     counts = resamples.sums(table.counts[pattern], rows)
     average_precision, auroc = metrics.ranking(logits[rows], test.label[rows], resamples.sample_weight(rows))
     return {
-        "n": int(rows.sum()), "accuracy": _share(resamples.mean(table.correct[pattern], rows)),
-        "f1_macro": _share(metrics.f1_macro(counts)), "f1_micro": _share(metrics.f1_micro(counts)),
+        "n": int(rows.sum()),
+        "accuracy": _share(resamples.mean(table.correct[pattern], rows)),
+        "f1_macro": _share(metrics.f1_macro(counts)),
+        "f1_micro": _share(metrics.f1_micro(counts)),
         "f1_samples": _share(resamples.mean(metrics.f1_samples(table.counts[pattern]), rows)),
-        "average_precision": _share(average_precision), "auroc": _share(auroc),
+        "average_precision": _share(average_precision),
+        "auroc": _share(auroc),
         "cross_entropy": interval(resamples.mean(table.surprise[pattern], rows), lowest=0.0),
         "ece": _share(metrics.calibration_error(bins)),
     }
@@ -154,14 +188,21 @@ def _information(main: Model, pattern: Pattern, known: Known, resamples: Resampl
     cross_entropy = resamples.mean(main.tables["test"].surprise[pattern], main.splits["test"].has(pattern))
     own = information.lower_bound(known.entropy.sum(dim=1), cross_entropy)
     return {
-        "lower_bound": interval(own), "best_known": {**interval(known.lower_bound), "model": known.model.name},
+        "lower_bound": interval(own),
+        "best_known": {**interval(known.lower_bound), "model": known.model.name},
         "utilisation": interval(own / known.lower_bound) if known.is_informative else UNDEFINED,
-        "floor": _share(known.floor), "ceiling": _share(known.ceiling),
+        "floor": _share(known.floor),
+        "ceiling": _share(known.ceiling),
     }
 
 
 def _by_modality(
-    main: Model, towers: Model | None, known: Mapping[Pattern, Known], probes: Probes | None, resamples: Resamples, *,
+    main: Model,
+    towers: Model | None,
+    known: Mapping[Pattern, Known],
+    probes: Probes | None,
+    resamples: Resamples,
+    *,
     rates: Sequence[float],
 ) -> dict[str, Any]:
     test = main.splits["test"]
@@ -174,15 +215,21 @@ def _by_modality(
         worth = information.shapley(values, m)
         shared = everything in known and known[everything].is_informative
         found[modality] = {
-            "price": [{"missing_rate": rate, **interval(one)}
-                      for rate, one in zip(rates, information.price(values, m, every_rate), strict=True)],
+            "price": [
+                {"missing_rate": rate, **interval(one)}
+                for rate, one in zip(rates, information.price(values, m, every_rate), strict=True)
+            ],
             "shapley": interval(worth),
             "shapley_share": interval(worth / values[everything]) if shared else UNDEFINED,
             "lost_for_good": interval(information.lost_for_good(values, m)),
             "encoder_term": interval(resamples.mean(_less(*probes[modality]), test.present[:, m])) if probes else None,
-            "fusion_noise": interval(resamples.mean(
-                towers.tables["test"].correct[alone] - main.tables["test"].correct[alone], test.has(alone)))
-            if towers is not None else UNDEFINED,
+            "fusion_noise": interval(
+                resamples.mean(
+                    towers.tables["test"].correct[alone] - main.tables["test"].correct[alone], test.has(alone)
+                )
+            )
+            if towers is not None
+            else UNDEFINED,
         }
     return found
 
@@ -198,19 +245,27 @@ def _figures(model: Model, known: Mapping[Pattern, Known]) -> Figures:
     for pattern, one in known.items():
         cross_entropy, label_entropy = table.cross_entropy(pattern), one.entropy[0].sum().item()
         best = one.lower_bound[0].item()
-        found[pattern] = {"accuracy": table.accuracy(pattern), "cross_entropy": cross_entropy,
-                          "utilisation": (label_entropy - cross_entropy) / best if one.is_informative else None,
-                          **(table.f1(pattern) if table.has_several_labels else {})}
+        found[pattern] = {
+            "accuracy": table.accuracy(pattern),
+            "cross_entropy": cross_entropy,
+            "utilisation": (label_entropy - cross_entropy) / best if one.is_informative else None,
+            **(table.f1(pattern) if table.has_several_labels else {}),
+        }
     return found
 
 
 def _described(model: Model, main: Model, figures: Figures, names: Mapping[Pattern, str]) -> dict[str, Any]:
     return {
-        "name": model.name, "arm": model.arm, "seed": model.seed,
+        "name": model.name,
+        "arm": model.arm,
+        "seed": model.seed,
         "missing_rate": None if model.missing_rate is None else dict(model.missing_rate),
-        "this_run": model is main, "budget": model.budget,
-        "patterns": {names[pattern]: {metric: None if value is None else rounded(value)
-                                      for metric, value in row.items()} for pattern, row in figures.items()},
+        "this_run": model is main,
+        "budget": model.budget,
+        "patterns": {
+            names[pattern]: {metric: None if value is None else rounded(value) for metric, value in row.items()}
+            for pattern, row in figures.items()
+        },
     }
 
 

@@ -25,6 +25,8 @@ def built(dataset: Dataset, root: Path) -> Any:
     adapter = parameters.call(adapter_class, {**dataset.options, **given}, "dataset.options", root)
     for name in dataset.modalities:
         if name not in adapter.modalities:
-            raise ParameterError(f"{parameters.FILE}: " + unknown(
-                "dataset.modalities", f"modality of adapter {dataset.adapter}", name, adapter.modalities))
+            raise ParameterError(
+                f"{parameters.FILE}: "
+                + unknown("dataset.modalities", f"modality of adapter {dataset.adapter}", name, adapter.modalities)
+            )
     return adapter

@@ -16,8 +16,15 @@ from umemma.model import Model
 
 @torch.no_grad()
 def answer(
-    model: Model, data: Batch, log_prior: torch.Tensor, *, group: torch.Tensor, batch_size: int, device: torch.device,
-    autocast: Callable[[], AbstractContextManager[object]], features: Mapping[str, torch.Tensor] | None = None,
+    model: Model,
+    data: Batch,
+    log_prior: torch.Tensor,
+    *,
+    group: torch.Tensor,
+    batch_size: int,
+    device: torch.device,
+    autocast: Callable[[], AbstractContextManager[object]],
+    features: Mapping[str, torch.Tensor] | None = None,
 ) -> Answers:
     """Ask the model as it is in use. `log_prior` (class,) answers where nothing is left.
 

@@ -56,8 +56,10 @@ def write(path: Path, splits: Mapping[str, Answers], facts: Mapping[str, Any]) -
     for split, one in splits.items():
         tensors |= {f"{split}/{name}": getattr(one, name).clone() for name in ("present", "label", "group", "key")}
         for what in ("logits", "threshold"):
-            tensors |= {f"{split}/{what}/{_bits(pattern)}": value.float().clone()
-                        for pattern, value in getattr(one, what).items()}
+            tensors |= {
+                f"{split}/{what}/{_bits(pattern)}": value.float().clone()
+                for pattern, value in getattr(one, what).items()
+            }
     modalities = next(iter(splits.values())).modalities
     weights.write(path, tensors, {**facts, "modalities": list(modalities)})
 
@@ -67,8 +69,14 @@ def read(path: Path) -> tuple[dict[str, Answers], dict[str, Any]]:
     tensors, facts = weights.read(path)
     splits = {}
     for split in dict.fromkeys(name.split("/")[0] for name in tensors):
-        logits, threshold = ({_pattern(name.rsplit("/", 1)[1]): value for name, value in tensors.items()
-                              if name.startswith(f"{split}/{what}/")} for what in ("logits", "threshold"))
+        logits, threshold = (
+            {
+                _pattern(name.rsplit("/", 1)[1]): value
+                for name, value in tensors.items()
+                if name.startswith(f"{split}/{what}/")
+            }
+            for what in ("logits", "threshold")
+        )
         rows = {name: tensors[f"{split}/{name}"] for name in ("present", "label", "group", "key")}
         splits[split] = Answers(tuple(facts["modalities"]), logits=logits, threshold=threshold, **rows)
     return splits, facts

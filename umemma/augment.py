@@ -73,14 +73,21 @@ def of_batches(
 
     Rows of a missing modality are changed like others; nothing depends on them.
     """
-    built = {name: build(settings[name], shape, f"dataset.modalities.{name}.augment")
-             for name, shape in shapes.items() if settings.get(name)}
+    built = {
+        name: build(settings[name], shape, f"dataset.modalities.{name}.augment")
+        for name, shape in shapes.items()
+        if settings.get(name)
+    }
     if not built:
         return None
 
     def changed(batch: Batch, step: int) -> Batch:
-        return batch.with_values({name: built[name](value, _generator(seed, step, name)) if name in built else value
-                                  for name, value in batch.values.items()})
+        return batch.with_values(
+            {
+                name: built[name](value, _generator(seed, step, name)) if name in built else value
+                for name, value in batch.values.items()
+            }
+        )
 
     return changed
 

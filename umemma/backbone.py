@@ -37,8 +37,15 @@ class Backbone(nn.Module):
     """
 
     def __init__(
-        self, trunk: nn.Module, blocks: Sequence[Sequence[nn.Module]], num_features: int, tuning: Tuning, *,
-        scaling: str, value_range: tuple[float, float] | None = None, architecture: dict[str, object] | None = None,
+        self,
+        trunk: nn.Module,
+        blocks: Sequence[Sequence[nn.Module]],
+        num_features: int,
+        tuning: Tuning,
+        *,
+        scaling: str,
+        value_range: tuple[float, float] | None = None,
+        architecture: dict[str, object] | None = None,
     ) -> None:
         """`blocks`: modules of `trunk`, input to output; what is in none counts as the first's: an embedding, a token.
 

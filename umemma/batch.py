@@ -35,13 +35,21 @@ class Batch:
 
     def rows(self, index: torch.Tensor | slice) -> "Batch":
         """Return some samples, in the order of `index`."""
-        return Batch({name: value[index] for name, value in self.values.items()},
-                     self.present[index], self.label[index], self.key[index])
+        return Batch(
+            {name: value[index] for name, value in self.values.items()},
+            self.present[index],
+            self.label[index],
+            self.key[index],
+        )
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on another device."""
-        return Batch({name: value.to(device) for name, value in self.values.items()},
-                     self.present.to(device), self.label.to(device), self.key.to(device))
+        return Batch(
+            {name: value.to(device) for name, value in self.values.items()},
+            self.present.to(device),
+            self.label.to(device),
+            self.key.to(device),
+        )
 
     def with_present(self, present: torch.Tensor) -> "Batch":
         """Return the same samples with other modalities present; values are not touched."""
@@ -54,5 +62,8 @@ class Batch:
     def only(self, names: Sequence[str]) -> "Batch":
         """Return the same samples with some of the modalities, in the batch's order."""
         columns = [m for m, name in enumerate(self.values) if name in names]
-        return replace(self, values={name: self.values[name] for name in self.values if name in names},
-                       present=self.present[:, columns])
+        return replace(
+            self,
+            values={name: self.values[name] for name in self.values if name in names},
+            present=self.present[:, columns],
+        )

@@ -27,8 +27,9 @@ class Resamples:
         self.cluster, self.num_clusters = _clusters(group)
         self.is_clustered = self.num_clusters < len(group)
         replicates = replicates if self.num_clusters > 1 else 0
-        drawn = torch.randint(self.num_clusters, (replicates, self.num_clusters),
-                              generator=torch.Generator().manual_seed(seed))
+        drawn = torch.randint(
+            self.num_clusters, (replicates, self.num_clusters), generator=torch.Generator().manual_seed(seed)
+        )
         self.weight = torch.ones(1 + replicates, self.num_clusters, dtype=torch.float64)
         self.weight[1:] = 0
         self.weight[1:].scatter_add_(1, drawn, torch.ones((), dtype=torch.float64).expand(drawn.shape))
@@ -40,8 +41,9 @@ class Resamples:
 
     def mean(self, values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Return (1 + replicate,): the mean of values (sample,); NaN where a replicate holds none of the rows."""
-        total, number = self.sums(torch.stack([values.double(), torch.ones_like(values, dtype=torch.float64)], dim=1),
-                                  rows).unbind(dim=1)
+        total, number = self.sums(
+            torch.stack([values.double(), torch.ones_like(values, dtype=torch.float64)], dim=1), rows
+        ).unbind(dim=1)
         return total / number
 
     def sample_weight(self, rows: torch.Tensor) -> torch.Tensor:

@@ -19,16 +19,20 @@ def labels(evidence: Evidence) -> pd.DataFrame:
 def class_counts(evidence: Evidence) -> dict[str, dict[str, int]]:
     """Return {split: {class: number of labels}}, zeros included."""
     counts = labels(evidence).groupby(["split", "label"]).size().to_dict()
-    return {split: {name: int(counts.get((split, label), 0)) for label, name in enumerate(evidence.index.classes)}
-            for split in SPLITS}
+    return {
+        split: {name: int(counts.get((split, label), 0)) for label, name in enumerate(evidence.index.classes)}
+        for split in SPLITS
+    }
 
 
 def presence_shares(evidence: Evidence) -> dict[str, dict[str, float]]:
     """Return {modality: {split: share of the samples that have it}}."""
     manifest = evidence.manifest
     parts = {split: manifest[manifest["split"] == split] for split in SPLITS}
-    return {name: {split: share(int(part[f"{name}_present"].sum()), len(part)) for split, part in parts.items()}
-            for name in evidence.index.modalities}
+    return {
+        name: {split: share(int(part[f"{name}_present"].sum()), len(part)) for split, part in parts.items()}
+        for name in evidence.index.modalities
+    }
 
 
 def statistics(evidence: Evidence) -> dict[str, Any]:

@@ -52,12 +52,16 @@ def check_same_samples(models: Sequence[Model], main: Model) -> None:
         for split, own in main.splits.items():
             other = model.splits[split]
             if other.modalities != own.modalities:
-                raise DataError(f"{model.name}: answers modalities {', '.join(other.modalities)}, {main.name} answers "
-                                f"{', '.join(own.modalities)}; they cannot be compared")
+                raise DataError(
+                    f"{model.name}: answers modalities {', '.join(other.modalities)}, {main.name} answers "
+                    f"{', '.join(own.modalities)}; they cannot be compared"
+                )
             for what in ("key", "label", "present"):
                 if not torch.equal(getattr(other, what), getattr(own, what)):
-                    raise DataError(f"{model.name}: its {split} answers differ from those of {main.name} in {what}; "
-                                    "only answers to the same samples in the same order can be compared")
+                    raise DataError(
+                        f"{model.name}: its {split} answers differ from those of {main.name} in {what}; "
+                        "only answers to the same samples in the same order can be compared"
+                    )
 
 
 def arms(
@@ -74,14 +78,21 @@ def arms(
     rows = []
     for training, group in same.items():
         seeds = _by_seed(group).values()
-        rows.append({
-            "arm": group[0].arm, "missing_rate": None if group[0].missing_rate is None else dict(group[0].missing_rate),
-            "num_seeds": len(seeds),
-            "patterns": {pattern_name(pattern, modalities): {
-                metric: _over_seeds([[figures[model][pattern][metric] for model in one] for one in seeds])
-                for metric in next(iter(figures.values()))[pattern]} for pattern in patterns},
-            "versus": versus.get(training),
-        })
+        rows.append(
+            {
+                "arm": group[0].arm,
+                "missing_rate": None if group[0].missing_rate is None else dict(group[0].missing_rate),
+                "num_seeds": len(seeds),
+                "patterns": {
+                    pattern_name(pattern, modalities): {
+                        metric: _over_seeds([[figures[model][pattern][metric] for model in one] for one in seeds])
+                        for metric in next(iter(figures.values()))[pattern]
+                    }
+                    for pattern in patterns
+                },
+                "versus": versus.get(training),
+            }
+        )
     return rows
 
 
@@ -122,17 +133,29 @@ def gate_never_below(
         alone = [tuple(place == m for place in range(len(pattern))) for m, there in enumerate(pattern) if there]
         best.append(max(alone, key=lambda one: towers.correct[one][rows].mean().item()))
         differences.append(torch.where(rows, ours.correct[pattern] - towers.correct[best[-1]], 0.0))
-    p = holm(sign_flip(torch.stack(differences, dim=1), test.group, seed=seed,
-                       flips=enough_flips(replicates, len(patterns), significance)).less).tolist()
+    p = holm(
+        sign_flip(
+            torch.stack(differences, dim=1),
+            test.group,
+            seed=seed,
+            flips=enough_flips(replicates, len(patterns), significance),
+        ).less
+    ).tolist()
     failures = []
     for pattern, tower, chance in zip(patterns, best, p, strict=True):
         if chance < significance:
             own, other = ours.accuracy(pattern), towers.correct[tower][test.has(pattern)].mean().item()
-            failures.append(f"{main.arm}, {pattern_name(pattern, test.modalities)}: accuracy {own:.3f}, tower "
-                            f"{pattern_name(tower, test.modalities)} {other:.3f}: {other - own:.3f} lower "
-                            f"(p {chance:.1g} after Holm)")
-    return {"gate": "never below the uni-modal model", "passed": not failures, "checked": len(patterns),
-            "failures": failures}
+            failures.append(
+                f"{main.arm}, {pattern_name(pattern, test.modalities)}: accuracy {own:.3f}, tower "
+                f"{pattern_name(tower, test.modalities)} {other:.3f}: {other - own:.3f} lower "
+                f"(p {chance:.1g} after Holm)"
+            )
+    return {
+        "gate": "never below the uni-modal model",
+        "passed": not failures,
+        "checked": len(patterns),
+        "failures": failures,
+    }
 
 
 def _versus(
@@ -144,22 +167,38 @@ def _versus(
     rows = [test.has(pattern) for pattern in patterns]
     others = {training: ours.keys() & group.keys() for training, group in groups.items() if training != main.training}
     differences = {
-        training: [torch.stack([_share_right(groups[training][one], pattern) - _share_right(ours[one], pattern)
-                                for one in sorted(shared)]).mean(dim=0) for pattern in patterns]
-        for training, shared in others.items() if shared}
+        training: [
+            torch.stack(
+                [
+                    _share_right(groups[training][one], pattern) - _share_right(ours[one], pattern)
+                    for one in sorted(shared)
+                ]
+            ).mean(dim=0)
+            for pattern in patterns
+        ]
+        for training, shared in others.items()
+        if shared
+    }
     found: dict[Any, dict[str, Any]] = {training: {} for training in others}
     if not differences:
         return found
-    columns = [torch.where(kept, one, 0.0)
-               for many in differences.values() for kept, one in zip(rows, many, strict=True)]
-    chances = sign_flip(torch.stack(columns, dim=1), test.group, seed=seed,
-                        flips=enough_flips(len(resamples.weight) - 1, len(patterns))).different
+    columns = [
+        torch.where(kept, one, 0.0) for many in differences.values() for kept, one in zip(rows, many, strict=True)
+    ]
+    chances = sign_flip(
+        torch.stack(columns, dim=1), test.group, seed=seed, flips=enough_flips(len(resamples.weight) - 1, len(patterns))
+    ).different
     for (training, many), p in zip(differences.items(), chances.split(len(patterns)), strict=True):
         found[training] = {
             pattern_name(pattern, test.modalities): {
-                "difference": interval(resamples.mean(one, kept)), "p": rounded(raw), "p_holm": rounded(corrected)}
-            for pattern, one, kept, raw, corrected in zip(patterns, many, rows, p.tolist(), holm(p).tolist(),
-                                                          strict=True)}
+                "difference": interval(resamples.mean(one, kept)),
+                "p": rounded(raw),
+                "p_holm": rounded(corrected),
+            }
+            for pattern, one, kept, raw, corrected in zip(
+                patterns, many, rows, p.tolist(), holm(p).tolist(), strict=True
+            )
+        }
     return found
 
 
@@ -170,8 +209,11 @@ def _share_right(models: Sequence[Model], pattern: Pattern) -> torch.Tensor:
 def _over_seeds(values: Sequence[Sequence[float | None]]) -> dict[str, Any]:
     """Return mean and spread (the sample's standard deviation) of what is defined; `values`: of every seed's models."""
     kept = [fmean(defined) for one in values if (defined := [value for value in one if value is not None])]
-    return {"mean": rounded(fmean(kept)) if kept else None, "spread": rounded(stdev(kept)) if len(kept) > 1 else None,
-            "n": len(kept)}
+    return {
+        "mean": rounded(fmean(kept)) if kept else None,
+        "spread": rounded(stdev(kept)) if len(kept) > 1 else None,
+        "n": len(kept),
+    }
 
 
 def _by_training(models: Sequence[Model]) -> dict[Any, list[Model]]:

@@ -56,27 +56,53 @@ class Course:
     def of(self, pattern: Pattern) -> "Course":
         """Return the same for the modalities of a pattern, and the samples that have them all."""
         names = [name for name, there in zip(self.modalities, pattern, strict=True) if there]
+
         def part(data: Mapping[str, Batch]) -> dict[str, Batch]:
             found = {split: batch.only(names) for split, batch in data.items()}
-            return {split: batch if batch.present.all() else batch.rows(batch.present.all(dim=1))
-                    for split, batch in found.items()}
-        return replace(self, towers={name: self.towers[name] for name in names}, media=part(self.media),
-                       features=part(self.features))
+            return {
+                split: batch if batch.present.all() else batch.rows(batch.present.all(dim=1))
+                for split, batch in found.items()
+            }
+
+        return replace(
+            self,
+            towers={name: self.towers[name] for name in names},
+            media=part(self.media),
+            features=part(self.features),
+        )
 
 
 def load(
-    dataset: Dataset, targets: Targets, *, decoded_folder: Path, encoded_folder: Path, tower_folder: Path, fuse: Fuse,
-    pretrain: Pretrain, compute: Compute, seed: int,
+    dataset: Dataset,
+    targets: Targets,
+    *,
+    decoded_folder: Path,
+    encoded_folder: Path,
+    tower_folder: Path,
+    fuse: Fuse,
+    pretrain: Pretrain,
+    compute: Compute,
+    seed: int,
 ) -> Course:
     """Read the towers with their features, and map the decoded arrays into memory."""
     names = list(dataset.modalities)
-    arrays = {name: encoded.arrays(decoded_folder / dataset.name / name, encoded_folder / dataset.name / name)
-              for name in names}
+    arrays = {
+        name: encoded.arrays(decoded_folder / dataset.name / name, encoded_folder / dataset.name / name)
+        for name in names
+    }
     folders = {name: tower_folder / dataset.name / name for name in names}
     media = {split: decoded.load(arrays, split, targets.label[split], targets.key[split]) for split in SPLITS}
     kept = {name: weights.read(folder / "features.safetensors")[0] for name, folder in folders.items()}
-    features = {split: batch.with_values({name: kept[name][split] for name in names})
-                for split, batch in media.items()}
-    return Course({name: towers.load(folder / "tower.safetensors") for name, folder in folders.items()}, media,
-                  features, fuse, pretrain, compute, dataset.early, len(dataset.classes), seed,
-                  {name: modality.augment for name, modality in dataset.modalities.items()})
+    features = {split: batch.with_values({name: kept[name][split] for name in names}) for split, batch in media.items()}
+    return Course(
+        {name: towers.load(folder / "tower.safetensors") for name, folder in folders.items()},
+        media,
+        features,
+        fuse,
+        pretrain,
+        compute,
+        dataset.early,
+        len(dataset.classes),
+        seed,
+        {name: modality.augment for name, modality in dataset.modalities.items()},
+    )

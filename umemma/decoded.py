@@ -53,13 +53,15 @@ def write(index: Index, shards: Path, modality: str, decoder: Decoder, folder: P
 def facts(folder: Path, modality: str, shape: Sequence[int]) -> dict[str, Any]:
     """Return what facts.json says of arrays written to `folder`."""
     present = sum(int(np.load(folder / f"{split}_present.npy").sum()) for split in SPLITS)
-    return {"modality": modality, "shape": list(shape), "present": present,
-            "sha256": {split: _digest(folder, split) for split in SPLITS}}
+    return {
+        "modality": modality,
+        "shape": list(shape),
+        "present": present,
+        "sha256": {split: _digest(folder, split) for split in SPLITS},
+    }
 
 
-def _first_shape(
-    index: Index, shards: Path, modality: str, decoder: Decoder
-) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _first_shape(index: Index, shards: Path, modality: str, decoder: Decoder) -> tuple[tuple[int, ...], np.dtype[Any]]:
     for shard in index.shards:
         for key, content in members(shards, shard, modality):
             if content is not None:
@@ -68,9 +70,7 @@ def _first_shape(
     raise DataError(f"modality {modality} is present in no sample")
 
 
-def _done(
-    shards: Path, modality: str, decoder: Decoder, folder: Path, jobs: Sequence[tuple[Shard, int]]
-) -> Any:
+def _done(shards: Path, modality: str, decoder: Decoder, folder: Path, jobs: Sequence[tuple[Shard, int]]) -> Any:
     arguments = [(shards, modality, decoder, folder, *job) for job in jobs]
     workers = min(len(os.sched_getaffinity(0)), len(jobs))
     if workers < 2 or sum(shard.num_samples for shard, _ in jobs) < 5_000:
@@ -93,9 +93,11 @@ def _decode_shard(arguments: tuple[Path, str, Decoder, Path, Shard, int]) -> int
             continue
         value = _decoded(decoder, content, shard, key, modality)
         if value.shape != values.shape[1:] or value.dtype != values.dtype:
-            raise DataError(f"{shard.name}: sample {key}: {modality} has shape {value.shape} and type {value.dtype}, "
-                            f"the first sample's are {values.shape[1:]} and {values.dtype}; settings of `decode` can "
-                            "bring all to one size or length")
+            raise DataError(
+                f"{shard.name}: sample {key}: {modality} has shape {value.shape} and type {value.dtype}, "
+                f"the first sample's are {values.shape[1:]} and {values.dtype}; settings of `decode` can "
+                "bring all to one size or length"
+            )
         values[row], present[row] = value, True
         count += 1
     return count

@@ -147,8 +147,9 @@ def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
 def _with_progress(chunks: Iterator[bytes], name: str, done_bytes: int, total_bytes: int | None) -> Iterator[bytes]:
     """Pass the chunks on; show a bar on a terminal, else a line every few seconds and one at the end."""
     at_terminal, last = sys.stderr.isatty(), time.monotonic()
-    with tqdm(desc=name, initial=done_bytes, total=total_bytes, unit="B", unit_scale=True,
-              disable=not at_terminal) as bar:
+    with tqdm(
+        desc=name, initial=done_bytes, total=total_bytes, unit="B", unit_scale=True, disable=not at_terminal
+    ) as bar:
         for chunk in chunks:
             yield chunk
             done_bytes += len(chunk)

@@ -28,8 +28,11 @@ _STANDARD_ERRORS = 3
 
 def accepted(index: Index, statistics: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is written of an accepted version."""
-    return {"dataset": index.dataset, "manifest_sha256": index.manifest_sha256,
-            **{name: statistics[name] for name in ("splits", "classes", "presence")}}
+    return {
+        "dataset": index.dataset,
+        "manifest_sha256": index.manifest_sha256,
+        **{name: statistics[name] for name in ("splits", "classes", "presence")},
+    }
 
 
 def read(folder: Path, dataset: str) -> dict[str, Any] | None:
@@ -49,8 +52,11 @@ def tables(evidence: Evidence, max_drift: float) -> list[Table]:
         return []
     now = census.statistics(evidence)
     return [
-        Table(f"drift/{name}", _moved(shares(evidence.accepted), shares(now)),
-              [between("drift", None, max_drift, f"{name}_drift")])
+        Table(
+            f"drift/{name}",
+            _moved(shares(evidence.accepted), shares(now)),
+            [between("drift", None, max_drift, f"{name}_drift")],
+        )
         for name, shares in (("presence", _presence), ("class", _classes))
     ]
 
@@ -72,11 +78,17 @@ def _variance(share: float, count: int) -> float:
 
 
 def _presence(statistics: Mapping[str, Any]) -> Shares:
-    return {f"{split}/{name}": (float(of_split[split]), int(statistics["splits"][split]))
-            for name, of_split in statistics["presence"].items() for split in SPLITS}
+    return {
+        f"{split}/{name}": (float(of_split[split]), int(statistics["splits"][split]))
+        for name, of_split in statistics["presence"].items()
+        for split in SPLITS
+    }
 
 
 def _classes(statistics: Mapping[str, Any]) -> Shares:
     totals = {split: sum(statistics["classes"][split].values()) for split in SPLITS}
-    return {f"{split}/{name}": (census.share(count, totals[split]), totals[split])
-            for split in SPLITS for name, count in statistics["classes"][split].items()}
+    return {
+        f"{split}/{name}": (census.share(count, totals[split]), totals[split])
+        for split in SPLITS
+        for name, count in statistics["classes"][split].items()
+    }

@@ -16,11 +16,17 @@ def table(evidence: Evidence, modality: str) -> Table:
     counted = rows[["key"]].assign(
         splits_with_it=by_content["split"].transform("nunique"),
         samples_of_split_with_it=rows.groupby(["sha256", "split"])["key"].transform("size"),
-        labels_with_it=by_content["label"].transform("nunique"))
-    return Table(f"contents/{modality}", counted, [
-        between("splits_with_it", 1, 1, "duplicates_across_splits"),
-        between("samples_of_split_with_it", 1, 1, "duplicates_within_split"),
-        between("labels_with_it", 1, 1, "conflicting_labels")])
+        labels_with_it=by_content["label"].transform("nunique"),
+    )
+    return Table(
+        f"contents/{modality}",
+        counted,
+        [
+            between("splits_with_it", 1, 1, "duplicates_across_splits"),
+            between("samples_of_split_with_it", 1, 1, "duplicates_within_split"),
+            between("labels_with_it", 1, 1, "conflicting_labels"),
+        ],
+    )
 
 
 def _contents(evidence: Evidence, modality: str) -> pd.DataFrame:
@@ -31,5 +37,6 @@ def _contents(evidence: Evidence, modality: str) -> pd.DataFrame:
     manifest = evidence.manifest
     there = manifest[f"{modality}_present"] & (manifest[f"{modality}_blank"] != True)  # noqa: E712  null is not true
     rows = manifest.loc[there, ["key", "split"]].assign(
-        label=manifest.loc[there, evidence.label_column].map(str), sha256=manifest.loc[there, f"{modality}_sha256"])
+        label=manifest.loc[there, evidence.label_column].map(str), sha256=manifest.loc[there, f"{modality}_sha256"]
+    )
     return rows.sort_values("sha256", kind="stable")

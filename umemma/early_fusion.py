@@ -24,8 +24,13 @@ class EarlyFusion(nn.Module):
     """Batch -> logits (batch, class). `settings`: the encoder's, and `size_px`, to which maps are resized."""
 
     def __init__(
-        self, shapes: Mapping[str, Sequence[int]], settings: parameters.Settings, num_classes: int, *,
-        substitute: str, rows: substitutes.Rows,
+        self,
+        shapes: Mapping[str, Sequence[int]],
+        settings: parameters.Settings,
+        num_classes: int,
+        *,
+        substitute: str,
+        rows: substitutes.Rows,
     ) -> None:
         """`rows` {modality: (sample, *shape)} of the training set give scale and stand-ins; `none` stands in zeros."""
         super().__init__()
@@ -35,16 +40,23 @@ class EarlyFusion(nn.Module):
         self.size_px = settings.get("size_px", 32)
         self.are_maps = all(len(shape) == 3 for shape in self.shapes.values())
         self.num_rows = {name: min(len(value), substitutes.NUM_DONORS) for name, value in rows.items()}
-        self.scale = nn.ParameterDict({name: nn.Parameter(
-            torch.stack([value.float().mean(), value.float().std().clamp_min(1e-6)]), requires_grad=False)
-            for name, value in rows.items()})
+        self.scale = nn.ParameterDict(
+            {
+                name: nn.Parameter(
+                    torch.stack([value.float().mean(), value.float().std().clamp_min(1e-6)]), requires_grad=False
+                )
+                for name, value in rows.items()
+            }
+        )
         scaled = {name: self._scaled(name, value) for name, value in rows.items()}
         self.source = substitutes.SOURCES["zeros" if substitute == "none" else substitute](scaled)
         module = import_module(f"umemma.encoders.{parameters.module_name(settings['name'])}")
         self.body: nn.Module = parameters.call(module.build, own, "dataset.early", self._stacked_shape())
         if getattr(self.body, "scaling", "whole") == "none":
-            raise ParameterError(f"{parameters.FILE}: dataset.early: {settings['name']} takes decoded values as they "
-                                 "are, and early fusion stacks standardised modalities: choose lenet, resnet or mlp")
+            raise ParameterError(
+                f"{parameters.FILE}: dataset.early: {settings['name']} takes decoded values as they "
+                "are, and early fusion stacks standardised modalities: choose lenet, resnet or mlp"
+            )
         with torch.no_grad():
             dim = self.body.eval()(torch.zeros(1, *self._stacked_shape())).shape[1]
         self.body.train()
@@ -66,8 +78,13 @@ class EarlyFusion(nn.Module):
 
     def facts(self) -> dict[str, Any]:
         """Return what it takes to build this model again."""
-        return {"kind": "early", "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-                "settings": self.settings, "substitute": self.substitute_name, "num_rows": self.num_rows}
+        return {
+            "kind": "early",
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "settings": self.settings,
+            "substitute": self.substitute_name,
+            "num_rows": self.num_rows,
+        }
 
     def _scaled(self, name: str, value: torch.Tensor) -> torch.Tensor:
         return (value.float() - self.scale[name][0]) / self.scale[name][1]
@@ -81,15 +98,20 @@ class EarlyFusion(nn.Module):
     def _maps(self, values: Mapping[str, torch.Tensor], present: torch.Tensor) -> torch.Tensor:
         """Return (batch, channel, size_px, size_px)."""
         side = self.size_px
-        layers = [nn.functional.interpolate(value, (side, side), mode="bilinear", antialias=True)
-                  for value in values.values()]
+        layers = [
+            nn.functional.interpolate(value, (side, side), mode="bilinear", antialias=True) for value in values.values()
+        ]
         flags = present.to(layers[0].dtype)[:, :, None, None].expand(-1, -1, side, side)
         return torch.cat([*layers, flags], dim=1).contiguous(memory_format=torch.channels_last)
 
     def _vectors(self, values: Mapping[str, torch.Tensor], present: torch.Tensor) -> torch.Tensor:
         """Return (batch, value)."""
-        flat = [nn.functional.adaptive_avg_pool2d(value, _pooled(value.shape[1:])[-2:])  # type: ignore[arg-type]
-                if value.ndim == 4 else value for value in values.values()]
+        flat = [
+            nn.functional.adaptive_avg_pool2d(value, _pooled(value.shape[1:])[-2:])  # type: ignore[arg-type]
+            if value.ndim == 4
+            else value
+            for value in values.values()
+        ]
         return torch.cat([*(value.flatten(1) for value in flat), present.to(flat[0].dtype)], dim=1)
 
 

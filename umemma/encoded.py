@@ -35,7 +35,12 @@ def write_none(modality: str, folder: Path) -> None:
 
 @torch.no_grad()
 def write(
-    source: Path, modality: str, description: Mapping[str, Any], folder: Path, *, device: torch.device,
+    source: Path,
+    modality: str,
+    description: Mapping[str, Any],
+    folder: Path,
+    *,
+    device: torch.device,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> dict[str, Any]:
     """Encode the decoded arrays in `source` with the trunk described, into the empty `folder`; return its facts.

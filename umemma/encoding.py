@@ -14,13 +14,19 @@ from umemma.towers import Encoder
 
 def encode(encoders: Mapping[str, Encoder], batch: Batch) -> dict[str, torch.Tensor]:
     """Return {modality: (batch, dim)}; rows of a missing modality are zero."""
-    return {name: _encoded(encoder, batch.values[name], batch.present[:, m])
-            for m, (name, encoder) in enumerate(encoders.items())}
+    return {
+        name: _encoded(encoder, batch.values[name], batch.present[:, m])
+        for m, (name, encoder) in enumerate(encoders.items())
+    }
 
 
 @torch.no_grad()
 def encode_split(
-    encoders: Mapping[str, Encoder], data: Batch, *, batch_size: int, device: torch.device,
+    encoders: Mapping[str, Encoder],
+    data: Batch,
+    *,
+    batch_size: int,
+    device: torch.device,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> dict[str, torch.Tensor]:
     """Return {modality: (sample, dim)} float32 on the CPU, with the encoders as in use, not as in training."""

@@ -68,8 +68,10 @@ class Table:
     def expected_many(self, rates: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return what `expected` returns, each (vector,) float64, for many rates (vector, modality) at once."""
         shares = pattern_shares(list(self.correct), rates.double())
-        return {name: shares @ torch.stack([one.mean() for one in values.values()])
-                for name, values in (("accuracy", self.correct), ("cross_entropy", self.surprise))}
+        return {
+            name: shares @ torch.stack([one.mean() for one in values.values()])
+            for name, values in (("accuracy", self.correct), ("cross_entropy", self.surprise))
+        }
 
     def under(self, protocol: str, rates: Sequence[float]) -> dict[str, float]:
         """Return the exact expected accuracy and cross-entropy where modalities are hidden as in training.
@@ -85,6 +87,7 @@ class Table:
 
     def _mixed(self, parts: Sequence[tuple[float, Pattern, torch.Tensor | slice]]) -> dict[str, float]:
         """Return the metrics over all samples where a share of some rows is answered under some pattern."""
+
         def total(values: Mapping[Pattern, torch.Tensor]) -> float:
             return sum(share * values[one][rows].sum().item() for share, one, rows in parts) / len(self.present)
 
@@ -106,18 +109,25 @@ def results(main: Table, uni: Table, grid: Sequence[float]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pattern in main.patterns():
         rows = main.has[pattern]
-        towers = {main.modalities[m]: uni.worth(_only(m, len(pattern)), rows)
-                  for m, there in enumerate(pattern) if there}
+        towers = {
+            main.modalities[m]: uni.worth(_only(m, len(pattern)), rows) for m, there in enumerate(pattern) if there
+        }
         best = max(towers, key=lambda name: towers[name].get("f1_micro", towers[name]["accuracy"]))
         found[pattern_name(pattern, main.modalities)] = {
             "n": int(rows.sum()),
-            **_rounded({**main.worth(pattern, rows), "cross_entropy": main.cross_entropy(pattern),
-                        **{"uni" if name == "accuracy" else f"uni_{name}": value
-                           for name, value in towers[best].items()}}),
+            **_rounded(
+                {
+                    **main.worth(pattern, rows),
+                    "cross_entropy": main.cross_entropy(pattern),
+                    **{"uni" if name == "accuracy" else f"uni_{name}": value for name, value in towers[best].items()},
+                }
+            ),
             "uni_tower": best,
         }
-    rates = [{"missing_rate": dict(zip(main.modalities, rate, strict=True)), **_rounded(main.expected(rate))}
-             for rate in itertools.product(grid, repeat=len(main.modalities))]
+    rates = [
+        {"missing_rate": dict(zip(main.modalities, rate, strict=True)), **_rounded(main.expected(rate))}
+        for rate in itertools.product(grid, repeat=len(main.modalities))
+    ]
     return {"patterns": found, "rates": rates, "protocols": _by_protocol(main, grid)}
 
 
@@ -126,9 +136,15 @@ def _by_protocol(table: Table, grid: Sequence[float]) -> list[dict[str, Any]]:
     rows = []
     for protocol in PROTOCOLS:
         for missing, rates_at in _settings(table.modalities, protocol).items():
-            rows += [{"protocol": protocol, "missing": missing, "rate": rate,
-                      **_rounded(table.under(protocol, rates_at(rate)))}
-                     for rate in (grid if protocol != "absent" else [1.0])]
+            rows += [
+                {
+                    "protocol": protocol,
+                    "missing": missing,
+                    "rate": rate,
+                    **_rounded(table.under(protocol, rates_at(rate))),
+                }
+                for rate in (grid if protocol != "absent" else [1.0])
+            ]
     return rows
 
 

@@ -32,12 +32,16 @@ _INTERNAL = ("batch_id", "column", "column_A", "column_B", "exact_match", "ignor
 
 Step = Callable[[Evidence, Validation], Iterable[Table]]
 STEPS: dict[str, Step] = {
-    "columns": lambda evidence, bounds: [sample_expectations.left_out(evidence, bounds),
-                                         *media_expectations.present(evidence)],
+    "columns": lambda evidence, bounds: [
+        sample_expectations.left_out(evidence, bounds),
+        *media_expectations.present(evidence),
+    ],
     "mandatory": lambda evidence, _: sample_expectations.mandatory(evidence),
     "contents": lambda evidence, bounds: [
-        *sample_expectations.contents(evidence, bounds), *drift.tables(evidence, bounds.max_drift),
-        *media_expectations.files(evidence, bounds)],
+        *sample_expectations.contents(evidence, bounds),
+        *drift.tables(evidence, bounds.max_drift),
+        *media_expectations.files(evidence, bounds),
+    ],
 }
 
 
@@ -52,12 +56,13 @@ def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
     index = evidence.index
     return {
         "passed": all(one["passed"] for one in judged if one["severity"] == "error"),
-        "statistics": {"num_samples": len(evidence.manifest)} | (
-            _plain(census.statistics(evidence)) if complete else {}),
+        "statistics": {"num_samples": len(evidence.manifest)}
+        | (_plain(census.statistics(evidence)) if complete else {}),
         "quarantine": {
             "judged": dict(index.judged),
             "kept": {split: count - index.quarantined[split] for split, count in index.judged.items()},
-            "by_reason": quarantine.by_reason(evidence.quarantine)},
+            "by_reason": quarantine.by_reason(evidence.quarantine),
+        },
         "warnings": [_sentence(one) for one in judged if not one["passed"] and one["severity"] == "warn"],
         "ignored": [name for name, severity in bounds.severity.model_dump().items() if severity == "ignore"],
         "expectations": judged,
@@ -72,11 +77,14 @@ def failures(result: Mapping[str, Any]) -> list[str]:
 def data_docs(evidence: Evidence, bounds: Validation, folder: Path) -> Path:
     """Build Great Expectations' pages in `folder` and return the first one; they load style sheets from the network."""
     context = _context()
-    context.add_data_docs_site("docs", {
-        "class_name": "SiteBuilder",
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())},
-    })
+    context.add_data_docs_site(
+        "docs",
+        {
+            "class_name": "SiteBuilder",
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())},
+        },
+    )
     _judged(context, evidence, bounds)
     context.build_data_docs(["docs"])
     return folder / "index.html"
@@ -98,7 +106,8 @@ def _judged(context: Any, evidence: Evidence, bounds: Validation) -> list[dict[s
 def _context() -> Any:
     # Set up by hand: the default context makes a folder in /tmp that it leaves behind, and draws progress bars.
     config = DataContextConfig(
-        store_backend_defaults=InMemoryStoreBackendDefaults(), progress_bars=ProgressBarsConfig(globally=False))
+        store_backend_defaults=InMemoryStoreBackendDefaults(), progress_bars=ProgressBarsConfig(globally=False)
+    )
     context: Any = gx.get_context(mode="ephemeral", project_config=config)
     context.data_sources.add_pandas("manifest")
     return context
@@ -117,8 +126,12 @@ def _validated(context: Any, table: Table, name: str, severities: Mapping[str, s
     definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=whole, suite=suite))
     found = definition.run(
         batch_parameters={"dataframe": table.rows},
-        result_format={"result_format": "SUMMARY", "partial_unexpected_count": NAMED,
-                       "unexpected_index_column_names": ["key"]})
+        result_format={
+            "result_format": "SUMMARY",
+            "partial_unexpected_count": NAMED,
+            "unexpected_index_column_names": ["key"],
+        },
+    )
     entries = [_entry(table, one, severities) for one in found.results]
     return sorted(entries, key=lambda one: (one["column"] or "", one["expectation"]))
 
@@ -135,18 +148,20 @@ def _entry(table: Table, one: Any, severities: Mapping[str, str]) -> dict[str, A
     observed = result.get("observed_value", result.get("partial_unexpected_list"))
     lacking = result.get("details", {}).get("mismatched", {}).get("missing")
     name = _name(one.expectation_config)
-    return _plain({
-        "expectation": one.expectation_config.type,
-        "name": name,
-        "severity": severities[name],
-        "table": table.name,
-        "column": ", ".join(columns) or None,
-        "passed": bool(one.success),
-        "observed": f"no {', '.join(lacking)}" if lacking else observed,
-        "bound": {name: value for name, value in kwargs.items() if name not in _INTERNAL and value is not None},
-        "unexpected_count": result.get("unexpected_count", 0),
-        "keys": list(dict.fromkeys(str(row["key"]) for row in rows))[:NAMED],
-    })
+    return _plain(
+        {
+            "expectation": one.expectation_config.type,
+            "name": name,
+            "severity": severities[name],
+            "table": table.name,
+            "column": ", ".join(columns) or None,
+            "passed": bool(one.success),
+            "observed": f"no {', '.join(lacking)}" if lacking else observed,
+            "bound": {name: value for name, value in kwargs.items() if name not in _INTERNAL and value is not None},
+            "unexpected_count": result.get("unexpected_count", 0),
+            "keys": list(dict.fromkeys(str(row["key"]) for row in rows))[:NAMED],
+        }
+    )
 
 
 def _sentence(one: Mapping[str, Any]) -> str:

@@ -78,9 +78,8 @@ def among(column: str, values: Sequence[Any], name: str = "", *, mostly: float =
     return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values), mostly=mostly, meta={"name": name})
 
 
-def between(
-    column: str, low: float | None, high: float | None, name: str = "", *, mostly: float = 1
-) -> Expectation:
+def between(column: str, low: float | None, high: float | None, name: str = "", *, mostly: float = 1) -> Expectation:
     """Expect a value from `low` to `high`, None: open, in the share `mostly` of the rows that are not null."""
     return gxe.ExpectColumnValuesToBeBetween(
-        column=column, min_value=low, max_value=high, mostly=mostly, meta={"name": name})
+        column=column, min_value=low, max_value=high, mostly=mostly, meta={"name": name}
+    )

@@ -24,10 +24,18 @@ def headline(accounting: Accounting) -> dict[str, Any]:
         fullest = max(metrics, key=lambda name: name.count("+"))
     score = "f1_micro" if accounting["task"] == "multi_label" else "accuracy"
     worst = min(metrics, key=lambda name: metrics[name][score]["value"])
-    utilised = [row["utilisation"]["value"] for row in accounting["information"].values()
-                if row["utilisation"] is not None and row["utilisation"]["value"] is not None]
-    return {"fullest": fullest, "everything": everything, "worst": worst, "score": score,
-            "utilisation": (min(utilised), max(utilised)) if utilised else None}
+    utilised = [
+        row["utilisation"]["value"]
+        for row in accounting["information"].values()
+        if row["utilisation"] is not None and row["utilisation"]["value"] is not None
+    ]
+    return {
+        "fullest": fullest,
+        "everything": everything,
+        "worst": worst,
+        "score": score,
+        "utilisation": (min(utilised), max(utilised)) if utilised else None,
+    }
 
 
 def interaction(accounting: Accounting) -> list[str]:
@@ -60,7 +68,8 @@ def _late_loses(accounting: Accounting) -> list[str]:
         f"Late fusion loses here. With everything present, {who} is right {percent(mean(best))} of the time and every "
         f"late arm stays significantly below it (the best of them, {rival['arm']}, at {percent(mean(rival))}): the "
         "information is in the interaction of the modalities. A head that adds up what each modality says alone "
-        "(sum_logits, mean_logits, concat, product_of_experts) can never hear it; gated and attention can."]
+        "(sum_logits, mean_logits, concat, product_of_experts) can never hear it; gated and attention can."
+    ]
 
 
 def _difference(row: Mapping[str, Any], pattern: str) -> Any:
@@ -74,12 +83,17 @@ def _difference(row: Mapping[str, Any], pattern: str) -> Any:
 def _best_known_is_early(accounting: Accounting) -> list[str]:
     """A sign, no proof: early fusion may also be better at what a single modality tells."""
     early = {row["name"] for row in accounting["models"] if row["arm"] == EARLY} | {EARLY}
-    found = [in_words(name) for name, row in accounting["information"].items()
-             if "+" in name and row["best_known"]["model"] in early and (row["utilisation"]["high"] or 1) < 1]
+    found = [
+        in_words(name)
+        for name, row in accounting["information"].items()
+        if "+" in name and row["best_known"]["model"] in early and (row["utilisation"]["high"] or 1) < 1
+    ]
     if not found:
         return []
-    return [f"For {_listed(found)} the best known model is early fusion, and it finds significantly more than this "
-            "run: a sign that information lies in the interaction of the modalities, where late fusion misses it."]
+    return [
+        f"For {_listed(found)} the best known model is early fusion, and it finds significantly more than this "
+        "run: a sign that information lies in the interaction of the modalities, where late fusion misses it."
+    ]
 
 
 def _listed(names: list[str]) -> str:

@@ -50,8 +50,9 @@ def fit(name: ArmName, course: Course) -> Trained:
     if arm.fusion == "best tower":
         return _best_towers(course)
     if arm.fusion == "specialists":
-        return specialists(course, (lambda own: late(own, "towers and head", hides=False),
-                                    lambda own: early(own, hides=False)))
+        return specialists(
+            course, (lambda own: late(own, "towers and head", hides=False), lambda own: early(own, hides=False))
+        )
     if arm.fusion == "early":
         return early(course, hides=arm.hides)
     if arm.trains == "nothing":
@@ -69,17 +70,31 @@ def late(course: Course, trains: str, *, hides: bool) -> Trained:
     rows = _rows(source)
     if scratch and not at_input:
         with torch.no_grad():
-            rows = {name: torch.cat([towers[name].encoder.eval()(part) for part in value.split(500)])
-                    for name, value in rows.items()}
-    model = late_fusion.build(towers, head=fuse.head, substitute=fuse.substitute, substitute_at=fuse.substitute_at,
-                              log_prior=course.log_prior, rows=rows)
+            rows = {
+                name: torch.cat([towers[name].encoder.eval()(part) for part in value.split(500)])
+                for name, value in rows.items()
+            }
+    model = late_fusion.build(
+        towers,
+        head=fuse.head,
+        substitute=fuse.substitute,
+        substitute_at=fuse.substitute_at,
+        log_prior=course.log_prior,
+        rows=rows,
+    )
     on_features = trains in ("nothing", "head")
     lr, tower_lr = (course.pretrain.lr,) * 2 if scratch else (fuse.lr, fuse.tower_lr)
     groups = [_trained_of(model.head, lr), _trained_of(model.substitute, lr)]
     if on_features:
         model.encoders.requires_grad_(False)
-        return _trained(model, groups, course, hides, course.features,
-                        forward=lambda batch: model.fuse(batch.values, batch.present, batch.key))
+        return _trained(
+            model,
+            groups,
+            course,
+            hides,
+            course.features,
+            forward=lambda batch: model.fuse(batch.values, batch.present, batch.key),
+        )
     for encoder in model.parts().values():  # only what its own `trainable` leaves open
         groups += encoder.parameter_groups(tower_lr)
     return _trained(model, groups, course, hides, course.media, scratch=scratch)
@@ -88,8 +103,9 @@ def late(course: Course, trains: str, *, hides: bool) -> Trained:
 def early(course: Course, *, hides: bool) -> Trained:
     """Train an early-fusion model from scratch."""
     shapes = {name: tower.encoder.shape for name, tower in course.towers.items()}
-    model = EarlyFusion(shapes, course.early, course.num_classes, substitute=course.fuse.substitute,
-                        rows=_rows(course.media["train"]))
+    model = EarlyFusion(
+        shapes, course.early, course.num_classes, substitute=course.fuse.substitute, rows=_rows(course.media["train"])
+    )
     return _trained(model, [_trained_of(model, course.pretrain.lr)], course, hides, course.media, scratch=True)
 
 
@@ -129,8 +145,9 @@ def _best_towers(course: Course) -> Trained:
         whole = course.of(pattern)
         if len(whole.media["val"]) == 0:
             whole = course
-        alone = {name: whole.of(tuple(name == other for other in whole.modalities))
-                 for name in course.of(pattern).modalities}
+        alone = {
+            name: whole.of(tuple(name == other for other in whole.modalities)) for name in course.of(pattern).modalities
+        }
         best = min(alone, key=lambda name: _cross_entropy(_tower_alone(alone[name]), alone[name], alone[name].features))
         members[pattern] = _tower_alone(alone[best])
         takes[pattern] = [best]
@@ -141,8 +158,13 @@ def _tower_alone(course: Course) -> LateFusion:
     """Return the first tower as a model of its own."""
     name, tower = next(iter(course.towers.items()))
     return late_fusion.build(
-        {name: deepcopy(tower)}, head="product_of_experts", substitute="none", substitute_at="feature",
-        log_prior=course.log_prior, rows={name: torch.zeros(1, tower.encoder.dim)}).eval()
+        {name: deepcopy(tower)},
+        head="product_of_experts",
+        substitute="none",
+        substitute_at="feature",
+        log_prior=course.log_prior,
+        rows={name: torch.zeros(1, tower.encoder.dim)},
+    ).eval()
 
 
 def _fresh(tower: Tower) -> Tower:
@@ -158,14 +180,21 @@ def _fresh(tower: Tower) -> Tower:
 
 
 def _rows(data: Batch) -> dict[str, torch.Tensor]:
-    return {name: value[data.present[:, m].nonzero().squeeze(1)[:_NUM_ROWS]]
-            for m, (name, value) in enumerate(data.values.items())}
+    return {
+        name: value[data.present[:, m].nonzero().squeeze(1)[:_NUM_ROWS]]
+        for m, (name, value) in enumerate(data.values.items())
+    }
 
 
 def _trained(
-    model: LateFusion | EarlyFusion, groups: list[Group], course: Course, hides: bool,
-    data: Mapping[str, Batch], *,
-    forward: Callable[[Batch], torch.Tensor] | None = None, scratch: bool = False,
+    model: LateFusion | EarlyFusion,
+    groups: list[Group],
+    course: Course,
+    hides: bool,
+    data: Mapping[str, Batch],
+    *,
+    forward: Callable[[Batch], torch.Tensor] | None = None,
+    scratch: bool = False,
 ) -> Trained:
     groups = [(own, lr) for own, lr in groups if own]
     if not groups:
@@ -175,15 +204,25 @@ def _trained(
     shapes = {name: tower.encoder.shape for name, tower in course.towers.items()}
     change = augment.of_batches(course.augment, shapes, course.seed) if data is course.media else None
     rates = missing_rates(fuse, course.modalities) if hides else (0.0,) * len(course.modalities)
-    schedule = (Schedule(course.scratch_epochs, pretrain.batch_size, pretrain.weight_decay, pretrain.label_smoothing)
-                if scratch else Schedule(fuse.epochs, fuse.batch_size, fuse.weight_decay))
+    schedule = (
+        Schedule(course.scratch_epochs, pretrain.batch_size, pretrain.weight_decay, pretrain.label_smoothing)
+        if scratch
+        else Schedule(fuse.epochs, fuse.batch_size, fuse.weight_decay)
+    )
     model.to(device).train()
     curve = train(
-        forward or model, groups, data["train"], schedule=schedule, seed=course.seed, device=device,
-        autocast=partial(compute.autocast, course.compute, device), name="fuse",
+        forward or model,
+        groups,
+        data["train"],
+        schedule=schedule,
+        seed=course.seed,
+        device=device,
+        autocast=partial(compute.autocast, course.compute, device),
+        name="fuse",
         validate=lambda: _validated(model, course, data),
-        present=lambda batch, epoch: hide(batch.present, batch.key, rates, protocol=fuse.protocol, seed=course.seed,
-                                          round_=epoch),
+        present=lambda batch, epoch: hide(
+            batch.present, batch.key, rates, protocol=fuse.protocol, seed=course.seed, round_=epoch
+        ),
         augment=change,
         log_weight=log_class_weight(course.log_prior, (pretrain if scratch else fuse).class_balance),
     )
@@ -201,9 +240,10 @@ def _nothing_trained() -> dict[str, float]:
 def _validated(model: LateFusion | EarlyFusion, course: Course, data: Mapping[str, Batch]) -> dict[str, float]:
     """Return validation accuracy for every pattern, and their mean."""
     found = _answered(model, course, data)
-    accuracy = {pattern_name(one, found.modalities):
-                correct(found.logits[one], found.label)[found.has(one)].mean().item()
-                for one in found.patterns()}
+    accuracy = {
+        pattern_name(one, found.modalities): correct(found.logits[one], found.label)[found.has(one)].mean().item()
+        for one in found.patterns()
+    }
     return {"val_accuracy": mean(accuracy.values())} | {f"val_accuracy/{one}": accuracy[one] for one in accuracy}
 
 
@@ -217,6 +257,13 @@ def _answered(model: Model, course: Course, data: Mapping[str, Batch]) -> Answer
     device = compute.set_up(course.compute)
     val = data["val"]
     are_features = val is course.features["val"]
-    return answer(model, val, course.log_prior, group=val.key, batch_size=500, device=device,
-                  autocast=partial(compute.autocast, course.compute, device),
-                  features=dict(val.values) if are_features else None)
+    return answer(
+        model,
+        val,
+        course.log_prior,
+        group=val.key,
+        batch_size=500,
+        device=device,
+        autocast=partial(compute.autocast, course.compute, device),
+        features=dict(val.values) if are_features else None,
+    )

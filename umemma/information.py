@@ -103,7 +103,7 @@ def lost_for_good(values: Mapping[Pattern, torch.Tensor], modality: int) -> torc
 
 def added(pattern: Pattern, modality: int) -> Pattern:
     """Return the set with the modality in it."""
-    return (*pattern[:modality], True, *pattern[modality + 1:])
+    return (*pattern[:modality], True, *pattern[modality + 1 :])
 
 
 def _value(values: Mapping[Pattern, torch.Tensor], pattern: Pattern) -> torch.Tensor:

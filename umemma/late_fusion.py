@@ -48,7 +48,12 @@ class LateFusion(nn.Module):
 
 
 def build(
-    towers: Mapping[str, Tower], *, head: str, substitute: str, substitute_at: str, log_prior: torch.Tensor,
+    towers: Mapping[str, Tower],
+    *,
+    head: str,
+    substitute: str,
+    substitute_at: str,
+    log_prior: torch.Tensor,
     rows: substitutes.Rows,
 ) -> LateFusion:
     """Join towers: their encoders, a head that may start from theirs, a substitute.
@@ -58,17 +63,33 @@ def build(
     """
     heads = {name: tower.calibrated_head() for name, tower in towers.items()}
     head_class = import_module(f"umemma.heads.{head}").Head
-    settings = {"head": head, "substitute": substitute, "substitute_at": substitute_at,
-                "num_rows": {name: min(len(value), substitutes.NUM_DONORS) for name, value in rows.items()}}
-    return LateFusion({name: tower.encoder for name, tower in towers.items()},
-                      substitutes.build(substitute, substitute_at, rows), head_class(heads, log_prior), settings)
+    settings = {
+        "head": head,
+        "substitute": substitute,
+        "substitute_at": substitute_at,
+        "num_rows": {name: min(len(value), substitutes.NUM_DONORS) for name, value in rows.items()},
+    }
+    return LateFusion(
+        {name: tower.encoder for name, tower in towers.items()},
+        substitutes.build(substitute, substitute_at, rows),
+        head_class(heads, log_prior),
+        settings,
+    )
 
 
 def blank(facts: Mapping[str, Any], num_classes: int) -> LateFusion:
     """Build the model that `facts` describe, with weights still to be loaded."""
     towers = {one["modality"]: Tower(Encoder.blank(one), num_classes) for one in facts["encoders"]}
-    shapes = {name: (tower.encoder.dim,) if facts["substitute_at"] == "feature" else tower.encoder.shape
-              for name, tower in towers.items()}
+    shapes = {
+        name: (tower.encoder.dim,) if facts["substitute_at"] == "feature" else tower.encoder.shape
+        for name, tower in towers.items()
+    }
     rows = {name: torch.zeros(facts["num_rows"][name], *shape) for name, shape in shapes.items()}
-    return build(towers, head=facts["head"], substitute=facts["substitute"], substitute_at=facts["substitute_at"],
-                 log_prior=torch.zeros(num_classes), rows=rows)
+    return build(
+        towers,
+        head=facts["head"],
+        substitute=facts["substitute"],
+        substitute_at=facts["substitute_at"],
+        log_prior=torch.zeros(num_classes),
+        rows=rows,
+    )

@@ -41,8 +41,11 @@ def _with_gradient(forward: Forward, batch: Batch) -> list[str]:
     with torch.enable_grad():
         total = forward(batch.with_values(values)).logsumexp(dim=1).sum()
         gradients = torch.autograd.grad(total, list(values.values()), allow_unused=True)
-    return [name for m, (name, gradient) in enumerate(zip(values, gradients, strict=True))
-            if gradient is not None and gradient[~batch.present[:, m]].any()]
+    return [
+        name
+        for m, (name, gradient) in enumerate(zip(values, gradients, strict=True))
+        if gradient is not None and gradient[~batch.present[:, m]].any()
+    ]
 
 
 def _constant(value: float) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -50,7 +53,8 @@ def _constant(value: float) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 _POISONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "NaN": _constant(float("nan")), "infinity": _constant(float("inf")),
+    "NaN": _constant(float("nan")),
+    "infinity": _constant(float("inf")),
     "another sample": lambda rows: rows.roll(1, dims=0),
 }
 
@@ -61,5 +65,3 @@ def _poisoned(batch: Batch, poison: Callable[[torch.Tensor], torch.Tensor]) -> B
         there = batch.present[:, m].reshape(-1, *[1] * (value.ndim - 1))
         values[name] = torch.where(there, value, poison(value))
     return batch.with_values(values)
-
-

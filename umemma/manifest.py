@@ -71,5 +71,7 @@ def _several(part: pd.DataFrame, num_classes: int, path: Path) -> torch.Tensor:
 
 def _check(label: torch.Tensor, keys: Sequence[str], num_classes: int, path: Path) -> None:
     for place in ((label < 0) | (label >= num_classes)).nonzero().flatten().tolist():
-        raise DataError(f"{path}: sample {keys[place]} has label {label[place]}, but dataset.classes has {num_classes} "
-                        f"classes, 0 to {num_classes - 1}")
+        raise DataError(
+            f"{path}: sample {keys[place]} has label {label[place]}, but dataset.classes has {num_classes} "
+            f"classes, 0 to {num_classes - 1}"
+        )

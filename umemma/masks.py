@@ -31,16 +31,28 @@ class Plan:
 
 def draw(data: Batch, plan: Plan, rounds: int) -> torch.Tensor:
     """Return (round, sample, modality) bool: what is left."""
-    return torch.stack([hide(data.present, data.key, plan.rates, protocol=plan.protocol, seed=plan.seed, round_=one)
-                        for one in range(rounds)])
+    return torch.stack(
+        [
+            hide(data.present, data.key, plan.rates, protocol=plan.protocol, seed=plan.seed, round_=one)
+            for one in range(rounds)
+        ]
+    )
 
 
 def describe(masks: torch.Tensor, data: Batch, classes: Sequence[str]) -> dict[str, Any]:
     """Return digest, rounds, and the share hidden of what is present, by modality, and by class and modality."""
-    by_class = {name: _rates(masks[:, own], data.present[own], data.modalities)
-                for number, name in enumerate(classes) for own in [is_of(data.label, number)]}
-    return {"sha256": hashlib.sha256(masks.numpy().tobytes()).hexdigest(), "rounds": len(masks), "n": len(data),
-            "realised": _rates(masks, data.present, data.modalities), "by_class": by_class}
+    by_class = {
+        name: _rates(masks[:, own], data.present[own], data.modalities)
+        for number, name in enumerate(classes)
+        for own in [is_of(data.label, number)]
+    }
+    return {
+        "sha256": hashlib.sha256(masks.numpy().tobytes()).hexdigest(),
+        "rounds": len(masks),
+        "n": len(data),
+        "realised": _rates(masks, data.present, data.modalities),
+        "by_class": by_class,
+    }
 
 
 def deviations(
@@ -51,17 +63,21 @@ def deviations(
     Return how many comparisons there were, and a sentence for each that is outside sampling error: further from its
     expectation than a normal variable gets in any of them with probability 0.001 (Bonferroni).
     """
-    found = [(split, name, modality, hidden, shown, expected, variance)
-             for split, mask in masks.items()
-             for number, name in enumerate(classes)
-             for own in [is_of(data[split].label, number)]
-             for modality, hidden, shown, expected, variance in _counts(mask[:, own], data[split].present[own], plan,
-                                                                        data[split].modalities)]
+    found = [
+        (split, name, modality, hidden, shown, expected, variance)
+        for split, mask in masks.items()
+        for number, name in enumerate(classes)
+        for own in [is_of(data[split].label, number)]
+        for modality, hidden, shown, expected, variance in _counts(
+            mask[:, own], data[split].present[own], plan, data[split].modalities
+        )
+    ]
     bound = NormalDist().inv_cdf(1 - _LEVEL / (2 * max(1, len(found))))
     return len(found), [
         f"{split}, class {name}, {modality}: {hidden} of {shown} hidden, {expected:.1f} expected"
         for split, name, modality, hidden, shown, expected, variance in found
-        if abs(hidden - expected) > bound * variance**0.5 + 1e-6]
+        if abs(hidden - expected) > bound * variance**0.5 + 1e-6
+    ]
 
 
 def _counts(
@@ -76,11 +92,20 @@ def _counts(
     patterns, number_of = present.unique(dim=0, return_counts=True)
     rows = []
     for m, modality in enumerate(modalities):
-        shares = [(hidden_share(tuple(has), m), int(count) * len(masks))
-                  for has, count in zip(patterns.tolist(), number_of, strict=True) if has[m]]
-        rows.append((modality, int((present & ~masks)[..., m].sum()), int(present[:, m].sum()) * len(masks),
-                     sum(share * count for share, count in shares),
-                     sum(share * (1 - share) * count for share, count in shares)))
+        shares = [
+            (hidden_share(tuple(has), m), int(count) * len(masks))
+            for has, count in zip(patterns.tolist(), number_of, strict=True)
+            if has[m]
+        ]
+        rows.append(
+            (
+                modality,
+                int((present & ~masks)[..., m].sum()),
+                int(present[:, m].sum()) * len(masks),
+                sum(share * count for share, count in shares),
+                sum(share * (1 - share) * count for share, count in shares),
+            )
+        )
     return rows
 
 

@@ -10,14 +10,34 @@ from umemma.errors import DataError
 from umemma.kinds import array, audio, image, signature, text, video
 
 KINDS = {
-    "png": "image", "jpg": "image", "jpeg": "image", "webp": "image",
-    "wav": "audio", "flac": "audio", "ogg": "audio", "mp3": "audio", "m4a": "audio",
-    "mp4": "video", "m4v": "video", "mov": "video", "mpg": "video", "mpeg": "video", "avi": "video", "mkv": "video",
-    "webm": "video", "flv": "video",
-    "txt": "text", "npy": "vector",
+    "png": "image",
+    "jpg": "image",
+    "jpeg": "image",
+    "webp": "image",
+    "wav": "audio",
+    "flac": "audio",
+    "ogg": "audio",
+    "mp3": "audio",
+    "m4a": "audio",
+    "mp4": "video",
+    "m4v": "video",
+    "mov": "video",
+    "mpg": "video",
+    "mpeg": "video",
+    "avi": "video",
+    "mkv": "video",
+    "webm": "video",
+    "flv": "video",
+    "txt": "text",
+    "npy": "vector",
 }
 _READERS: Mapping[str, Callable[[bytes], dict[str, object]]] = {
-    "image": image.facts, "audio": audio.facts, "video": video.facts, "text": text.facts, "vector": array.facts}
+    "image": image.facts,
+    "audio": audio.facts,
+    "video": video.facts,
+    "text": text.facts,
+    "vector": array.facts,
+}
 
 
 def facts(name: str, content: bytes) -> dict[str, object]:

@@ -26,8 +26,12 @@ KIND_FACTS = {
     "series": ("channels", "num_steps"),
 }
 UNIFORM = {
-    "image": ("height_px", "width_px", "channels"), "audio": ("sample_rate_hz", "channels"),
-    "video": ("height_px", "width_px"), "text": (), "vector": ("num_values",), "series": ("channels",),
+    "image": ("height_px", "width_px", "channels"),
+    "audio": ("sample_rate_hz", "channels"),
+    "video": ("height_px", "width_px"),
+    "text": (),
+    "vector": ("num_values",),
+    "series": ("channels",),
 }
 _MIB = 2**20
 
@@ -50,10 +54,16 @@ def files(evidence: Evidence, bounds: Validation) -> Iterator[Table]:
         if rows.empty:
             continue
         kind = census.kind(rows, name)
-        yield Table(name, rows, [
-            among(f"{name}_kind", [kind] if kind in KIND_FACTS else []),
-            *(filled(f"{name}_{fact}") for fact in (*FACTS, *KIND_FACTS.get(kind, ()))),
-            *_alike(rows, name, kind), *_every(name, kind, bounds)])
+        yield Table(
+            name,
+            rows,
+            [
+                among(f"{name}_kind", [kind] if kind in KIND_FACTS else []),
+                *(filled(f"{name}_{fact}") for fact in (*FACTS, *KIND_FACTS.get(kind, ()))),
+                *_alike(rows, name, kind),
+                *_every(name, kind, bounds),
+            ],
+        )
         for split in SPLITS:
             yield Table(f"{split}/{name}", rows[rows["split"] == split], _most(name, kind, bounds))
         yield duplicates.table(evidence, name)
@@ -72,13 +82,19 @@ def _every(name: str, kind: str, bounds: Validation) -> list[Expectation]:
     limits: Mapping[str, Mapping[str, tuple[float, float | None, str]]] = {
         "image": {"height_px": px, "width_px": px, "num_frames": (1, 1, "animation")},
         "audio": {"seconds": seconds},
-        "video": {"height_px": px, "width_px": px, "seconds": seconds,
-                  "num_frames": (bounds.min_frames, None, "video_frames")},
+        "video": {
+            "height_px": px,
+            "width_px": px,
+            "seconds": seconds,
+            "num_frames": (bounds.min_frames, None, "video_frames"),
+        },
         "text": {"num_chars": (bounds.min_chars, bounds.max_chars, "text_length")},
         "series": {"num_steps": (bounds.min_steps, bounds.max_steps, "series_length")},
     }
-    return [between(f"{name}_num_bytes", 1, bounds.max_mib * _MIB, "file_size"),
-            *(between(f"{name}_{fact}", *limit) for fact, limit in limits.get(kind, {}).items())]
+    return [
+        between(f"{name}_num_bytes", 1, bounds.max_mib * _MIB, "file_size"),
+        *(between(f"{name}_{fact}", *limit) for fact, limit in limits.get(kind, {}).items()),
+    ]
 
 
 def _most(name: str, kind: str, bounds: Validation) -> list[Expectation]:
@@ -88,8 +104,8 @@ def _most(name: str, kind: str, bounds: Validation) -> list[Expectation]:
         expected += [
             among(f"{name}_constant", [False], "blank", mostly=1 - bounds.max_blank),
             between(f"{name}_peak", bounds.min_peak, None, "silence", mostly=1 - bounds.max_blank),
-            between(f"{name}_clipped_share", None, bounds.max_clipped, "clipping",
-                    mostly=1 - bounds.max_clipped_files)]
+            between(f"{name}_clipped_share", None, bounds.max_clipped, "clipping", mostly=1 - bounds.max_clipped_files),
+        ]
     if kind == "text":
         expected.append(between(f"{name}_num_replaced", None, 0, "text_encoding", mostly=1 - bounds.max_replaced))
     return expected

@@ -157,8 +157,15 @@ def calibration_error(counts: torch.Tensor) -> torch.Tensor:
 def reliability(counts: torch.Tensor) -> list[dict[str, Any]]:
     """Return mean confidence, accuracy and share of the samples of every bin that holds any; `counts`: (bin, 3)."""
     total = counts[:, 0].sum().item()
-    return [{"confidence": round(confidence / number, 6), "accuracy": round(right / number, 6),
-             "share": round(number / total, 6)} for number, confidence, right in counts.tolist() if number > 0]
+    return [
+        {
+            "confidence": round(confidence / number, 6),
+            "accuracy": round(right / number, 6),
+            "share": round(number / total, 6),
+        }
+        for number, confidence, right in counts.tolist()
+        if number > 0
+    ]
 
 
 def ranking(logits: torch.Tensor, label: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -30,8 +30,9 @@ def load(path: Path) -> Model:
 
 def _blank(facts: Mapping[str, Any], num_classes: int) -> Model:
     if facts["kind"] == "panel":
-        members = {tuple(bit == "1" for bit in bits): _blank(one, num_classes)
-                   for bits, one in facts["members"].items()}
+        members = {
+            tuple(bit == "1" for bit in bits): _blank(one, num_classes) for bits, one in facts["members"].items()
+        }
         takes = {tuple(bit == "1" for bit in bits): names for bits, names in facts["takes"].items()}
         return Panel(members, takes, torch.zeros(num_classes))
     if facts["kind"] == "early":

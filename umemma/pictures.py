@@ -18,19 +18,28 @@ EVERY = "every modality"
 
 def strips(robustness: Json, accounting: Json) -> dict[str, Markup]:
     """Return a picture for each pattern of accuracy, best tower, floor and ceiling, and the axis (key: empty)."""
-    rows = {name: (metrics["accuracy"], accounting["information"][name], robustness["patterns"][name]["uni"])
-            for name, metrics in accounting["metrics"].items()}
-    values = [value for accuracy, row, tower in rows.values()
-              for value in (accuracy["value"], accuracy["low"], row["floor"]["value"], row["ceiling"]["value"], tower)
-              if value is not None]
+    rows = {
+        name: (metrics["accuracy"], accounting["information"][name], robustness["patterns"][name]["uni"])
+        for name, metrics in accounting["metrics"].items()
+    }
+    values = [
+        value
+        for accuracy, row, tower in rows.values()
+        for value in (accuracy["value"], accuracy["low"], row["floor"]["value"], row["ceiling"]["value"], tower)
+        if value is not None
+    ]
     scale = charts.strip_scale(values)
     drawn = {"": charts.strip_axis(scale, written.tick)}
     for name, (accuracy, row, tower) in rows.items():
         floor, ceiling = row["floor"]["value"], row["ceiling"]["value"]
         drawn[name] = charts.strip(
-            scale, accuracy, mark=tower, band=None if floor is None or ceiling is None else (floor, ceiling),
+            scale,
+            accuracy,
+            mark=tower,
+            band=None if floor is None or ceiling is None else (floor, ceiling),
             told=f"{in_words(name)}: accuracy {percent(accuracy['value'])}, best tower {percent(tower)}, between floor "
-                 f"{percent(floor)} and ceiling {percent(ceiling)}")
+            f"{percent(floor)} and ceiling {percent(ceiling)}",
+        )
     return drawn
 
 
@@ -54,12 +63,20 @@ def rate_curves(robustness: Json, known: Mapping[frozenset[str], Metrics]) -> Ma
     modalities = list(robustness["rates"][0]["missing_rate"])
     for index, name in enumerate([*modalities, EVERY] if len(modalities) > 1 else modalities):
         points = [(row["missing_rate"], row[key]) for row in rows if row["missing"] == name]
-        exact = [(rate, expected(known, {one: rate if name in (one, EVERY) else 0.0 for one in modalities}))
-                 for rate in (step / 50 for step in range(51)) if points[0][0] <= rate <= points[-1][0]]
+        exact = [
+            (rate, expected(known, {one: rate if name in (one, EVERY) else 0.0 for one in modalities}))
+            for rate in (step / 50 for step in range(51))
+            if points[0][0] <= rate <= points[-1][0]
+        ]
         path = [(rate, metrics[key]) for rate, metrics in exact if metrics is not None and key in metrics]
         lines.append(Line(name, "all" if name == EVERY else charts.tone(index), path or points, points))
-    return _for_every_screen(lines, title=f"Expected {title} against the missing rate", y_label=f"expected {title}",
-                             written=written.tick, highest=1.0)
+    return _for_every_screen(
+        lines,
+        title=f"Expected {title} against the missing rate",
+        y_label=f"expected {title}",
+        written=written.tick,
+        highest=1.0,
+    )
 
 
 def information(accounting: Json) -> dict[str, dict[str, Any]]:
@@ -68,18 +85,30 @@ def information(accounting: Json) -> dict[str, dict[str, Any]]:
     H(Y) is that of the samples which have the pattern: cross-entropy and bound were measured on them and add up to it.
     """
     rows, found = accounting["information"], {}
-    entropy = {name: row["lower_bound"]["value"] + accounting["metrics"][name]["cross_entropy"]["value"]
-               for name, row in rows.items()}
+    entropy = {
+        name: row["lower_bound"]["value"] + accounting["metrics"][name]["cross_entropy"]["value"]
+        for name, row in rows.items()
+    }
     for name, row in rows.items():
         used, best = row["lower_bound"]["value"], row["best_known"]["value"]
         shown = min(max(used, 0.0), entropy[name])
         failure = max(best - shown, 0.0)
         rest = max(entropy[name] - shown - failure, 0.0)
-        told = (f"{in_words(name)}: this run uses {nats(used)} of {nats(entropy[name])} nats, "
-                f"{row['best_known']['model']} finds {nats(failure)} more, {nats(rest)} unknown or lost")
-        found[name] = {"failure": failure, "rest": rest, "has_truth": row["truth"] is not None, "bar": charts.stack(
-            [("used", shown), ("failure", failure), ("rest", rest)], total=max(entropy.values()), mark=row["truth"],
-            told=told)}
+        told = (
+            f"{in_words(name)}: this run uses {nats(used)} of {nats(entropy[name])} nats, "
+            f"{row['best_known']['model']} finds {nats(failure)} more, {nats(rest)} unknown or lost"
+        )
+        found[name] = {
+            "failure": failure,
+            "rest": rest,
+            "has_truth": row["truth"] is not None,
+            "bar": charts.stack(
+                [("used", shown), ("failure", failure), ("rest", rest)],
+                total=max(entropy.values()),
+                mark=row["truth"],
+                told=told,
+            ),
+        }
     return found
 
 
@@ -92,43 +121,70 @@ def prices(accounting: Json) -> Markup | None:
         band = [(one["missing_rate"], one["low"], one["high"]) for one in known if one["low"] is not None]
         if len(points) > 1:
             lines.append(Line(name, charts.tone(index), points, points, band))
-    return _for_every_screen(lines, title="Price of losing a modality", y_label="nats for each unit of the rate",
-                             written=written.tick_nats, lowest=0.0) if lines else None
+    return (
+        _for_every_screen(
+            lines,
+            title="Price of losing a modality",
+            y_label="nats for each unit of the rate",
+            written=written.tick_nats,
+            lowest=0.0,
+        )
+        if lines
+        else None
+    )
 
 
 def _for_every_screen(lines: list[Line], **settings: Any) -> Markup:
     """Return a chart twice, wide and narrow; the page shows the one that fits."""
-    return Markup("").join(element("div", charts.curves(lines, width=width, **settings), class_=name)
-                           for name, width in (("wide", 760.0), ("narrow", 326.0)))
+    return Markup("").join(
+        element("div", charts.curves(lines, width=width, **settings), class_=name)
+        for name, width in (("wide", 760.0), ("narrow", 326.0))
+    )
 
 
 def worth(accounting: Json) -> Markup:
     """Return what each modality is worth, by four measures side by side."""
     rows = accounting["by_modality"]
-    kinds = (("shapley_share", "Shapley share", written.tick),
-             ("lost_for_good", "only it has, nats", written.tick_nats),
-             ("encoder_term", "encoder term, points", written.tick_points),
-             ("fusion_noise", "fusion noise, points", written.tick_points))
-    panels = [Panel(title, [row[key] for row in rows.values()], form, has_zero=True)
-              for key, title, form in kinds]
-    return charts.dot_panels(list(rows), [charts.tone(index) for index in range(len(rows))], panels,
-                             title="Worth of each modality")
+    kinds = (
+        ("shapley_share", "Shapley share", written.tick),
+        ("lost_for_good", "only it has, nats", written.tick_nats),
+        ("encoder_term", "encoder term, points", written.tick_points),
+        ("fusion_noise", "fusion noise, points", written.tick_points),
+    )
+    panels = [Panel(title, [row[key] for row in rows.values()], form, has_zero=True) for key, title, form in kinds]
+    return charts.dot_panels(
+        list(rows), [charts.tone(index) for index in range(len(rows))], panels, title="Worth of each modality"
+    )
 
 
 def flips(accounting: Json) -> list[dict[str, Any]]:
     """Return the counter-intuitive rates, the worst first, each with its picture (the axis in the first)."""
-    rows = sorted((row for row in accounting["counter_intuitive"] if row["rate"]["value"] is not None),
-                  key=lambda row: -row["rate"]["value"])
+    rows = sorted(
+        (row for row in accounting["counter_intuitive"] if row["rate"]["value"] is not None),
+        key=lambda row: -row["rate"]["value"],
+    )
     scale = charts.strip_scale([0.0, *(row["rate"]["high"] or row["rate"]["value"] for row in rows)])
     axis = charts.strip_axis(scale, written.tick)
-    return [{**row, "axis": axis, "strip": charts.strip(scale, row["rate"], told=(
-        f"{row['added']} added to {in_words(row['present'])}: {percent(row['rate']['value'])}"))} for row in rows]
+    return [
+        {
+            **row,
+            "axis": axis,
+            "strip": charts.strip(
+                scale,
+                row["rate"],
+                told=(f"{row['added']} added to {in_words(row['present'])}: {percent(row['rate']['value'])}"),
+            ),
+        }
+        for row in rows
+    ]
 
 
 def reliability(accounting: Json) -> dict[str, Markup]:
     """Return a reliability diagram for each pattern."""
-    return {name: charts.reliability(bins, f"Reliability of {in_words(name)}: confidence across, accuracy up")
-            for name, bins in accounting["reliability"].items()}
+    return {
+        name: charts.reliability(bins, f"Reliability of {in_words(name)}: confidence across, accuracy up")
+        for name, bins in accounting["reliability"].items()
+    }
 
 
 def arms(accounting: Json) -> dict[str, Any]:
@@ -140,11 +196,24 @@ def arms(accounting: Json) -> dict[str, Any]:
     if len(rows) < 2:
         return {"rows": rows, "plot": None}
     shown = list(dict.fromkeys([fullest, *(name for name in accounting["metrics"] if "+" not in name)]))
-    panels = [Panel("everything" if "+" in name else name, [_around(row["patterns"].get(name), key) for row in rows],
-                    written.tick, highest=1.0) for name in shown]
-    return {"rows": rows, "plot": charts.dot_panels(
-        [row["name"] for row in rows], ["this" if row["versus"] is None else "other" for row in rows], panels,
-        title=f"{'Micro F1' if key == 'f1_micro' else 'Accuracy'} of every arm: mean and spread over seeds")}
+    panels = [
+        Panel(
+            "everything" if "+" in name else name,
+            [_around(row["patterns"].get(name), key) for row in rows],
+            written.tick,
+            highest=1.0,
+        )
+        for name in shown
+    ]
+    return {
+        "rows": rows,
+        "plot": charts.dot_panels(
+            [row["name"] for row in rows],
+            ["this" if row["versus"] is None else "other" for row in rows],
+            panels,
+            title=f"{'Micro F1' if key == 'f1_micro' else 'Accuracy'} of every arm: mean and spread over seeds",
+        ),
+    }
 
 
 def _arm_name(row: Json) -> str:
@@ -164,5 +233,6 @@ def budget(robustness: Json) -> Markup | None:
     if not spent or not spent["total"]:
         return None
     parts = [(charts.tone(index), count) for index, count in enumerate(spent["pretrain"].values())]
-    return charts.stack([*parts, ("fuse", spent["fuse"])], total=spent["total"],
-                        told=f"{spent['total']} {spent['unit']}")
+    return charts.stack(
+        [*parts, ("fuse", spent["fuse"])], total=spent["total"], told=f"{spent['total']} {spent['unit']}"
+    )

@@ -28,7 +28,11 @@ State = dict[str, torch.Tensor]
 
 
 def load(
-    module: nn.Module, path: str | Path, *, unused: Sequence[str] = (), expected_missing: Sequence[str] = (),
+    module: nn.Module,
+    path: str | Path,
+    *,
+    unused: Sequence[str] = (),
+    expected_missing: Sequence[str] = (),
     rename: Callable[[str], str] = str,
 ) -> None:
     """Fill `module` with the weights in `path` (.safetensors, .pth, .pt, .bin): see `weights_file`.
@@ -42,15 +46,23 @@ def load(
 
 
 def fill(
-    module: nn.Module, state: Mapping[str, torch.Tensor], source: str, *, unused: Sequence[str] = (),
-    expected_missing: Sequence[str] = (), rename: Callable[[str], str] = str,
+    module: nn.Module,
+    state: Mapping[str, torch.Tensor],
+    source: str,
+    *,
+    unused: Sequence[str] = (),
+    expected_missing: Sequence[str] = (),
+    rename: Callable[[str], str] = str,
 ) -> None:
     """Fill `module` with the weights in `state`, as `load` does; `source` is what an error calls them."""
     own = module.state_dict()
     named = {rename(key): value for key, value in _unwrapped(state, own).items()}
     given = {key: value for key, value in named.items() if key in own or not key.startswith(tuple(unused))}
-    shapes = [f"{key} {tuple(value.shape)} for {tuple(own[key].shape)}" for key, value in given.items()
-              if key in own and value.shape != own[key].shape]
+    shapes = [
+        f"{key} {tuple(value.shape)} for {tuple(own[key].shape)}"
+        for key, value in given.items()
+        if key in own and value.shape != own[key].shape
+    ]
     troubles = {"of another shape": shapes}
     if not shapes:
         result = module.load_state_dict(given, strict=False)
@@ -70,9 +82,10 @@ def read(path: Path) -> State:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise DataError(f"{path}: no readable weights: the file is damaged, or holds Python objects beside tensors, "
-                        "which are never loaded as that could run any code; save its state dict as .safetensors"
-                        ) from error
+        raise DataError(
+            f"{path}: no readable weights: the file is damaged, or holds Python objects beside tensors, "
+            "which are never loaded as that could run any code; save its state dict as .safetensors"
+        ) from error
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{path}: no readable weights: {reason}") from error
@@ -84,8 +97,9 @@ def from_hub(fetch: Callable[[], State], name: str) -> State:
     try:
         return fetch()
     except (OSError, RuntimeError) as error:
-        raise DownloadError(f"{name}: weights `hub` could not be downloaded ({error}); without a network, set "
-                            "`weights` to a local file") from error
+        raise DownloadError(
+            f"{name}: weights `hub` could not be downloaded ({error}); without a network, set `weights` to a local file"
+        ) from error
 
 
 def _state_dict(content: Any, path: Path) -> State:
@@ -97,8 +111,11 @@ def _state_dict(content: Any, path: Path) -> State:
     state = content[nested[0]] if nested else content
     others = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, torch.Tensor))]
     if others or not state:
-        raise DataError(f"{path}: no readable weights: entries that are no tensors: {_listed(others)}" if others
-                        else f"{path}: no readable weights: it is empty")
+        raise DataError(
+            f"{path}: no readable weights: entries that are no tensors: {_listed(others)}"
+            if others
+            else f"{path}: no readable weights: it is empty"
+        )
     return dict(state)
 
 

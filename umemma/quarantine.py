@@ -48,9 +48,12 @@ def write(path: Path, rows: Iterable[Quarantined], root: Path | None = None) -> 
     """Write the rows, sorted by split, key and reason; paths below `root` become relative to it."""
     roots = [] if root is None else list(dict.fromkeys([str(root), str(root.resolve())]))
     found = sorted(
-        ((key, split, modality, _stable(file, roots), _stable(reason, roots))
-         for key, split, modality, file, reason in map(astuple, rows)),
-        key=lambda row: (_place(row[1]), *("" if value is None else value for value in row)))
+        (
+            (key, split, modality, _stable(file, roots), _stable(reason, roots))
+            for key, split, modality, file, reason in map(astuple, rows)
+        ),
+        key=lambda row: (_place(row[1]), *("" if value is None else value for value in row)),
+    )
     columns = [[row[number] for row in found] for number in range(len(COLUMNS))]
     parquet.write_table(pyarrow.table(columns, pyarrow.schema([(name, pyarrow.string()) for name in COLUMNS])), path)
 
@@ -79,9 +82,15 @@ def reasons(rows: pd.DataFrame, named: int) -> list[dict[str, Any]]:
 
     Rare ones, beyond the first `named`, have an empty example.
     """
-    return [{"reason": reason, "total": len(part),
-             "by_split": {split: count for split, count in counts(part["split"]).items() if count},
-             "example": "" if reason == _REST else some(part, 1)} for reason, part in _parts(rows, named)]
+    return [
+        {
+            "reason": reason,
+            "total": len(part),
+            "by_split": {split: count for split, count in counts(part["split"]).items() if count},
+            "example": "" if reason == _REST else some(part, 1),
+        }
+        for reason, part in _parts(rows, named)
+    ]
 
 
 def _parts(rows: pd.DataFrame, named: int) -> list[tuple[str, pd.DataFrame]]:

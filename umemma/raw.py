@@ -63,16 +63,29 @@ def verified(dataset: Dataset) -> Path:
     with ThreadPoolExecutor() as pool:
         found = dict(zip(expected, pool.map(_sha256, [place / name for name in expected]), strict=True))
     contents: Mapping[str, str] = getattr(_adapter(dataset), "CONTENT_SHA256", {})
-    wrong = [name for name in expected if found[name] != expected[name]
-             and not (found[name] and name in contents and _content_sha256(place / name) == contents[name])]
+    wrong = [
+        name
+        for name in expected
+        if found[name] != expected[name]
+        and not (found[name] and name in contents and _content_sha256(place / name) == contents[name])
+    ]
     if wrong:
         wrong.sort(key=lambda name: found[name] is None)  # damaged ones first: one of them says more than 3,000 missing
-        sentences = [f"  {name}: " + (f"sha256 {found[name]}, expected {expected[name]}" if found[name] else "missing")
-                     for name in wrong[:_NAMED]]
+        sentences = [
+            f"  {name}: " + (f"sha256 {found[name]}, expected {expected[name]}" if found[name] else "missing")
+            for name in wrong[:_NAMED]
+        ]
         more = [f"  and {len(wrong) - _NAMED} more"] if len(wrong) > _NAMED else []
-        raise DataError("\n".join([
-            f"{len(wrong)} of {len(expected)} raw files of {dataset.name} in {place} are missing or damaged:",
-            *sentences, *more, _remedy(dataset)]))
+        raise DataError(
+            "\n".join(
+                [
+                    f"{len(wrong)} of {len(expected)} raw files of {dataset.name} in {place} are missing or damaged:",
+                    *sentences,
+                    *more,
+                    _remedy(dataset),
+                ]
+            )
+        )
     return place
 
 
@@ -92,7 +105,8 @@ def fetched(dataset: Dataset) -> Path:
             except DownloadError as error:
                 raise DownloadError(
                     f"{error}\nFiles that are on disk already are used where dataset.root or the variable UMEMMA_DATA "
-                    f"names the folder that holds\n{_by_source(names)}") from error
+                    f"names the folder that holds\n{_by_source(names)}"
+                ) from error
     return verified(dataset)
 
 

@@ -18,33 +18,39 @@ def text_table(results: Results, accounting: Results) -> str:
     if score(results)[0] != "accuracy":
         return _text_table_of_several_labels(results, accounting)
     dataset, (present, which) = results["dataset"], _widths(results)
-    lines = [f"{dataset['name']} ({dataset['fingerprint'][:12]}), arm {results['arm']}, seed {results['seed']}, "
-             "test split",
-             f"{'present':<{present}}{'n':>7}{'accuracy':>10}{'95 %':>19}{'best tower':>12}  {'(which)':<{which}}"
-             f"{'cross-entropy':>14}{'utilisation':>13}"]
+    lines = [
+        f"{dataset['name']} ({dataset['fingerprint'][:12]}), arm {results['arm']}, seed {results['seed']}, test split",
+        f"{'present':<{present}}{'n':>7}{'accuracy':>10}{'95 %':>19}{'best tower':>12}  {'(which)':<{which}}"
+        f"{'cross-entropy':>14}{'utilisation':>13}",
+    ]
     for name, row in results["patterns"].items():
         accuracy = accounting["metrics"][name]["accuracy"]
         used = accounting["information"][name]["utilisation"]["value"]
         between = f"{accuracy['low']:.4f} to {accuracy['high']:.4f}"
-        lines.append(f"{name:<{present}}{row['n']:>7}{row['accuracy']:>10.4f}{between:>19}{row['uni']:>12.4f}  "
-                     f"{'(' + row['uni_tower'] + ')':<{which}}{row['cross_entropy']:>14.4f}"
-                     f"{'' if used is None else f'{used:.3f}':>13}")
+        lines.append(
+            f"{name:<{present}}{row['n']:>7}{row['accuracy']:>10.4f}{between:>19}{row['uni']:>12.4f}  "
+            f"{'(' + row['uni_tower'] + ')':<{which}}{row['cross_entropy']:>14.4f}"
+            f"{'' if used is None else f'{used:.3f}':>13}"
+        )
     return "\n".join(lines)
 
 
 def _text_table_of_several_labels(results: Results, accounting: Results) -> str:
     dataset, (present, which) = results["dataset"], _widths(results)
-    lines = [f"{dataset['name']} ({dataset['fingerprint'][:12]}), arm {results['arm']}, seed {results['seed']}, "
-             "test split",
-             f"{'present':<{present}}{'n':>7}{'F1 micro':>10}{'95 %':>19}{'F1 macro':>10}{'best tower micro':>18}"
-             f"{'macro':>8}  {'(which)':<{which}}{'cross-entropy':>14}{'utilisation':>13}"]
+    lines = [
+        f"{dataset['name']} ({dataset['fingerprint'][:12]}), arm {results['arm']}, seed {results['seed']}, test split",
+        f"{'present':<{present}}{'n':>7}{'F1 micro':>10}{'95 %':>19}{'F1 macro':>10}{'best tower micro':>18}"
+        f"{'macro':>8}  {'(which)':<{which}}{'cross-entropy':>14}{'utilisation':>13}",
+    ]
     for name, row in results["patterns"].items():
         f1, used = accounting["metrics"][name]["f1_micro"], accounting["information"][name]["utilisation"]["value"]
         between = f"{f1['low']:.4f} to {f1['high']:.4f}"
-        lines.append(f"{name:<{present}}{row['n']:>7}{row['f1_micro']:>10.4f}{between:>19}{row['f1_macro']:>10.4f}"
-                     f"{row['uni_f1_micro']:>18.4f}{row['uni_f1_macro']:>8.4f}  "
-                     f"{'(' + row['uni_tower'] + ')':<{which}}{row['cross_entropy']:>14.4f}"
-                     f"{'' if used is None else f'{used:.3f}':>13}")
+        lines.append(
+            f"{name:<{present}}{row['n']:>7}{row['f1_micro']:>10.4f}{between:>19}{row['f1_macro']:>10.4f}"
+            f"{row['uni_f1_micro']:>18.4f}{row['uni_f1_macro']:>8.4f}  "
+            f"{'(' + row['uni_tower'] + ')':<{which}}{row['cross_entropy']:>14.4f}"
+            f"{'' if used is None else f'{used:.3f}':>13}"
+        )
     return "\n".join(lines)
 
 
@@ -56,18 +62,27 @@ def _widths(results: Results) -> tuple[int, int]:
 
 def tables(results: Results, accounting: Results) -> dict[str, list[dict[str, Any]]]:
     """Return what `dvc plots` draws: {file: rows}, each with the columns that dvc.yaml names; never without a row."""
-    return {"patterns": pattern_rows(results), "rates": rate_rows(results), "information": information_rows(accounting),
-            "modalities": modality_rows(accounting), "prices": price_rows(accounting),
-            "reliability": reliability_rows(accounting), "arms": arm_rows(accounting),
-            "heat_map": heat_map_rows(accounting)}
+    return {
+        "patterns": pattern_rows(results),
+        "rates": rate_rows(results),
+        "information": information_rows(accounting),
+        "modalities": modality_rows(accounting),
+        "prices": price_rows(accounting),
+        "reliability": reliability_rows(accounting),
+        "arms": arm_rows(accounting),
+        "heat_map": heat_map_rows(accounting),
+    }
 
 
 def metrics(results: Results, accounting: Results) -> dict[str, float]:
     """Return what MLflow's table of runs shows: accuracy, cross-entropy and utilisation of every pattern."""
     found: dict[str, float] = {}
     for name, row in results["patterns"].items():
-        found |= {f"test_{key}/{name}": row[key]
-                  for key in ("accuracy", "cross_entropy", "f1_micro", "f1_macro") if key in row}
+        found |= {
+            f"test_{key}/{name}": row[key]
+            for key in ("accuracy", "cross_entropy", "f1_micro", "f1_macro")
+            if key in row
+        }
         used = accounting["information"][name]["utilisation"]["value"]
         if used is not None:
             found[f"utilisation/{name}"] = used
@@ -76,9 +91,11 @@ def metrics(results: Results, accounting: Results) -> dict[str, float]:
 
 def pattern_rows(results: Results) -> list[dict[str, Any]]:
     """Return a row for each pattern and model: pattern, model, accuracy."""
-    return [{"present": name, "model": model, "accuracy": row[key]}
-            for name, row in results["patterns"].items()
-            for model, key in (("fused", "accuracy"), ("best tower", "uni"))]
+    return [
+        {"present": name, "model": model, "accuracy": row[key]}
+        for name, row in results["patterns"].items()
+        for model, key in (("fused", "accuracy"), ("best tower", "uni"))
+    ]
 
 
 def rate_rows(results: Results) -> list[dict[str, Any]]:
@@ -90,31 +107,48 @@ def rate_rows(results: Results) -> list[dict[str, Any]]:
         lines = [name for name in rates if hidden <= {name}]
         if len(set(rates.values())) == 1:
             lines.append("every modality")
-        rows += [{"missing": line, "missing_rate": max(rates.values()),
-                  **{key: value for key, value in entry.items() if key != "missing_rate"}} for line in lines]
+        rows += [
+            {
+                "missing": line,
+                "missing_rate": max(rates.values()),
+                **{key: value for key, value in entry.items() if key != "missing_rate"},
+            }
+            for line in lines
+        ]
     return sorted(rows, key=lambda row: (row["missing"], row["missing_rate"]))
 
 
 def information_rows(accounting: Results) -> list[dict[str, Any]]:
     """Return nats by pattern: what this run's model uses, what the best known model shows, the truth where known."""
-    return [{"present": name, "bound": what, "nats": value}
-            for name, row in accounting["information"].items()
-            for what, value in (("used by this run", row["lower_bound"]["value"]),
-                                ("best known", row["best_known"]["value"]), ("truth", row["truth"]))
-            if value is not None]
+    return [
+        {"present": name, "bound": what, "nats": value}
+        for name, row in accounting["information"].items()
+        for what, value in (
+            ("used by this run", row["lower_bound"]["value"]),
+            ("best known", row["best_known"]["value"]),
+            ("truth", row["truth"]),
+        )
+        if value is not None
+    ]
 
 
 def modality_rows(accounting: Results) -> list[dict[str, Any]]:
     """Return nats by modality: its Shapley value, and what is lost for good without it."""
-    return [{"modality": name, "what": what.replace("_", " "), "nats": row[what]["value"]}
-            for name, row in accounting["by_modality"].items() for what in ("shapley", "lost_for_good")
-            if row[what]["value"] is not None] or [{"modality": "", "what": "", "nats": 0.0}]
+    return [
+        {"modality": name, "what": what.replace("_", " "), "nats": row[what]["value"]}
+        for name, row in accounting["by_modality"].items()
+        for what in ("shapley", "lost_for_good")
+        if row[what]["value"] is not None
+    ] or [{"modality": "", "what": "", "nats": 0.0}]
 
 
 def price_rows(accounting: Results) -> list[dict[str, Any]]:
     """Return the price of each modality by missing rate."""
-    return [{"modality": name, "missing_rate": one["missing_rate"], "nats": one["value"]}
-            for name, row in accounting["by_modality"].items() for one in row["price"]]
+    return [
+        {"modality": name, "missing_rate": one["missing_rate"], "nats": one["value"]}
+        for name, row in accounting["by_modality"].items()
+        for one in row["price"]
+    ]
 
 
 def reliability_rows(accounting: Results) -> list[dict[str, Any]]:
@@ -124,17 +158,21 @@ def reliability_rows(accounting: Results) -> list[dict[str, Any]]:
 
 def arm_rows(accounting: Results) -> list[dict[str, Any]]:
     """Return mean accuracy by arm and pattern."""
-    return [{"arm": row["arm"], "present": name, "accuracy": one["accuracy"]["mean"]}
-            for row in accounting["arms"] for name, one in row["patterns"].items()]
+    return [
+        {"arm": row["arm"], "present": name, "accuracy": one["accuracy"]["mean"]}
+        for row in accounting["arms"]
+        for name, one in row["patterns"].items()
+    ]
 
 
 def heat_map_rows(accounting: Results) -> list[dict[str, Any]]:
     """Return expected accuracy by arm, training rate and test rate; a run alone has no training rates to compare."""
-    return [{"arm": one["arm"], "train_rate": trained, "test_rate": tested, "accuracy": value}
-            for one in accounting["matrices"]
-            for trained, row in zip(one["train_rates"], one["accuracy"], strict=True)
-            for tested, value in zip(one["test_rates"], row, strict=True)
-            ] or [{"arm": accounting["arm"], "train_rate": None, "test_rate": None, "accuracy": None}]
+    return [
+        {"arm": one["arm"], "train_rate": trained, "test_rate": tested, "accuracy": value}
+        for one in accounting["matrices"]
+        for trained, row in zip(one["train_rates"], one["accuracy"], strict=True)
+        for tested, value in zip(one["test_rates"], row, strict=True)
+    ] or [{"arm": accounting["arm"], "train_rate": None, "test_rate": None, "accuracy": None}]
 
 
 def picture(results: Results, path: Path) -> None:
@@ -159,11 +197,20 @@ def _draw_patterns(axes: Any, results: Results) -> None:
     names, (own, title) = list(results["patterns"]), score(results)
     tower = "uni" if own == "accuracy" else f"uni_{own}"
     for offset, key, label in ((-0.2, own, "fused"), (0.2, tower, "best tower of the set")):
-        bars = axes.bar([at + offset for at in range(len(names))], [results["patterns"][name][key] for name in names],
-                        0.4, label=label)
+        bars = axes.bar(
+            [at + offset for at in range(len(names))],
+            [results["patterns"][name][key] for name in names],
+            0.4,
+            label=label,
+        )
         axes.bar_label(bars, fmt="%.3f", fontsize=7)
-    axes.set(xticks=range(len(names)), xticklabels=[name.replace("+", "\n+ ") for name in names], ylim=(0, 1.15),
-             ylabel=title, title="what is there")
+    axes.set(
+        xticks=range(len(names)),
+        xticklabels=[name.replace("+", "\n+ ") for name in names],
+        ylim=(0, 1.15),
+        ylabel=title,
+        title="what is there",
+    )
     axes.legend(loc="upper right", ncols=2, frameon=False)
 
 

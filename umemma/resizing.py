@@ -25,7 +25,13 @@ class Resizing:
     """
 
     def __init__(
-        self, size_px: int | Sequence[int] | None, *, fit: str, interpolation: str, antialias: bool, background: Colour,
+        self,
+        size_px: int | Sequence[int] | None,
+        *,
+        fit: str,
+        interpolation: str,
+        antialias: bool,
+        background: Colour,
         region_px: Sequence[int] | None = None,
     ) -> None:
         if fit not in FITS:
@@ -91,8 +97,10 @@ def region_of(region_px: Sequence[int] | None) -> tuple[int, int, int, int] | No
     if region_px is None:
         return None
     if not _are_whole(region_px, 4) or min(region_px[:2]) < 0 or min(region_px[2:]) < 1:
-        raise ParameterError("decode.region_px is null or [top, left, height, width], whole numbers, the last two "
-                             f"above 0, not {region_px!r}")
+        raise ParameterError(
+            "decode.region_px is null or [top, left, height, width], whole numbers, the last two "
+            f"above 0, not {region_px!r}"
+        )
     top, left, height, width = region_px
     return (top, left, height, width)
 
@@ -112,16 +120,21 @@ def luminance(colour: Colour) -> int:
 
 
 def _are_whole(numbers: object, length: int) -> bool:
-    return (isinstance(numbers, Sequence) and len(numbers) == length
-            and all(isinstance(one, int) and not isinstance(one, bool) for one in numbers))
+    return (
+        isinstance(numbers, Sequence)
+        and len(numbers) == length
+        and all(isinstance(one, int) and not isinstance(one, bool) for one in numbers)
+    )
 
 
 def _cut_out(picture: torch.Tensor, region_px: tuple[int, int, int, int]) -> torch.Tensor:
     top, left, height, width = region_px
     found = picture[..., top : top + height, left : left + width]
     if tuple(found.shape[-2:]) != (height, width):
-        raise DataError(f"a picture of {picture.shape[-2]}x{picture.shape[-1]} px (height, width) does not hold "
-                        f"decode.region_px {list(region_px)} (top, left, height, width)")
+        raise DataError(
+            f"a picture of {picture.shape[-2]}x{picture.shape[-1]} px (height, width) does not hold "
+            f"decode.region_px {list(region_px)} (top, left, height, width)"
+        )
     return found
 
 

@@ -44,16 +44,20 @@ def _labels(sample: Sample, task: str, num_classes: int) -> Row:
     """Return `{"label": 3}`, or `{"labels": [0, 4]}` where a sample may have several."""
     several = task == "multi_label"
     if isinstance(sample.label, tuple) != several:
-        raise DataError(f"sample {sample.key}: label {sample.label!r} is {'one class' if several else 'a tuple'}, but "
-                        f"dataset.task is {task}")
+        raise DataError(
+            f"sample {sample.key}: label {sample.label!r} is {'one class' if several else 'a tuple'}, but "
+            f"dataset.task is {task}"
+        )
     try:
         found = [index(one) for one in (sample.label if isinstance(sample.label, tuple) else (sample.label,))]
     except TypeError as error:
         raise DataError(f"sample {sample.key}: label {sample.label!r} is no number of a class") from error
     for one in found:
         if not 0 <= one < num_classes:
-            raise DataError(f"sample {sample.key}: label {one}, but dataset.classes has {num_classes} classes, "
-                            f"0 to {num_classes - 1}")
+            raise DataError(
+                f"sample {sample.key}: label {one}, but dataset.classes has {num_classes} classes, "
+                f"0 to {num_classes - 1}"
+            )
     if several and found != sorted(set(found)):
         raise DataError(f"sample {sample.key}: labels {found} must ascend, each of them once")
     return {"labels": found} if several else {"label": found[0]}

@@ -46,7 +46,13 @@ class Adapter(Protocol):
 
 
 def write(
-    adapter: Adapter, folder: Path, *, dataset: str, task: str, classes: Sequence[str], samples_per_shard: int,
+    adapter: Adapter,
+    folder: Path,
+    *,
+    dataset: str,
+    task: str,
+    classes: Sequence[str],
+    samples_per_shard: int,
     root: Path | None = None,
 ) -> Index:
     """Write all samples of `adapter` into tars, with manifest, quarantine and index, into the empty folder `folder`.
@@ -69,9 +75,15 @@ def write(
     quarantine.write(folder / QUARANTINE, left_out, root)
     quarantined, kept = quarantine.counts(row.split for row in left_out), Counter(str(row["split"]) for row in rows)
     index = Index(
-        dataset, tuple(classes), tuple(adapter.modalities), tuple(one.shard for one in made if one.shard),
-        file_sha256(folder / MANIFEST), file_sha256(folder / QUARANTINE),
-        {split: kept[split] + count for split, count in quarantined.items()}, quarantined)
+        dataset,
+        tuple(classes),
+        tuple(adapter.modalities),
+        tuple(one.shard for one in made if one.shard),
+        file_sha256(folder / MANIFEST),
+        file_sha256(folder / QUARANTINE),
+        {split: kept[split] + count for split, count in quarantined.items()},
+        quarantined,
+    )
     asked = sum(len(job.indices) for job in jobs) + len(rejected)
     assert sum(index.judged.values()) == asked, f"{asked} samples were there, {index.judged} judged"
     write_json(folder / INDEX, asdict(index))
@@ -102,9 +114,11 @@ def _jobs(adapter: Adapter, samples_per_shard: int) -> list[_Job]:
     for split in adapter.num_samples:
         if split not in SPLITS:
             raise DataError(unknown("the adapter's num_samples", "split", split, SPLITS))
-    return [_Job(split, number, range(start, min(start + samples_per_shard, total)))
-            for split, total in ((split, adapter.num_samples.get(split, 0)) for split in SPLITS)
-            for number, start in enumerate(range(0, total, samples_per_shard))]
+    return [
+        _Job(split, number, range(start, min(start + samples_per_shard, total)))
+        for split, total in ((split, adapter.num_samples.get(split, 0)) for split in SPLITS)
+        for number, start in enumerate(range(0, total, samples_per_shard))
+    ]
 
 
 def _all_made(make: Callable[[_Job], _Made], jobs: Sequence[_Job]) -> Iterator[_Made]:
@@ -137,8 +151,11 @@ def _make_shard(adapter: Adapter, folder: Path, judge: Callable[..., Row | Quara
     with webdataset.TarWriter(str(folder / name), mtime=0, encoder=False) as tar:
         for index in job.indices:
             sample = job.left_out.get(index) or _sampled(adapter, job.split, index)
-            row = sample if isinstance(sample, Quarantined) else judge(
-                sample, shard=name, position=f"{job.split}/{index}")
+            row = (
+                sample
+                if isinstance(sample, Quarantined)
+                else judge(sample, shard=name, position=f"{job.split}/{index}")
+            )
             if isinstance(row, Quarantined):
                 made.quarantined.append(row)
                 continue

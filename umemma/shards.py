@@ -57,21 +57,31 @@ class Index:
 def verify(folder: Path) -> Index:
     """Compare every file's digest with the index. Raises DataError naming the file and both digests."""
     index = _index(read_json(folder / INDEX), folder / INDEX)
-    for name, sha256 in [(MANIFEST, index.manifest_sha256), (QUARANTINE, index.quarantine_sha256),
-                         *((one.name, one.sha256) for one in index.shards)]:
+    for name, sha256 in [
+        (MANIFEST, index.manifest_sha256),
+        (QUARANTINE, index.quarantine_sha256),
+        *((one.name, one.sha256) for one in index.shards),
+    ]:
         if not (folder / name).is_file():
             raise DataError(f"{folder / name} is missing; `dvc checkout {folder}` or `dvc repro -f prepare` mends it")
         if (found := file_sha256(folder / name)) != sha256:
-            raise DataError(f"{folder / name} is damaged: sha256 {found}, {INDEX} says {sha256}; remove {folder}, then "
-                            f"`dvc checkout {folder}` (from the cache) or `dvc repro --force prepare` (from raw data)")
+            raise DataError(
+                f"{folder / name} is damaged: sha256 {found}, {INDEX} says {sha256}; remove {folder}, then "
+                f"`dvc checkout {folder}` (from the cache) or `dvc repro --force prepare` (from raw data)"
+            )
     return index
 
 
 def _index(content: Any, path: Path) -> Index:
     try:
-        return Index(**content | {
-            "classes": tuple(content["classes"]), "modalities": tuple(content["modalities"]),
-            "shards": tuple(Shard(**one) for one in content["shards"])})
+        return Index(
+            **content
+            | {
+                "classes": tuple(content["classes"]),
+                "modalities": tuple(content["modalities"]),
+                "shards": tuple(Shard(**one) for one in content["shards"]),
+            }
+        )
     except (KeyError, TypeError) as error:
         raise DataError(f"{path} is no index of this version ({error}); `dvc repro prepare` makes it again") from error
 

@@ -27,7 +27,8 @@ class Constant(nn.Module):
     def __init__(self, values: Mapping[str, torch.Tensor], *, learned: bool) -> None:
         super().__init__()
         self.values = nn.ParameterDict(
-            {name: nn.Parameter(value.float().clone(), requires_grad=learned) for name, value in values.items()})
+            {name: nn.Parameter(value.float().clone(), requires_grad=learned) for name, value in values.items()}
+        )
 
     def forward(self, name: str, key: torch.Tensor) -> torch.Tensor:
         """Return (1, *shape): the same for every sample."""
@@ -40,10 +41,14 @@ class Noise(nn.Module):
     def __init__(self, rows: Rows) -> None:
         super().__init__()
         self.means = nn.ParameterDict(
-            {name: nn.Parameter(value.float().mean(dim=0), requires_grad=False) for name, value in rows.items()})
-        self.deviations = nn.ParameterDict({
-            name: nn.Parameter(value.float().std(dim=0, correction=0), requires_grad=False)
-            for name, value in rows.items()})
+            {name: nn.Parameter(value.float().mean(dim=0), requires_grad=False) for name, value in rows.items()}
+        )
+        self.deviations = nn.ParameterDict(
+            {
+                name: nn.Parameter(value.float().std(dim=0, correction=0), requires_grad=False)
+                for name, value in rows.items()
+            }
+        )
 
     def forward(self, name: str, key: torch.Tensor) -> torch.Tensor:
         """Return (sample, *shape)."""
@@ -61,8 +66,11 @@ class Donor(nn.Module):
     def __init__(self, rows: Rows) -> None:
         super().__init__()
         self.donors = nn.ParameterDict(
-            {name: nn.Parameter(value[:NUM_DONORS].float().clone(), requires_grad=False)
-             for name, value in rows.items()})
+            {
+                name: nn.Parameter(value[:NUM_DONORS].float().clone(), requires_grad=False)
+                for name, value in rows.items()
+            }
+        )
 
     def forward(self, name: str, key: torch.Tensor) -> torch.Tensor:
         """Return (sample, *shape)."""
@@ -81,8 +89,9 @@ class Masked(nn.Module):
         self, features: Mapping[str, torch.Tensor], present: torch.Tensor, key: torch.Tensor, encoders: Encoders
     ) -> tuple[Features, torch.Tensor]:
         """Return features with missing rows zero, and `present` itself."""
-        filled = {name: value.masked_fill(~present[:, m, None], 0.0)
-                  for m, (name, value) in enumerate(features.items())}
+        filled = {
+            name: value.masked_fill(~present[:, m, None], 0.0) for m, (name, value) in enumerate(features.items())
+        }
         return filled, present
 
 
@@ -132,8 +141,10 @@ def build(name: str, at: str, rows: Rows) -> nn.Module:
         return Masked()
     ids = [modality for modality, value in rows.items() if value.dtype in (torch.int32, torch.int64)]
     if at == "input" and ids and name in _AVERAGES:
-        raise ParameterError(f"fuse.substitute: {name} averages over samples, and the input of {', '.join(ids)} is ids "
-                             "of words, which have no average; choose zeros, donor or none, or substitute_at: feature")
+        raise ParameterError(
+            f"fuse.substitute: {name} averages over samples, and the input of {', '.join(ids)} is ids "
+            "of words, which have no average; choose zeros, donor or none, or substitute_at: feature"
+        )
     return {"feature": AtFeature, "input": AtInput}[at](SOURCES[name](rows))
 
 
@@ -142,7 +153,9 @@ def _means(rows: Rows) -> dict[str, torch.Tensor]:
 
 
 def _filled(
-    features: Mapping[str, torch.Tensor], present: torch.Tensor, key: torch.Tensor,
+    features: Mapping[str, torch.Tensor],
+    present: torch.Tensor,
+    key: torch.Tensor,
     stand_in: Callable[[str, torch.Tensor], torch.Tensor],
 ) -> Features:
     filled = {}

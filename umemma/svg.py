@@ -16,19 +16,24 @@ TEXT_PX = 12  # the size of all chart text, set by the page's style for `svg tex
 
 def element(tag: str, *content: str, **attributes: object) -> Markup:
     """Return one element. What is not Markup is escaped; `_` in an attribute's name becomes `-`, None leaves it out."""
-    written = "".join(f' {name.strip("_").replace("_", "-")}="{escape(_plain(value))}"'
-                      for name, value in attributes.items() if value is not None)
+    written = "".join(
+        f' {name.strip("_").replace("_", "-")}="{escape(_plain(value))}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
     inside = "".join(escape(part) for part in content)
     return Markup(f"<{tag}{written}>{inside}</{tag}>")  # every part of it has just been escaped
 
 
-def drawing(width: float, height: float, parts: Iterable[Markup], *, title: str, detail: str = "",
-            stretched: bool = False) -> Markup:
+def drawing(
+    width: float, height: float, parts: Iterable[Markup], *, title: str, detail: str = "", stretched: bool = False
+) -> Markup:
     """Return a whole picture at its own size in px; `stretched`: as wide as its place, so without text in it."""
     size = {"width": "100%", "preserveAspectRatio": "none"} if stretched else {"width": width}
     named = [element("title", title), *([element("desc", detail)] if detail else [])]
-    return element("svg", *named, *parts, role="img", viewBox=f"0 0 {_plain(width)} {_plain(height)}", height=height,
-                   **size)
+    return element(
+        "svg", *named, *parts, role="img", viewBox=f"0 0 {_plain(width)} {_plain(height)}", height=height, **size
+    )
 
 
 def text(x: float, y: float, content: str, anchor: str = "start", class_: str | None = None) -> Markup:
@@ -73,8 +78,9 @@ class Scale:
         return [round(number * self.step, 12) for number in range(first, last + 1)]
 
 
-def scale_over(values: Sequence[float], start: float, end: float, *, most_ticks: int, highest: float = math.inf
-               ) -> Scale:
+def scale_over(
+    values: Sequence[float], start: float, end: float, *, most_ticks: int, highest: float = math.inf
+) -> Scale:
     """Return a scale with round ends that holds all values; `highest` ends it where nothing can be more."""
     low, high = min(values), max(values)
     if high - low < 1e-6:

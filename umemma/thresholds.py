@@ -28,8 +28,11 @@ def decided(splits: Mapping[str, Answers], threshold: str) -> dict[str, Answers]
 def fitted(splits: Mapping[str, Answers]) -> dict[str, Answers]:
     """Return the answers of `val` and `test` with thresholds from `val`, for every pattern a model is asked under."""
     val = splits["val"]
-    found = {pattern: fit(logits[val.has(pattern)], val.label[val.has(pattern)])
-             for pattern, logits in val.logits.items() if any(pattern) and val.has(pattern).any()}
+    found = {
+        pattern: fit(logits[val.has(pattern)], val.label[val.has(pattern)])
+        for pattern, logits in val.logits.items()
+        if any(pattern) and val.has(pattern).any()
+    }
     return {split: replace(one, threshold=found) for split, one in splits.items()}
 
 
@@ -40,8 +43,11 @@ def fit(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """
     scores = logits.double()
     levels = torch.linspace(0, 1, _NUM_CANDIDATES, dtype=torch.float64)
-    candidates = scores.flatten().quantile(levels) if scores.numel() < 2**24 else torch.linspace(
-        float(scores.min()), float(scores.max()), _NUM_CANDIDATES, dtype=torch.float64)
+    candidates = (
+        scores.flatten().quantile(levels)
+        if scores.numel() < 2**24
+        else torch.linspace(float(scores.min()), float(scores.max()), _NUM_CANDIDATES, dtype=torch.float64)
+    )
     positive = (scores / temperature(scores, label)).sigmoid()
     answered = scores[:, :, None] > candidates  # (sample, class, candidate)
     hit = (answered * positive[:, :, None]).sum(dim=0)

@@ -65,8 +65,12 @@ class Encoder(nn.Module):
 
     def facts(self) -> dict[str, Any]:
         """Return what it takes to build this encoder again, with weights still to be loaded: see `blank`."""
-        return {"modality": self.modality, "shape": list(self.shape), "settings": self.settings,
-                "architecture": dict(getattr(self.body, "architecture", {}))}
+        return {
+            "modality": self.modality,
+            "shape": list(self.shape),
+            "settings": self.settings,
+            "architecture": dict(getattr(self.body, "architecture", {})),
+        }
 
     @classmethod
     def blank(cls, facts: Mapping[str, Any]) -> "Encoder":
@@ -101,9 +105,11 @@ class Encoder(nn.Module):
         least, largest = getattr(self.body, "value_range", None) or (-math.inf, math.inf)
         low, high = sample.min().item(), sample.max().item()
         if not least <= low <= high <= largest:
-            raise ParameterError(f"{parameters.FILE}: {self._where}: {self.settings['name']} takes values from "
-                                 f"{least:g} to {largest:g}, but decoded are {low:g} to {high:g}: its decoder does "
-                                 "not fit it")
+            raise ParameterError(
+                f"{parameters.FILE}: {self._where}: {self.settings['name']} takes values from "
+                f"{least:g} to {largest:g}, but decoded are {low:g} to {high:g}: its decoder does "
+                "not fit it"
+            )
 
 
 def _num_features(body: nn.Module, shape: Sequence[int], where: str) -> int:
@@ -113,8 +119,10 @@ def _num_features(body: nn.Module, shape: Sequence[int], where: str) -> int:
         with torch.no_grad():
             return body.eval()(torch.zeros(1, *shape)).shape[1]
     except (RuntimeError, AssertionError, IndexError) as error:
-        raise ParameterError(f"{parameters.FILE}: {where}: decoded media have shape {tuple(shape)}, which the encoder "
-                             f"cannot take: {error}") from error
+        raise ParameterError(
+            f"{parameters.FILE}: {where}: decoded media have shape {tuple(shape)}, which the encoder "
+            f"cannot take: {error}"
+        ) from error
     finally:
         body.train(mode)
 
@@ -162,8 +170,11 @@ class Tower(nn.Module):
 
 def save(tower: Tower, path: Path) -> None:
     """Write the tower to one file."""
-    weights.write(path, tower.state_dict(), {"num_classes": tower.head.out_features, "samples_seen": tower.samples_seen,
-                                             **tower.encoder.facts()})
+    weights.write(
+        path,
+        tower.state_dict(),
+        {"num_classes": tower.head.out_features, "samples_seen": tower.samples_seen, **tower.encoder.facts()},
+    )
 
 
 def load(path: Path) -> Tower:

@@ -68,8 +68,9 @@ def train(
     `log_weight` (class,) weighs classes, see `umemma.metrics.loss`.
     Returns one row an epoch: epoch, step, samples seen, mean training loss, and what `validate()` measured after it.
     """
-    optimiser = torch.optim.AdamW([{"params": list(one), "lr": lr} for one, lr in groups],
-                                  weight_decay=schedule.weight_decay)
+    optimiser = torch.optim.AdamW(
+        [{"params": list(one), "lr": lr} for one, lr in groups], weight_decay=schedule.weight_decay
+    )
     steps = schedule.num_steps(len(data))
     total = max(steps, 2)
     warm_up = max(0.2, 1.5 / total)  # the scheduler divides by `warm_up * total - 1`
@@ -94,10 +95,16 @@ def train(
         losses.append(loss.detach())
         if step == steps or batches[step][0] != epoch:
             if not torch.stack(losses).isfinite().all():
-                raise TrainingError(f"{name}: the loss is no finite number by step {step}; lower the learning rate "
-                                    "(pretrain.lr for a tower, fuse.lr and fuse.tower_lr for the fusion)")
-            row = {"epoch": epoch + 1, "step": step, "samples_seen": step * len(rows),
-                   "train_loss": torch.stack(losses).mean().item()} | validate()
+                raise TrainingError(
+                    f"{name}: the loss is no finite number by step {step}; lower the learning rate "
+                    "(pretrain.lr for a tower, fuse.lr and fuse.tower_lr for the fusion)"
+                )
+            row = {
+                "epoch": epoch + 1,
+                "step": step,
+                "samples_seen": step * len(rows),
+                "train_loss": torch.stack(losses).mean().item(),
+            } | validate()
             curve.append({key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()})
             losses.clear()
             if step == steps or (epoch + 1) % max(1, round(schedule.epochs / 5)) == 0:

@@ -71,7 +71,8 @@ def joint(structure: Structure) -> np.ndarray:
             continue
         fair = 0.5**num_bits * 0.5  # the label, and the coin in `a`
         p[label, *symbols] = (
-            fair * _received(copy, redundant, structure.redundant)
+            fair
+            * _received(copy, redundant, structure.redundant)
             * _received(share_a ^ share_b, synergistic, structure.synergistic)
             * np.prod([_received(bit, sent, structure.unique) for bit, sent in zip(own, unique, strict=True)])
         )

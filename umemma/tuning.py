@@ -25,17 +25,24 @@ class Tuning:
     def check(self) -> None:
         """Raise ValueError where the settings contradict each other."""
         if self.trainable == "frozen" and self.dim is not None:
-            raise ValueError(f"trainable: frozen trains nothing, but dim {self.dim} asks for a projection, which would "
-                             "stay random; set dim to null, or trainable to head")
+            raise ValueError(
+                f"trainable: frozen trains nothing, but dim {self.dim} asks for a projection, which would "
+                "stay random; set dim to null, or trainable to head"
+            )
         if self.trainable == "head" and self.dim is None:
-            raise ValueError("trainable: head trains the projection, but dim is null: there is none; set dim, or "
-                             "trainable to frozen")
+            raise ValueError(
+                "trainable: head trains the projection, but dim is null: there is none; set dim, or trainable to frozen"
+            )
         if self.lr_scale <= 0 or not 0 < self.lr_decay <= 1:
-            raise ValueError(f"lr_scale must be above 0, lr_decay above 0 and at most 1; they are {self.lr_scale} and "
-                             f"{self.lr_decay}")
+            raise ValueError(
+                f"lr_scale must be above 0, lr_decay above 0 and at most 1; they are {self.lr_scale} and "
+                f"{self.lr_decay}"
+            )
         if self.weights is None and self.trainable != "full":
-            raise ValueError(f"trainable: {self.trainable} keeps blocks as they are, but weights is null: they would "
-                             "stay random; set weights, or trainable to full")
+            raise ValueError(
+                f"trainable: {self.trainable} keeps blocks as they are, but weights is null: they would "
+                "stay random; set weights, or trainable to full"
+            )
 
     def num_blocks(self, there: int) -> int:
         """Return how many of the trunk's blocks are trained. Raises ValueError where the settings contradict."""

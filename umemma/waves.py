@@ -19,7 +19,11 @@ _MAX_KERNEL = 1 << 24  # values of the resampling filter, 64 MiB: rates without 
 
 
 def load(
-    content: bytes, *, sample_rate_hz: int, num_samples: int | None = None, crop: str = "start",
+    content: bytes,
+    *,
+    sample_rate_hz: int,
+    num_samples: int | None = None,
+    crop: str = "start",
     channel: int | None = None,
 ) -> torch.Tensor:
     """Return float32 (time,) at `sample_rate_hz`, at most `num_samples` long; of a longer sound the part `crop` says.
@@ -53,6 +57,8 @@ def _one_channel(block: torch.Tensor, channel: int | None) -> torch.Tensor:
 def _resampler(rate_hz: int, wanted_hz: int) -> Resample:
     common = math.gcd(rate_hz, wanted_hz)
     if (rate_hz // common) * (wanted_hz // common) > _MAX_KERNEL:
-        raise DataError(f"sound has {rate_hz} Hz, which has too little in common with decode.sample_rate_hz "
-                        f"{wanted_hz} to be resampled")
+        raise DataError(
+            f"sound has {rate_hz} Hz, which has too little in common with decode.sample_rate_hz "
+            f"{wanted_hz} to be resampled"
+        )
     return Resample(rate_hz, wanted_hz)

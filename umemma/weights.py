@@ -16,8 +16,11 @@ from umemma.files import written_whole
 def write(path: Path, state: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
     """Write tensors and JSON-able facts; equal content gives equal bytes."""
     with written_whole(path) as temporary:
-        save_file({name: value.cpu().contiguous() for name, value in state.items()}, temporary,
-                  {"umemma": json.dumps(facts, sort_keys=True)})
+        save_file(
+            {name: value.cpu().contiguous() for name, value in state.items()},
+            temporary,
+            {"umemma": json.dumps(facts, sort_keys=True)},
+        )
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

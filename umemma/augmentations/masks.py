@@ -20,9 +20,7 @@ def freq_mask(value: int | Sequence[int], shape: Sequence[int]) -> Change:
     return _masked(value, shape[-2], lambda length: (length, 1), axis=-2)
 
 
-def _masked(
-    value: int | Sequence[int], length: int, sides: Callable[[int], tuple[int, int]], *, axis: int
-) -> Change:
+def _masked(value: int | Sequence[int], length: int, sides: Callable[[int], tuple[int, int]], *, axis: int) -> Change:
     from torchaudio.functional import mask_along_axis_iid
 
     widths = [value] if isinstance(value, int) else list(value)

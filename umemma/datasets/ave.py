@@ -28,10 +28,34 @@ from umemma.layouts.lists import Row
 from umemma.sample import BadSample, Rejected, Sample
 
 CLASSES = (
-    "Church bell", "Male speech, man speaking", "Bark", "Fixed-wing aircraft, airplane", "Race car, auto racing",
-    "Female speech, woman speaking", "Helicopter", "Violin, fiddle", "Flute", "Ukulele", "Frying (food)", "Truck",
-    "Shofar", "Motorcycle", "Acoustic guitar", "Train horn", "Clock", "Banjo", "Goat", "Baby cry, infant cry", "Bus",
-    "Chainsaw", "Cat", "Horse", "Toilet flush", "Rodents, rats, mice", "Accordion", "Mandolin",
+    "Church bell",
+    "Male speech, man speaking",
+    "Bark",
+    "Fixed-wing aircraft, airplane",
+    "Race car, auto racing",
+    "Female speech, woman speaking",
+    "Helicopter",
+    "Violin, fiddle",
+    "Flute",
+    "Ukulele",
+    "Frying (food)",
+    "Truck",
+    "Shofar",
+    "Motorcycle",
+    "Acoustic guitar",
+    "Train horn",
+    "Clock",
+    "Banjo",
+    "Goat",
+    "Baby cry, infant cry",
+    "Bus",
+    "Chainsaw",
+    "Cat",
+    "Horse",
+    "Toilet flush",
+    "Rodents, rats, mice",
+    "Accordion",
+    "Mandolin",
 )
 _LISTS = {"train": "trainSet.txt", "val": "valSet.txt", "test": "testSet.txt"}
 
@@ -45,8 +69,15 @@ class Adapter:
     modalities = ("video", "audio")
 
     def __init__(
-        self, root: Path, *, folder: str = "AVE_Dataset", video: str = "AVE", audio: str = "AVE",
-        classes: Sequence[str] = CLASSES, repeated: str = "first", clip: str = "whole",
+        self,
+        root: Path,
+        *,
+        folder: str = "AVE_Dataset",
+        video: str = "AVE",
+        audio: str = "AVE",
+        classes: Sequence[str] = CLASSES,
+        repeated: str = "first",
+        clip: str = "whole",
     ) -> None:
         if clip not in ("whole", "event"):
             raise ParameterError(unknown("dataset.options.clip", "clip", clip, ("whole", "event")))
@@ -85,12 +116,12 @@ class Adapter:
         return row.label, {"video": video(self._video, row.key), "audio": sound(self._audio, row.key)}
 
 
-def read(
-    place: Path, *, classes: Sequence[str] = CLASSES, repeated: str = "first"
-) -> tuple[list[Row], list[Rejected]]:
+def read(place: Path, *, classes: Sequence[str] = CLASSES, repeated: str = "first") -> tuple[list[Row], list[Rejected]]:
     """Read the three lists in `place`: the rows that count, and those left out."""
-    events = {split: [_fields(where, line) for where, line in lists.lines(place / name)
-                      if not line.startswith("Category&")] for split, name in _LISTS.items()}
+    events = {
+        split: [_fields(where, line) for where, line in lists.lines(place / name) if not line.startswith("Category&")]
+        for split, name in _LISTS.items()
+    }
     rows, rejected = [], []
     for split, own in events.items():
         for where, category, key, start, end in own:

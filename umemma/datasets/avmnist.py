@@ -42,8 +42,12 @@ _FULL_SCALE = 0.95  # peak of every written wav; the spectrogram is relative to 
 def raw_files() -> list[str]:
     """Return the raw files this data set is made from, relative to the raw-data root."""
     mnist = [f"mnist/{part}-{what}-ubyte.gz" for part in _NUM_IMAGES for what in ("images-idx3", "labels-idx1")]
-    fsdd = [f"fsdd/recordings/{digit}_{speaker}_{index}.wav"
-            for digit in range(10) for speaker in SPEAKERS for index in range(50)]
+    fsdd = [
+        f"fsdd/recordings/{digit}_{speaker}_{index}.wav"
+        for digit in range(10)
+        for speaker in SPEAKERS
+        for index in range(50)
+    ]
     return mnist + fsdd
 
 
@@ -77,8 +81,9 @@ class Adapter:
         self._images = _degraded(images, variance)
         self._labels = labels
         self._pools = _pools(root, held_out_speaker)
-        self._recordings = {name: _recording(root / name) for pool in self._pools.values() for names in pool
-                            for name in names}
+        self._recordings = {
+            name: _recording(root / name) for pool in self._pools.values() for names in pool for name in names
+        }
         self.num_samples: Mapping[str, int] = {
             split: len(rows) if max_samples is None else min(len(rows), max_samples)
             for split, rows in self._labels.items()
@@ -90,7 +95,10 @@ class Adapter:
         rng = np.random.default_rng((self._seed, _SPLIT_ID[split], index))
         waveform, recording = self._noisy_digit(rng, self._pools[split], label)
         return Sample(
-            key=f"{split}-{index:05d}", split=split, label=label, group=Path(recording).stem,
+            key=f"{split}-{index:05d}",
+            split=split,
+            label=label,
+            group=Path(recording).stem,
             members={"image.png": _png(self._images[split][index]), "audio.wav": _wav(waveform)},
         )
 
@@ -148,8 +156,10 @@ def _mnist(root: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
 
     images = {part: read(f"{part}-images-idx3", (n, 28, 28), 16) for part, n in _NUM_IMAGES.items()}
     labels = {part: read(f"{part}-labels-idx1", (n,), 8) for part, n in _NUM_IMAGES.items()}
+
     def splits(parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {"train": parts["train"][:_NUM_TRAIN], "val": parts["train"][_NUM_TRAIN:], "test": parts["t10k"]}
+
     return splits(images), splits(labels)
 
 
@@ -157,19 +167,30 @@ def _degraded(images: Mapping[str, np.ndarray], variance: float) -> dict[str, np
     """Keep only the first principal components of the training images, enough for `variance` of theirs."""
     flat = {split: rows.reshape(len(rows), -1).astype(np.float64) for split, rows in images.items()}
     pca = PCA(n_components=variance, svd_solver="covariance_eigh").fit(flat["train"])
-    return {split: np.clip(np.rint(pca.inverse_transform(pca.transform(rows))), 0, 255).astype(np.uint8)
-            .reshape(images[split].shape) for split, rows in flat.items()}
+    return {
+        split: np.clip(np.rint(pca.inverse_transform(pca.transform(rows))), 0, 255)
+        .astype(np.uint8)
+        .reshape(images[split].shape)
+        for split, rows in flat.items()
+    }
 
 
 def _pools(root: Path, held_out_speaker: str | None) -> dict[str, list[list[str]]]:
     """Return, for each split and digit, the recordings' paths relative to `root`."""
     index_range = {"test": range(0, 5), "val": range(5, 10), "train": range(10, 50)}
+
     def speakers(split: str) -> Sequence[str]:
         if held_out_speaker is None:
             return SPEAKERS
         return [s for s in SPEAKERS if (s == held_out_speaker) == (split == "test")]
-    return {split: [[f"fsdd/recordings/{digit}_{speaker}_{index}.wav" for speaker in speakers(split)
-                     for index in indices] for digit in range(10)] for split, indices in index_range.items()}
+
+    return {
+        split: [
+            [f"fsdd/recordings/{digit}_{speaker}_{index}.wav" for speaker in speakers(split) for index in indices]
+            for digit in range(10)
+        ]
+        for split, indices in index_range.items()
+    }
 
 
 def _recording(path: Path) -> np.ndarray:

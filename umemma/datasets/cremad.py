@@ -38,13 +38,20 @@ class Adapter:
     modalities = ("video", "audio")
 
     def __init__(
-        self, root: Path, *, folder: str = "CREMA-D", classes: Sequence[str] = CLASSES, split: str = "official",
-        seed: int = 0, val_share: float = 0.1, video: str = "Image-01-FPS", audio: str = "AudioWAV",
+        self,
+        root: Path,
+        *,
+        folder: str = "CREMA-D",
+        classes: Sequence[str] = CLASSES,
+        split: str = "official",
+        seed: int = 0,
+        val_share: float = 0.1,
+        video: str = "Image-01-FPS",
+        audio: str = "AudioWAV",
     ) -> None:
         self.classes = lists.in_order(classes, CLASSES, "CREMA-D")
         self._place = lists.folder_with(root, folder, ["train.csv"])
-        rows, self.rejected = read(
-            self._place, classes=self.classes, split=split, seed=seed, val_share=val_share)
+        rows, self.rejected = read(self._place, classes=self.classes, split=split, seed=seed, val_share=val_share)
         self._rows = lists.by_split(rows, self.rejected)
         self._video, self._audio = self._place / video, self._place / audio
         self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}

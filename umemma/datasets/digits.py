@@ -53,7 +53,10 @@ class Adapter:
         rng = _generator(self._seed, key)
         image = self._images[row] + self._pixel_noise * rng.standard_normal((8, 8))
         return Sample(
-            key=key, split=split, label=label, group=key,
+            key=key,
+            split=split,
+            label=label,
+            group=key,
             members={"image.png": _png(image), "audio.wav": _wav(_tone_in_noise(rng, label, self._snr_db))},
         )
 

@@ -56,11 +56,20 @@ class Adapter:
     modalities = ("image", "text")
 
     def __init__(
-        self, root: Path, *, folder: str = "food101", layout: str = "titles", classes: Sequence[str] = CLASSES,
-        incomplete: str = "keep", seed: int = 0, val_share: float = 0.1,
+        self,
+        root: Path,
+        *,
+        folder: str = "food101",
+        layout: str = "titles",
+        classes: Sequence[str] = CLASSES,
+        incomplete: str = "keep",
+        seed: int = 0,
+        val_share: float = 0.1,
     ) -> None:
-        for key, value, choices in (("layout", layout, ("titles", "split")),
-                                    ("incomplete", incomplete, ("keep", "reject"))):
+        for key, value, choices in (
+            ("layout", layout, ("titles", "split")),
+            ("incomplete", incomplete, ("keep", "reject")),
+        ):
             if value not in choices:
                 raise ParameterError(unknown(f"dataset.options.{key}", "choice", value, choices))
         marker = "split.json" if layout == "split" else "texts/train_titles.csv"
@@ -127,8 +136,12 @@ def _images(folder: Path) -> set[str]:
 def _unlisted(titled: list[_Titled], images: Mapping[str, set[str]]) -> list[_Titled]:
     """Return the photographs that no row names, as rows without a title."""
     listed = {(split, f"{image.rpartition('_')[0]}/{image}") for split, _, image, _, _ in titled}
-    return [(split, f"images/{split}/{path}", path.split("/")[1], "", path.split("/")[0])
-            for split, paths in images.items() for path in sorted(paths) if (split, path) not in listed]
+    return [
+        (split, f"images/{split}/{path}", path.split("/")[1], "", path.split("/")[0])
+        for split, paths in images.items()
+        for path in sorted(paths)
+        if (split, path) not in listed
+    ]
 
 
 def _rows(

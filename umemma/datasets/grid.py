@@ -40,8 +40,10 @@ TARGETS = {
     "digit": ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
     "adverb": ("again", "now", "please", "soon"),
 }
-NOISES = tuple(f"noise/{name}.wav" for name in ("doing_the_dishes", "dude_miaowing", "exercise_bike", "pink_noise",
-                                                "running_tap", "white_noise"))
+NOISES = tuple(
+    f"noise/{name}.wav"
+    for name in ("doing_the_dishes", "dude_miaowing", "exercise_bike", "pink_noise", "running_tap", "white_noise")
+)
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 _FULL_SCALE = 0.95  # peak of every written sound
 
@@ -55,15 +57,25 @@ class Adapter:
     modalities = ("video", "audio")
 
     def __init__(
-        self, root: Path, *, folder: str = "grid_clips", classes: Sequence[str] | None = None, seed: int = 0,
-        target: str = "letter", margin_seconds: float = 0.1, num_frames: int | None = None,
-        noises: Sequence[str] = NOISES, snr_db: Sequence[float] | None = (-12.0, 0.0),
+        self,
+        root: Path,
+        *,
+        folder: str = "grid_clips",
+        classes: Sequence[str] | None = None,
+        seed: int = 0,
+        target: str = "letter",
+        margin_seconds: float = 0.1,
+        num_frames: int | None = None,
+        noises: Sequence[str] = NOISES,
+        snr_db: Sequence[float] | None = (-12.0, 0.0),
     ) -> None:
         if target not in TARGETS:
             raise ParameterError(unknown("dataset.options.target", "word", target, TARGETS))
         if margin_seconds < 0 or (num_frames is not None and num_frames < 1):
-            raise ParameterError(f"dataset.options.margin_seconds must be 0 or more and num_frames 1 or more or null, "
-                                 f"not {margin_seconds} and {num_frames}")
+            raise ParameterError(
+                f"dataset.options.margin_seconds must be 0 or more and num_frames 1 or more or null, "
+                f"not {margin_seconds} and {num_frames}"
+            )
         place = lists.folder_with(root, folder, ["labels.csv"])
         self.classes = lists.in_order(classes or TARGETS[target], TARGETS[target], f"GRID by {target}")
         rows, self.rejected = read(place / "labels.csv", target, self.classes)
@@ -87,8 +99,10 @@ class Adapter:
             picture = cutting.video_span(content, start_seconds, end_seconds)
             samples, rate_hz = cutting.sound_span(content, start_seconds, end_seconds)
             heard = self._in_noise(samples.mean(axis=1), rate_hz, row.split, row.key)
-        return row.label, {"video": File("mp4", picture, path),
-                           "audio": File("flac", cutting.flac(heard, rate_hz), path)}
+        return row.label, {
+            "video": File("mp4", picture, path),
+            "audio": File("flac", cutting.flac(heard, rate_hz), path),
+        }
 
     def _span(self, row: Row, clip_seconds: float) -> tuple[float, float]:
         """Return start and end in seconds, both at the border of a frame."""

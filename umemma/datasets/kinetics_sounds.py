@@ -28,12 +28,37 @@ from umemma.layouts.lists import Row
 from umemma.sample import Rejected, Sample
 
 CLASSES = (
-    "bowling", "ripping paper", "playing xylophone", "playing organ", "playing bass guitar", "tapping guitar",
-    "playing accordion", "playing guitar", "dribbling basketball", "playing piano", "playing bagpipes",
-    "playing saxophone", "playing harmonica", "tickling", "blowing nose", "tapping pen", "chopping wood",
-    "blowing out candles", "tap dancing", "stomping grapes", "playing clarinet", "laughing", "playing trombone",
-    "shoveling snow", "playing trumpet", "playing violin", "singing", "shuffling cards", "playing keyboard",
-    "mowing lawn", "playing drums",
+    "bowling",
+    "ripping paper",
+    "playing xylophone",
+    "playing organ",
+    "playing bass guitar",
+    "tapping guitar",
+    "playing accordion",
+    "playing guitar",
+    "dribbling basketball",
+    "playing piano",
+    "playing bagpipes",
+    "playing saxophone",
+    "playing harmonica",
+    "tickling",
+    "blowing nose",
+    "tapping pen",
+    "chopping wood",
+    "blowing out candles",
+    "tap dancing",
+    "stomping grapes",
+    "playing clarinet",
+    "laughing",
+    "playing trombone",
+    "shoveling snow",
+    "playing trumpet",
+    "playing violin",
+    "singing",
+    "shuffling cards",
+    "playing keyboard",
+    "mowing lawn",
+    "playing drums",
 )
 _NUMBERS = [str(number) for number in range(len(CLASSES))]
 _NAME = re.compile(r"[\w-]+")
@@ -49,10 +74,20 @@ class Adapter:
     modalities = ("video", "audio")
 
     def __init__(
-        self, root: Path, *, folder: str = "kinetics_sounds", layout: str = "folders",
-        classes: Sequence[str] = CLASSES, seed: int = 0,
-        val_share: float = 0.1, min_frames: int = 4, incomplete: str = "keep", train_list: str = "my_train.txt",
-        test_list: str = "my_test.txt", video: str = "visual", audio: str = "audio",
+        self,
+        root: Path,
+        *,
+        folder: str = "kinetics_sounds",
+        layout: str = "folders",
+        classes: Sequence[str] = CLASSES,
+        seed: int = 0,
+        val_share: float = 0.1,
+        min_frames: int = 4,
+        incomplete: str = "keep",
+        train_list: str = "my_train.txt",
+        test_list: str = "my_test.txt",
+        video: str = "visual",
+        audio: str = "audio",
     ) -> None:
         if layout not in ("folders", "lists"):
             raise ParameterError(unknown("dataset.options.layout", "layout", layout, ("folders", "lists")))
@@ -62,8 +97,10 @@ class Adapter:
         self._min_frames = min_frames
         if layout == "lists":
             if len(classes) != len(CLASSES):
-                raise ParameterError(f"dataset.classes must be {len(CLASSES)} names, in the order of the labels in "
-                                     f"{train_list}, not {len(classes)}")
+                raise ParameterError(
+                    f"dataset.classes must be {len(CLASSES)} names, in the order of the labels in "
+                    f"{train_list}, not {len(classes)}"
+                )
             rows, self.rejected = read(self._place, train_list, test_list)
             rows = [replace(row, fields=(video, audio)) for row in rows]
         else:
@@ -85,19 +122,24 @@ class Adapter:
         return row.label, files
 
 
-def read(place: Path, train_list: str = "my_train.txt", test_list: str = "my_test.txt"
-         ) -> tuple[list[Row], list[Rejected]]:
+def read(
+    place: Path, train_list: str = "my_train.txt", test_list: str = "my_test.txt"
+) -> tuple[list[Row], list[Rejected]]:
     """Read both lists in `place`: the rows that count, of splits train and test and without fields; those left out."""
-    return lists.once(_row(split, where, line) for split, name in (("train", train_list), ("test", test_list))
-                      for where, line in lists.lines(place / name))
+    return lists.once(
+        _row(split, where, line)
+        for split, name in (("train", train_list), ("test", test_list))
+        for where, line in lists.lines(place / name)
+    )
 
 
 def _row(split: str, where: str, line: str) -> Row:
     fields = [field.strip() for field in line.split(",")] if "," in line else line.split()
     name, label = fields[0], fields[-1]
     if len(fields) < 2 or not _NAME.fullmatch(name) or label not in _NUMBERS:
-        raise DataError(f"{where}: {line!r} is no name and label of 0 to {len(CLASSES) - 1}, separated by commas or "
-                        "spaces")
+        raise DataError(
+            f"{where}: {line!r} is no name and label of 0 to {len(CLASSES) - 1}, separated by commas or spaces"
+        )
     return Row(name, split, int(label), _group(name), where)
 
 
@@ -113,8 +155,9 @@ def _found(place: Path, classes: Sequence[str], *, is_whole_only: bool) -> tuple
         _check_folders(place / split)
         for label, name in enumerate(classes):
             trees = [f"{split}/{modality}/{name}" for modality in ("video", "audio")]
-            clips = [{path.stem if path.is_file() else path.name: path for path in _visible(place / tree)}
-                     for tree in trees]
+            clips = [
+                {path.stem if path.is_file() else path.name: path for path in _visible(place / tree)} for tree in trees
+            ]
             for key in sorted(clips[0].keys() | clips[1].keys()):
                 file = f"{place}/{trees[0] if key in clips[0] else trees[1]}/{key}"
                 if not _NAME.fullmatch(key):

@@ -29,9 +29,29 @@ from umemma.layouts.lists import Row
 from umemma.sample import BadSample, Rejected, Sample
 
 GENRES = (
-    "Drama", "Comedy", "Romance", "Thriller", "Crime", "Action", "Adventure", "Horror", "Documentary", "Mystery",
-    "Sci-Fi", "Fantasy", "Family", "Biography", "War", "History", "Music", "Animation", "Musical", "Western", "Sport",
-    "Short", "Film-Noir",
+    "Drama",
+    "Comedy",
+    "Romance",
+    "Thriller",
+    "Crime",
+    "Action",
+    "Adventure",
+    "Horror",
+    "Documentary",
+    "Mystery",
+    "Sci-Fi",
+    "Fantasy",
+    "Family",
+    "Biography",
+    "War",
+    "History",
+    "Music",
+    "Animation",
+    "Musical",
+    "Western",
+    "Sport",
+    "Short",
+    "Film-Noir",
 )
 LAYOUTS, PLOTS, INCOMPLETE = ("files", "hdf5", "features"), ("longest", "first", "all"), ("keep", "reject")
 _SPLITS = {"train": "train", "dev": "val", "test": "test"}
@@ -45,11 +65,20 @@ class Adapter:
     modalities = ("image", "text")
 
     def __init__(
-        self, root: Path, *, folder: str = "mmimdb", layout: str = "files", classes: Sequence[str] = GENRES,
-        plot: str = "longest", incomplete: str = "keep",
+        self,
+        root: Path,
+        *,
+        folder: str = "mmimdb",
+        layout: str = "files",
+        classes: Sequence[str] = GENRES,
+        plot: str = "longest",
+        incomplete: str = "keep",
     ) -> None:
-        for key, value, choices in (("layout", layout, LAYOUTS), ("plot", plot, PLOTS),
-                                    ("incomplete", incomplete, INCOMPLETE)):
+        for key, value, choices in (
+            ("layout", layout, LAYOUTS),
+            ("plot", plot, PLOTS),
+            ("incomplete", incomplete, INCOMPLETE),
+        ):
             if value not in choices:
                 raise ParameterError(unknown(f"dataset.options.{key}", "choice", value, choices))
         self.classes, self._is_whole_only = tuple(classes), incomplete == "reject"
@@ -75,8 +104,9 @@ class Adapter:
         if not label:
             own = ", ".join(genres) or "none"
             raise BadSample(place, f"has no genre that is in dataset.classes; its own are {own}")
-        lacking = " and no ".join(what for modality, what in (("image", "poster"), ("text", "plot"))
-                                  if modality not in files)
+        lacking = " and no ".join(
+            what for modality, what in (("image", "poster"), ("text", "plot")) if modality not in files
+        )
         if lacking and (self._is_whole_only or not files):
             raise BadSample(place, f"has no {lacking}")
         return label, files
@@ -109,8 +139,10 @@ def _from_files(labels: Path, images: Path, which_plot: str, row: Row) -> _Film:
     try:
         film = json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise BadSample(str(path), f"is no UTF-8: byte {error.start} is {content[error.start]:#04x}; its encoding may "
-                        "be GB18030 or Latin-1") from error
+        raise BadSample(
+            str(path),
+            f"is no UTF-8: byte {error.start} is {content[error.start]:#04x}; its encoding may be GB18030 or Latin-1",
+        ) from error
     except ValueError as error:
         raise BadSample(str(path), f"is no valid JSON: {error}") from error
     if not isinstance(film, dict):
@@ -137,8 +169,14 @@ def _from_hdf5(path: Path, columns: Sequence[str], words: dict[int, str] | None,
     with lists.blamed(row.file), mmimdb_hdf5.opened(path) as file:
         genres = mmimdb_hdf5.labels(file, place, columns)
         if words is None:
-            return row.file, genres, {"image": File("npy", mmimdb_hdf5.vector(file, "vgg_features", place), row.file),
-                                      "text": File("npy", mmimdb_hdf5.vector(file, "features", place), row.file)}
+            return (
+                row.file,
+                genres,
+                {
+                    "image": File("npy", mmimdb_hdf5.vector(file, "vgg_features", place), row.file),
+                    "text": File("npy", mmimdb_hdf5.vector(file, "features", place), row.file),
+                },
+            )
         files = {"image": File("png", mmimdb_hdf5.poster(file, place), row.file)}
         if text := mmimdb_hdf5.plot(file, place, words):
             files["text"] = File("txt", text.encode(), row.file)

@@ -68,10 +68,17 @@ class Adapter:
         rng = _generator(self._seed, key)
         label, *symbols = self._drawn(rng)
         noise = NOISE * rng.standard_normal((len(symbols), DIM))
-        vectors = {name: (self._means[name][symbol] + noise[m]).astype("<f4").tobytes()
-                   for m, (name, symbol) in enumerate(zip(self.modalities, symbols, strict=True))}
-        return Sample(key=key, split=split, label=label, group=key,
-                      members={f"{name}.npy": self._header + vectors[name] for name in self._present(key)})
+        vectors = {
+            name: (self._means[name][symbol] + noise[m]).astype("<f4").tobytes()
+            for m, (name, symbol) in enumerate(zip(self.modalities, symbols, strict=True))
+        }
+        return Sample(
+            key=key,
+            split=split,
+            label=label,
+            group=key,
+            members={f"{name}.npy": self._header + vectors[name] for name in self._present(key)},
+        )
 
     def latent(self, split: str, index: int) -> tuple[int, ...]:
         """Return the label and every modality's symbol, 0..3, of a sample: what its vectors are made from."""
@@ -102,8 +109,10 @@ def _checked_sizes(num_samples: Mapping[str, int]) -> dict[str, int]:
             raise ParameterError(unknown("dataset.options.num_samples", "split", split, SPLITS))
     for split in SPLITS:
         if type(num_samples.get(split)) is not int or num_samples[split] < 1:
-            raise ParameterError(f"dataset.options.num_samples.{split} must be a whole number of 1 or more, not "
-                                 f"{num_samples.get(split)!r}")
+            raise ParameterError(
+                f"dataset.options.num_samples.{split} must be a whole number of 1 or more, not "
+                f"{num_samples.get(split)!r}"
+            )
     return dict(num_samples)
 
 
@@ -113,8 +122,9 @@ def _rates(missing: float | Mapping[str, float], modalities: Sequence[str]) -> n
         if name not in modalities:
             raise ParameterError(unknown("dataset.options.missing", "modality", name, modalities))
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise ParameterError(f"dataset.options.missing: the rate of {name} must be 0 or more and below 1, not "
-                                 f"{rate!r}")
+            raise ParameterError(
+                f"dataset.options.missing: the rate of {name} must be 0 or more and below 1, not {rate!r}"
+            )
     return np.array([by_name.get(name, 0.0) for name in modalities])
 
 

@@ -50,18 +50,37 @@ class Adapter:
     """
 
     def __init__(
-        self, root: Path, *, classes: Sequence[str], task: Literal["single_label", "multi_label"], file: str,
-        label: str | Sequence[str], modalities: Mapping[str, object], separator: str = "|", unlabelled: str = "reject",
-        key: str | None = None, group: str | None = None, split: str | None = None,
-        shares: Mapping[str, float] | None = None, seed: int = 0, duplicate_keys: str = "error",
-        missing: Sequence[str] = MISSING, delimiter: str | None = None, encoding: str = "utf-8",
-        media_root: str | None = None, other_roots: Sequence[str] = (),
+        self,
+        root: Path,
+        *,
+        classes: Sequence[str],
+        task: Literal["single_label", "multi_label"],
+        file: str,
+        label: str | Sequence[str],
+        modalities: Mapping[str, object],
+        separator: str = "|",
+        unlabelled: str = "reject",
+        key: str | None = None,
+        group: str | None = None,
+        split: str | None = None,
+        shares: Mapping[str, float] | None = None,
+        seed: int = 0,
+        duplicate_keys: str = "error",
+        missing: Sequence[str] = MISSING,
+        delimiter: str | None = None,
+        encoding: str = "utf-8",
+        media_root: str | None = None,
+        other_roots: Sequence[str] = (),
     ) -> None:
-        for name, given, kind in (("modalities", modalities, Mapping), ("shares", shares or {}, Mapping),
-                                  ("missing", missing, list | tuple)):
+        for name, given, kind in (
+            ("modalities", modalities, Mapping),
+            ("shares", shares or {}, Mapping),
+            ("missing", missing, list | tuple),
+        ):
             if not isinstance(given, kind):
-                raise ParameterError(f"dataset.options.{name} must be a "
-                                     f"{'mapping' if kind is Mapping else 'list'}, not {given!r}")
+                raise ParameterError(
+                    f"dataset.options.{name} must be a {'mapping' if kind is Mapping else 'list'}, not {given!r}"
+                )
         spellings = frozenset(str(one).casefold() for one in missing)
         labels = Labels(label, classes, task, separator=separator, unlabelled=unlabelled, missing=spellings)
         sources = {name: source(name, entry) for name, entry in modalities.items()}
@@ -87,8 +106,14 @@ class Adapter:
         except BadSample as error:
             raise BadSample(error.file, error.reason, key) from error
         files = {member: file for name, (member, _) in found.items() if (file := self.members.file(name, row))}
-        return Sample(key=key, split=split, label=self.rows.label[row], group=self._names.group[row],
-                      members=dict(found.values()), files=files)
+        return Sample(
+            key=key,
+            split=split,
+            label=self.rows.label[row],
+            group=self._names.group[row],
+            members=dict(found.values()),
+            files=files,
+        )
 
     def inputs(self) -> Iterator[Path]:
         """Yield every file that `sample` may read, once, whether it is there or not."""
@@ -97,8 +122,9 @@ class Adapter:
 
 def _table_path(root: Path, file: str, roots: Sequence[Path]) -> Path:
     if not root.is_dir():
-        raise DataError(f"{root} is no folder; dataset.root, or else the variable UMEMMA_DATA, names the folder that "
-                        f"{file} lies in")
+        raise DataError(
+            f"{root} is no folder; dataset.root, or else the variable UMEMMA_DATA, names the folder that {file} lies in"
+        )
     try:
         paths.located(file, root, roots)
     except BadSample as error:

@@ -27,9 +27,18 @@ class Decoder:
     """
 
     def __init__(
-        self, *, num_frames: int, sampling: str = "uniform", fps: float | None = None, mode: str = "rgb",
-        size_px: int | Sequence[int] | None = None, fit: str = "crop", interpolation: str = "bilinear",
-        antialias: bool = True, background: int | Sequence[int] = 0, region_px: Sequence[int] | None = None,
+        self,
+        *,
+        num_frames: int,
+        sampling: str = "uniform",
+        fps: float | None = None,
+        mode: str = "rgb",
+        size_px: int | Sequence[int] | None = None,
+        fit: str = "crop",
+        interpolation: str = "bilinear",
+        antialias: bool = True,
+        background: int | Sequence[int] = 0,
+        region_px: Sequence[int] | None = None,
     ) -> None:
         if mode not in _MODES:
             raise ParameterError(unknown("decode.mode", "frame mode", mode, _MODES))
@@ -40,8 +49,14 @@ class Decoder:
         if (fps is not None) != (sampling == "fps"):
             raise ValueError(f"fps goes with sampling fps, and it needs it; fps is {fps}, sampling {sampling}")
         self._num_frames, self._sampling, self._fps, self._format = num_frames, sampling, fps, _MODES[mode]
-        self._resizing = Resizing(size_px, fit=fit, interpolation=interpolation, antialias=antialias,
-                                  background=colour_of(background), region_px=region_px)
+        self._resizing = Resizing(
+            size_px,
+            fit=fit,
+            interpolation=interpolation,
+            antialias=antialias,
+            background=colour_of(background),
+            region_px=region_px,
+        )
 
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the frames. Raises DataError for what is no video or has no frame."""
@@ -85,4 +100,7 @@ def _fps(times: Sequence[float], num: int, fps: float) -> list[int]:
 
 
 SAMPLINGS: dict[str, Callable[[Sequence[float], int, float], list[int]]] = {
-    "uniform": _uniform, "centre": _centre, "fps": _fps}
+    "uniform": _uniform,
+    "centre": _centre,
+    "fps": _fps,
+}

@@ -27,15 +27,27 @@ class Decoder:
     """
 
     def __init__(
-        self, *, mode: str = "gray", size_px: int | Sequence[int] | None = None, fit: str = "crop",
-        interpolation: str = "bilinear", antialias: bool = True, background: int | Sequence[int] = (255, 255, 255),
+        self,
+        *,
+        mode: str = "gray",
+        size_px: int | Sequence[int] | None = None,
+        fit: str = "crop",
+        interpolation: str = "bilinear",
+        antialias: bool = True,
+        background: int | Sequence[int] = (255, 255, 255),
         region_px: Sequence[int] | None = None,
     ) -> None:
         if mode not in _MODES:
             raise ParameterError(unknown("decode.mode", "image mode", mode, _MODES))
         self._mode, self._background = _MODES[mode], colour_of(background)
-        self._resizing = Resizing(size_px, fit=fit, interpolation=interpolation, antialias=antialias,
-                                  background=self._background, region_px=region_px)
+        self._resizing = Resizing(
+            size_px,
+            fit=fit,
+            interpolation=interpolation,
+            antialias=antialias,
+            background=self._background,
+            region_px=region_px,
+        )
 
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the image. Raises DataError where the bytes are none."""

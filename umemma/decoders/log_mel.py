@@ -26,20 +26,36 @@ class Decoder:
     """
 
     def __init__(
-        self, *, sample_rate_hz: int, seconds: float, n_fft: int = 480, hop: int = 160, n_mels: int = 40,
-        window: int | None = None, f_min: float = 0.0, f_max: float | None = None, scale: str = "log",
-        floor: float = 1e-6, top_db: float | None = None, crop: str = "start", pad: str = "end",
+        self,
+        *,
+        sample_rate_hz: int,
+        seconds: float,
+        n_fft: int = 480,
+        hop: int = 160,
+        n_mels: int = 40,
+        window: int | None = None,
+        f_min: float = 0.0,
+        f_max: float | None = None,
+        scale: str = "log",
+        floor: float = 1e-6,
+        top_db: float | None = None,
+        crop: str = "start",
+        pad: str = "end",
         channel: int | None = None,
     ) -> None:
         self._num_samples = round(sample_rate_hz * seconds)
         top_hz = sample_rate_hz / 2 if f_max is None else f_max
         window = n_fft if window is None else window
         if min(sample_rate_hz, n_fft, hop, n_mels, window, floor) <= 0 or self._num_samples <= n_fft // 2:
-            raise ValueError("sample_rate_hz, n_fft, hop, n_mels, window and floor must be above 0, and seconds longer "
-                             f"than half of n_fft {n_fft}; seconds are {seconds}")
+            raise ValueError(
+                "sample_rate_hz, n_fft, hop, n_mels, window and floor must be above 0, and seconds longer "
+                f"than half of n_fft {n_fft}; seconds are {seconds}"
+            )
         if not 0 <= f_min < top_hz <= sample_rate_hz / 2 or window > n_fft or (channel or 0) < 0:
-            raise ValueError(f"0 <= f_min < f_max <= sample_rate_hz / 2, window <= n_fft and channel null or 0 and "
-                             f"more; they are {f_min}, {f_max}, {window} and {channel}")
+            raise ValueError(
+                f"0 <= f_min < f_max <= sample_rate_hz / 2, window <= n_fft and channel null or 0 and "
+                f"more; they are {f_min}, {f_max}, {window} and {channel}"
+            )
         if scale not in _SCALES:
             raise ParameterError(unknown("decode.scale", "scale", scale, _SCALES))
         if top_db is not None and (scale != "db" or top_db <= 0):
@@ -47,13 +63,19 @@ class Decoder:
         lengths.check(crop, pad)
         self._sample_rate_hz, self._scale, self._floor, self._top_db = sample_rate_hz, scale, floor, top_db
         self._crop, self._pad, self._channel = crop, pad, channel
-        self._mel = MelSpectrogram(sample_rate_hz, n_fft, win_length=window, hop_length=hop, f_min=f_min, f_max=top_hz,
-                                   n_mels=n_mels)
+        self._mel = MelSpectrogram(
+            sample_rate_hz, n_fft, win_length=window, hop_length=hop, f_min=f_min, f_max=top_hz, n_mels=n_mels
+        )
 
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the spectrogram. Raises DataError for unreadable sound."""
-        heard = waves.load(content, sample_rate_hz=self._sample_rate_hz, num_samples=self._num_samples,
-                           crop=self._crop, channel=self._channel)
+        heard = waves.load(
+            content,
+            sample_rate_hz=self._sample_rate_hz,
+            num_samples=self._num_samples,
+            crop=self._crop,
+            channel=self._channel,
+        )
         power = self._mel(lengths.fitted(heard, self._num_samples, crop=self._crop, pad=self._pad))
         if self._scale == "log":
             value = (power + self._floor).log()

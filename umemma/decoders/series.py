@@ -17,9 +17,7 @@ class Decoder:
     `length` points of the straight lines between the steps, first and last kept, without a low-pass before it.
     """
 
-    def __init__(
-        self, *, length: int | None = None, fit: str = "crop", crop: str = "start", pad: str = "end",
-    ) -> None:
+    def __init__(self, *, length: int | None = None, fit: str = "crop", crop: str = "start", pad: str = "end") -> None:
         if length is not None and (not isinstance(length, int) or length < 1):
             raise ValueError(f"length is null or a whole number above 0, not {length!r}")
         if fit not in _FITS:

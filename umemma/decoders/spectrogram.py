@@ -20,12 +20,21 @@ class Decoder:
     """
 
     def __init__(
-        self, *, sample_rate_hz: int, n_fft: int, hop: int, frames: int, top_db: float = 60.0,
-        min_bin: int = 0, max_bin: int | None = None,
+        self,
+        *,
+        sample_rate_hz: int,
+        n_fft: int,
+        hop: int,
+        frames: int,
+        top_db: float = 60.0,
+        min_bin: int = 0,
+        max_bin: int | None = None,
     ) -> None:
         if min(sample_rate_hz, n_fft, hop, frames, top_db) <= 0 or not 0 <= min_bin < (max_bin or n_fft // 2 + 1):
-            raise ValueError(f"sample_rate_hz, n_fft, hop, frames and top_db must be above 0, min_bin below max_bin "
-                             f"and {n_fft // 2 + 1}")
+            raise ValueError(
+                f"sample_rate_hz, n_fft, hop, frames and top_db must be above 0, min_bin below max_bin "
+                f"and {n_fft // 2 + 1}"
+            )
         self._sample_rate_hz, self._n_fft, self._hop, self._frames = sample_rate_hz, n_fft, hop, frames
         self._top_db, self._bins = top_db, slice(min_bin, max_bin)
         self._window = torch.hann_window(n_fft)

@@ -20,8 +20,9 @@ class Decoder:
     def __init__(self, *, model: str, length: int) -> None:
         self._tokenizer = language_model.opened(model, AutoTokenizer.from_pretrained)
         if not 1 <= length <= self._tokenizer.model_max_length:
-            raise ValueError(f"length must be 1 to {self._tokenizer.model_max_length}, the most that {model} takes, "
-                             f"not {length}")
+            raise ValueError(
+                f"length must be 1 to {self._tokenizer.model_max_length}, the most that {model} takes, not {length}"
+            )
         self._length = length
 
     def __call__(self, content: bytes) -> torch.Tensor:

@@ -21,12 +21,20 @@ class Decoder:
     """
 
     def __init__(
-        self, *, sample_rate_hz: int, seconds: float, crop: str = "start", pad: str = "end",
-        channel: int | None = None, store: str = "float32",
+        self,
+        *,
+        sample_rate_hz: int,
+        seconds: float,
+        crop: str = "start",
+        pad: str = "end",
+        channel: int | None = None,
+        store: str = "float32",
     ) -> None:
         if sample_rate_hz < 1 or round(sample_rate_hz * seconds) < 1 or (channel or 0) < 0:
-            raise ValueError(f"sample_rate_hz, seconds and their product must be above 0, channel null or 0 and more; "
-                             f"they are {sample_rate_hz}, {seconds} and {channel}")
+            raise ValueError(
+                f"sample_rate_hz, seconds and their product must be above 0, channel null or 0 and more; "
+                f"they are {sample_rate_hz}, {seconds} and {channel}"
+            )
         if store not in _STORES:
             raise ParameterError(unknown("decode.store", "type to store", store, _STORES))
         lengths.check(crop, pad)
@@ -35,8 +43,13 @@ class Decoder:
 
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the waveform. Raises DataError for unreadable sound."""
-        heard = waves.load(content, sample_rate_hz=self._sample_rate_hz, num_samples=self._num_samples,
-                           crop=self._crop, channel=self._channel)
+        heard = waves.load(
+            content,
+            sample_rate_hz=self._sample_rate_hz,
+            num_samples=self._num_samples,
+            crop=self._crop,
+            channel=self._channel,
+        )
         waveform = lengths.fitted(heard, self._num_samples, crop=self._crop, pad=self._pad)
         if self._store == "int16":
             return (waveform * _FULL_SCALE).round().clamp(-_FULL_SCALE, _FULL_SCALE).to(torch.int16)

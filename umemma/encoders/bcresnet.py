@@ -33,8 +33,16 @@ _SCALES = (1, 2, 3, 6, 8)
 
 
 def build(
-    shape: Sequence[int], *, scale: int = 2, dropout: float = 0.1, doubling: float = 1.0, weights: str | None = None,
-    trainable: str = "full", dim: int | None = None, lr_scale: float = 1.0, lr_decay: float = 1.0,
+    shape: Sequence[int],
+    *,
+    scale: int = 2,
+    dropout: float = 0.1,
+    doubling: float = 1.0,
+    weights: str | None = None,
+    trainable: str = "full",
+    dim: int | None = None,
+    lr_scale: float = 1.0,
+    lr_decay: float = 1.0,
     projection_dropout: float = 0.0,
 ) -> nn.Module:
     """Return a module (batch, 1, mel, frame) -> (batch, dim or 32 * scale); `scale` multiplies every width.
@@ -43,20 +51,28 @@ def build(
     """
     least = _FREQUENCY_STEPS * _NUM_BANDS
     if len(shape) != 3 or shape[0] != 1 or shape[1] % least or not shape[1] or shape[2] < 5:
-        raise ValueError(f"bcresnet takes log-mel spectrograms (1, {least} bins or a multiple, 5 frames or more), not "
-                         f"{tuple(shape)}")
+        raise ValueError(
+            f"bcresnet takes log-mel spectrograms (1, {least} bins or a multiple, 5 frames or more), not {tuple(shape)}"
+        )
     if scale not in _SCALES or not 0 <= dropout < 1 or doubling <= 0:
-        raise ValueError(f"scale is one of {_SCALES}, dropout at least 0 and below 1, doubling above 0; they are "
-                         f"{scale}, {dropout} and {doubling}")
+        raise ValueError(
+            f"scale is one of {_SCALES}, dropout at least 0 and below 1, doubling above 0; they are "
+            f"{scale}, {dropout} and {doubling}"
+        )
     trunk = BCResNet(scale, dropout, doubling if weights else 1.0)
     if weights == HUB:
         raise ValueError("bcresnet has no weights on a hub; weights is a file, or null")
     if weights not in (None, pretrained.LATER):
         pretrained.load(trunk, weights, unused=("head_conv.",))
     tuning = Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout)
-    return Backbone(trunk, trunk.blocks(), 32 * scale, tuning,
-                    scaling="none" if weights else "whole",
-                    value_range=(_LEAST * doubling, _LARGEST * doubling) if weights else None)
+    return Backbone(
+        trunk,
+        trunk.blocks(),
+        32 * scale,
+        tuning,
+        scaling="none" if weights else "whole",
+        value_range=(_LEAST * doubling, _LARGEST * doubling) if weights else None,
+    )
 
 
 class BCResNet(nn.Module):
@@ -123,8 +139,13 @@ class TransitionBlock(nn.Module):
 
     def __init__(self, channels: int, out: int, stride: int, dilation: int, dropout: float) -> None:
         super().__init__()
-        self.f2 = nn.Sequential(nn.Conv2d(channels, out, 1), nn.BatchNorm2d(out), nn.ReLU(),
-                                _over_frequency(out, stride), SubSpectralNorm(out))
+        self.f2 = nn.Sequential(
+            nn.Conv2d(channels, out, 1),
+            nn.BatchNorm2d(out),
+            nn.ReLU(),
+            _over_frequency(out, stride),
+            SubSpectralNorm(out),
+        )
         self.f1 = _over_time(out, dilation, dropout)
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
@@ -141,4 +162,8 @@ def _over_time(channels: int, dilation: int, dropout: float) -> nn.Module:
     """Return the 1-D part, (batch, channel, 1, frame) -> the same."""
     return nn.Sequential(
         nn.Conv2d(channels, channels, (1, 3), padding=(0, dilation), dilation=(1, dilation), groups=channels),
-        nn.BatchNorm2d(channels), nn.SiLU(), nn.Conv2d(channels, channels, 1), nn.Dropout2d(dropout))
+        nn.BatchNorm2d(channels),
+        nn.SiLU(),
+        nn.Conv2d(channels, channels, 1),
+        nn.Dropout2d(dropout),
+    )

@@ -12,7 +12,12 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 def build(
-    shape: Sequence[int], *, vocabulary: int = 20_000, width: int = 128, hidden: int = 64, dim: int = 64,
+    shape: Sequence[int],
+    *,
+    vocabulary: int = 20_000,
+    width: int = 128,
+    hidden: int = 64,
+    dim: int = 64,
     dropout: float = 0.3,
 ) -> nn.Module:
     """Return a module (batch, length) of ids -> (batch, dim).
@@ -23,8 +28,10 @@ def build(
     if len(shape) != 1:
         raise ValueError(f"gru takes word ids (length,), not {tuple(shape)}; tcn takes series (channel, time)")
     if min(vocabulary, width, hidden, dim) < 1 or not 0 <= dropout < 1:
-        raise ValueError(f"vocabulary, width, hidden and dim must be 1 or more, dropout at least 0 and below 1; they "
-                         f"are {vocabulary}, {width}, {hidden}, {dim} and {dropout}")
+        raise ValueError(
+            f"vocabulary, width, hidden and dim must be 1 or more, dropout at least 0 and below 1; they "
+            f"are {vocabulary}, {width}, {hidden}, {dim} and {dropout}"
+        )
     return TextGRU(vocabulary, width, hidden, dim, dropout)
 
 
@@ -46,8 +53,9 @@ class TextGRU(nn.Module):
         ids = value.long()
         there = (ids > 0)[:, :, None]
         lengths = (ids > 0).sum(dim=1)
-        packed = pack_padded_sequence(self.dropout(self.embedding(ids)), lengths.clamp_min(1).cpu(), batch_first=True,
-                                      enforce_sorted=False)
+        packed = pack_padded_sequence(
+            self.dropout(self.embedding(ids)), lengths.clamp_min(1).cpu(), batch_first=True, enforce_sorted=False
+        )
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=ids.shape[1])
         mean = states.masked_fill(~there, 0.0).sum(dim=1) / lengths.clamp_min(1)[:, None]
         most = states.masked_fill(~there, -1.0).amax(dim=1)  # states lie between -1 and 1

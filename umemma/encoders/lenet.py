@@ -15,7 +15,11 @@ _MAX_CHANNELS = 64
 
 
 def build(
-    shape: Sequence[int], *, width: int = 16, dim: int = 64, stem_stride: int | Sequence[int] = (1, 1),
+    shape: Sequence[int],
+    *,
+    width: int = 16,
+    dim: int = 64,
+    stem_stride: int | Sequence[int] = (1, 1),
     dropout: float = 0.2,
 ) -> nn.Module:
     """Return a module (batch, channel, height, width) -> (batch, dim); `width` channels in the first stage.
@@ -27,8 +31,10 @@ def build(
         raise ValueError(f"stem_stride is one whole number or [height, width], not {stem_stride!r}")
     stride = (steps[0], steps[1])
     if min(width, dim, *stride) < 1 or not 0 <= dropout < 1:
-        raise ValueError(f"width, dim and stem_stride must be 1 or more, dropout at least 0 and below 1; they are "
-                         f"{width}, {dim}, {stem_stride} and {dropout}")
+        raise ValueError(
+            f"width, dim and stem_stride must be 1 or more, dropout at least 0 and below 1; they are "
+            f"{width}, {dim}, {stem_stride} and {dropout}"
+        )
     if len(shape) != 3:
         raise ValueError(f"lenet takes maps (channel, height, width), not {tuple(shape)}; mlp takes vectors")
     channels, *sides = shape

@@ -13,8 +13,10 @@ from torch import nn
 def build(shape: Sequence[int], *, width: int = 64, depth: int = 2, dim: int = 32, dropout: float = 0.0) -> nn.Module:
     """Return a module (batch, *shape) -> (batch, dim); `depth` hidden layers of `width` units."""
     if min(width, depth, dim) < 1 or not 0 <= dropout < 1:
-        raise ValueError(f"width, depth and dim must be 1 or more, dropout at least 0 and below 1; they are "
-                         f"{width}, {depth}, {dim} and {dropout}")
+        raise ValueError(
+            f"width, depth and dim must be 1 or more, dropout at least 0 and below 1; they are "
+            f"{width}, {depth}, {dim} and {dropout}"
+        )
     layers: list[nn.Module] = [nn.Flatten()]
     size = math.prod(shape)
     for _ in range(depth):

@@ -19,8 +19,14 @@ _FRAMES = ("mean", "stack")
 
 
 def build(
-    shape: Sequence[int], *, width: int = 16, depth: int = 1, dim: int = 64, stem_stride: int | Sequence[int] = (1, 1),
-    dropout: float = 0.2, frames: str = "mean",
+    shape: Sequence[int],
+    *,
+    width: int = 16,
+    depth: int = 1,
+    dim: int = 64,
+    stem_stride: int | Sequence[int] = (1, 1),
+    dropout: float = 0.2,
+    frames: str = "mean",
 ) -> nn.Module:
     """Return a module (batch, channel, height, width) -> (batch, dim); `width` channels and `depth` blocks at first.
 
@@ -31,8 +37,10 @@ def build(
     if len(strides) != 2 or not all(isinstance(step, int) for step in strides):
         raise ValueError(f"stem_stride is one whole number or [height, width], not {stem_stride!r}")
     if min(width, depth, dim, *strides) < 1 or not 0 <= dropout < 1:
-        raise ValueError(f"width, depth, dim and stem_stride must be 1 or more, dropout at least 0 and below 1; they "
-                         f"are {width}, {depth}, {dim}, {stem_stride} and {dropout}")
+        raise ValueError(
+            f"width, depth, dim and stem_stride must be 1 or more, dropout at least 0 and below 1; they "
+            f"are {width}, {depth}, {dim}, {stem_stride} and {dropout}"
+        )
     if frames not in _FRAMES:
         raise ValueError(unknown("frames", "way", frames, _FRAMES))
     if len(shape) not in (3, 4):
@@ -60,8 +68,12 @@ class Residual(nn.Module):
     def __init__(self, channels: int, out: int, stride: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(channels, out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(),
-            nn.Conv2d(out, out, 3, padding=1, bias=False), nn.BatchNorm2d(out))
+            nn.Conv2d(channels, out, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(out),
+            nn.ReLU(),
+            nn.Conv2d(out, out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out),
+        )
         self.shortcut: nn.Module = nn.Identity()
         if channels != out or stride != 1:
             self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
@@ -75,6 +87,14 @@ def _stem(channels: int, width: int, strides: Sequence[int]) -> nn.Module:
     """Return the first convolution; its kernel grows with its stride, so that no pixel is passed over."""
     kernel = [max(3, 2 * step - 1) for step in strides]
     return nn.Sequential(
-        nn.Conv2d(channels, width, (kernel[0], kernel[1]), (strides[0], strides[1]),
-                  padding=(kernel[0] // 2, kernel[1] // 2), bias=False),
-        nn.BatchNorm2d(width), nn.ReLU())
+        nn.Conv2d(
+            channels,
+            width,
+            (kernel[0], kernel[1]),
+            (strides[0], strides[1]),
+            padding=(kernel[0] // 2, kernel[1] // 2),
+            bias=False,
+        ),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    )

@@ -15,7 +15,12 @@ _MAX_DEPTH = 8
 
 
 def build(
-    shape: Sequence[int], *, width: int = 32, kernel: int = 5, depth: int | None = None, dim: int = 64,
+    shape: Sequence[int],
+    *,
+    width: int = 32,
+    kernel: int = 5,
+    depth: int | None = None,
+    dim: int = 64,
     dropout: float = 0.1,
 ) -> nn.Module:
     """Return a module (batch, channel, time) -> (batch, dim).
@@ -25,8 +30,10 @@ def build(
     if len(shape) != 2:
         raise ValueError(f"tcn takes series (channel, time), not {tuple(shape)}; mlp takes vectors")
     if min(width, dim, 1 if depth is None else depth) < 1 or kernel < 3 or kernel % 2 == 0 or not 0 <= dropout < 1:
-        raise ValueError(f"width, dim and depth must be 1 or more, kernel odd and 3 or more, dropout at least 0 and "
-                         f"below 1; they are {width}, {dim}, {depth}, {kernel} and {dropout}")
+        raise ValueError(
+            f"width, dim and depth must be 1 or more, kernel odd and 3 or more, dropout at least 0 and "
+            f"below 1; they are {width}, {dim}, {depth}, {kernel} and {dropout}"
+        )
     blocks = [Residual(width, kernel, 2**n, dropout) for n in range(depth or _enough(kernel, shape[1]))]
     return TCN(nn.Sequential(nn.Conv1d(shape[0], width, 1), *blocks), width, dim, dropout)
 
@@ -54,9 +61,13 @@ class Residual(nn.Module):
         super().__init__()
         padding = dilation * (kernel // 2)
         self.body = nn.Sequential(
-            nn.Conv1d(width, width, kernel, padding=padding, dilation=dilation, bias=False), nn.BatchNorm1d(width),
-            nn.ReLU(), nn.Dropout(dropout),
-            nn.Conv1d(width, width, kernel, padding=padding, dilation=dilation, bias=False), nn.BatchNorm1d(width))
+            nn.Conv1d(width, width, kernel, padding=padding, dilation=dilation, bias=False),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Conv1d(width, width, kernel, padding=padding, dilation=dilation, bias=False),
+            nn.BatchNorm1d(width),
+        )
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
         """Return the block's output."""

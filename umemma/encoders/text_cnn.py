@@ -11,8 +11,14 @@ from torch import nn
 
 
 def build(
-    shape: Sequence[int], *, vocabulary: int = 20_000, width: int = 128, kernels: Sequence[int] = (1, 2, 3),
-    filters: int = 128, dim: int = 64, dropout: float = 0.3,
+    shape: Sequence[int],
+    *,
+    vocabulary: int = 20_000,
+    width: int = 128,
+    kernels: Sequence[int] = (1, 2, 3),
+    filters: int = 128,
+    dim: int = 64,
+    dropout: float = 0.3,
 ) -> nn.Module:
     """Return a module (batch, length) of ids -> (batch, dim).
 
@@ -22,8 +28,10 @@ def build(
     if len(shape) != 1:
         raise ValueError(f"text_cnn takes word ids (length,), not {tuple(shape)}")
     if min(vocabulary, width, filters, dim, *kernels, len(kernels)) < 1 or not 0 <= dropout < 1:
-        raise ValueError(f"vocabulary, width, filters, dim and kernels must be 1 or more, dropout at least 0 and below "
-                         f"1; they are {vocabulary}, {width}, {filters}, {dim}, {list(kernels)} and {dropout}")
+        raise ValueError(
+            f"vocabulary, width, filters, dim and kernels must be 1 or more, dropout at least 0 and below "
+            f"1; they are {vocabulary}, {width}, {filters}, {dim}, {list(kernels)} and {dropout}"
+        )
     return TextCNN(vocabulary, width, kernels, filters, dim=dim, dropout=dropout)
 
 

@@ -25,15 +25,25 @@ _INT16 = 32_768
 
 
 def build(
-    shape: Sequence[int], *, variant: str, weights: str | None = None, trainable: str = "full", dim: int | None = None,
-    lr_scale: float = 1.0, lr_decay: float = 1.0, projection_dropout: float = 0.0,
+    shape: Sequence[int],
+    *,
+    variant: str,
+    weights: str | None = None,
+    trainable: str = "full",
+    dim: int | None = None,
+    lr_scale: float = 1.0,
+    lr_decay: float = 1.0,
+    projection_dropout: float = 0.0,
 ) -> nn.Module:
     """Return a module (batch, time) -> (batch, dim or the model's own features).
 
     `weights`: torchaudio's own with `hub`, or a file of its key names; other settings: `umemma.tuning.Tuning`.
     """
-    bundles = {name.lower(): one for name, one in vars(pipelines).items()  # `_params` is what `get_model` builds from
-               if isinstance(one, Wav2Vec2Bundle) and one._model_type == "Wav2Vec2"}
+    bundles = {
+        name.lower(): one
+        for name, one in vars(pipelines).items()  # `_params` is what `get_model` builds from
+        if isinstance(one, Wav2Vec2Bundle) and one._model_type == "Wav2Vec2"
+    }
     if variant not in bundles:
         raise ParameterError(unknown("encoder.name", "bundle of torchaudio", variant, bundles))
     if len(shape) != 1 or shape[0] < _LEAST_SAMPLES:
@@ -46,10 +56,13 @@ def build(
     elif weights not in (None, pretrained.LATER):
         pretrained.load(model, weights, unused=("aux.",))
     *layers, last = model.encoder.transformer.layers
-    return Backbone(MeanOfFrames(model, bundle._normalize_waveform), [[], *([layer] for layer in layers), [last]],
-                    bundle._params["encoder_embed_dim"],
-                    Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout),
-                    scaling="none")
+    return Backbone(
+        MeanOfFrames(model, bundle._normalize_waveform),
+        [[], *([layer] for layer in layers), [last]],
+        bundle._params["encoder_embed_dim"],
+        Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout),
+        scaling="none",
+    )
 
 
 class MeanOfFrames(nn.Module):

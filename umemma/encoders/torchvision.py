@@ -32,9 +32,18 @@ _INPUTS = {"pixels": "none", "standardised": "whole"}
 
 
 def build(
-    shape: Sequence[int], *, variant: str, weights: str | None = None, trainable: str = "full", dim: int | None = None,
-    lr_scale: float = 1.0, lr_decay: float = 1.0, projection_dropout: float = 0.0, inputs: str = "pixels",
-    size_px: int | Sequence[int] | None = None, least_px: int = 0,
+    shape: Sequence[int],
+    *,
+    variant: str,
+    weights: str | None = None,
+    trainable: str = "full",
+    dim: int | None = None,
+    lr_scale: float = 1.0,
+    lr_decay: float = 1.0,
+    projection_dropout: float = 0.0,
+    inputs: str = "pixels",
+    size_px: int | Sequence[int] | None = None,
+    least_px: int = 0,
 ) -> nn.Module:
     """Return a module (batch, channel, height, width) -> (batch, dim or the model's own features).
 
@@ -43,13 +52,16 @@ def build(
     `weights`: torchvision's own with `hub`, or a file of its key names; other settings: `umemma.tuning.Tuning`.
     """
     if variant not in models.list_models(module=models):
-        raise ParameterError(unknown("encoder.name", "classifier of torchvision", variant,
-                                     models.list_models(module=models)))
+        raise ParameterError(
+            unknown("encoder.name", "classifier of torchvision", variant, models.list_models(module=models))
+        )
     if inputs not in _INPUTS:
         raise ValueError(unknown("inputs", "kind", inputs, _INPUTS))
     if len(shape) not in (3, 4) or shape[-3] not in (1, 3):
-        raise ValueError(f"torchvision takes images (channel, height, width) of 1 or 3 channels, or frames of such, "
-                         f"not {tuple(shape)}")
+        raise ValueError(
+            f"torchvision takes images (channel, height, width) of 1 or 3 channels, or frames of such, "
+            f"not {tuple(shape)}"
+        )
     preset = models.get_model_weights(variant).DEFAULT.transforms()
     mean, std = (preset.mean, preset.std) if inputs == "pixels" else ([0.0] * 3, [1 / 255] * 3)
     entry = Pixels(mean, std, size_px or _enlarged(shape[-2:], least_px))
@@ -60,9 +72,14 @@ def build(
     blocks = list(_blocks(model))
     _load(model, weights, variant, classifier)
     trunk = nn.Sequential(entry, model)
-    return Backbone(EachFrame(trunk) if len(shape) == 4 else trunk, blocks, num_features,
-                    Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout), scaling=_INPUTS[inputs],
-                    value_range=(0, 255) if inputs == "pixels" else None)
+    return Backbone(
+        EachFrame(trunk) if len(shape) == 4 else trunk,
+        blocks,
+        num_features,
+        Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout),
+        scaling=_INPUTS[inputs],
+        value_range=(0, 255) if inputs == "pixels" else None,
+    )
 
 
 def _enlarged(sides: Sequence[int], least_px: int) -> list[int] | None:

@@ -24,9 +24,16 @@ _POOLER = "pooler"
 
 
 def build(
-    shape: Sequence[int], *, variant: str, weights: str | None = HUB, trainable: str = "full",
-    dim: int | None = None, lr_scale: float = 1.0, lr_decay: float = 1.0,
-    projection_dropout: float = 0.0, config: Mapping[str, Any] | None = None,
+    shape: Sequence[int],
+    *,
+    variant: str,
+    weights: str | None = HUB,
+    trainable: str = "full",
+    dim: int | None = None,
+    lr_scale: float = 1.0,
+    lr_decay: float = 1.0,
+    projection_dropout: float = 0.0,
+    config: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Return a module (batch, length) of ids -> (batch, dim or the model's own features).
 
@@ -35,8 +42,7 @@ def build(
     """
     if len(shape) != 1:
         raise ValueError(f"transformers takes token ids (length,), not {tuple(shape)}")
-    made = (AutoConfig.for_model(**config) if config
-            else language_model.opened(variant, AutoConfig.from_pretrained))
+    made = AutoConfig.for_model(**config) if config else language_model.opened(variant, AutoConfig.from_pretrained)
     if made.is_encoder_decoder:
         raise ValueError(f"{variant} is an encoder with a decoder ({made.model_type}); only encoders are taken")
     if shape[0] > getattr(made, "max_position_embeddings", shape[0]):
@@ -45,9 +51,15 @@ def build(
     if getattr(model, _POOLER, None) is not None:
         setattr(model, _POOLER, None)
     kept = {key: value for key, value in made.to_dict().items() if key != "_name_or_path"}  # a path of one machine
-    return Backbone(MeanOfTokens(model, getattr(made, "pad_token_id", None) or 0), _blocks(model), made.hidden_size,
-                    Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout), scaling="none",
-                    value_range=(0, made.vocab_size), architecture={"config": kept})
+    return Backbone(
+        MeanOfTokens(model, getattr(made, "pad_token_id", None) or 0),
+        _blocks(model),
+        made.hidden_size,
+        Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout),
+        scaling="none",
+        value_range=(0, made.vocab_size),
+        architecture={"config": kept},
+    )
 
 
 class MeanOfTokens(nn.Module):
@@ -75,11 +87,14 @@ def _model(variant: str, weights: str | None, config: Any) -> nn.Module:
             pretrained.load(model, weights, unused=(f"{_POOLER}.",), expected_missing=(f"{_POOLER}.",))
         return model
     model, found = language_model.opened(
-        variant, partial(AutoModel.from_pretrained, dtype=torch.float32, output_loading_info=True))
+        variant, partial(AutoModel.from_pretrained, dtype=torch.float32, output_loading_info=True)
+    )
     parts = {name for name, _ in model.named_children()} - {_POOLER}
-    troubles = {"missing": [key for key in found["missing_keys"] if key.split(".")[0] in parts],
-                "unexpected": [key for key in found["unexpected_keys"] if key.split(".")[0] in parts],
-                "of another shape": [key for key, *_ in found["mismatched_keys"]]}
+    troubles = {
+        "missing": [key for key in found["missing_keys"] if key.split(".")[0] in parts],
+        "unexpected": [key for key in found["unexpected_keys"] if key.split(".")[0] in parts],
+        "of another shape": [key for key, *_ in found["mismatched_keys"]],
+    }
     told = "; ".join(f"{len(keys)} {kind}: {', '.join(sorted(keys)[:8])}" for kind, keys in troubles.items() if keys)
     if told:
         raise ParameterError(f"{variant}: its weights do not fit its config.json ({told})")

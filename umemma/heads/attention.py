@@ -22,8 +22,9 @@ class Head(nn.Module):
         self.token = nn.ModuleDict({name: nn.Linear(tower.in_features, width) for name, tower in towers.items()})
         self.kind = nn.Parameter(torch.randn(len(towers), width) * 0.02)
         self.read_out = nn.Parameter(torch.randn(width) * 0.02)
-        self.layer = nn.TransformerEncoderLayer(width, _NUM_ATTENTION_HEADS, 2 * width, dropout=0.0, batch_first=True,
-                                                norm_first=True)
+        self.layer = nn.TransformerEncoderLayer(
+            width, _NUM_ATTENTION_HEADS, 2 * width, dropout=0.0, batch_first=True, norm_first=True
+        )
         self.linear = nn.Linear(width, len(log_prior))
         with torch.no_grad():
             self.linear.bias.copy_(log_prior)

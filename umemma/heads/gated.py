@@ -28,7 +28,8 @@ class Head(nn.Module):
         """Return logits; a modality that is not visible is not weighed, nor does it weigh others."""
         seen = [value.masked_fill(~visible[:, m, None], 0.0) for m, value in enumerate(features.values())]
         content = torch.stack(
-            [layer(value).tanh() for layer, value in zip(self.content.values(), seen, strict=True)], dim=1)
+            [layer(value).tanh() for layer, value in zip(self.content.values(), seen, strict=True)], dim=1
+        )
         gates = self.gate(torch.cat([*seen, visible.to(seen[0].dtype)], dim=1)).reshape(content.shape)
         gates = gates.masked_fill(~visible[:, :, None], torch.finfo(gates.dtype).min)
         weights = gates.softmax(dim=1).masked_fill(~visible[:, :, None], 0.0)

@@ -38,8 +38,12 @@ def facts(content: bytes) -> dict[str, object]:
     values = read(content)
     if values.ndim == 1:
         return {"kind": "vector", "num_values": values.size, "blank": bool((values == values[0]).all())}
-    return {"kind": "series", "num_steps": values.shape[0], "channels": values.shape[1],
-            "blank": bool((values == values[0]).all())}
+    return {
+        "kind": "series",
+        "num_steps": values.shape[0],
+        "channels": values.shape[1],
+        "blank": bool((values == values[0]).all()),
+    }
 
 
 def _check_header(content: bytes, axes: Collection[int]) -> None:

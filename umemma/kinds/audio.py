@@ -33,9 +33,13 @@ def facts(content: bytes) -> dict[str, object]:
         raise DataError("no readable sound: it has 0 samples")
     peak = float(max(-low.min(), high.max()))
     return {
-        "sample_rate_hz": known.rate_hz, "seconds": num_samples / known.rate_hz, "channels": known.channels,
-        "peak": peak, "clipped_share": num_clipped / (num_samples * known.channels),
-        "blank": peak < _HALF_STEP, "constant": bool((low == high).all()),
+        "sample_rate_hz": known.rate_hz,
+        "seconds": num_samples / known.rate_hz,
+        "channels": known.channels,
+        "peak": peak,
+        "clipped_share": num_clipped / (num_samples * known.channels),
+        "blank": peak < _HALF_STEP,
+        "constant": bool((low == high).all()),
     }
 
 

@@ -44,15 +44,21 @@ def facts(content: bytes) -> dict[str, object]:
     """Return size, channels and Pillow's mode as stored; `blank`: one colour, or nothing but transparency."""
     image, num_frames = read(content)
     return {
-        "height_px": image.height, "width_px": image.width, "channels": len(image.getbands()), "mode": image.mode,
-        "num_frames": num_frames, "blank": _is_blank(image),
+        "height_px": image.height,
+        "width_px": image.width,
+        "channels": len(image.getbands()),
+        "mode": image.mode,
+        "num_frames": num_frames,
+        "blank": _is_blank(image),
     }
 
 
 def _check_size(pixels: int) -> None:
     if pixels > MAX_PIXELS:
-        raise DataError(f"image is a decompression bomb, refused unopened: it has {pixels:,} pixels, at most "
-                        f"{MAX_PIXELS:,} are read")
+        raise DataError(
+            f"image is a decompression bomb, refused unopened: it has {pixels:,} pixels, at most "
+            f"{MAX_PIXELS:,} are read"
+        )
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -11,8 +11,12 @@ from umemma.kinds import signature
 
 MAX_BYTES = 1 << 20  # about 180,000 English words; encoders here read some hundred
 _WIDE = ("gb18030", "big5", "shift_jis", "euc_kr")  # encodings whose letters are two bytes, tried in this order
-_MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16",
-          codecs.BOM_UTF16_BE: "UTF-16"}
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 
 
 def read(content: bytes) -> str:
@@ -52,8 +56,11 @@ def _likely(content: bytes) -> str:
     if b"\0" in content:
         return "it is likely no text"
     high = sum(byte > 0x7F for byte in content)
-    lone = sum(byte > 0x7F and max(content[max(0, i - 1)], content[min(i + 1, len(content) - 1)]) < 0x80
-               for i, byte in enumerate(content) if i)
+    lone = sum(
+        byte > 0x7F and max(content[max(0, i - 1)], content[min(i + 1, len(content) - 1)]) < 0x80
+        for i, byte in enumerate(content)
+        if i
+    )
     fitting = [name for name in _WIDE if _decodes(content, name)]
     if fitting and lone < high / 2:
         return f"it is likely {fitting[0].upper()}" + (f", or {', '.join(fitting[1:]).upper()}" if fitting[1:] else "")

@@ -35,8 +35,10 @@ def opened(content: bytes) -> Iterator[tuple[av.container.InputContainer, av.Vid
             if stream.codec_context is None:
                 raise DataError("no readable video: FFmpeg does not know how it is encoded")
             if stream.width * stream.height > MAX_PIXELS or stream.frames > MAX_FRAMES:
-                raise DataError(f"video claims {stream.frames:,} frames of {stream.width} x {stream.height}, at most "
-                                f"{MAX_FRAMES:,} of {MAX_PIXELS:,} pixels are read")
+                raise DataError(
+                    f"video claims {stream.frames:,} frames of {stream.width} x {stream.height}, at most "
+                    f"{MAX_FRAMES:,} of {MAX_PIXELS:,} pixels are read"
+                )
             yield file, stream
     except av.FFmpegError as error:
         raise DataError(f"no readable video: {error.strerror}") from error
@@ -86,6 +88,11 @@ def facts(content: bytes) -> dict[str, object]:
         raise DataError(f"no readable video: it is truncated, {promised} frames are promised, {num_packets} are there")
     height, width = reversed(size) if is_turned else size
     return {
-        "height_px": height, "width_px": width, "num_frames": num_frames, "fps": fps,
-        "seconds": num_frames / fps if fps else seconds, "has_sound": has_sound, "blank": is_blank,
+        "height_px": height,
+        "width_px": width,
+        "num_frames": num_frames,
+        "fps": fps,
+        "seconds": num_frames / fps if fps else seconds,
+        "has_sound": has_sound,
+        "blank": is_blank,
     }

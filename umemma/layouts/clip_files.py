@@ -65,8 +65,10 @@ def _first(folder: Path, name: str, suffixes: tuple[str, ...], what: str) -> Pat
 def _series(values: object) -> bytes:
     array = np.asarray(values)
     if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.size:
-        raise DataError(f"its pickle holds no spectrogram (frequency, frame) but {type(values).__name__} of shape "
-                        f"{array.shape} and type {array.dtype}")
+        raise DataError(
+            f"its pickle holds no spectrogram (frequency, frame) but {type(values).__name__} of shape "
+            f"{array.shape} and type {array.dtype}"
+        )
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(array.T, dtype=np.float32), allow_pickle=False)
     return buffer.getvalue()

@@ -46,8 +46,10 @@ def motion_jpeg(frames: Sequence[bytes], *, fps: int) -> bytes:
 
     sizes = [_size(number, frame) for number, frame in enumerate(frames, 1)]
     if len(set(sizes)) != 1:
-        raise DataError(f"its frames have {len(set(sizes))} sizes, such as {sizes[0]} and "
-                        f"{next(size for size in sizes if size != sizes[0])} px")
+        raise DataError(
+            f"its frames have {len(set(sizes))} sizes, such as {sizes[0]} and "
+            f"{next(size for size in sizes if size != sizes[0])} px"
+        )
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4", options=_BITEXACT) as container:
         stream: Any = container.add_stream("mjpeg", rate=fps)
@@ -75,8 +77,11 @@ def video_span(content: bytes, start_seconds: float, end_seconds: float) -> byte
         if not rate:
             raise DataError("does not say how many frames a second it has")
         half, begin = Fraction(1, 2) / rate, stream.start_time or 0
-        times = (((frame.pts - begin) * stream.time_base + half, frame) for frame in container.decode(stream)
-                 if frame.pts is not None)
+        times = (
+            ((frame.pts - begin) * stream.time_base + half, frame)
+            for frame in container.decode(stream)
+            if frame.pts is not None
+        )
         later = dropwhile(lambda one: one[0] < start_seconds, times)
         inside = (frame for _, frame in takewhile(lambda one: one[0] < end_seconds, later))
         first = next(inside, None)

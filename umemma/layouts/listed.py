@@ -28,5 +28,11 @@ def sample(row: Row, read: Read) -> Sample:
         error.key = error.key or row.key  # so that nobody has to count rows to find the sample
         raise
     named = {f"{modality}.{file.suffix}": file for modality, file in files.items()}
-    return Sample(row.key, row.split, label, row.group, {name: file.content for name, file in named.items()},
-                  {name: str(file.place) for name, file in named.items()})
+    return Sample(
+        row.key,
+        row.split,
+        label,
+        row.group,
+        {name: file.content for name, file in named.items()},
+        {name: str(file.place) for name, file in named.items()},
+    )

@@ -42,8 +42,10 @@ def folder_with(root: Path, name: str, markers: Sequence[str]) -> Path:
         if any((place / marker).exists() for marker in markers):
             return place
     looked = " nor ".join(dict.fromkeys(map(str, places)))
-    raise DataError(f"neither {looked} holds {' or '.join(markers)}; dataset.root or the variable UMEMMA_DATA names "
-                    "the folder that does")
+    raise DataError(
+        f"neither {looked} holds {' or '.join(markers)}; dataset.root or the variable UMEMMA_DATA names "
+        "the folder that does"
+    )
 
 
 def lines(path: Path) -> list[tuple[str, str]]:
@@ -95,8 +97,11 @@ def once(rows: Iterable[Row], *, keep: str = "first") -> tuple[list[Row], list[R
             other = home[row.group]
             rejected.append(Rejected(row.key, row.split, row.file, f"also in {other.split} ({Path(other.file).name})"))
         elif of_key[row.key] is not row:
-            rejected.append(Rejected(row.key, row.split, row.file,
-                                     f"listed twice; {Path(of_key[row.key].file).name} counts (the {keep})"))
+            rejected.append(
+                Rejected(
+                    row.key, row.split, row.file, f"listed twice; {Path(of_key[row.key].file).name} counts (the {keep})"
+                )
+            )
         else:
             kept.append(row)
     return kept, rejected
@@ -107,8 +112,10 @@ def in_order(classes: Sequence[str], known: Collection[str], where: str) -> tupl
     if sorted(classes) != sorted(known):
         lacking, more = sorted(set(known) - set(classes)), sorted(set(classes) - set(known))
         said = [f"{what} {', '.join(names)}" for what, names in (("lacking", lacking), ("not of it", more)) if names]
-        raise ParameterError(f"dataset.classes must be the {len(known)} classes of {where}, in any order; "
-                             f"{' and '.join(said) or 'one is there twice'}")
+        raise ParameterError(
+            f"dataset.classes must be the {len(known)} classes of {where}, in any order; "
+            f"{' and '.join(said) or 'one is there twice'}"
+        )
     return tuple(classes)
 
 
@@ -126,8 +133,10 @@ def drawn(label_of: Mapping[str, int], shares: Mapping[str, float], seed: int) -
     bounds = np.cumsum(list(shares.values()))[:-1]
     split_of: dict[str, str] = {}
     for label in sorted(set(label_of.values())):
-        groups = sorted((group for group, own in label_of.items() if own == label),
-                        key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest())
+        groups = sorted(
+            (group for group, own in label_of.items() if own == label),
+            key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest(),
+        )
         parts = np.split(np.array(groups, dtype=object), np.rint(bounds * len(groups)).astype(int))
         split_of |= {group: split for split, part in zip(shares, parts, strict=True) for group in part}
     return split_of

@@ -33,12 +33,18 @@ def rows(path: Path) -> list[Row]:
         if "split" not in file.attrs or "imdb_ids" not in file:
             raise DataError(f"{path} has no attribute 'split' or no 'imdb_ids'; it is no {FILE} of MM-IMDb")
         ids = [one.decode("ascii") for one in file["imdb_ids"][:].ravel()]
-        bounds = {one["split"].decode(): (int(one["start"]), int(one["stop"])) for one in file.attrs["split"]
-                  if one["source"] == b"imdb_ids" or one["source"] == b"genres"}
+        bounds = {
+            one["split"].decode(): (int(one["start"]), int(one["stop"]))
+            for one in file.attrs["split"]
+            if one["source"] == b"imdb_ids" or one["source"] == b"genres"
+        }
     if set(bounds) != set(_SPLITS):
         raise DataError(f"{path}: its table of splits has {', '.join(bounds) or 'none'}, not train, dev and test")
-    return [Row(ids[place], _SPLITS[split], 0, ids[place], f"{path}:{place}", (str(place),))
-            for split in _SPLITS for place in range(*bounds[split])]
+    return [
+        Row(ids[place], _SPLITS[split], 0, ids[place], f"{path}:{place}", (str(place),))
+        for split in _SPLITS
+        for place in range(*bounds[split])
+    ]
 
 
 def genres(path: Path) -> tuple[str, ...]:
@@ -58,15 +64,19 @@ def words(path: Path) -> dict[int, str]:
     try:
         table = plain_pickle.npy(path.read_bytes())
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); without it the plots of {FILE} are numbers without "
-                        "words. dataset.options.layout 'features' needs none") from error
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}); without it the plots of {FILE} are numbers without "
+            "words. dataset.options.layout 'features' needs none"
+        ) from error
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     named = {key.decode() if isinstance(key, bytes) else key: value for key, value in dict(table).items()}
     if not isinstance(named.get("ix_to_word"), dict):
         raise DataError(f"{path} has no table 'ix_to_word'; it has {', '.join(map(str, named))}")
-    return {int(number): word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
-            for number, word in named["ix_to_word"].items()}
+    return {
+        int(number): word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
+        for number, word in named["ix_to_word"].items()
+    }
 
 
 def poster(file: Any, place: int) -> bytes:

@@ -19,8 +19,11 @@ _ALLOWED = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): lambda text, encoding: text.encode("latin1"),  # how protocol 2 writes bytes
-    **{(f"{core}.multiarray", name): getattr(np._core.multiarray, name)  # type: ignore[attr-defined]
-       for core in _CORES for name in ("_reconstruct", "scalar")},
+    **{
+        (f"{core}.multiarray", name): getattr(np._core.multiarray, name)  # type: ignore[attr-defined]
+        for core in _CORES
+        for name in ("_reconstruct", "scalar")
+    },
     **{(f"{core}.numeric", "_frombuffer"): np._core.numeric._frombuffer for core in _CORES},  # type: ignore[attr-defined]
 }
 

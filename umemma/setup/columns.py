@@ -39,8 +39,11 @@ class Column:
         """The kind of the media files that the cells name, or None where they name none; `vector` for .npy."""
         if self.holds_lists or not self.filled or not all(isinstance(cell, str) for cell in self.filled):
             return None
-        kinds = Counter(_SUFFIX_KINDS.get(PurePosixPath(text(cell)).suffix.lower().removeprefix("."))
-                        for cell in self.filled if len(str(cell)) < 1000 and "\n" not in str(cell))
+        kinds = Counter(
+            _SUFFIX_KINDS.get(PurePosixPath(text(cell)).suffix.lower().removeprefix("."))
+            for cell in self.filled
+            if len(str(cell)) < 1000 and "\n" not in str(cell)
+        )
         kind, count = kinds.most_common(1)[0] if kinds else (None, 0)
         return kind if count >= _MOSTLY * len(self.filled) else None
 
@@ -63,7 +66,8 @@ class Column:
     def are_number_lists(self) -> bool:
         """Whether every cell is a list of numbers: an embedding."""
         return bool(self.filled) and all(
-            isinstance(cell, list | np.ndarray) and all(map(_is_number, cell)) for cell in self.filled)
+            isinstance(cell, list | np.ndarray) and all(map(_is_number, cell)) for cell in self.filled
+        )
 
     @cached_property
     def is_long_text(self) -> bool:

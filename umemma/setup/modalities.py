@@ -52,8 +52,10 @@ def modalities(columns: Mapping[str, Column], axes: Callable[[Column], int | Non
         entry: dict[str, object] = {"columns": [one.name for one in members], "kind": "vector"}
         if partial := sum(any(row) and not all(row) for row in zip(*(one.present for one in members), strict=True)):
             entry["fill"] = 0.0
-            found.unsure.append(f"{name}: {partial} rows have some of its columns and not others; the empty ones are "
-                                "taken as 0.0 (fill). Without fill these rows would be left out")
+            found.unsure.append(
+                f"{name}: {partial} rows have some of its columns and not others; the empty ones are "
+                "taken as 0.0 (fill). Without fill these rows would be left out"
+            )
         found.entries[_new_name(name, found)] = entry
     return found
 
@@ -86,9 +88,10 @@ def _vectors(numbers: Sequence[Column], found: Found) -> dict[str, list[Column]]
             name += "_2"
         vectors[name] = members
     if len(numbers) > 1:
-        found.unsure.append("numbers that stand together are one modality: "
-                            + "; ".join(f"{name} ({some(one.name for one in members)})"
-                                        for name, members in vectors.items()))
+        found.unsure.append(
+            "numbers that stand together are one modality: "
+            + "; ".join(f"{name} ({some(one.name for one in members)})" for name, members in vectors.items())
+        )
     return vectors
 
 

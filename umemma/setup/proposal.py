@@ -64,8 +64,10 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
     base = places.start(file, root, rest.values())
     found = modalities.modalities(rest, lambda one: places.num_axes(one, base, root))
     if not found.entries:
-        raise DataError(f"{file}: none of the columns {some(columns, 20)} holds media, texts or numbers to learn from"
-                        + "".join(f"; {name}: {why}" for name, why in list(found.unused.items())[:5]))
+        raise DataError(
+            f"{file}: none of the columns {some(columns, 20)} holds media, texts or numbers to learn from"
+            + "".join(f"; {name}: {why}" for name, why in list(found.unused.items())[:5])
+        )
     label = chosen.label
     options |= {"label": label.columns}
     if label.task == "multi_label" and isinstance(label.columns, str):
@@ -76,13 +78,24 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
         options["media_root"] = os.path.relpath(base, root)
     options["modalities"] = found.entries
     adapter = Adapter(root, classes=label.classes, task=label.task, **options)
-    surveys = {name: survey(adapter.members, name, str(entry["kind"]), list(adapter.rows.label))
-               for name, entry in found.entries.items()}
+    surveys = {
+        name: survey(adapter.members, name, str(entry["kind"]), list(adapter.rows.label))
+        for name, entry in found.entries.items()
+    }
     rejected = Counter(one.reason.split(":")[0] for one in adapter.rejected)
     unsure = [*chosen.unsure, *found.unsure, *_rare(label)]
     unsure += [one for name in surveys for one in _doubts(name, surveys[name])]
-    return Proposal(options, label, len(table.places), adapter.num_samples, _num_present(adapter), rejected, surveys,
-                    found.unused, unsure)
+    return Proposal(
+        options,
+        label,
+        len(table.places),
+        adapter.num_samples,
+        _num_present(adapter),
+        rejected,
+        surveys,
+        found.unused,
+        unsure,
+    )
 
 
 def _opened(file: Path, root: Path, encoding: str) -> tuple[dict[str, Any], Table]:

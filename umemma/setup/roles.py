@@ -15,11 +15,55 @@ from umemma.tables.rows import SPELLINGS
 
 KEYS = ("key", "id", "sample_id", "uid", "uuid", "identifier", "index")
 SPLITS = ("split", "set", "subset", "partition", "fold")
-LABELS = ("label", "labels", "class", "classes", "target", "y", "category", "categories", "genre", "genres", "tag",
-          "tags", "emotion", "sentiment", "diagnosis", "species", "outcome")
-GROUPS = ("group", "group_id", "subject", "subject_id", "patient", "patient_id", "person", "person_id", "participant",
-          "speaker", "speaker_id", "actor", "user", "user_id", "author", "director", "studio", "artist", "session",
-          "recording", "video_id", "film_id", "movie_id", "document_id", "scene", "family", "site", "device")
+LABELS = (
+    "label",
+    "labels",
+    "class",
+    "classes",
+    "target",
+    "y",
+    "category",
+    "categories",
+    "genre",
+    "genres",
+    "tag",
+    "tags",
+    "emotion",
+    "sentiment",
+    "diagnosis",
+    "species",
+    "outcome",
+)
+GROUPS = (
+    "group",
+    "group_id",
+    "subject",
+    "subject_id",
+    "patient",
+    "patient_id",
+    "person",
+    "person_id",
+    "participant",
+    "speaker",
+    "speaker_id",
+    "actor",
+    "user",
+    "user_id",
+    "author",
+    "director",
+    "studio",
+    "artist",
+    "session",
+    "recording",
+    "video_id",
+    "film_id",
+    "movie_id",
+    "document_id",
+    "scene",
+    "family",
+    "site",
+    "device",
+)
 SEPARATORS = ("|", ";", ",")
 _MOST_CLASSES = 1000
 
@@ -62,13 +106,21 @@ def roles(
     label_columns = [own_label.columns] if isinstance(own_label.columns, str) else own_label.columns
     doubts = [unsure] if unsure else []
     if own_key is None:
-        doubts.append("no column has another name in every row, so the samples are called by a digest of what they "
-                      "hold; --key COLUMN names one")
+        doubts.append(
+            "no column has another name in every row, so the samples are called by a digest of what they "
+            "hold; --key COLUMN names one"
+        )
     if own_group is None:
-        likely = [one.name for one in columns.values() if one.name not in taken and one.name not in label_columns
-                  and _may_be_a_group(one)]
-        doubts.append("no column is taken to say what must stay in one split, such as a person, a recording, a film"
-                      + (f"; is it {some(likely)}?" if likely else ";") + " --group COLUMN names one")
+        likely = [
+            one.name
+            for one in columns.values()
+            if one.name not in taken and one.name not in label_columns and _may_be_a_group(one)
+        ]
+        doubts.append(
+            "no column is taken to say what must stay in one split, such as a person, a recording, a film"
+            + (f"; is it {some(likely)}?" if likely else ";")
+            + " --group COLUMN names one"
+        )
     return Roles(own_key, own_split, own_group, own_label, frozenset({*taken, *label_columns}), tuple(doubts))
 
 
@@ -81,9 +133,14 @@ def named(columns: Mapping[str, Column], name: str, role: str) -> Column:
 
 def _split(columns: Mapping[str, Column]) -> Column | None:
     """Return the column whose cells are all names of splits, of two at least."""
-    found = [one for one in columns.values() if not one.holds_lists and one.counts
-             and all(said.casefold() in SPELLINGS for said in one.counts)
-             and len({SPELLINGS[said.casefold()] for said in one.counts}) > 1]
+    found = [
+        one
+        for one in columns.values()
+        if not one.holds_lists
+        and one.counts
+        and all(said.casefold() in SPELLINGS for said in one.counts)
+        and len({SPELLINGS[said.casefold()] for said in one.counts}) > 1
+    ]
     return min(found, key=lambda one: _rank(one, SPLITS), default=None)
 
 
@@ -99,8 +156,14 @@ def _key(columns: Mapping[str, Column], taken: Collection[str]) -> Column | None
 
 def _group(columns: Mapping[str, Column], taken: Collection[str]) -> Column | None:
     """Return a column by its name, if it does not say something else in every row."""
-    found = [one for one in columns.values() if one.name not in taken and _plain(one.name) in GROUPS
-             and not one.holds_lists and 1 < len(one.counts) < len(one.filled)]
+    found = [
+        one
+        for one in columns.values()
+        if one.name not in taken
+        and _plain(one.name) in GROUPS
+        and not one.holds_lists
+        and 1 < len(one.counts) < len(one.filled)
+    ]
     return min(found, key=lambda one: _rank(one, GROUPS), default=None)
 
 
@@ -109,36 +172,59 @@ def _label(columns: Mapping[str, Column], given: Sequence[str], taken: Collectio
     if given:
         chosen = [named(columns, name, "label") for name in given]
         return (_flags(chosen) if len(chosen) > 1 else _one_column(chosen[0])), None
-    free = [one for one in columns.values() if one.name not in taken and one.path_kind is None
-            and not (one.is_long_text and len(one.counts) > len(one.filled) / 2)]
+    free = [
+        one
+        for one in columns.values()
+        if one.name not in taken
+        and one.path_kind is None
+        and not (one.is_long_text and len(one.counts) > len(one.filled) / 2)
+    ]
     by_name = [one for one in free if _plain(one.name) in LABELS and (one.holds_lists or len(one.counts) > 1)]
     if by_name:
         return _one_column(min(by_name, key=lambda one: _rank(one, LABELS))), None
     flags = [one for one in free if one.are_flags]
     if len(flags) > 1:
-        return _flags(flags), (f"the label is taken to be the columns of 0 and 1, {some(one.name for one in flags)}; "
-                               "--label COLUMN ... names others")
-    few = [one for one in free if not one.holds_lists and one.counts and 2 <= len(one.counts) <= len(one.filled) / 4
-           and (one.are_whole or not one.are_numbers)]
+        return _flags(flags), (
+            f"the label is taken to be the columns of 0 and 1, {some(one.name for one in flags)}; "
+            "--label COLUMN ... names others"
+        )
+    few = [
+        one
+        for one in free
+        if not one.holds_lists
+        and one.counts
+        and 2 <= len(one.counts) <= len(one.filled) / 4
+        and (one.are_whole or not one.are_numbers)
+    ]
     if not few:
-        raise DataError(f"none of the columns {some(columns, 20)} looks like a label; name it: --label COLUMN, or one "
-                        "column of 0 and 1 for each class: --label COLUMN COLUMN ...")
+        raise DataError(
+            f"none of the columns {some(columns, 20)} looks like a label; name it: --label COLUMN, or one "
+            "column of 0 and 1 for each class: --label COLUMN COLUMN ..."
+        )
     chosen_one = min(few, key=lambda one: len(one.counts))
-    return _one_column(chosen_one), (f"the label is taken to be {chosen_one.name}, the column of the fewest different "
-                                     "values; --label COLUMN names another")
+    return _one_column(chosen_one), (
+        f"the label is taken to be {chosen_one.name}, the column of the fewest different "
+        "values; --label COLUMN names another"
+    )
 
 
 def _may_be_a_group(one: Column) -> bool:
     """Whether a column holds names that each stand in a few rows, 2 to 20 on average."""
-    return (not one.holds_lists and not one.are_numbers and not one.path_kind and not one.is_long_text
-            and len(one.filled) / 20 <= len(one.counts) <= len(one.filled) / 2)
+    return (
+        not one.holds_lists
+        and not one.are_numbers
+        and not one.path_kind
+        and not one.is_long_text
+        and len(one.filled) / 20 <= len(one.counts) <= len(one.filled) / 2
+    )
 
 
 def _one_column(one: Column) -> Label:
     separator = "|" if one.holds_lists else _separator(one)
     is_multi = one.holds_lists or separator is not None
-    counts = (Counter(said for cell in one.filled for said in set(items(cell, separator or "|"))) if is_multi
-              else one.counts)
+    counts = (
+        Counter(said for cell in one.filled for said in set(items(cell, separator or "|"))) if is_multi else one.counts
+    )
     if not 2 <= len(counts) <= _MOST_CLASSES:
         raise DataError(f"column {one.name} holds {len(counts)} different labels; 2 to {_MOST_CLASSES} make classes")
     return Label(one.name, "multi_label" if is_multi else "single_label", separator or "|", _sorted(counts), counts)
@@ -163,7 +249,8 @@ def _separator(one: Column) -> str | None:
     for mark in SEPARATORS:
         parts = {part for said in one.counts for part in items(said, mark)}
         if any(mark in said for said in one.counts) and (
-                len(parts) < len(one.counts) or (mark == "|" and len(parts) <= 2 * len(one.counts))):
+            len(parts) < len(one.counts) or (mark == "|" and len(parts) <= 2 * len(one.counts))
+        ):
             return mark
     return None
 

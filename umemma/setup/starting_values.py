@@ -69,26 +69,42 @@ def validation(
 
 def _image(facts: Facts) -> Values:
     channels = facts.get("channels", ())
-    return {"name": "image", "mode": "gray" if channels and max(channels) <= 2 else "rgb",
-            "size_px": _size_px(facts.get("height_px", ()), facts.get("width_px", ()))}
+    return {
+        "name": "image",
+        "mode": "gray" if channels and max(channels) <= 2 else "rgb",
+        "size_px": _size_px(facts.get("height_px", ()), facts.get("width_px", ())),
+    }
 
 
 def _audio(facts: Facts) -> Values:
     """About 50 ms a window and 10 ms a step; 40 bands."""
     rate_hz = int(min(MAX_HZ, _usual(facts.get("sample_rate_hz", ()), MAX_HZ)))
     seconds = min(MAX_SECONDS, max(0.2, math.ceil(_most(facts.get("seconds", ()), 1.0) * 10) / 10))
-    return {"name": "log_mel", "sample_rate_hz": rate_hz, "seconds": seconds,
-            "n_fft": 2 ** round(math.log2(0.06 * rate_hz)), "hop": max(1, round(0.01 * rate_hz)), "n_mels": 40}
+    return {
+        "name": "log_mel",
+        "sample_rate_hz": rate_hz,
+        "seconds": seconds,
+        "n_fft": 2 ** round(math.log2(0.06 * rate_hz)),
+        "hop": max(1, round(0.01 * rate_hz)),
+        "n_mels": 40,
+    }
 
 
 def _video(facts: Facts) -> Values:
-    return {"name": "frames", "num_frames": 8, "mode": "rgb",
-            "size_px": _size_px(facts.get("height_px", ()), facts.get("width_px", ()))}
+    return {
+        "name": "frames",
+        "num_frames": 8,
+        "mode": "rgb",
+        "size_px": _size_px(facts.get("height_px", ()), facts.get("width_px", ())),
+    }
 
 
 def _text(facts: Facts) -> Values:
-    return {"name": "words", "buckets": BUCKETS,
-            "length": min(MAX_WORDS, max(16, 16 * math.ceil(_most(facts.get("num_words", ()), 64) / 16)))}
+    return {
+        "name": "words",
+        "buckets": BUCKETS,
+        "length": min(MAX_WORDS, max(16, 16 * math.ceil(_most(facts.get("num_words", ()), 64) / 16))),
+    }
 
 
 def _series(facts: Facts) -> Values:
@@ -106,7 +122,13 @@ def _vector(_: Facts) -> Values:
 
 
 _DECODERS: Mapping[str, Callable[[Facts], Values]] = {
-    "image": _image, "audio": _audio, "video": _video, "text": _text, "series": _series, "vector": _vector}
+    "image": _image,
+    "audio": _audio,
+    "video": _video,
+    "text": _text,
+    "series": _series,
+    "vector": _vector,
+}
 _ENCODERS: Mapping[str, Values] = {
     "image": {"name": "resnet", "width": 16, "dim": 64},
     "audio": {"name": "resnet", "width": 16, "dim": 64},

@@ -12,9 +12,12 @@ from umemma.tables.members import Members
 MOST_FILES = {"video": 12}  # each of a video's frames is decoded
 _MOST = 50
 _SHOWN = {
-    "image": {"height_px": "px high", "width_px": "px wide"}, "audio": {"sample_rate_hz": "Hz", "seconds": "s"},
-    "video": {"height_px": "px high", "width_px": "px wide", "seconds": "s"}, "text": {"num_words": "words"},
-    "series": {"num_steps": "steps", "channels": "channels"}, "vector": {"num_values": "numbers"},
+    "image": {"height_px": "px high", "width_px": "px wide"},
+    "audio": {"sample_rate_hz": "Hz", "seconds": "s"},
+    "video": {"height_px": "px high", "width_px": "px wide", "seconds": "s"},
+    "text": {"num_words": "words"},
+    "series": {"num_steps": "steps", "channels": "channels"},
+    "vector": {"num_values": "numbers"},
 }
 
 

@@ -51,8 +51,10 @@ def read(path: Path, *, delimiter: str | None = None, encoding: str = "utf-8") -
     """Read a table; `delimiter` null: a comma in .csv, a tab in .tsv. Raises DataError naming file, line and reason."""
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in SUFFIXES:
-        raise DataError(f"{path} is no table: its name must end in {', '.join(f'.{one}' for one in SUFFIXES)} "
-                        "(a spreadsheet can be saved as .csv)")
+        raise DataError(
+            f"{path} is no table: its name must end in {', '.join(f'.{one}' for one in SUFFIXES)} "
+            "(a spreadsheet can be saved as .csv)"
+        )
     content = _content(path)
     if suffix == "parquet":
         table = _parquet(path, content)
@@ -77,8 +79,9 @@ def _content(path: Path) -> bytes:
         content = path.read_bytes()
     except FileNotFoundError as error:
         beside = [one.name for one in path.parent.glob("*") if one.suffix.lower().removeprefix(".") in SUFFIXES]
-        raise DataError(unknown(str(path.parent), "table", path.name, beside) if beside else
-                        f"{path} does not exist") from error
+        raise DataError(
+            unknown(str(path.parent), "table", path.name, beside) if beside else f"{path} does not exist"
+        ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     if not content.strip():
@@ -90,8 +93,12 @@ def _delimited(path: Path, text: str, delimiter: str) -> Table:
     header, rows = _csv_rows(path, text, delimiter)
     if len(header) == 1:
         counts = {name: header[0].count(mark) for mark, name in _RIVALS.items() if mark in header[0]}
-        hint = (f"its first line holds {max(counts, key=lambda name: counts[name])}, which may be its delimiter "
-                "(dataset.options.delimiter)" if counts else "a table has a label and one modality at least")
+        hint = (
+            f"its first line holds {max(counts, key=lambda name: counts[name])}, which may be its delimiter "
+            "(dataset.options.delimiter)"
+            if counts
+            else "a table has a label and one modality at least"
+        )
         raise DataError(f"{path} has only one column where {delimiter!r} is the delimiter; {hint}")
     names = _column_names(path, header)
     ragged = [f"line {line} has {len(cells)}" for line, cells in rows if len(cells) != len(names)]
@@ -172,6 +179,7 @@ def _arrow_cells(column: Any) -> Sequence[object]:
 
     kind = column.type
     if (kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)) and (
-            kinds.is_integer(kind.value_type) or kinds.is_floating(kind.value_type)):
+        kinds.is_integer(kind.value_type) or kinds.is_floating(kind.value_type)
+    ):
         return column.to_numpy()
     return column.to_pylist()

@@ -22,8 +22,14 @@ class Labels:
     """How a row's label cells become a label; `columns` are read in this order."""
 
     def __init__(
-        self, label: str | Sequence[str], classes: Sequence[str], task: Literal["single_label", "multi_label"], *,
-        separator: str = "|", unlabelled: str = "reject", missing: Collection[str] = MISSING,
+        self,
+        label: str | Sequence[str],
+        classes: Sequence[str],
+        task: Literal["single_label", "multi_label"],
+        *,
+        separator: str = "|",
+        unlabelled: str = "reject",
+        missing: Collection[str] = MISSING,
     ) -> None:
         if unlabelled not in UNLABELLED:
             raise ParameterError(unknown("dataset.options.unlabelled", "choice", unlabelled, UNLABELLED))
@@ -38,12 +44,18 @@ class Labels:
             extra, lacking = set(self.columns) - self._index.keys(), self._index.keys() - set(self.columns)
             raise ParameterError(
                 "dataset.options.label must name one column for every class, called as the class; "
-                f"no class: {some(sorted(extra)) or 'none'}; without a column: {some(sorted(lacking)) or 'none'}")
+                f"no class: {some(sorted(extra)) or 'none'}; without a column: {some(sorted(lacking)) or 'none'}"
+            )
 
     def __call__(self, cells: Sequence[object], place: str) -> Label:
         """Return a row's class, or all classes that apply, ascending. Raises BadSample with a reason."""
-        found = sorted(self._in_columns(cells, place) if not self._one_column else
-                       self._in_cell(cells[0], place) if self._is_multi else [self._one_class(cells[0], place)])
+        found = sorted(
+            self._in_columns(cells, place)
+            if not self._one_column
+            else self._in_cell(cells[0], place)
+            if self._is_multi
+            else [self._one_class(cells[0], place)]
+        )
         if self._is_multi:
             return tuple(found)
         if len(found) != 1:

@@ -31,15 +31,14 @@ class Folders:
 class Members:
     """The modalities of every row of `table`; no file is opened but by `member`."""
 
-    def __init__(
-        self, table: Table, sources: Mapping[str, Source], folders: Folders, missing: Collection[str]
-    ) -> None:
+    def __init__(self, table: Table, sources: Mapping[str, Source], folders: Folders, missing: Collection[str]) -> None:
         self.place, self._sources, self._folders, self._missing = table.place, dict(sources), folders, missing
         columns = {name: [table.cells(column, one.where) for column in one.columns] for name, one in sources.items()}
         self._cells = {name: own[0] for name, own in columns.items() if not sources[name].are_numbers}
         self.bad: dict[int, str] = {}  # rows of which a vector cannot be made, and why
-        self._vectors = {name: self._vector(sources[name], own) for name, own in columns.items()
-                         if sources[name].are_numbers}
+        self._vectors = {
+            name: self._vector(sources[name], own) for name, own in columns.items() if sources[name].are_numbers
+        }
         self.names = tuple(sources)
 
     def has(self, modality: str, row: int) -> bool:
@@ -73,8 +72,13 @@ class Members:
         plain = []
         for name in self.names:
             cell: object = self._vectors[name][row] if name in self._vectors else self._cells[name][row]
-            plain.append([text(one) for one in cell] if isinstance(cell, list | np.ndarray) else
-                         text(cell) if self.has(name, row) else "")
+            plain.append(
+                [text(one) for one in cell]
+                if isinstance(cell, list | np.ndarray)
+                else text(cell)
+                if self.has(name, row)
+                else ""
+            )
         return hashlib.sha256(json.dumps([group, plain]).encode()).hexdigest()[:16]
 
     def files(self, rows: Iterable[int]) -> Iterator[Path]:
@@ -109,8 +113,11 @@ class Members:
             return np.where(partial & holes, np.float32(source.fill), values)
         for row in np.flatnonzero(partial).tolist():
             lacking = [name for place, name in enumerate(source.columns) if holes[row, place]]
-            self.bad.setdefault(row, f"half a vector: {some(lacking)} of {source.modality} empty, the others "
-                                     f"not; {source.where}.fill may say by which number to replace them")
+            self.bad.setdefault(
+                row,
+                f"half a vector: {some(lacking)} of {source.modality} empty, the others "
+                f"not; {source.where}.fill may say by which number to replace them",
+            )
         return values
 
 
@@ -126,8 +133,11 @@ def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
     """Return (suffix, bytes) of the file that a cell names; the suffix must be one of the kind's."""
     suffix = Path(named).suffix.lower().removeprefix(".")
     if suffix not in SUFFIXES[source.kind]:
-        raise BadSample(named, f"wrong kind of file: {source.columns[0]} holds {source.kind}, files that end in "
-                               f"{', '.join(f'.{one}' for one in SUFFIXES[source.kind])}")
+        raise BadSample(
+            named,
+            f"wrong kind of file: {source.columns[0]} holds {source.kind}, files that end in "
+            f"{', '.join(f'.{one}' for one in SUFFIXES[source.kind])}",
+        )
     content = paths.content(named, folders.base, folders.roots)
     if suffix == "csv":
         return "npy", series.from_csv(named, content, source.fill)

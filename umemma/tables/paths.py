@@ -28,8 +28,11 @@ def located(named: str, base: Path, roots: Sequence[Path]) -> Path:
         raise BadSample(named.replace("\0", "\\0"), "the path holds a NUL byte")
     place = Path(os.path.realpath(base / named))
     if not any(place.is_relative_to(root) for root in roots):
-        raise BadSample(named, f"leads out of the data root: to {place}, which is not below "
-                               f"{' or '.join(map(str, roots))}; dataset.options.other_roots may name further folders")
+        raise BadSample(
+            named,
+            f"leads out of the data root: to {place}, which is not below "
+            f"{' or '.join(map(str, roots))}; dataset.options.other_roots may name further folders",
+        )
     return place
 
 

@@ -16,8 +16,16 @@ from umemma.tables.file import Table
 from umemma.tables.labels import Label, Labels
 from umemma.tables.members import Members
 
-SPELLINGS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
-             "test": "test", "testing": "test"}
+SPELLINGS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
 DUPLICATES = ("error", "first")
 _NAMED = 10  # keys listed in one error
 
@@ -48,15 +56,17 @@ def named(
     Without a key column a row is called by what it holds, so that a new row or a corrected label renames no other; an
     equal row is numbered, and one of the same group. Without a group a row is a group of its own.
     """
+
     def texts(column: str, option: str) -> list[str]:
-        return ["" if is_missing(cell, missing) else text(cell)
-                for cell in table.cells(column, f"dataset.options.{option}")]
+        return [
+            "" if is_missing(cell, missing) else text(cell) for cell in table.cells(column, f"dataset.options.{option}")
+        ]
 
     groups = texts(group, "group") if group is not None else [""] * len(table.places)
-    keys = texts(key, "key") if key is not None else [
-        members.digest(row, group) for row, group in enumerate(groups)]
-    own = [one or (f"(no group) {other}" if group is not None else other)
-           for one, other in zip(groups, keys, strict=True)]
+    keys = texts(key, "key") if key is not None else [members.digest(row, group) for row, group in enumerate(groups)]
+    own = [
+        one or (f"(no group) {other}" if group is not None else other) for one, other in zip(groups, keys, strict=True)
+    ]
     if key is None:
         seen: Counter[str] = Counter()
         for row, content in enumerate(keys):
@@ -87,8 +97,10 @@ def read(table: Table, members: Members, names: Named, labels: Labels, duplicate
             rows.rejected.append(Rejected(escaped(key), split, error.file, error.reason))
     if not rows.label:
         reasons = Counter(one.reason for one in rows.rejected).most_common(3)
-        raise DataError(f"{table.path}: none of its {len(rows.rejected)} rows can be used; "
-                        + "; ".join(f"{reason} ({count} times)" for reason, count in reasons))
+        raise DataError(
+            f"{table.path}: none of its {len(rows.rejected)} rows can be used; "
+            + "; ".join(f"{reason} ({count} times)" for reason, count in reasons)
+        )
     return rows
 
 
@@ -106,15 +118,20 @@ def draw_splits(table: Table, rows: Rows, names: Named, shares: Mapping[str, flo
         rows.split.update(zip(open_rows, drawn, strict=True))
     counts = Counter(rows.split.values())
     if empty := [split for split in SPLITS if not counts[split]]:
-        advice = ("there are too few rows or groups for these shares" if names.split is None else
-                  f"dataset.options.shares: {{{empty[0]}: 0.15}} draws it from the rows of train")
+        advice = (
+            "there are too few rows or groups for these shares"
+            if names.split is None
+            else f"dataset.options.shares: {{{empty[0]}: 0.15}} draws it from the rows of train"
+        )
         raise DataError(f"{table.path}: no usable row is in split {' or '.join(empty)} ({dict(counts)}); {advice}")
 
 
 def escaped(key: str) -> str:
     """Return a key without what a shard's names cannot hold; `urllib.parse.unquote` gives it back."""
-    return "".join(one if one.isprintable() and one not in "%./\\" else
-                   "".join(f"%{byte:02X}" for byte in one.encode()) for one in key)
+    return "".join(
+        one if one.isprintable() and one not in "%./\\" else "".join(f"%{byte:02X}" for byte in one.encode())
+        for one in key
+    )
 
 
 def _split(said: str, place: str) -> str:
@@ -137,7 +154,14 @@ def _doubles(table: Table, keys: Sequence[str], duplicate_keys: str) -> dict[int
             places.setdefault(keys[row], [table.place(original)]).append(table.place(row))
         lines = [f"  {key!r}: {some(where, _NAMED)}" for key, where in places.items()]
         more = [f"  and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
-        raise DataError("\n".join([
-            f"{table.path}: {len(lines)} keys stand in more than one row, but a key names one sample "
-            "(dataset.options.duplicate_keys: first would keep the first row of each):", *lines[:_NAMED], *more]))
+        raise DataError(
+            "\n".join(
+                [
+                    f"{table.path}: {len(lines)} keys stand in more than one row, but a key names one sample "
+                    "(dataset.options.duplicate_keys: first would keep the first row of each):",
+                    *lines[:_NAMED],
+                    *more,
+                ]
+            )
+        )
     return doubles

@@ -23,8 +23,11 @@ def from_npy(named: str, content: bytes, kind: str, fill: float | None) -> bytes
     """Return a .npy file of the axes that `kind` has. Raises BadSample where it is none or a number is not usable."""
     values = _array(named, content)
     if values.dtype.kind not in "fiu" or not values.size or values.ndim not in {1, AXES[kind]}:
-        raise BadSample(named, f"no {kind}: shape {values.shape} and type {values.dtype}, not real numbers along "
-                               f"{'two axes, (step, channel)' if kind == 'series' else 'one axis'}")
+        raise BadSample(
+            named,
+            f"no {kind}: shape {values.shape} and type {values.dtype}, not real numbers along "
+            f"{'two axes, (step, channel)' if kind == 'series' else 'one axis'}",
+        )
     filled = _filled(named, values, fill)
     if filled is values and values.ndim == AXES[kind]:
         return content
@@ -49,8 +52,10 @@ def from_csv(named: str, content: bytes, fill: float | None) -> bytes:
         for channel, cell in enumerate(cells):
             if is_missing(cell):
                 if fill is None:
-                    raise BadSample(named, f"a number is missing: line {line}, value {channel + 1}; `fill` may say "
-                                           "by which to replace it")
+                    raise BadSample(
+                        named,
+                        f"a number is missing: line {line}, value {channel + 1}; `fill` may say by which to replace it",
+                    )
                 continue
             try:
                 values[step, channel] = number(cell)
@@ -82,14 +87,19 @@ def _filled(named: str, values: np.ndarray, fill: float | None) -> np.ndarray:
     with np.errstate(over="ignore"):
         infinite = np.argwhere(np.isinf(values.astype(np.float32)))
     if len(infinite):
-        raise BadSample(named, f"no usable number: {values[tuple(infinite[0])]} in place "
-                               f"{infinite[0].tolist()} is not finite in float32")
+        raise BadSample(
+            named,
+            f"no usable number: {values[tuple(infinite[0])]} in place {infinite[0].tolist()} is not finite in float32",
+        )
     holes = np.isnan(values)
     if not holes.any():
         return values
     if fill is None:
-        raise BadSample(named, f"a number is missing: NaN in place {np.argwhere(holes)[0].tolist()}; `fill` may "
-                               "say by which to replace it")
+        raise BadSample(
+            named,
+            f"a number is missing: NaN in place {np.argwhere(holes)[0].tolist()}; `fill` may "
+            "say by which to replace it",
+        )
     return np.where(holes, np.asarray(fill, values.dtype), values)
 
 
@@ -113,7 +123,8 @@ def _is_header(cells: list[str]) -> bool:
     """Whether a line is of words only. NaN and infinity are none, nor is 1,5 with a comma: it is a wrong number."""
     words = [cell.strip() for cell in cells if cell.strip()]
     return bool(words) and all(
-        any(letter.isalpha() for letter in word) and not is_missing(word) and not _is_number(word) for word in words)
+        any(letter.isalpha() for letter in word) and not is_missing(word) and not _is_number(word) for word in words
+    )
 
 
 def _is_number(word: str) -> bool:

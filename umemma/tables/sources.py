@@ -16,9 +16,12 @@ from umemma.errors import ParameterError, unknown
 from umemma.tables.series import AXES
 
 SUFFIXES = {
-    "image": ("png", "jpg", "jpeg", "webp"), "audio": ("wav", "flac", "ogg", "mp3", "m4a"),
+    "image": ("png", "jpg", "jpeg", "webp"),
+    "audio": ("wav", "flac", "ogg", "mp3", "m4a"),
     "video": ("mp4", "m4v", "mov", "mpg", "mpeg", "avi", "mkv", "webm", "flv"),
-    "text": ("txt",), "series": ("npy", "csv"), "vector": ("npy",),
+    "text": ("txt",),
+    "series": ("npy", "csv"),
+    "vector": ("npy",),
 }
 _SETTINGS = ("kind", "column", "columns", "inline", "fill")
 
@@ -67,8 +70,9 @@ def _columns(where: str, kind: str, entry: Mapping[str, object]) -> tuple[str, .
     if not isinstance(named, Sequence) or isinstance(named, str) or not all(isinstance(one, str) for one in named):
         raise ParameterError(f"{where}: {named!r} must be names of columns")
     if not named or len(set(named)) != len(named) or (kind != "vector" and len(named) > 1):
-        raise ParameterError(f"{where}: {list(named)!r} cannot be the columns of one {kind}; only a vector has more, "
-                             "each of them once")
+        raise ParameterError(
+            f"{where}: {list(named)!r} cannot be the columns of one {kind}; only a vector has more, each of them once"
+        )
     return tuple(named)
 
 

@@ -16,9 +16,7 @@ from umemma.sample import SPLITS
 DEFAULT_SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 
-def drawn(
-    labels: Sequence[Sequence[int]], groups: Sequence[str], shares: Mapping[str, float], seed: int
-) -> list[str]:
+def drawn(labels: Sequence[Sequence[int]], groups: Sequence[str], shares: Mapping[str, float], seed: int) -> list[str]:
     """Return a split for every row; `labels`: the classes of each, `shares`: of all rows, by split, summing to 1."""
     splits = [split for split in SPLITS if shares.get(split, 0) > 0]
     counts: dict[str, Counter[int]] = {}
@@ -57,8 +55,9 @@ def checked_shares(shares: Mapping[str, float], given: Sequence[str]) -> dict[st
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
             raise ParameterError(f"{where}.{split} must lie between 0 and 1, not {share!r}")
         if split != "train" and split in given:
-            raise ParameterError(f"{where}.{split}: the split column has {split} already; shares are of the rows that "
-                                 "it calls train")
+            raise ParameterError(
+                f"{where}.{split}: the split column has {split} already; shares are of the rows that it calls train"
+            )
     rest = 1 - sum(share for split, share in shares.items() if split != "train")
     if rest <= 0 or abs(shares.get("train", rest) - rest) > 1e-6:
         raise ParameterError(f"{where} must sum to 1, they are {dict(shares)}")
