@@ -8,8 +8,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from umemma import accounting, answers, parameters, weights
-from umemma.comparison import Model
+from umemma import parameters
+from umemma.evaluation import accounting
+from umemma.models import weights
+from umemma.prediction import answers
+from umemma.evaluation.comparison import Model
 from umemma.errors import run
 from umemma.files import read_json, write_json
 from umemma.parameters import Dataset
@@ -56,7 +59,7 @@ def arm_table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def truth(dataset: Dataset) -> Any:
     """Return the information that each pattern truly holds, where the data set's adapter knows it."""
-    known = getattr(import_module(f"umemma.datasets.{dataset.adapter}"), "information", None)
+    known = getattr(import_module(f"umemma.sources.datasets.{dataset.adapter}"), "information", None)
     return known(dataset.options) if known else None
 
 

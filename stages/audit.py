@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from umemma import answers, comparison, leak, manifest, masks, model, parameters, weights
-from umemma.comparison import Model
-from umemma.course import Course, load
+from umemma import parameters
+from umemma.data import manifest
+from umemma.evaluation import comparison, leak
+from umemma.models import model, weights
+from umemma.prediction import answers
+from umemma.training import masks
+from umemma.evaluation.comparison import Model
+from umemma.training.course import Course, load
 from umemma.errors import run
 from umemma.files import read_json, write_json
-from umemma.sample import SPLITS
+from umemma.data.sample import SPLITS
 
 _NUM_SAMPLES = 64  # of the test set, on which the model is audited for leaks
 

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = ("umemma", "stages")
-CHOSEN = ("umemma/datasets", "umemma/decoders")  # dvc.yaml names the plug-in that a parameter chooses
+CHOSEN = ("umemma/sources/datasets", "umemma/media/decoders")  # dvc.yaml names the plug-in that a parameter chooses
 OUT = Path("data/code")
 
 
@@ -83,21 +83,16 @@ def _files_of(name: str) -> Iterator[Path]:
         yield Path(*parts).with_suffix(".py")
 
 
-def _loads_by_name(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module")
-
-
 @cache
 def loaded_folders(path: Path) -> frozenset[str]:
-    """Return the folders of plug-ins that a file loads by name: `import_module(f"umemma.encoders.{name}")`."""
-    calls = [node for node in running(path) if _loads_by_name(node)]
-    texts = [
-        node.args[0].values[0].value
-        for node in calls  # type: ignore[attr-defined]
-        if isinstance(node.args[0], ast.JoinedStr)
-    ]  # type: ignore[attr-defined]
-    assert len(texts) == len(calls), f"{path}: import_module takes an f-string that begins with the folder's name"
-    return frozenset(text.rstrip(".").replace(".", "/") for text in texts)
+    """Return the folders of plug-ins that a file loads by name: `import_module(f"umemma.models.encoders.{name}")`."""
+    folders = set()
+    for node in running(path):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            start = node.args[0].values[0] if isinstance(node.args[0], ast.JoinedStr) else None
+            assert isinstance(start, ast.Constant), f"{path}: import_module takes an f-string that begins with a folder"
+            folders.add(str(start.value).rstrip(".").replace(".", "/"))
+    return frozenset(folders)
 
 
 @cache

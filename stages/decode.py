@@ -4,7 +4,8 @@ from importlib import import_module
 from pathlib import Path
 
 from stages import modality_of
-from umemma import decoded, parameters, shards
+from umemma import parameters
+from umemma.data import decoded, shards
 from umemma.errors import ParameterError, run, unknown
 from umemma.files import written_whole
 
@@ -14,7 +15,7 @@ def decode(shard_folder: Path, modality: str, settings: parameters.Settings, fol
     index = shards.verify(shard_folder)
     if modality not in index.modalities:
         raise ParameterError(unknown("params.yaml: dataset.modalities", "modality in data", modality, index.modalities))
-    decoder_class = import_module(f"umemma.decoders.{settings['name']}").Decoder
+    decoder_class = import_module(f"umemma.media.decoders.{settings['name']}").Decoder
     decoder = parameters.call(decoder_class, settings, f"dataset.modalities.{modality}.decode")
     with written_whole(folder) as temporary:
         return decoded.write(index, shard_folder, modality, decoder, temporary)

@@ -4,7 +4,9 @@ from functools import partial
 from pathlib import Path
 
 from stages import modality_of
-from umemma import compute, encoded, parameters
+from umemma import parameters
+from umemma.models import encoded
+from umemma.training import compute
 from umemma.errors import run
 from umemma.files import read_json, written_whole
 from umemma.parameters import Compute

@@ -10,20 +10,25 @@ from typing import Any
 
 import torch
 
-from umemma import answering, answers, compute, decoded, evaluation, manifest, model, parameters, probe, weights
-from umemma.answers import Answers
-from umemma.arms import ARMS
-from umemma.course import Course, load
-from umemma.encoding import encode_split
+from umemma import parameters
+from umemma.data import decoded, manifest
+from umemma.evaluation import evaluation, probe
+from umemma.models import model, weights
+from umemma.prediction import answering, answers
+from umemma.training import compute
+from umemma.prediction.answers import Answers
+from umemma.training.arms import ARMS
+from umemma.training.course import Course, load
+from umemma.models.encoding import encode_split
 from umemma.errors import run
 from umemma.files import read_json, write_json, written_whole
-from umemma.fusion import fit
-from umemma.late_fusion import LateFusion
-from umemma.manifest import Targets
-from umemma.model import Model
+from umemma.training.fusion import fit
+from umemma.models.late_fusion import LateFusion
+from umemma.data.manifest import Targets
+from umemma.models.model import Model
 from umemma.parameters import Evaluate, Fuse, Parameters, missing_rates
-from umemma.sample import SPLITS
-from umemma.thresholds import decided
+from umemma.data.sample import SPLITS
+from umemma.prediction.thresholds import decided
 
 
 def ask(one: Model, course: Course, targets: Targets, evaluate: Evaluate, *, on_features: bool) -> dict[str, Answers]:

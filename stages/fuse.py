@@ -4,13 +4,16 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from umemma import manifest, masks, model, parameters, tracking, weights
-from umemma.arms import ARMS
-from umemma.batch import Batch
-from umemma.course import Course, load
+from umemma import parameters, tracking
+from umemma.data import manifest
+from umemma.models import model, weights
+from umemma.training import masks
+from umemma.training.arms import ARMS
+from umemma.data.batch import Batch
+from umemma.training.course import Course, load
 from umemma.errors import run
 from umemma.files import write_json, written_whole
-from umemma.fusion import Trained, fit
+from umemma.training.fusion import Trained, fit
 from umemma.parameters import ArmName, missing_rates
 
 

@@ -6,11 +6,13 @@ The shards hold the quarantine too, so that whoever reads them knows what is not
 import shutil
 from pathlib import Path
 
-from umemma import adapters, parameters, raw, shard_writer, shards
+from umemma import parameters
+from umemma.data import shard_writer, shards
+from umemma.sources import adapters, raw
 from umemma.errors import run
 from umemma.files import written_whole
 from umemma.parameters import Dataset
-from umemma.sample import SPLITS
+from umemma.data.sample import SPLITS
 
 SHARDS, QUARANTINE = Path("data/shards"), Path("data/reports/quarantine.parquet")
 

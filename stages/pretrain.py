@@ -6,15 +6,18 @@ from pathlib import Path
 import torch
 
 from stages import modality_of
-from umemma import augment, compute, decoded, encoded, manifest, parameters, towers, tracking, trunks, weights
-from umemma.batch import Batch
-from umemma.encoding import encode_split
+from umemma import parameters, tracking
+from umemma.data import decoded, manifest
+from umemma.models import encoded, towers, trunks, weights
+from umemma.training import augment, compute
+from umemma.data.batch import Batch
+from umemma.models.encoding import encode_split
 from umemma.errors import DataError, run
 from umemma.files import write_json, written_whole
-from umemma.metrics import correct, log_class_weight, log_prior, surprise
+from umemma.metrics.metrics import correct, log_class_weight, log_prior, surprise
 from umemma.parameters import Compute, Modality, Parameters, Pretrain
-from umemma.sample import SPLITS
-from umemma.training import Curve, Schedule, train
+from umemma.data.sample import SPLITS
+from umemma.training.training import Curve, Schedule, train
 
 
 def pretrain(

@@ -9,11 +9,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from umemma import answering, answers, compute, decoded, manifest, parameters, thresholds
-from umemma.course import Course, load
+from umemma import parameters
+from umemma.data import decoded, manifest
+from umemma.prediction import answering, answers, thresholds
+from umemma.training import compute
+from umemma.training.course import Course, load
 from umemma.errors import run
 from umemma.files import written_whole
-from umemma.fusion import Trained, late, specialists
+from umemma.training.fusion import Trained, late, specialists
 
 HEADS = ("sum_logits", "gated")
 MIN_EPOCHS = 3  # longer than an arm may train: the yardstick is to be hard to beat

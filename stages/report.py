@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from umemma import left_out, manifest, page, parameters, quarantine, report, tracking
+from umemma import parameters, tracking
+from umemma.data import manifest, quarantine
+from umemma.reporting import left_out, page, report
 from umemma.errors import run
 from umemma.files import read_json, written_whole
 

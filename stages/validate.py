@@ -8,9 +8,11 @@ change of these trains nothing anew.
 import argparse
 from pathlib import Path
 
-from umemma import drift, expectations, parameters, quarantine, shards
+from umemma import parameters
+from umemma.data import quarantine, shards
+from umemma.validation import drift, expectations
 from umemma.errors import DataError, GateFailure, run
-from umemma.expected import Evidence
+from umemma.validation.expected import Evidence
 from umemma.files import write_json
 from umemma.parameters import Validation
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from umemma.batch import Batch
+from umemma.data.batch import Batch
 from umemma.missingness import key_digest
-from umemma.towers import Encoder, Tower
+from umemma.models.towers import Encoder, Tower
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from tests.conftest import ROOT
-from umemma import expectations, parameters, quarantine
-from umemma.expected import Evidence
+from umemma import parameters
+from umemma.data import quarantine
+from umemma.validation import expectations
+from umemma.validation.expected import Evidence
 from umemma.parameters import Severities, Validation
-from umemma.quarantine import Quarantined
-from umemma.sample import SPLITS
-from umemma.shards import Index, Shard
+from umemma.data.quarantine import Quarantined
+from umemma.data.sample import SPLITS
+from umemma.data.shards import Index, Shard
 
 DEFAULT = parameters.read(ROOT / "params.yaml").validation
 BOUNDS = DEFAULT.model_copy(

@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy import stats
 
-from umemma.accounting import account, counter_intuitive
-from umemma.answers import Answers
-from umemma.bootstrap import Resamples
-from umemma.comparison import Model, gate_never_below
+from umemma.evaluation.accounting import account, counter_intuitive
+from umemma.prediction.answers import Answers
+from umemma.evaluation.bootstrap import Resamples
+from umemma.evaluation.comparison import Model, gate_never_below
 from umemma.errors import DataError
 from umemma.missingness import key_digest, pattern_name, patterns, probability
 

@@ -5,10 +5,11 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from umemma import answers, late_fusion
-from umemma.answering import answer
-from umemma.answers import Answers
-from umemma.batch import Batch
+from umemma.models import late_fusion
+from umemma.prediction import answers
+from umemma.prediction.answering import answer
+from umemma.prediction.answers import Answers
+from umemma.data.batch import Batch
 from umemma.errors import DataError
 from umemma.missingness import patterns
 

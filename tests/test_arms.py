@@ -12,19 +12,21 @@ from torch import nn
 
 from stages.fuse import fuse
 from stages.pretrain import pretrain
-from umemma import masks, missingness, model
-from umemma.answering import answer
-from umemma.answers import Answers
-from umemma.arms import ARMS
-from umemma.batch import Batch
-from umemma.course import Course
-from umemma.early_fusion import EarlyFusion
-from umemma.encoding import encode_split
-from umemma.fusion import Trained, fit
-from umemma.late_fusion import LateFusion
+from umemma import missingness
+from umemma.models import model
+from umemma.training import masks
+from umemma.prediction.answering import answer
+from umemma.prediction.answers import Answers
+from umemma.training.arms import ARMS
+from umemma.data.batch import Batch
+from umemma.training.course import Course
+from umemma.models.early_fusion import EarlyFusion
+from umemma.models.encoding import encode_split
+from umemma.training.fusion import Trained, fit
+from umemma.models.late_fusion import LateFusion
 from umemma.missingness import key_digest
 from umemma.parameters import ArmName, Compute, Fuse, Modality, Pretrain, missing_rates
-from umemma.towers import Encoder, Tower
+from umemma.models.towers import Encoder, Tower
 
 CPU = torch.device("cpu")
 CLASSES = ["a", "b", "c"]

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from stages.pretrain import pretrain
-from umemma import augment
-from umemma.encoding import encode_split
+from umemma.training import augment
+from umemma.models.encoding import encode_split
 from umemma.errors import ParameterError
 from umemma.parameters import Compute, Modality, Pretrain
-from umemma.towers import Encoder, Tower
-from umemma.training import Schedule, train
+from umemma.models.towers import Encoder, Tower
+from umemma.training.training import Schedule, train
 
 MAP, VIDEO, SERIES, WAVE = (3, 12, 16), (4, 3, 12, 16), (2, 40), (60,)
 SETTINGS = {

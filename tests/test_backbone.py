@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from umemma.backbone import Backbone
-from umemma.tuning import Tuning
+from umemma.models.backbone import Backbone
+from umemma.models.tuning import Tuning
 
 
 def backbone(trainable="full", dim=4, weights="a.pth", lr_scale=1.0, lr_decay=1.0, projection_dropout=0.0):

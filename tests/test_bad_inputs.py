@@ -16,7 +16,8 @@ from stages.validate import evidence
 from tests.manifest_sample import BOUNDS, severe
 from tests.media_files import npy, numbered, picture, png, sound, tone, video
 from tests.table_sample import adapter, write_table
-from umemma import expectations, quarantine, shard_writer, shards
+from umemma.data import quarantine, shard_writer, shards
+from umemma.validation import expectations
 
 SPLITS = ("train", "val", "test")
 COLUMNS = {"picture": "image", "heard": "audio", "clip": "video", "said": "text", "moved": "series"}

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from umemma import information
-from umemma.bootstrap import Resamples, enough_flips, holm, interval, sign_flip
+from umemma.evaluation import information
+from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, interval, sign_flip
 
 
 def clustered(rng, num_clusters, size, spread=1.0):

@@ -11,9 +11,9 @@ from PIL import Image
 
 from tests.trees import GENUINE, frames, grid_clips, needs_genuine, spectrogram, write_frames
 from umemma.errors import DataError
-from umemma.layouts import clip_files, cutting
-from umemma.layouts.listed import File
-from umemma.sample import BadSample
+from umemma.sources.layouts import clip_files, cutting
+from umemma.sources.layouts.listed import File
+from umemma.data.sample import BadSample
 
 pytestmark = needs_genuine
 CLIP = GENUINE / "grid_clips/clips/bbaf2n.mp4"

@@ -12,19 +12,19 @@ from stages import code
 FILES = {
     "umemma/__init__.py": "",
     "umemma/scale.py": '"""Scales."""\n\nFACTOR = 2  # of two\n\n\ndef scaled(x):\n    """Return it."""\n    return FACTOR * x\n',
-    "umemma/encoders/__init__.py": '"""Plug-ins."""\n',
-    "umemma/encoders/small.py": "from umemma import scale\n",
-    "umemma/decoders/__init__.py": "",
-    "umemma/decoders/text.py": "SIZE = 1\n",
-    "umemma/datasets/__init__.py": "",
-    "umemma/towers.py": 'from importlib import import_module\n\n\ndef f(name):\n    import_module(f"umemma.encoders.{name}")\n',
+    "umemma/models/encoders/__init__.py": '"""Plug-ins."""\n',
+    "umemma/models/encoders/small.py": "from umemma import scale\n",
+    "umemma/media/decoders/__init__.py": "",
+    "umemma/media/decoders/text.py": "SIZE = 1\n",
+    "umemma/sources/datasets/__init__.py": "",
+    "umemma/towers.py": 'from importlib import import_module\n\n\ndef f(name):\n    import_module(f"umemma.models.encoders.{name}")\n',
     "umemma/page.py": 'TEMPLATE = "page.html"\n',
     "umemma/page.html": "<p>",
     "umemma/unused.py": "",
     "stages/__init__.py": "",
     "stages/train.py": "def main():\n    from umemma import towers\n",
     "stages/report.py": "from typing import TYPE_CHECKING\n\nfrom umemma import page\n\nif TYPE_CHECKING:\n    import umemma.scale\n",
-    "stages/decode.py": 'from importlib import import_module\nimport_module(f"umemma.decoders.{1}")\n',
+    "stages/decode.py": 'from importlib import import_module\nimport_module(f"umemma.media.decoders.{1}")\n',
 }
 Digests = dict[str, dict[str, str]]
 
@@ -62,7 +62,7 @@ def changed(before: Digests, after: Digests) -> set[str]:
 def test_a_stage_holds_what_it_imports_in_functions_and_plugins_loaded_by_name(digests):
     assert {
         "umemma/towers.py",
-        "umemma/encoders/small.py",
+        "umemma/models/encoders/small.py",
         "umemma/scale.py",
         "umemma/__init__.py",
         "stages/__init__.py",
@@ -100,11 +100,11 @@ def test_a_constant_or_statement_makes_stale_what_runs_it_and_nothing_else(diges
 
 
 def test_a_chosen_plugin_has_a_file_of_its_own(digests):
-    assert changed(digests(), digests(**{"umemma/decoders/text.py": ("1", "2")})) == {"decoders/text.json"}
+    assert changed(digests(), digests(**{"umemma/media/decoders/text.py": ("1", "2")})) == {"decoders/text.json"}
 
 
 def test_a_new_plugin_is_seen(digests):
-    assert changed(digests(), digests(**{"umemma/encoders/new.py": ("", "X = 1\n")})) == {"train.json"}
+    assert changed(digests(), digests(**{"umemma/models/encoders/new.py": ("", "X = 1\n")})) == {"train.json"}
 
 
 def test_a_plugin_loaded_by_a_name_that_cannot_be_read_is_a_bug(digests):

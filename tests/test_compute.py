@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from umemma import compute
+from umemma.training import compute
 from umemma.parameters import Compute
 
 CPU = torch.device("cpu")

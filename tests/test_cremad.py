@@ -7,9 +7,9 @@ import pytest
 
 from tests import trees
 from tests.trees import needs_genuine
-from umemma.datasets.cremad import CLASSES, Adapter, read
+from umemma.sources.datasets.cremad import CLASSES, Adapter, read
 from umemma.errors import DataError, ParameterError
-from umemma.sample import BadSample
+from umemma.data.sample import BadSample
 
 pytestmark = needs_genuine
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 131000\n"

@@ -9,10 +9,10 @@ import pytest
 
 from stages import validate as stage
 from tests.manifest_sample import BOUNDS, blank_images, evidence, first, whole
-from umemma import census, drift, expectations
+from umemma.validation import census, drift, expectations
 from umemma.errors import DataError, GateFailure
-from umemma.expected import Evidence
-from umemma.sample import SPLITS
+from umemma.validation.expected import Evidence
+from umemma.data.sample import SPLITS
 
 MANY = 2000
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from tests.test_late_fusion import CLASSES, POISONS, answered, every_substitute, mixed, poisoned, seen
-from umemma import model
-from umemma.batch import Batch
-from umemma.early_fusion import EarlyFusion
+from umemma.models import model
+from umemma.data.batch import Batch
+from umemma.models.early_fusion import EarlyFusion
 from umemma.errors import ParameterError
 from umemma.missingness import key_digest, patterns
-from umemma.substitutes import SUBSTITUTES
+from umemma.models.substitutes import SUBSTITUTES
 
 LENET = {"name": "lenet", "width": 4, "dim": 5, "size_px": 8}
 MLP = {"name": "mlp", "width": 8, "dim": 6}

@@ -7,12 +7,14 @@ from numpy.lib.format import open_memmap
 
 from stages import encode as encode_stage
 from stages import trunks as trunks_stage
-from umemma import decoded, encoded, parameters, trunks
+from umemma import parameters
+from umemma.data import decoded
+from umemma.models import encoded, trunks
 from umemma.errors import ParameterError
 from umemma.files import read_json, write_json
 from umemma.parameters import Compute
-from umemma.sample import SPLITS
-from umemma.towers import Encoder
+from umemma.data.sample import SPLITS
+from umemma.models.towers import Encoder
 
 SHAPE = (3, 32, 32)
 COMPUTE = Compute(device="cpu", precision="float32", threads=1)

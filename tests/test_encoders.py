@@ -11,9 +11,10 @@ from torch import nn
 from torchaudio import pipelines
 
 from tests.conftest import ROOT
-from umemma import late_fusion, parameters, towers
+from umemma import parameters
+from umemma.models import late_fusion, towers
 from umemma.errors import ParameterError
-from umemma.towers import Encoder, Tower
+from umemma.models.towers import Encoder, Tower
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 SHAPES = [(3, 40, 48), (1, 40, 48), (4, 50), (12,), (2_000,)]  # the first that an encoder takes is its
@@ -118,7 +119,7 @@ def test_an_encoder_from_scratch_is_trained_whole(plugin, names):
 TRAINABLE = [
     name
     for name in parameters.plugins("encoders")
-    if "trainable" in signature(import_module(f"umemma.encoders.{name}").build).parameters
+    if "trainable" in signature(import_module(f"umemma.models.encoders.{name}").build).parameters
 ]
 
 
@@ -172,7 +173,7 @@ def test_a_tower_is_read_from_its_file_alone(plugin, names, tmp_path, language_f
 @pytest.mark.parametrize("encoder", ["lenet", "mlp", "resnet"])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 5, 40), (1, 112, 112), (2, 1, 1)])
 def test_an_encoder_of_maps_takes_any_size(encoder, shape):
-    built = import_module(f"umemma.encoders.{encoder}").build(shape, dim=7)
+    built = import_module(f"umemma.models.encoders.{encoder}").build(shape, dim=7)
     features = built(torch.randn(4, *shape))
     assert features.shape == (4, 7)
     features.sum().backward()
@@ -183,7 +184,7 @@ def test_an_encoder_of_maps_takes_any_size(encoder, shape):
 def test_an_encoder_takes_what_is_no_map_or_refuses_it_as_a_parameter_and_one_takes_it(shape):
     takers = []
     for encoder in parameters.plugins("encoders"):
-        build = import_module(f"umemma.encoders.{encoder}").build
+        build = import_module(f"umemma.models.encoders.{encoder}").build
         try:
             built = parameters.call(build, {"dim": 7}, "encoder", shape)
         except ParameterError:
@@ -279,7 +280,7 @@ def test_a_waveform_is_normalised_as_its_bundle_says(names):
 
 @pytest.mark.parametrize("variant", ["wav2vec2_base", "hubert_base"])
 def test_a_speech_bundle_is_built_without_a_download(variant):
-    from umemma.encoders import torchaudio
+    from umemma.models.encoders import torchaudio
 
     with torch.device("meta"):
         built = torchaudio.build((16_000,), variant=variant)
@@ -346,7 +347,7 @@ def test_only_the_last_stage_of_a_resnet_is_trained():
 def test_a_model_of_one_size_says_so_and_takes_resized_images():
     with pytest.raises(ParameterError, match=r"takes images of 224 px only, not \[64, 48\]; set size_px to 224"):
         Encoder("m", (3, 64, 48), {"name": "torchvision:vit_b_32"})
-    from umemma.encoders.torchvision import Pixels
+    from umemma.models.encoders.torchvision import Pixels
 
     image = torch.full((1, 1, 8, 6), 255, dtype=torch.uint8)
     torch.testing.assert_close(Pixels([0.5] * 3, [0.25] * 3, [20, 10])(image), torch.full((1, 3, 20, 10), 2.0))
@@ -383,7 +384,7 @@ def test_a_resnet_that_stacks_frames_tells_their_order():
 
 
 def test_a_series_is_seen_whole_by_one_output_of_a_tcn():
-    from umemma.encoders import tcn
+    from umemma.models.encoders import tcn
 
     built = tcn.build((1, 200), width=4).eval()
     value = torch.randn(1, 1, 200, requires_grad=True)

@@ -7,9 +7,10 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from umemma import evaluation, late_fusion
-from umemma.answering import answer
-from umemma.evaluation import Table
+from umemma.evaluation import evaluation
+from umemma.models import late_fusion
+from umemma.prediction.answering import answer
+from umemma.evaluation.evaluation import Table
 from umemma.missingness import PROTOCOLS, hide, patterns
 
 PRIOR = torch.tensor([0.5, 0.3, 0.2]).log()

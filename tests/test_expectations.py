@@ -24,9 +24,10 @@ from tests.manifest_sample import (
     judge,
     setting,
 )
-from umemma import expectations, quarantine, shards
+from umemma.data import quarantine, shards
+from umemma.validation import expectations
 from umemma.errors import DataError, GateFailure
-from umemma.sample import SPLITS
+from umemma.data.sample import SPLITS
 
 UNIQUE, IN_SET, BETWEEN = (f"expect_column_values_to_be_{what}" for what in ("unique", "in_set", "between"))
 FILLED, TYPED = "expect_column_values_to_not_be_null", "expect_column_values_to_be_in_type_list"

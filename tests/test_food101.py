@@ -9,9 +9,9 @@ import pytest
 
 from tests import trees
 from tests.trees import food_rows, needs_genuine
-from umemma.datasets.food101 import CLASSES, Adapter
+from umemma.sources.datasets.food101 import CLASSES, Adapter
 from umemma.errors import DataError, ParameterError
-from umemma.sample import BadSample
+from umemma.data.sample import BadSample
 
 pytestmark = needs_genuine
 

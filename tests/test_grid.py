@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 from tests.trees import GENUINE, needs_genuine
-from umemma.datasets.grid import NOISES, TARGETS, Adapter, _part
+from umemma.sources.datasets.grid import NOISES, TARGETS, Adapter, _part
 from umemma.errors import DataError, ParameterError
-from umemma.layouts import cutting
-from umemma.sample import BadSample
+from umemma.sources.layouts import cutting
+from umemma.data.sample import BadSample
 
 pytestmark = needs_genuine
 

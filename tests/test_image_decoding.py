@@ -13,8 +13,8 @@ from torchvision.io import ImageReadMode, decode_image
 
 from tests.conftest import ROOT
 from tests.media_files import PIXELS, numbered, picture, png, tone, turned, video
-from umemma.decoders import frames
-from umemma.decoders.image import Decoder
+from umemma.media.decoders import frames
+from umemma.media.decoders.image import Decoder
 from umemma.errors import DataError, ParameterError
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")

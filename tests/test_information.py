@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from umemma import information
+from umemma.evaluation import information
 from umemma.missingness import patterns, probability
 
 

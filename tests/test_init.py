@@ -20,14 +20,16 @@ from stages.prepare import prepare
 from stages.validate import validate
 from tests.conftest import ROOT, run
 from tests.table_sample import FORMATS, png, samples, series, spoil, stranger, wav, write_table
-from umemma import adapters, composition, parameters, quarantine
+from umemma import composition, parameters
+from umemma.data import quarantine
+from umemma.sources import adapters
 from umemma.errors import DataError, ParameterError
 from umemma.files import read_json
-from umemma.sample import SPLITS
-from umemma.setup import conf_file, starting_values
-from umemma.setup.init import init
-from umemma.setup.proposal import Given
-from umemma.towers import Encoder
+from umemma.data.sample import SPLITS
+from umemma.init import conf_file, starting_values
+from umemma.init.init import init
+from umemma.init.proposal import Given
+from umemma.models.towers import Encoder
 
 WORDS = ("the", "ship", "leaves", "harbour", "at", "night", "and", "nobody", "sees", "it", "go")
 
@@ -147,12 +149,12 @@ def test_every_starting_value_is_of_a_decoder_and_an_encoder_that_take_it():
     }
     for kind, known in facts.items():
         decoder = starting_values.decode(kind, known)
-        parameters.call(import_module(f"umemma.decoders.{decoder['name']}").Decoder, decoder, kind)
+        parameters.call(import_module(f"umemma.media.decoders.{decoder['name']}").Decoder, decoder, kind)
         encoder = Encoder(kind, shapes[kind], starting_values.encoder(kind, decoder)).eval()
         assert encoder(torch.zeros(1, *shapes[kind])).ndim == 2
         for more in ({}, {name: values[:1] for name, values in known.items()}):
             parameters.call(
-                import_module(f"umemma.decoders.{decoder['name']}").Decoder, starting_values.decode(kind, more), kind
+                import_module(f"umemma.media.decoders.{decoder['name']}").Decoder, starting_values.decode(kind, more), kind
             )
 
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from umemma import late_fusion, model, substitutes
-from umemma.batch import Batch
+from umemma.models import late_fusion, model, substitutes
+from umemma.data.batch import Batch
 from umemma.errors import ParameterError
-from umemma.late_fusion import LateFusion
+from umemma.models.late_fusion import LateFusion
 from umemma.missingness import Pattern, patterns
 from umemma.parameters import plugins
-from umemma.substitutes import SUBSTITUTES
-from umemma.towers import Encoder, Tower
+from umemma.models.substitutes import SUBSTITUTES
+from umemma.models.towers import Encoder, Tower
 
 every_head = pytest.mark.parametrize("head", plugins("heads"))
 every_substitute = pytest.mark.parametrize("substitute", SUBSTITUTES)

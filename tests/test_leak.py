@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from tests.test_late_fusion import PRIOR, build, every_head, every_place, every_substitute, mixed
-from umemma.batch import Batch
-from umemma.early_fusion import EarlyFusion
-from umemma.leak import audit
+from umemma.data.batch import Batch
+from umemma.models.early_fusion import EarlyFusion
+from umemma.evaluation.leak import audit
 from umemma.missingness import patterns
-from umemma.panel import Panel
+from umemma.models.panel import Panel
 
 NUM_COMPARISONS = 3 * 4  # patterns of two modalities, by three replacements and a gradient
 

@@ -6,10 +6,12 @@ import pytest
 from stages import report as stage
 from tests.manifest_sample import evidence, severe, whole
 from tests.page_sample import data
-from umemma import expectations, left_out, quarantine
+from umemma.data import quarantine
+from umemma.reporting import left_out
+from umemma.validation import expectations
 from umemma.errors import DataError
 from umemma.files import write_json
-from umemma.quarantine import Quarantined
+from umemma.data.quarantine import Quarantined
 
 BAD = [
     Quarantined("t1", "train", "image", "image.png", "no readable image: truncated"),

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from umemma import masks, missingness
-from umemma.batch import Batch
-from umemma.masks import Plan
+from umemma import missingness
+from umemma.training import masks
+from umemma.data.batch import Batch
+from umemma.training.masks import Plan
 from umemma.missingness import hide, key_digest, uniform
 
 CLASSES = ["a", "b", "c"]

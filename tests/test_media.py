@@ -9,8 +9,8 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from tests.media_files import PIXELS, npy, numbered, picture, png, sound, tone, turned, video
-from umemma import media
-from umemma.kinds import container, signature
+from umemma.media import media
+from umemma.media.kinds import container, signature
 
 PALETTE = Image.fromarray(PIXELS).convert("P")
 SAME_TWICE = Image.new("P", (4, 4))
@@ -99,7 +99,7 @@ def test_a_long_sound_is_read_in_blocks_and_gives_the_same_facts(monkeypatch):
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, (5000, 2))
     content = sound(samples)
     whole = media.facts("a.wav", content)
-    monkeypatch.setattr("umemma.kinds.sound.BLOCK", 333)
+    monkeypatch.setattr("umemma.media.kinds.sound.BLOCK", 333)
     assert media.facts("a.wav", content) == whole
     assert whole["peak"] == pytest.approx(np.abs(samples).max(), abs=1e-4)
 

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from tests.media_files import PIXELS, npy, numbered, picture, png, sound, tone, video
-from umemma import media
+from umemma.media import media
 from umemma.errors import DataError
-from umemma.kinds import audio, image, text
-from umemma.kinds import video as video_kind
+from umemma.media.kinds import audio, image, text
+from umemma.media.kinds import video as video_kind
 
 NAN = tone()
 NAN[5600] = np.nan

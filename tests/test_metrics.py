@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from umemma import metrics
+from umemma.metrics import metrics
 
 
 @pytest.fixture(params=["distinct", "tied", "a class is never right", "a class is nowhere"])

@@ -8,17 +8,20 @@ import torch
 from scipy import stats
 from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
 
-from umemma import answers as answers_file
-from umemma import any_rate, fusion, metrics, thresholds
-from umemma.accounting import account
-from umemma.answers import Answers
-from umemma.batch import Batch
-from umemma.comparison import Model
-from umemma.course import Course
-from umemma.evaluation import Table, results
+from umemma.prediction import answers as answers_file
+from umemma.metrics import metrics
+from umemma.prediction import thresholds
+from umemma.reporting import any_rate
+from umemma.training import fusion
+from umemma.evaluation.accounting import account
+from umemma.prediction.answers import Answers
+from umemma.data.batch import Batch
+from umemma.evaluation.comparison import Model
+from umemma.training.course import Course
+from umemma.evaluation.evaluation import Table, results
 from umemma.missingness import key_digest, pattern_name, patterns
 from umemma.parameters import Compute, Fuse, Pretrain
-from umemma.towers import Encoder, Tower
+from umemma.models.towers import Encoder, Tower
 
 MODALITIES = ("image", "audio")
 SHARE = np.array([[0.3, 0.1], [0.2, 0.4]])  # p(first label, second label)

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.page_sample import FOUR, HOSTILE, TWO, sample
-from umemma import findings, svg
-from umemma.any_rate import expected, per_pattern
+from umemma.reporting import findings, svg
+from umemma.reporting.any_rate import expected, per_pattern
 from umemma.missingness import patterns, probability
-from umemma.page import page
-from umemma.report import text_table
-from umemma.written import tick
+from umemma.reporting.page import page
+from umemma.reporting.report import text_table
+from umemma.reporting.written import tick
 
 VOID = {"meta", "link", "input", "br"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.page_sample import FOUR, HOSTILE, TWO, sample
 from umemma.missingness import patterns, probability
-from umemma.page import page
+from umemma.reporting.page import page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = [

@@ -5,10 +5,10 @@ import torch
 
 from tests.test_early_fusion import LENET
 from tests.test_late_fusion import CLASSES, POISONS, PRIOR, build, mixed, poisoned, seen
-from umemma import model
-from umemma.early_fusion import EarlyFusion
+from umemma.models import model
+from umemma.models.early_fusion import EarlyFusion
 from umemma.missingness import patterns
-from umemma.panel import Panel
+from umemma.models.panel import Panel
 
 TAKES = {(True, True): ["image", "audio"], (True, False): ["image"], (False, True): ["audio"]}
 

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from tests.conftest import ROOT, run
 from tests.trees import GENUINE
-from umemma import truth
+from umemma.sources import truth
 from umemma.missingness import pattern_name
 
 pytestmark = pytest.mark.slow

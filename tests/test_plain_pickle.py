@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from umemma.errors import DataError
-from umemma.layouts import plain_pickle
+from umemma.sources.layouts import plain_pickle
 
 
 class Runs:

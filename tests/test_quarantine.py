@@ -14,10 +14,11 @@ from pyarrow import parquet
 from stages import prepare as stage
 from stages.validate import evidence, validate
 from tests.manifest_sample import DEFAULT
-from umemma import expectations, quarantine, shard_writer, shards
+from umemma.data import quarantine, shard_writer, shards
+from umemma.validation import expectations
 from umemma.errors import DataError, GateFailure
-from umemma.quarantine import Quarantined
-from umemma.sample import BadSample, Rejected, Sample
+from umemma.data.quarantine import Quarantined
+from umemma.data.sample import BadSample, Rejected, Sample
 
 NUM = {"train": 40, "val": 10, "test": 10}
 

@@ -14,7 +14,8 @@ from stages.prepare import prepare
 from stages.validate import validate
 from tests.conftest import ROOT
 from tests.trees import GENUINE, needs_genuine
-from umemma import composition, parameters, quarantine, shards
+from umemma import composition, parameters
+from umemma.data import quarantine, shards
 from umemma.errors import GateFailure
 
 pytestmark = [needs_genuine, pytest.mark.slow]

@@ -10,7 +10,8 @@ from stages.validate import validate
 from tests import trees
 from tests.conftest import ROOT, run
 from tests.trees import BUILT, needs_genuine
-from umemma import composition, parameters, quarantine, shards
+from umemma import composition, parameters
+from umemma.data import quarantine, shards
 
 pytestmark = [needs_genuine, pytest.mark.slow]
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from tests.media_files import PIXELS, picture
-from umemma import decoded, shard_writer, shards
-from umemma.datasets import digits
-from umemma.decoders.image import Decoder
+from umemma.data import decoded, shard_writer, shards
+from umemma.sources.datasets import digits
+from umemma.media.decoders.image import Decoder
 from umemma.errors import DataError
 from umemma.files import read_json, written_whole
-from umemma.manifest import targets
-from umemma.sample import Sample
+from umemma.data.manifest import targets
+from umemma.data.sample import Sample
 
 LABELS = [(0, 4), (), (9,)]
 NUM = {"train": 7, "val": 3, "test": 4}

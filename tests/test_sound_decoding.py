@@ -11,10 +11,11 @@ from torchaudio.functional import resample
 
 from tests.conftest import ROOT
 from tests.media_files import npy, numbered, sound, tone, video
-from umemma import lengths, parameters, waves
-from umemma.decoders import log_mel, series, spectrogram, vector, waveform
+from umemma import parameters
+from umemma.media import lengths, waves
+from umemma.media.decoders import log_mel, series, spectrogram, vector, waveform
 from umemma.errors import DataError, ParameterError
-from umemma.kinds import sound as sound_kind
+from umemma.media.kinds import sound as sound_kind
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 SECOND = tone(seconds=1.0)

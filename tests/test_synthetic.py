@@ -13,13 +13,16 @@ from stages.decode import decode
 from stages.prepare import prepare
 from stages.validate import validate
 from tests.conftest import ROOT
-from umemma import composition, decoded, media, parameters, truth
-from umemma.datasets.synthetic import NOISE, Adapter
-from umemma.decoders.vector import Decoder
-from umemma.encoders import lenet, mlp
+from umemma import composition, parameters
+from umemma.data import decoded
+from umemma.media import media
+from umemma.sources import truth
+from umemma.sources.datasets.synthetic import NOISE, Adapter
+from umemma.media.decoders.vector import Decoder
+from umemma.models.encoders import lenet, mlp
 from umemma.errors import DataError, ParameterError
 from umemma.files import read_json
-from umemma.manifest import targets
+from umemma.data.manifest import targets
 from umemma.missingness import outcomes, pattern_name, patterns
 
 DIALS = [
@@ -327,7 +330,7 @@ def test_shards_pass_the_gate_and_are_decoded_with_their_holes(dataset, tmp_path
     settings = dataset.dataset.modalities["b"].decode
     facts = decode(tmp_path / "shards", "b", settings, tmp_path / "b")
     batch = decoded.load({"b": tmp_path / "b"}, "val", found.label["val"], found.key["val"])
-    adapter = parameters.call(import_module("umemma.datasets.synthetic").Adapter, options, "dataset.options", tmp_path)
+    adapter = parameters.call(import_module("umemma.sources.datasets.synthetic").Adapter, options, "dataset.options", tmp_path)
     samples = [adapter.sample("val", i) for i in range(FEW["val"])]
     assert facts["shape"] == [16]
     assert batch.label.tolist() == [sample.label for sample in samples]

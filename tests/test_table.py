@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.table_sample import FORMATS, adapter, plain_rows, png, samples, series, wav, write_table
-from umemma.datasets.table import Adapter
+from umemma.sources.datasets.table import Adapter
 from umemma.errors import ParameterError
-from umemma.media import KINDS
-from umemma.tables import cells, splits
-from umemma.tables.sources import SUFFIXES
+from umemma.media.media import KINDS
+from umemma.sources.tables import cells, splits
+from umemma.sources.tables.sources import SUFFIXES
 
 NUMBERS = {"columns": ["a", "b"], "kind": "vector"}
 TEXT = {"column": "note", "kind": "text"}

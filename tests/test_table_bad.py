@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.table_sample import adapter, plain_rows, png, samples, wav, write_table
-from umemma.datasets.table import Adapter
+from umemma.sources.datasets.table import Adapter
 from umemma.errors import DataError, ParameterError
-from umemma.sample import BadSample
+from umemma.data.sample import BadSample
 
 GOOD = "id,split,label,note\na,train,cat,one\nb,val,dog,two\nc,test,cat,three\n"
 

@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 
-from umemma.decoders import tokens, words
+from umemma.media.decoders import tokens, words
 from umemma.errors import DataError, ParameterError
 
 

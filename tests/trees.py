@@ -18,9 +18,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from umemma.datasets import kinetics_sounds as kinetics_adapter
-from umemma.datasets import mmimdb as mmimdb_adapter
-from umemma.layouts import cutting
+from umemma.sources.datasets import kinetics_sounds as kinetics_adapter
+from umemma.sources.datasets import mmimdb as mmimdb_adapter
+from umemma.sources.layouts import cutting
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or Path(__file__).parent.parent / "../shared/data")
 needs_genuine = pytest.mark.skipif(

@@ -23,6 +23,12 @@ from ruamel.yaml.error import YAMLError
 from umemma.errors import ParameterError, unknown
 
 FILE = Path("params.yaml")
+PLUGINS = {
+    "datasets": "sources/datasets",
+    "decoders": "media/decoders",
+    "encoders": "models/encoders",
+    "heads": "models/heads",
+}
 HUB = "hub"  # as an encoder's `weights`: the publisher's own
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -42,9 +48,9 @@ class Section(BaseModel):
 class Modality(Section):
     """One modality: how its files become tensors, which encoder reads them, for how many epochs it is trained.
 
-    `decode` and `encoder` name a module of `umemma/decoders` and `umemma/encoders`; other keys are its settings. Some
+    `decode` and `encoder` name a module of `umemma/media/decoders` and `umemma/models/encoders`; other keys are its settings. Some
     encoders stand for many: `torchvision:resnet18`. `augment` changes decoded values in training, by the names in
-    `umemma/augment.py`. It is the one key that may be left out: nothing is then changed, which is no choice that a
+    `umemma/training/augment.py`. It is the one key that may be left out: nothing is then changed, which is no choice that a
     reader would have to be told of.
     """
 
@@ -262,7 +268,7 @@ def call(builder: Callable[..., Result], settings: Settings, where: str, *args: 
 
 def plugins(folder: str) -> list[str]:
     """Return the names that a folder of plug-ins offers: `plugins("encoders")`."""
-    return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / folder)])]
+    return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / PLUGINS[folder])])]
 
 
 def module_name(name: str) -> str:
@@ -341,7 +347,7 @@ def _about_variant(name: str, takes_one: bool) -> str:
 @cache
 def _takes_variant(folder: str, module: str) -> bool:
     """Read it from the source: importing a plug-in would import the library behind it."""
-    source = (Path(__file__).parent / folder / f"{module}.py").read_text("utf-8")
+    source = (Path(__file__).parent / PLUGINS[folder] / f"{module}.py").read_text("utf-8")
     return any(
         own.arg == "variant"
         for node in ast.parse(source).body
