@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stages import modality_of
 from umemma import parameters
-from umemma.data import decoded, shards
+from umemma.data import arrays, shards
 from umemma.errors import ParameterError, run, unknown
 from umemma.files import written_whole
 
@@ -18,7 +18,7 @@ def decode(shard_folder: Path, modality: str, settings: parameters.Settings, fol
     decoder_class = import_module(f"umemma.media.decoders.{settings['name']}").Decoder
     decoder = parameters.call(decoder_class, settings, f"dataset.modalities.{modality}.decode")
     with written_whole(folder) as temporary:
-        return decoded.write(index, shard_folder, modality, decoder, temporary)
+        return arrays.write(index, shard_folder, modality, decoder, temporary)
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ A stage of its own so that another seed, projection or learning rate computes no
 from pathlib import Path
 
 from umemma import parameters
-from umemma.models import trunks
 from umemma.errors import ParameterError, run
 from umemma.files import write_json, written_whole
+from umemma.models import frozen
 from umemma.parameters import Dataset
 
 
@@ -17,7 +17,7 @@ def describe(dataset: Dataset, folder: Path) -> None:
     with written_whole(folder) as temporary:
         for name, modality in dataset.modalities.items():
             try:
-                described = trunks.described(modality.encoder)
+                described = frozen.described(modality.encoder)
             except ParameterError as error:
                 raise ParameterError(f"{parameters.FILE}: dataset.modalities.{name}.encoder: {error}") from error
             write_json(temporary / f"{name}.json", described)

@@ -9,14 +9,13 @@ from ruamel.yaml import YAML
 
 from stages import code
 from tests.imports import ROOT, imported_modules, own_files
-from umemma import parameters
 
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
 LIBRARY = sorted((ROOT / "umemma").rglob("*.py"))
 HOMES = {  # the modules of umemma that may import a tool
     "mlflow": {"tracking"},
-    "great_expectations": {"validation.expectations", "validation.expected"},
+    "great_expectations": {"validation.gate", "validation.expectation"},
     "webdataset": {"data.shards", "data.shard_writer"},
     "hydra": {"composition"},
     "prefect": set(),

@@ -12,9 +12,9 @@ from torchaudio import pipelines
 
 from tests.conftest import ROOT
 from umemma import parameters
-from umemma.models import late_fusion, towers
 from umemma.errors import ParameterError
-from umemma.models.towers import Encoder, Tower
+from umemma.models import late_fusion, unimodal
+from umemma.models.unimodal import Encoder, Tower
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 SHAPES = [(3, 40, 48), (1, 40, 48), (4, 50), (12,), (2_000,)]  # the first that an encoder takes is its
@@ -152,8 +152,8 @@ def test_a_tower_is_read_from_its_file_alone(plugin, names, tmp_path, language_f
     tower.encoder.settings["name"] = tower.encoder.settings["name"].replace(str(language_folder), "is-gone")
     if plugin in TRAINABLE:
         tower.encoder.settings["weights"] = "is-gone.pth"
-    towers.save(tower, tmp_path / "tower.safetensors")
-    again = towers.load(tmp_path / "tower.safetensors")
+    unimodal.save(tower, tmp_path / "tower.safetensors")
+    again = unimodal.load(tmp_path / "tower.safetensors")
     assert torch.equal(again(value), tower(value))
     assert again.encoder.settings == tower.encoder.settings
     assert [one.requires_grad for one in again.parameters()] == [one.requires_grad for one in tower.parameters()]

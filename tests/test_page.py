@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.page_sample import FOUR, HOSTILE, TWO, sample
-from umemma.reporting import findings, svg
-from umemma.reporting.any_rate import expected, per_pattern
 from umemma.missingness import patterns, probability
+from umemma.reporting import findings, svg
+from umemma.reporting.expected import expected, per_pattern
+from umemma.reporting.formatting import tick
 from umemma.reporting.page import page
-from umemma.reporting.report import text_table
-from umemma.reporting.written import tick
+from umemma.reporting.tables import text_table
 
 VOID = {"meta", "link", "input", "br"}
 

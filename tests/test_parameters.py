@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
 from umemma import composition, parameters
-from umemma.models.encoders import lenet
 from umemma.errors import ParameterError
+from umemma.models.encoders import lenet
 from umemma.models.substitutes import SUBSTITUTES
 
 COMPOSED = YAML(typ="safe").load((ROOT / "params.yaml").read_text())

@@ -10,12 +10,12 @@ import torch
 from tests.conftest import ROOT
 from tests.trees import BUILT, GENUINE
 from umemma import composition, parameters
-from umemma.media import media
-from umemma.sources import adapters
-from umemma.sources.datasets import avmnist, digits
-from umemma.errors import DataError, ParameterError
 from umemma.data.sample import SPLITS
-from umemma.models.towers import Encoder
+from umemma.errors import DataError, ParameterError
+from umemma.media import facts as media
+from umemma.models.unimodal import Encoder
+from umemma.sources import build
+from umemma.sources.adapters import avmnist, digits
 
 READ = {"avmnist": "fsdd", "grid": "grid_clips", "mmimdb_lite": "mmimdb_lite"} | dict.fromkeys(BUILT, "formats")
 DATASETS = [
@@ -39,7 +39,7 @@ def dataset(request, tmp_path_factory):
     if request.param in BUILT:
         root = tmp_path_factory.mktemp(request.param)
         BUILT[request.param](root)
-    return settings, adapters.built(settings, root)
+    return settings, build.built(settings, root)
 
 
 def every(label):

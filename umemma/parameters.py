@@ -24,7 +24,7 @@ from umemma.errors import ParameterError, unknown
 
 FILE = Path("params.yaml")
 PLUGINS = {
-    "datasets": "sources/datasets",
+    "datasets": "sources/adapters",
     "decoders": "media/decoders",
     "encoders": "models/encoders",
     "heads": "models/heads",

@@ -20,7 +20,7 @@ from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param
 
-from umemma.training.training import Curve
+from umemma.training.loop import Curve
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # or the first run's log is a page of database migrations
 STORE = Path(".mlflow")

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from umemma import parameters
-from umemma.models import substitutes
 from umemma.data.batch import Batch
 from umemma.errors import ParameterError
+from umemma.models import substitutes
 
 _MAX_POOLED_PX = 16  # a map among vectors is pooled to this before it is flattened
 

@@ -25,10 +25,10 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from umemma.sources.download import download
 from umemma.errors import DataError, DownloadError
 from umemma.files import written_whole
 from umemma.parameters import Dataset, home
+from umemma.sources.download import download
 
 CHECKSUMS = Path("conf/dataset")
 ARCHIVES = (".tar.gz", ".tgz")
@@ -111,7 +111,7 @@ def fetched(dataset: Dataset) -> Path:
 
 
 def _adapter(dataset: Dataset) -> ModuleType:
-    return import_module(f"umemma.sources.datasets.{dataset.adapter}")
+    return import_module(f"umemma.sources.adapters.{dataset.adapter}")
 
 
 def _given(dataset: Dataset) -> bool:

@@ -11,10 +11,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from umemma import language_model
+from umemma import hub
 from umemma.errors import ParameterError
-from umemma.parameters import HUB, Settings, has_frozen_trunk, weights_file
 from umemma.models.tuning import Tuning
+from umemma.parameters import HUB, Settings, has_frozen_trunk, weights_file
 
 _OF_WHAT_IS_TRAINED = {one.name for one in fields(Tuning)} - {"weights"}
 
@@ -59,7 +59,7 @@ def _digest(settings: Settings) -> str | None:
         if not path.is_file():
             raise ParameterError(f"{path}: there is no such file of weights")
         return _of([path])
-    folder = language_model.folder(variant) if name == "transformers" else None
+    folder = hub.folder(variant) if name == "transformers" else None
     return _of(sorted(one for one in folder.iterdir() if one.is_file())) if folder else None
 
 

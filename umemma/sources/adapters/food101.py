@@ -24,11 +24,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from umemma.errors import DataError, ParameterError, unknown
-from umemma.sources.layouts import listed, lists
-from umemma.sources.layouts.listed import File
-from umemma.sources.layouts.lists import Row
 from umemma.data.sample import Rejected, Sample
+from umemma.errors import DataError, ParameterError, unknown
+from umemma.sources.layouts import listing as listed
+from umemma.sources.layouts import lists
+from umemma.sources.layouts.listing import File
+from umemma.sources.layouts.lists import Row
 
 _NAMES = """
 apple_pie baby_back_ribs baklava beef_carpaccio beef_tartare beet_salad beignets bibimbap bread_pudding

@@ -20,12 +20,12 @@ without a sound track lacks its sound. Layout of DI-MML: `video: Image-01-FPS-SE
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from umemma.errors import DataError, ParameterError, unknown
-from umemma.sources.layouts import cutting, listed, lists
-from umemma.sources.layouts.clip_files import sound, video
-from umemma.sources.layouts.listed import File
-from umemma.sources.layouts.lists import Row
 from umemma.data.sample import BadSample, Rejected, Sample
+from umemma.errors import DataError, ParameterError, unknown
+from umemma.sources.layouts import cutting, listing, lists
+from umemma.sources.layouts.clip_files import sound, video
+from umemma.sources.layouts.listing import File
+from umemma.sources.layouts.lists import Row
 
 CLASSES = (
     "Church bell",
@@ -93,7 +93,7 @@ class Adapter:
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its files are missing or broken."""
-        return listed.sample(self._rows[split][index], self._of_video if self._files else self._of_parts)
+        return listing.sample(self._rows[split][index], self._of_video if self._files else self._of_parts)
 
     def _of_video(self, row: Row) -> tuple[int, dict[str, File]]:
         paths = self._files.get(row.key)

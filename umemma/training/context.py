@@ -7,15 +7,16 @@ from statistics import mean
 
 import torch
 
-from umemma.data import decoded
-from umemma.models import encoded, towers, weights
+from umemma.data import arrays as decoded
 from umemma.data.batch import Batch
 from umemma.data.manifest import Targets
-from umemma.metrics.metrics import log_prior
-from umemma.missingness import Pattern
-from umemma.parameters import Compute, Dataset, Fuse, Pretrain, Settings
 from umemma.data.sample import SPLITS
-from umemma.models.towers import Tower
+from umemma.metrics.classification import log_prior
+from umemma.missingness import Pattern
+from umemma.models import feature_cache, safetensors
+from umemma.models import unimodal as towers
+from umemma.models.unimodal import Tower
+from umemma.parameters import Compute, Dataset, Fuse, Pretrain, Settings
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,12 @@ def load(
     """Read the towers with their features, and map the decoded arrays into memory."""
     names = list(dataset.modalities)
     arrays = {
-        name: encoded.arrays(decoded_folder / dataset.name / name, encoded_folder / dataset.name / name)
+        name: feature_cache.arrays(decoded_folder / dataset.name / name, encoded_folder / dataset.name / name)
         for name in names
     }
     folders = {name: tower_folder / dataset.name / name for name in names}
     media = {split: decoded.load(arrays, split, targets.label[split], targets.key[split]) for split in SPLITS}
-    kept = {name: weights.read(folder / "features.safetensors")[0] for name, folder in folders.items()}
+    kept = {name: safetensors.read(folder / "features.safetensors")[0] for name, folder in folders.items()}
     features = {split: batch.with_values({name: kept[name][split] for name in names}) for split, batch in media.items()}
     return Course(
         {name: towers.load(folder / "tower.safetensors") for name, folder in folders.items()},

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from umemma.validation import census, duplicates
-from umemma.validation.expected import Evidence, Expectation, Table, among, between, columns, filled
-from umemma.parameters import Validation
 from umemma.data.sample import SPLITS
-from umemma.validation.sample_expectations import MANDATORY
+from umemma.parameters import Validation
+from umemma.validation import duplicates, statistics
+from umemma.validation.expectation import Evidence, Expectation, Table, among, between, columns, filled
+from umemma.validation.samples import MANDATORY
 
 FACTS = ("kind", "num_bytes", "sha256", "blank")  # of every file that is present
 KIND_FACTS = {
@@ -42,7 +42,7 @@ def present(evidence: Evidence) -> list[Table]:
     for name in evidence.index.modalities:
         required.append(f"{name}_present")
         if f"{name}_present" in manifest and (manifest[f"{name}_present"] == True).any():  # noqa: E712  null is not true
-            required += [f"{name}_{fact}" for fact in (*FACTS, *KIND_FACTS.get(census.kind(manifest, name), ()))]
+            required += [f"{name}_{fact}" for fact in (*FACTS, *KIND_FACTS.get(statistics.kind(manifest, name), ()))]
     rows = manifest.assign(labels=True) if "labels" in manifest else manifest  # lists cannot be hashed
     return [Table("samples", rows, [columns(required)])]
 
@@ -53,7 +53,7 @@ def files(evidence: Evidence, bounds: Validation) -> Iterator[Table]:
         rows = evidence.manifest[evidence.manifest[f"{name}_present"]].drop(columns="labels", errors="ignore")
         if rows.empty:
             continue
-        kind = census.kind(rows, name)
+        kind = statistics.kind(rows, name)
         yield Table(
             name,
             rows,
@@ -71,9 +71,9 @@ def files(evidence: Evidence, bounds: Validation) -> Iterator[Table]:
 
 def _alike(rows: pd.DataFrame, name: str, kind: str) -> Iterator[Expectation]:
     for fact in UNIFORM.get(kind, ()):
-        yield among(f"{name}_{fact}", census.most_common(rows, f"{name}_{fact}"), "same_shape")
+        yield among(f"{name}_{fact}", statistics.most_common(rows, f"{name}_{fact}"), "same_shape")
     if kind == "video":
-        yield among(f"{name}_has_sound", census.most_common(rows, f"{name}_has_sound"), "video_sound")
+        yield among(f"{name}_has_sound", statistics.most_common(rows, f"{name}_has_sound"), "video_sound")
 
 
 def _every(name: str, kind: str, bounds: Validation) -> list[Expectation]:

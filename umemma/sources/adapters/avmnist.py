@@ -21,8 +21,8 @@ import soundfile
 from PIL import Image
 from sklearn.decomposition import PCA
 
-from umemma.errors import DataError, ParameterError
 from umemma.data.sample import Sample
+from umemma.errors import DataError, ParameterError
 
 SAMPLE_RATE_HZ = 8_000
 NUM_SAMPLES = 8_000  # one second

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from umemma.data.batch import Batch
-from umemma.models.towers import Encoder
+from umemma.models.unimodal import Encoder
 
 
 def encode(encoders: Mapping[str, Encoder], batch: Batch) -> dict[str, torch.Tensor]:

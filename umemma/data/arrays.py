@@ -18,11 +18,11 @@ import torch
 from numpy.lib.format import open_memmap
 
 from umemma.data.batch import Batch
+from umemma.data.sample import SPLITS
+from umemma.data.shards import Index, Shard, members
 from umemma.errors import DataError
 from umemma.files import read_json, write_json
 from umemma.progress import shown
-from umemma.data.sample import SPLITS
-from umemma.data.shards import Index, Shard, members
 
 Decoder = Callable[[bytes], torch.Tensor]
 FACTS = "facts.json"

@@ -20,12 +20,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from umemma.errors import DataError, ParameterError, unknown
-from umemma.sources.layouts import listed, lists
-from umemma.sources.layouts.clip_files import sound, video
-from umemma.sources.layouts.listed import File
-from umemma.sources.layouts.lists import Row
 from umemma.data.sample import Rejected, Sample
+from umemma.errors import DataError, ParameterError, unknown
+from umemma.sources.layouts import listing, lists
+from umemma.sources.layouts.clip_files import sound, video
+from umemma.sources.layouts.listing import File
+from umemma.sources.layouts.lists import Row
 
 CLASSES = (
     "bowling",
@@ -112,7 +112,7 @@ class Adapter:
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its files are missing, broken or too few."""
-        return listed.sample(self._rows[split][index], self._files)
+        return listing.sample(self._rows[split][index], self._files)
 
     def _files(self, row: Row) -> tuple[int, dict[str, File]]:
         frames, heard = row.fields

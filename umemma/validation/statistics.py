@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from umemma.validation.expected import Evidence
 from umemma.data.sample import SPLITS
+from umemma.validation.expectation import Evidence
 
 
 def labels(evidence: Evidence) -> pd.DataFrame:

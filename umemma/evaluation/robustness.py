@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from umemma.metrics import metrics
-from umemma.prediction.answers import Answers
 from umemma.evaluation.information import pattern_shares
+from umemma.metrics import classification
 from umemma.missingness import PROTOCOLS, Pattern, outcomes, pattern_name, patterns, probability
+from umemma.prediction.predictions import Answers
 
 
 class Table:
@@ -29,9 +29,9 @@ class Table:
         self.has = {one: answers.has(one) for one in answers.logits}
         self.has_several_labels = answers.label.ndim == 2
         decisions = {one: answers.decisions(one) for one in answers.logits}
-        self.right = {one: metrics.right(value, answers.label) for one, value in answers.logits.items()}
-        self.counts = {one: metrics.class_counts(value, answers.label) for one, value in decisions.items()}
-        self.surprises = {one: metrics.surprises(value, answers.label) for one, value in answers.logits.items()}
+        self.right = {one: classification.right(value, answers.label) for one, value in answers.logits.items()}
+        self.counts = {one: classification.class_counts(value, answers.label) for one, value in decisions.items()}
+        self.surprises = {one: classification.surprises(value, answers.label) for one, value in answers.logits.items()}
         self.correct = {one: value.double().mean(dim=1) for one, value in self.right.items()}
         self.surprise = {one: value.sum(dim=1) for one, value in self.surprises.items()}
 
@@ -164,7 +164,7 @@ def _only(m: int, num_modalities: int) -> Pattern:
 
 
 def _f1(counts: torch.Tensor) -> dict[str, float]:
-    return {"f1_macro": metrics.f1_macro(counts).item(), "f1_micro": metrics.f1_micro(counts).item()}
+    return {"f1_macro": classification.f1_macro(counts).item(), "f1_micro": classification.f1_micro(counts).item()}
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from umemma.models import weights
 from umemma.missingness import Pattern, patterns
+from umemma.models import safetensors
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ def write(path: Path, splits: Mapping[str, Answers], facts: Mapping[str, Any]) -
                 for pattern, value in getattr(one, what).items()
             }
     modalities = next(iter(splits.values())).modalities
-    weights.write(path, tensors, {**facts, "modalities": list(modalities)})
+    safetensors.write(path, tensors, {**facts, "modalities": list(modalities)})
 
 
 def read(path: Path) -> tuple[dict[str, Answers], dict[str, Any]]:
     """Return ({split: Answers}, facts). Raises DataError where the file is missing or damaged."""
-    tensors, facts = weights.read(path)
+    tensors, facts = safetensors.read(path)
     splits = {}
     for split in dict.fromkeys(name.split("/")[0] for name in tensors):
         logits, threshold = (

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from umemma.models import early_fusion, late_fusion, weights
+from umemma.models import early_fusion, late_fusion, safetensors
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
-from umemma.models.panel import Panel
+from umemma.models.per_pattern import Panel
 
 Model = LateFusion | EarlyFusion | Panel
 
@@ -17,12 +17,12 @@ Model = LateFusion | EarlyFusion | Panel
 def save(model: Model, path: Path, *, classes: Sequence[str]) -> None:
     """Write the whole model to one file."""
     state = {name: value.clone() for name, value in model.state_dict().items()}  # members of a panel share encoders
-    weights.write(path, state, {"classes": list(classes), "model": model.facts()})
+    safetensors.write(path, state, {"classes": list(classes), "model": model.facts()})
 
 
 def load(path: Path) -> Model:
     """Read a model, ready to answer. Raises DataError where the file holds none."""
-    state, facts = weights.read(path)
+    state, facts = safetensors.read(path)
     model = _blank(facts["model"], len(facts["classes"]))
     model.load_state_dict(state)
     return model.eval()

@@ -32,8 +32,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from umemma.errors import DataError, ParameterError
 from umemma.data.sample import SPLITS, BadSample, Sample
+from umemma.errors import DataError, ParameterError
 from umemma.sources.tables import file as table_file
 from umemma.sources.tables import paths, rows
 from umemma.sources.tables.cells import MISSING

@@ -11,8 +11,8 @@ from functools import lru_cache
 import torch
 from torchaudio.transforms import Resample
 
-from umemma.media import lengths
 from umemma.errors import DataError
+from umemma.media import crop_or_pad
 from umemma.media.kinds import sound
 
 _MAX_KERNEL = 1 << 24  # values of the resampling filter, 64 MiB: rates without a common divisor would take gigabytes
@@ -36,7 +36,7 @@ def load(
     first, last = 0, None
     if num_samples is not None:
         wanted = math.ceil(num_samples * known.rate_hz / sample_rate_hz)
-        first = 0 if crop == "start" else lengths.first(sound.count(content, known), wanted, crop)
+        first = 0 if crop == "start" else crop_or_pad.first(sound.count(content, known), wanted, crop)
         last = first + wanted
     parts = [_one_channel(torch.from_numpy(block), channel) for block in sound.blocks(content, known, first, last)]
     if not parts:

@@ -5,12 +5,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from umemma.reporting import charts, findings, written
-from umemma.reporting.any_rate import Metrics, expected
+from umemma.reporting import charts, findings, formatting
 from umemma.reporting.charts import Line, Panel
-from umemma.reporting.report import rate_rows, score
+from umemma.reporting.expected import Metrics, expected
+from umemma.reporting.formatting import in_words, nats, percent
 from umemma.reporting.svg import element
-from umemma.reporting.written import in_words, nats, percent
+from umemma.reporting.tables import rate_rows, score
 
 Json = Mapping[str, Any]
 EVERY = "every modality"
@@ -29,7 +29,7 @@ def strips(robustness: Json, accounting: Json) -> dict[str, Markup]:
         if value is not None
     ]
     scale = charts.strip_scale(values)
-    drawn = {"": charts.strip_axis(scale, written.tick)}
+    drawn = {"": charts.strip_axis(scale, formatting.tick)}
     for name, (accuracy, row, tower) in rows.items():
         floor, ceiling = row["floor"]["value"], row["ceiling"]["value"]
         drawn[name] = charts.strip(
@@ -74,7 +74,7 @@ def rate_curves(robustness: Json, known: Mapping[frozenset[str], Metrics]) -> Ma
         lines,
         title=f"Expected {title} against the missing rate",
         y_label=f"expected {title}",
-        written=written.tick,
+        written=formatting.tick,
         highest=1.0,
     )
 
@@ -126,7 +126,7 @@ def prices(accounting: Json) -> Markup | None:
             lines,
             title="Price of losing a modality",
             y_label="nats for each unit of the rate",
-            written=written.tick_nats,
+            written=formatting.tick_nats,
             lowest=0.0,
         )
         if lines
@@ -146,10 +146,10 @@ def worth(accounting: Json) -> Markup:
     """Return what each modality is worth, by four measures side by side."""
     rows = accounting["by_modality"]
     kinds = (
-        ("shapley_share", "Shapley share", written.tick),
-        ("lost_for_good", "only it has, nats", written.tick_nats),
-        ("encoder_term", "encoder term, points", written.tick_points),
-        ("fusion_noise", "fusion noise, points", written.tick_points),
+        ("shapley_share", "Shapley share", formatting.tick),
+        ("lost_for_good", "only it has, nats", formatting.tick_nats),
+        ("encoder_term", "encoder term, points", formatting.tick_points),
+        ("fusion_noise", "fusion noise, points", formatting.tick_points),
     )
     panels = [Panel(title, [row[key] for row in rows.values()], form, has_zero=True) for key, title, form in kinds]
     return charts.dot_panels(
@@ -164,7 +164,7 @@ def flips(accounting: Json) -> list[dict[str, Any]]:
         key=lambda row: -row["rate"]["value"],
     )
     scale = charts.strip_scale([0.0, *(row["rate"]["high"] or row["rate"]["value"] for row in rows)])
-    axis = charts.strip_axis(scale, written.tick)
+    axis = charts.strip_axis(scale, formatting.tick)
     return [
         {
             **row,
@@ -200,7 +200,7 @@ def arms(accounting: Json) -> dict[str, Any]:
         Panel(
             "everything" if "+" in name else name,
             [_around(row["patterns"].get(name), key) for row in rows],
-            written.tick,
+            formatting.tick,
             highest=1.0,
         )
         for name in shown
@@ -217,7 +217,7 @@ def arms(accounting: Json) -> dict[str, Any]:
 
 
 def _arm_name(row: Json) -> str:
-    return row["arm"] if row["missing_rate"] is None else f"{row['arm']}, {written.settings(row['missing_rate'])}"
+    return row["arm"] if row["missing_rate"] is None else f"{row['arm']}, {formatting.settings(row['missing_rate'])}"
 
 
 def _around(cell: Json | None, key: str) -> dict[str, float] | None:

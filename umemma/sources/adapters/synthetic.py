@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from umemma.sources import truth
+from umemma.data.sample import SPLITS, Sample
 from umemma.errors import ParameterError, unknown
 from umemma.missingness import Pattern
-from umemma.data.sample import SPLITS, Sample
-from umemma.sources.truth import NUM_SYMBOLS, Structure, joint
+from umemma.sources import synthetic_distribution
+from umemma.sources.synthetic_distribution import NUM_SYMBOLS, Structure, joint
 
 DIM = 16
 NOISE = 0.1
@@ -98,7 +98,7 @@ class Adapter:
 
 def information(options: Mapping[str, Any]) -> dict[Pattern, float]:
     """Return the true I(X_S; Y) in nats for every pattern; the accounting is held against it."""
-    return truth.information(options)
+    return synthetic_distribution.information(options)
 
 
 def _checked_sizes(num_samples: Mapping[str, int]) -> dict[str, int]:

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
-from umemma.data import decoded
-from umemma.models import trunks
-from umemma.files import read_json, write_json
-from umemma.progress import shown
+from umemma.data import arrays as decoded
 from umemma.data.sample import SPLITS
-from umemma.models.towers import Encoder
+from umemma.files import read_json, write_json
+from umemma.models import frozen
+from umemma.models.unimodal import Encoder
+from umemma.progress import shown
 
 _ROWS = 500  # read and encoded at a time
 _ROWS_OF_SCALE = 5_000
@@ -49,7 +49,7 @@ def write(
     Rows of a missing modality are zero. Raises ParameterError where the trunk cannot take what was decoded.
     """
     folder.mkdir(parents=True)
-    trunk = Encoder(modality, decoded.shape(source), trunks.settings_of(description)).eval()
+    trunk = Encoder(modality, decoded.shape(source), frozen.settings_of(description)).eval()
     trunk.fit_scale(torch.from_numpy(_rows_of_scale(source)))
     trunk.to(device)
     for split in SPLITS:

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from umemma import parameters
-from umemma.models import pretrained, weights
-from umemma.models.backbone import Backbone
-from umemma.metrics.calibration import temperature
 from umemma.errors import ParameterError
+from umemma.metrics.calibration import temperature
+from umemma.models import pretrained, safetensors
+from umemma.models.backbone import Backbone
 
 _MAX_VALUES = 10**8  # that a scale is taken from: 400 MB
 
@@ -171,7 +171,7 @@ class Tower(nn.Module):
 
 def save(tower: Tower, path: Path) -> None:
     """Write the tower to one file."""
-    weights.write(
+    safetensors.write(
         path,
         tower.state_dict(),
         {"num_classes": tower.head.out_features, "samples_seen": tower.samples_seen, **tower.encoder.facts()},
@@ -180,7 +180,7 @@ def save(tower: Tower, path: Path) -> None:
 
 def load(path: Path) -> Tower:
     """Read a tower, ready to answer. Raises DataError where the file holds none."""
-    state, facts = weights.read(path)
+    state, facts = safetensors.read(path)
     tower = Tower(Encoder.blank(facts), facts["num_classes"])
     tower.load_state_dict(state)
     tower.samples_seen = facts["samples_seen"]

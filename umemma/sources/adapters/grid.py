@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from umemma.errors import DataError, ParameterError, unknown
-from umemma.sources.layouts import cutting, listed, lists
-from umemma.sources.layouts.listed import File
-from umemma.sources.layouts.lists import Row
 from umemma.data.sample import BadSample, Rejected, Sample
+from umemma.errors import DataError, ParameterError, unknown
+from umemma.sources.layouts import cutting, listing, lists
+from umemma.sources.layouts.listing import File
+from umemma.sources.layouts.lists import Row
 
 FRAMES_A_SECOND = 25
 UNITS_A_FRAME = 1_000
@@ -89,7 +89,7 @@ class Adapter:
 
     def sample(self, split: str, index: int) -> Sample:
         """Cut out and make sample `index` of `split`; the same bytes every time. Raises BadSample for a bad clip."""
-        return listed.sample(self._rows[split][index], self._files)
+        return listing.sample(self._rows[split][index], self._files)
 
     def _files(self, row: Row) -> tuple[int, dict[str, File]]:
         path = self._clips / f"{row.key}.mp4"

@@ -24,24 +24,21 @@ from great_expectations.data_context.types.base import (
 from great_expectations.expectations.metadata_types import FailureSeverity
 
 from umemma.data import quarantine
-from umemma.validation import census, drift, media_expectations, sample_expectations
-from umemma.validation.expected import Evidence, Table
 from umemma.parameters import Validation
+from umemma.validation import drift, files, samples, statistics
+from umemma.validation.expectation import Evidence, Table
 
 NAMED = 10  # keys listed for one expectation
 _INTERNAL = ("batch_id", "column", "column_A", "column_B", "exact_match", "ignore_row_if")
 
 Step = Callable[[Evidence, Validation], Iterable[Table]]
 STEPS: dict[str, Step] = {
-    "columns": lambda evidence, bounds: [
-        sample_expectations.left_out(evidence, bounds),
-        *media_expectations.present(evidence),
-    ],
-    "mandatory": lambda evidence, _: sample_expectations.mandatory(evidence),
+    "columns": lambda evidence, bounds: [samples.left_out(evidence, bounds), *files.present(evidence)],
+    "mandatory": lambda evidence, _: samples.mandatory(evidence),
     "contents": lambda evidence, bounds: [
-        *sample_expectations.contents(evidence, bounds),
+        *samples.contents(evidence, bounds),
         *drift.tables(evidence, bounds.max_drift),
-        *media_expectations.files(evidence, bounds),
+        *files.files(evidence, bounds),
     ],
 }
 
@@ -58,7 +55,7 @@ def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
     return {
         "passed": all(one["passed"] for one in judged if one["severity"] == "error"),
         "statistics": {"num_samples": len(evidence.manifest)}
-        | (_plain(census.statistics(evidence)) if complete else {}),
+        | (_plain(statistics.statistics(evidence)) if complete else {}),
         "quarantine": {
             "judged": dict(index.judged),
             "kept": {split: count - index.quarantined[split] for split, count in index.judged.items()},

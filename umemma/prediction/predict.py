@@ -5,13 +5,13 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from umemma.prediction.answers import Answers
 from umemma.data.batch import Batch
-from umemma.models.early_fusion import EarlyFusion
-from umemma.models.encoding import encode_split
-from umemma.models.late_fusion import LateFusion
 from umemma.missingness import Pattern, patterns
-from umemma.models.model import Model
+from umemma.models.checkpoint import Model
+from umemma.models.early_fusion import EarlyFusion
+from umemma.models.late_fusion import LateFusion
+from umemma.models.run_encoders import encode_split
+from umemma.prediction.predictions import Answers
 
 
 @torch.no_grad()

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from umemma.metrics import metrics
 from umemma.data.batch import Batch
 from umemma.errors import TrainingError
+from umemma.metrics import classification
 
 Curve = list[dict[str, float]]
 
@@ -86,7 +86,7 @@ def train(
         batch = (augment(batch, step) if augment else batch).to(device)
         with autocast():
             logits = forward(batch).float()
-        loss = metrics.loss(logits, batch.label, schedule.label_smoothing, log_weight)
+        loss = classification.loss(logits, batch.label, schedule.label_smoothing, log_weight)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

@@ -22,11 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from umemma.errors import DataError, ParameterError, unknown
-from umemma.sources.layouts import listed, lists, mmimdb_hdf5
-from umemma.sources.layouts.listed import File
-from umemma.sources.layouts.lists import Row
 from umemma.data.sample import BadSample, Rejected, Sample
+from umemma.errors import DataError, ParameterError, unknown
+from umemma.sources.layouts import listing, lists, mmimdb_hdf5
+from umemma.sources.layouts.listing import File
+from umemma.sources.layouts.lists import Row
 
 GENRES = (
     "Drama",
@@ -96,7 +96,7 @@ class Adapter:
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample as the module says."""
-        return listed.sample(self._rows[split][index], self._judged)
+        return listing.sample(self._rows[split][index], self._judged)
 
     def _judged(self, row: Row) -> tuple[tuple[int, ...], dict[str, File]]:
         place, genres, files = self._film(row)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from umemma.sources.layouts.lists import Row
 from umemma.data.sample import BadSample, Sample
+from umemma.sources.layouts.lists import Row
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from umemma.data import quarantine
-from umemma.validation import census
-from umemma.validation.expected import Evidence, Table, among, between, equal, every, filled, typed, unique
-from umemma.parameters import Validation
 from umemma.data.sample import SPLITS
+from umemma.parameters import Validation
+from umemma.validation import statistics
+from umemma.validation.expectation import Evidence, Table, among, between, equal, every, filled, typed, unique
 
 MANDATORY = {"key": "str", "split": "str", "group": "str", "shard": "str"}
 _NAMED = 5  # quarantined samples that a sentence names
@@ -29,7 +29,7 @@ def left_out(evidence: Evidence, bounds: Validation) -> Table:
             "judged": judged[split],
             "accounted": kept[split] + len(part),
             # Of what the data put into no split nothing is kept, so it has no share of its own: it counts in `all`.
-            "share": census.share(len(part), judged[split]) if split in (*SPLITS, "all") else None,
+            "share": statistics.share(len(part), judged[split]) if split in (*SPLITS, "all") else None,
         }
         for split, part in parts.items()
     ]
@@ -57,7 +57,7 @@ def mandatory(evidence: Evidence) -> list[Table]:
     expected = [filled("labels")] if several else []
     for name, type_ in types.items():
         expected += [filled(name), typed(name, type_)]
-    labels = census.labels(evidence)
+    labels = statistics.labels(evidence)
     of_labels = [Table("labels", labels, [typed("label", "int64")])] if several and len(labels) else []
     return [Table("samples", rows, expected), *of_labels]
 
@@ -98,7 +98,7 @@ def _labels(evidence: Evidence) -> Sequence[Table]:
         return []
     counts = evidence.manifest[["key"]].assign(num_labels=evidence.manifest["labels"].map(len))
     return [
-        Table("labels", census.labels(evidence), [between("label", 0, len(evidence.index.classes) - 1)]),
+        Table("labels", statistics.labels(evidence), [between("label", 0, len(evidence.index.classes) - 1)]),
         Table("labelled", counts, [between("num_labels", 1, None, "labels_per_sample")]),
     ]
 
@@ -110,14 +110,14 @@ def _groups(evidence: Evidence) -> Table:
 
 
 def _classes(evidence: Evidence, bounds: Validation) -> Sequence[Table]:
-    counts = census.class_counts(evidence)
+    counts = statistics.class_counts(evidence)
     rows = pd.DataFrame(
         [
             {
                 "key": f"{split}/{name}",
                 "split": split,
                 "num_samples": count,
-                "share": census.share(count, sum(of_split.values())),
+                "share": statistics.share(count, sum(of_split.values())),
             }
             for split, of_split in counts.items()
             for name, count in of_split.items()
@@ -144,7 +144,7 @@ def _presence(evidence: Evidence, bounds: Validation) -> Table:
     rows = pd.DataFrame(
         [
             {"key": f"{split}/{name}", "share": share}
-            for name, of_split in census.presence_shares(evidence).items()
+            for name, of_split in statistics.presence_shares(evidence).items()
             for split, share in of_split.items()
         ]
     )

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import index
 
-from umemma.errors import DataError
-from umemma.media.media import facts
 from umemma.data.quarantine import Quarantined
 from umemma.data.sample import Sample
+from umemma.errors import DataError
+from umemma.media.facts import facts
 
 Row = dict[str, object]
 LABELS = ("label", "labels")  # the one or the other is a column

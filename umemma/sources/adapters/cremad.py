@@ -19,12 +19,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from umemma.errors import DataError, ParameterError, unknown
-from umemma.sources.layouts import listed, lists
-from umemma.sources.layouts.clip_files import sound, video
-from umemma.sources.layouts.listed import File
-from umemma.sources.layouts.lists import Row
 from umemma.data.sample import Rejected, Sample
+from umemma.errors import DataError, ParameterError, unknown
+from umemma.sources.layouts import listing, lists
+from umemma.sources.layouts.clip_files import sound, video
+from umemma.sources.layouts.listing import File
+from umemma.sources.layouts.lists import Row
 
 CLASSES = ("NEU", "HAP", "SAD", "FEA", "DIS", "ANG")
 SPLITTINGS = ("official", "actors")
@@ -58,7 +58,7 @@ class Adapter:
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its files are missing or broken."""
-        return listed.sample(self._rows[split][index], self._files)
+        return listing.sample(self._rows[split][index], self._files)
 
     def _files(self, row: Row) -> tuple[int, dict[str, File]]:
         return row.label, {"video": video(self._video, row.key), "audio": sound(self._audio, row.key)}

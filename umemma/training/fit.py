@@ -14,22 +14,23 @@ from statistics import mean
 import torch
 from torch import nn
 
-from umemma.models import late_fusion
-from umemma.training import augment, compute
-from umemma.prediction.answering import answer
-from umemma.prediction.answers import Answers
-from umemma.training.arms import ARMS
 from umemma.data.batch import Batch
-from umemma.training.course import Course
+from umemma.metrics.classification import correct, log_class_weight, surprise
+from umemma.missingness import Pattern, hide, pattern_name, patterns
+from umemma.models import late_fusion
+from umemma.models.checkpoint import Model
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
-from umemma.metrics.metrics import correct, log_class_weight, surprise
-from umemma.missingness import Pattern, hide, pattern_name, patterns
-from umemma.models.model import Model
-from umemma.models.panel import Panel
+from umemma.models.per_pattern import Panel
+from umemma.models.unimodal import Encoder, Tower
 from umemma.parameters import ArmName, missing_rates
-from umemma.models.towers import Encoder, Tower
-from umemma.training.training import Curve, Schedule, train
+from umemma.prediction.predict import answer
+from umemma.prediction.predictions import Answers
+from umemma.training import augment
+from umemma.training import device as compute
+from umemma.training.arms import ARMS
+from umemma.training.context import Course
+from umemma.training.loop import Curve, Schedule, train
 
 Group = tuple[list[nn.Parameter], float]  # parameters with their learning rate
 _NUM_ROWS = 5_000  # inputs of the training set that a scale, a mean or a donor is taken from

@@ -17,7 +17,7 @@ _OWN = ("classes", "task")
 
 def built(dataset: Dataset, root: Path) -> Any:
     """Return the adapter on the raw data below `root`. Raises ParameterError for options that it does not take."""
-    adapter_class = import_module(f"umemma.sources.datasets.{dataset.adapter}").Adapter
+    adapter_class = import_module(f"umemma.sources.adapters.{dataset.adapter}").Adapter
     if own := [name for name in _OWN if name in dataset.options]:
         raise ParameterError(f"{parameters.FILE}: dataset.options.{own[0]} is no option; set dataset.{own[0]}")
     taken = inspect.signature(adapter_class).parameters
