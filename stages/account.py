@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from umemma import parameters
+from umemma.data.settings import Dataset
 from umemma.errors import run
 from umemma.evaluation import accounting
 from umemma.evaluation.comparison import Model
 from umemma.files import read_json, write_json
 from umemma.models import safetensors
-from umemma.parameters import Dataset
 from umemma.prediction import predictions
 
 OWN, REFERENCE, OTHERS = Path("data/answers"), Path("data/reference/specialists.safetensors"), Path("data/arms")

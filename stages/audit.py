@@ -9,6 +9,7 @@ from umemma.data.sample import SPLITS
 from umemma.errors import run
 from umemma.evaluation import comparison, leak_audit
 from umemma.evaluation.comparison import Model
+from umemma.evaluation.settings import Evaluate
 from umemma.files import read_json, write_json
 from umemma.models import checkpoint, safetensors
 from umemma.prediction import predictions
@@ -36,7 +37,7 @@ def realised_rates(course: Course, described: dict[str, Any], classes: list[str]
     )
 
 
-def never_below(evaluate: parameters.Evaluate, seed: int) -> dict[str, Any]:
+def never_below(evaluate: Evaluate, seed: int) -> dict[str, Any]:
     """Hold the run's answers against those of its towers."""
     own, towers = ((one, *predictions.read(Path(f"data/answers/{one}.safetensors"))) for one in ("answers", "uni"))
     main_model, uni = (

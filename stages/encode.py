@@ -8,8 +8,8 @@ from umemma import parameters
 from umemma.errors import run
 from umemma.files import read_json, written_whole
 from umemma.models import feature_cache
-from umemma.parameters import Compute
 from umemma.training import device as compute
+from umemma.training.settings import Compute
 
 
 def encode(decoded_folder: Path, trunk_file: Path, modality: str, folder: Path, compute_: Compute) -> str:

@@ -16,12 +16,13 @@ from umemma.data.manifest import Targets
 from umemma.data.sample import SPLITS
 from umemma.errors import run
 from umemma.evaluation import probe, robustness
+from umemma.evaluation.settings import Evaluate
 from umemma.files import read_json, write_json, written_whole
 from umemma.models import checkpoint, safetensors
 from umemma.models.checkpoint import Model
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
-from umemma.parameters import Evaluate, Fuse, Parameters, missing_rates
+from umemma.parameters import Parameters
 from umemma.prediction import predict, predictions
 from umemma.prediction.predictions import Answers
 from umemma.prediction.thresholds import decided
@@ -29,6 +30,7 @@ from umemma.training import device as compute
 from umemma.training.arms import ARMS
 from umemma.training.context import Course, load
 from umemma.training.fit import fit
+from umemma.training.settings import ArmName, Fuse, missing_rates
 
 
 def ask(one: Model, course: Course, targets: Targets, evaluate: Evaluate, *, on_features: bool) -> dict[str, Answers]:
@@ -113,7 +115,7 @@ def training(settings: Parameters, names: list[str]) -> dict[str, Any]:
     }
 
 
-def trained_rate(arm: parameters.ArmName, fuse: Fuse, names: list[str]) -> dict[str, float] | None:
+def trained_rate(arm: ArmName, fuse: Fuse, names: list[str]) -> dict[str, float] | None:
     """Return each modality's missing rate in training; None for what is not trained as one model on all."""
     if ARMS[arm].fusion in ("best tower", "specialists") or ARMS[arm].trains == "nothing":
         return None

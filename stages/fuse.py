@@ -10,11 +10,12 @@ from umemma.data.batch import Batch
 from umemma.errors import run
 from umemma.files import write_json, written_whole
 from umemma.models import checkpoint, safetensors
-from umemma.parameters import ArmName, missing_rates
+from umemma.paths import home
 from umemma.training import masks
 from umemma.training.arms import ARMS
 from umemma.training.context import Course, load
 from umemma.training.fit import Trained, fit
+from umemma.training.settings import ArmName, missing_rates
 
 
 def fuse(arm: ArmName, course: Course, folder: Path, classes: list[str]) -> Trained:
@@ -72,7 +73,7 @@ def main() -> None:
         "fuse",
         experiment=dataset.name,
         shards_sha256=targets.sha256,
-        home=parameters.home(),
+        home=home(),
         parameters={
             "seed": settings.seed,
             "arm": settings.arm,

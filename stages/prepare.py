@@ -9,9 +9,9 @@ from pathlib import Path
 from umemma import parameters
 from umemma.data import shard_writer, shards
 from umemma.data.sample import SPLITS
+from umemma.data.settings import Dataset
 from umemma.errors import run
 from umemma.files import written_whole
-from umemma.parameters import Dataset
 from umemma.sources import build, raw
 
 SHARDS, QUARANTINE = Path("data/shards"), Path("data/reports/quarantine.parquet")

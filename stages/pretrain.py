@@ -11,15 +11,20 @@ from umemma.data import arrays as decoded
 from umemma.data import manifest
 from umemma.data.batch import Batch
 from umemma.data.sample import SPLITS
+from umemma.data.settings import Modality
 from umemma.errors import DataError, run
 from umemma.files import write_json, written_whole
 from umemma.metrics.classification import correct, log_class_weight, log_prior, surprise
 from umemma.models import feature_cache, frozen, safetensors, unimodal
 from umemma.models.run_encoders import encode_split
-from umemma.parameters import Compute, Modality, Parameters, Pretrain
+from umemma.models.settings import has_frozen_trunk
+from umemma.parameters import Parameters
+from umemma.paths import home
+from umemma.settings import Settings
 from umemma.training import augment
 from umemma.training import device as compute
 from umemma.training.loop import Curve, Schedule, train
+from umemma.training.settings import Compute, Pretrain
 
 
 def pretrain(
@@ -77,9 +82,9 @@ def pretrain(
     return tower, found, curve
 
 
-def _trained_part(modality: Modality) -> parameters.Settings:
+def _trained_part(modality: Modality) -> Settings:
     settings = modality.encoder
-    return frozen.rest(settings) if parameters.has_frozen_trunk(settings) else settings
+    return frozen.rest(settings) if has_frozen_trunk(settings) else settings
 
 
 def _scores(logits: torch.Tensor, label: torch.Tensor, split: str) -> dict[str, float]:
@@ -117,7 +122,7 @@ def main() -> None:
         experiment=dataset.name,
         parameters=_parameters(settings, name),
         shards_sha256=targets.sha256,
-        home=parameters.home(),
+        home=home(),
     ) as tracked:
         tower, features, curve = pretrain(
             data,

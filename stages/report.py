@@ -13,6 +13,7 @@ from umemma import parameters, tracking
 from umemma.data import manifest, quarantine
 from umemma.errors import run
 from umemma.files import read_json, written_whole
+from umemma.paths import home
 from umemma.reporting import data_summary, page, tables
 
 REPORTS = Path("data/reports")
@@ -68,7 +69,7 @@ def main() -> None:
         "report",
         experiment=settings.dataset.name,
         shards_sha256=shards,
-        home=parameters.home(),
+        home=home(),
         parameters={"seed": settings.seed, "arm": settings.arm},
     ) as tracked:
         tracked.final(tables.metrics(found["robustness"], found["accounting"]))

@@ -14,9 +14,9 @@ from umemma.data import quarantine
 from umemma.data.quarantine import Quarantined
 from umemma.data.sample import SPLITS
 from umemma.data.shards import Index, Shard
-from umemma.parameters import Severities, Validation
 from umemma.validation import gate
 from umemma.validation.expectation import Evidence
+from umemma.validation.settings import Severities, Validation
 
 DEFAULT = parameters.read(ROOT / "params.yaml").validation
 BOUNDS = DEFAULT.model_copy(

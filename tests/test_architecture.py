@@ -24,12 +24,13 @@ HOMES = {  # the modules of umemma that may import a tool
 }
 ROOMS = [  # floors: a room imports from its own files and from floors above it
     {"ground"},
-    {"metrics", "reporting", "parameters"},
+    {"metrics", "reporting"},
     {"media"},
     {"data"},
     {"validation", "models"},
     {"prediction"},
     {"training", "evaluation"},
+    {"parameters"},
     {"sources", "composition"},
     {"init"},
     {"__main__"},

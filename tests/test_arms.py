@@ -14,19 +14,20 @@ from stages.fuse import fuse
 from stages.pretrain import pretrain
 from umemma import missingness
 from umemma.data.batch import Batch
+from umemma.data.settings import Modality
 from umemma.missingness import key_digest
 from umemma.models import checkpoint
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
 from umemma.models.unimodal import Encoder, Tower
-from umemma.parameters import ArmName, Compute, Fuse, Modality, Pretrain, missing_rates
 from umemma.prediction.predict import answer
 from umemma.prediction.predictions import Answers
 from umemma.training import masks
 from umemma.training.arms import ARMS
 from umemma.training.context import Course
 from umemma.training.fit import Trained, fit
+from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
 
 CPU = torch.device("cpu")
 CLASSES = ["a", "b", "c"]

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from umemma.parameters import Compute
 from umemma.training import device
+from umemma.training.settings import Compute
 
 CPU = torch.device("cpu")
 

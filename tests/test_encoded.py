@@ -7,14 +7,14 @@ from numpy.lib.format import open_memmap
 
 from stages import encode as encode_stage
 from stages import trunks as trunks_stage
-from umemma import parameters
 from umemma.data import arrays as decoded
 from umemma.data.sample import SPLITS
+from umemma.data.settings import Modality
 from umemma.errors import ParameterError
 from umemma.files import read_json, write_json
 from umemma.models import feature_cache, frozen
 from umemma.models.unimodal import Encoder
-from umemma.parameters import Compute
+from umemma.training.settings import Compute
 
 SHAPE = (3, 32, 32)
 COMPUTE = Compute(device="cpu", precision="float32", threads=1)
@@ -45,7 +45,7 @@ def arrays(tmp_path):
 
 
 def run_stages(encoder, arrays, tmp_path):
-    dataset = type("Dataset", (), {"modalities": {"image": parameters.Modality(decode={}, encoder=encoder, epochs=1)}})
+    dataset = type("Dataset", (), {"modalities": {"image": Modality(decode={}, encoder=encoder, epochs=1)}})
     trunks_stage.describe(dataset, tmp_path / "trunks")
     return encode_stage.encode(arrays, tmp_path / "trunks/image.json", "image", tmp_path / "encoded", COMPUTE)
 
@@ -135,7 +135,7 @@ def test_what_is_trained_on_features_is_the_projection():
 )
 def test_settings_that_contradict_each_other_are_named_before_anything_is_encoded(tmp_path, settings, told):
     encoder = {"name": "torchvision:resnet18", **settings}
-    dataset = type("Dataset", (), {"modalities": {"image": parameters.Modality(decode={}, encoder=encoder, epochs=1)}})
+    dataset = type("Dataset", (), {"modalities": {"image": Modality(decode={}, encoder=encoder, epochs=1)}})
     with pytest.raises(ParameterError, match=rf"params\.yaml: dataset\.modalities\.image\.encoder: .*{told}"):
         trunks_stage.describe(dataset, tmp_path / "trunks")
     assert not (tmp_path / "trunks").exists()

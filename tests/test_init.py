@@ -29,6 +29,7 @@ from umemma.init import conf_file, starting_values
 from umemma.init.init import init
 from umemma.init.proposal import Given
 from umemma.models.unimodal import Encoder
+from umemma.settings import call
 from umemma.sources import build
 
 WORDS = ("the", "ship", "leaves", "harbour", "at", "night", "and", "nobody", "sees", "it", "go")
@@ -149,11 +150,11 @@ def test_every_starting_value_is_of_a_decoder_and_an_encoder_that_take_it():
     }
     for kind, known in facts.items():
         decoder = starting_values.decode(kind, known)
-        parameters.call(import_module(f"umemma.media.decoders.{decoder['name']}").Decoder, decoder, kind)
+        call(import_module(f"umemma.media.decoders.{decoder['name']}").Decoder, decoder, kind)
         encoder = Encoder(kind, shapes[kind], starting_values.encoder(kind, decoder)).eval()
         assert encoder(torch.zeros(1, *shapes[kind])).ndim == 2
         for more in ({}, {name: values[:1] for name, values in known.items()}):
-            parameters.call(
+            call(
                 import_module(f"umemma.media.decoders.{decoder['name']}").Decoder,
                 starting_values.decode(kind, more),
                 kind,
@@ -514,7 +515,7 @@ def test_a_name_that_conf_would_take_for_a_parameter_is_refused(tmp_path, home):
         initiated(home, write_table(tmp_path / "t.csv", rows_of(label=lambda i: ("a${b}", "c")[i % 2])))
 
 
-def call(folder, *arguments):
+def command(folder, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "umemma", *arguments],
         cwd=folder,
@@ -526,14 +527,14 @@ def call(folder, *arguments):
 
 
 def test_the_command_says_what_is_wrong_in_one_line_and_writes_into_its_own_project(tmp_path):
-    done = call(tmp_path, "init", "none.csv", "--name", "test_init_none")
+    done = command(tmp_path, "init", "none.csv", "--name", "test_init_none")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("ERROR: ")
     assert "none.csv does not exist" in done.stderr
-    assert "there is no command called 'inti'; there are init. Did you mean 'init'?" in call(tmp_path, "inti").stderr
-    assert "usage: umemma init FILE" in call(tmp_path).stdout
+    assert "there is no command called 'inti'; there are init. Did you mean 'init'?" in command(tmp_path, "inti").stderr
+    assert "usage: umemma init FILE" in command(tmp_path).stdout
     path = write_table(tmp_path / "t.csv", rows_of())
-    there = call(tmp_path, "init", path.name, "--name", "digits")
+    there = command(tmp_path, "init", path.name, "--name", "digits")
     assert there.returncode == 2
     assert f"{ROOT / 'conf/dataset/digits.yaml'} is there already" in there.stderr
     assert json.dumps(sorted(one.name for one in tmp_path.iterdir())) == '["t.csv"]'

@@ -15,7 +15,7 @@ from umemma.models import checkpoint, late_fusion, substitutes
 from umemma.models.late_fusion import LateFusion
 from umemma.models.substitutes import SUBSTITUTES
 from umemma.models.unimodal import Encoder, Tower
-from umemma.parameters import plugins
+from umemma.settings import plugins
 
 every_head = pytest.mark.parametrize("head", plugins("heads"))
 every_substitute = pytest.mark.parametrize("substitute", SUBSTITUTES)

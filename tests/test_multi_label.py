@@ -15,13 +15,13 @@ from umemma.evaluation.robustness import Table, results
 from umemma.metrics import classification
 from umemma.missingness import key_digest, pattern_name, patterns
 from umemma.models.unimodal import Encoder, Tower
-from umemma.parameters import Compute, Fuse, Pretrain
 from umemma.prediction import predictions as answers_file
 from umemma.prediction import thresholds
 from umemma.prediction.predictions import Answers
 from umemma.reporting import expected as any_rate
 from umemma.training import fit
 from umemma.training.context import Course
+from umemma.training.settings import Compute, Fuse, Pretrain
 
 MODALITIES = ("image", "audio")
 SHARE = np.array([[0.3, 0.1], [0.2, 0.4]])  # p(first label, second label)

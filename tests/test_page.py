@@ -270,7 +270,7 @@ def test_names_from_the_data_cannot_become_markup():
 
 def test_the_same_reports_give_the_same_bytes_in_every_process():
     reports = sample(FOUR)
-    code = "import json, sys; from umemma.page import page; sys.stdout.write(page(*json.load(sys.stdin)))"
+    code = "import json, sys; from umemma.reporting.page import page; sys.stdout.write(page(*json.load(sys.stdin)))"
     pages = [
         subprocess.run(
             [sys.executable, "-c", code],

@@ -16,8 +16,8 @@ import pytest
 from stages.fetch import fetch
 from tests.test_download import Mirror, mirror, nobody_there  # noqa: F401  (the fixture)
 from umemma import composition, parameters
+from umemma.data.settings import Dataset
 from umemma.errors import DataError, DownloadError
-from umemma.parameters import Dataset
 from umemma.sources import raw
 
 ROOT = Path(__file__).parent.parent

@@ -11,12 +11,12 @@ from torchaudio.functional import resample
 
 from tests.conftest import ROOT
 from tests.media_files import npy, numbered, sound, tone, video
-from umemma import parameters
 from umemma.errors import DataError, ParameterError
 from umemma.media import crop_or_pad
 from umemma.media import waveform as waveforms
 from umemma.media.decoders import log_mel, series, spectrogram, vector, waveform
 from umemma.media.kinds import sound as sound_kind
+from umemma.settings import call
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 SECOND = tone(seconds=1.0)
@@ -257,7 +257,7 @@ def test_a_spectrogram_of_a_long_sound_is_that_of_its_beginning():
 )
 def test_a_setting_of_sounds_or_series_that_cannot_be_is_named(decoder, settings, sentence):
     with pytest.raises(ParameterError, match=sentence):
-        parameters.call(decoder.Decoder, settings, "decode")
+        call(decoder.Decoder, settings, "decode")
 
 
 STEPS = np.stack([np.arange(5.0), 10 * np.arange(5.0)], axis=1)

@@ -22,6 +22,7 @@ from umemma.media import facts as media
 from umemma.media.decoders.vector import Decoder
 from umemma.missingness import outcomes, pattern_name, patterns
 from umemma.models.encoders import lenet, mlp
+from umemma.settings import call
 from umemma.sources import synthetic_distribution
 from umemma.sources.adapters.synthetic import NOISE, Adapter
 
@@ -275,7 +276,7 @@ def test_a_dial_out_of_range_is_named_by_truth_and_adapter(options, sentence):
 )
 def test_another_option_out_of_range_is_named(options, sentence):
     with pytest.raises(ParameterError, match=sentence):
-        parameters.call(Adapter, options, "dataset.options", Path())
+        call(Adapter, options, "dataset.options", Path())
 
 
 @pytest.mark.parametrize(
@@ -323,7 +324,7 @@ def test_a_perceptron_takes_what_a_map_encoder_does_not():
     with pytest.raises(ValueError, match="width, depth and dim must be 1 or more"):
         mlp.build((16,), depth=0)
     with pytest.raises(ParameterError, match=r"encoder: lenet takes maps .*not \(16,\); mlp takes vectors"):
-        parameters.call(lenet.build, {}, "encoder", (16,))
+        call(lenet.build, {}, "encoder", (16,))
 
 
 @pytest.fixture(scope="module")
@@ -343,9 +344,7 @@ def test_shards_pass_the_gate_and_are_decoded_with_their_holes(dataset, tmp_path
     settings = dataset.dataset.modalities["b"].decode
     facts = decode(tmp_path / "shards", "b", settings, tmp_path / "b")
     batch = arrays.load({"b": tmp_path / "b"}, "val", found.label["val"], found.key["val"])
-    adapter = parameters.call(
-        import_module("umemma.sources.build.synthetic").Adapter, options, "dataset.options", tmp_path
-    )
+    adapter = call(import_module("umemma.sources.build.synthetic").Adapter, options, "dataset.options", tmp_path)
     samples = [adapter.sample("val", i) for i in range(FEW["val"])]
     assert facts["shape"] == [16]
     assert batch.label.tolist() == [sample.label for sample in samples]
@@ -357,7 +356,7 @@ def test_shards_pass_the_gate_and_are_decoded_with_their_holes(dataset, tmp_path
 def test_the_adapter_and_the_parameters_have_the_same_defaults(dataset):
     options = dataset.dataset.options
     assert synthetic_distribution.information(options) == synthetic_distribution.information({})
-    by_parameters = parameters.call(Adapter, options, "dataset.options", Path())
+    by_parameters = call(Adapter, options, "dataset.options", Path())
     assert by_parameters.sample("test", 3) == Adapter(Path()).sample("test", 3)
     assert dict(by_parameters.num_samples) == dict(Adapter(Path()).num_samples)
     assert by_parameters.modalities == tuple(dataset.dataset.modalities)

@@ -11,6 +11,7 @@ from stages.watch import watch
 from tests.conftest import run
 from tests.table_sample import adapter, plain_rows, png, write_table
 from umemma import composition, parameters
+from umemma.data.settings import Dataset
 from umemma.errors import ParameterError
 from umemma.files import read_json
 from umemma.sources import build, changes
@@ -108,7 +109,7 @@ def test_a_path_that_leads_out_of_the_root_is_not_even_looked_at(tmp_path):
     assert state(write_table(tmp_path / "t.csv", rows))["files"] == 0
 
 
-def dataset(tmp_path: Path, text: str) -> parameters.Dataset:
+def dataset(tmp_path: Path, text: str) -> Dataset:
     conf = tmp_path / "conf"
     (conf / "dataset").mkdir(parents=True)
     (conf / "config.yaml").write_text((composition.CONF / "config.yaml").read_text())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from umemma.errors import DownloadError, ParameterError
-from umemma.parameters import home
+from umemma.paths import home
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 Result = TypeVar("Result")

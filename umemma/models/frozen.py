@@ -13,8 +13,10 @@ from typing import Any
 
 from umemma import hub
 from umemma.errors import ParameterError
+from umemma.models.settings import HUB, has_frozen_trunk
 from umemma.models.tuning import Tuning
-from umemma.parameters import HUB, Settings, has_frozen_trunk, weights_file
+from umemma.paths import weights_file
+from umemma.settings import Settings
 
 _OF_WHAT_IS_TRAINED = {one.name for one in fields(Tuning)} - {"weights"}
 

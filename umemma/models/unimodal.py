@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from umemma import parameters
 from umemma.errors import ParameterError
 from umemma.metrics.calibration import temperature
 from umemma.models import pretrained, safetensors
 from umemma.models.backbone import Backbone
+from umemma.settings import FILE, Settings, call, module_name
 
 _MAX_VALUES = 10**8  # that a scale is taken from: 400 MB
 
@@ -33,12 +33,12 @@ class Encoder(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, modality: str, shape: Sequence[int], settings: parameters.Settings) -> None:
+    def __init__(self, modality: str, shape: Sequence[int], settings: Settings) -> None:
         super().__init__()
         self.modality, self.shape, self.settings = modality, tuple(shape), dict(settings)
         self._where = f"dataset.modalities.{modality}.encoder"
-        module = import_module(f"umemma.models.encoders.{parameters.module_name(settings['name'])}")
-        self.body: nn.Module = parameters.call(module.build, settings, self._where, shape)
+        module = import_module(f"umemma.models.encoders.{module_name(settings['name'])}")
+        self.body: nn.Module = call(module.build, settings, self._where, shape)
         self.scaling = getattr(self.body, "scaling", "whole")
         size = (shape[0], *[1] * (len(shape) - 1)) if self.scaling == "channel" else ()
         if len(shape) == 3:
@@ -77,7 +77,7 @@ class Encoder(nn.Module):
     def blank(cls, facts: Mapping[str, Any]) -> "Encoder":
         """Build the encoder that `facts` describe without the file, folder or hub that its weights once came from."""
         settings = dict(facts["settings"])
-        build = import_module(f"umemma.models.encoders.{parameters.module_name(settings['name'])}").build
+        build = import_module(f"umemma.models.encoders.{module_name(settings['name'])}").build
         own = inspect.signature(build).parameters
         if "weights" in own and settings.get("weights", own["weights"].default) is not None:
             settings["weights"] = pretrained.LATER
@@ -107,7 +107,7 @@ class Encoder(nn.Module):
         low, high = sample.min().item(), sample.max().item()
         if not least <= low <= high <= largest:
             raise ParameterError(
-                f"{parameters.FILE}: {self._where}: {self.settings['name']} takes values from "
+                f"{FILE}: {self._where}: {self.settings['name']} takes values from "
                 f"{least:g} to {largest:g}, but decoded are {low:g} to {high:g}: its decoder does "
                 "not fit it"
             )
@@ -121,8 +121,7 @@ def _num_features(body: nn.Module, shape: Sequence[int], where: str) -> int:
             return body.eval()(torch.zeros(1, *shape)).shape[1]
     except (RuntimeError, AssertionError, IndexError) as error:
         raise ParameterError(
-            f"{parameters.FILE}: {where}: decoded media have shape {tuple(shape)}, which the encoder "
-            f"cannot take: {error}"
+            f"{FILE}: {where}: decoded media have shape {tuple(shape)}, which the encoder cannot take: {error}"
         ) from error
     finally:
         body.train(mode)

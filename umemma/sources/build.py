@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from umemma import parameters
+from umemma.data.settings import Dataset
 from umemma.errors import ParameterError, unknown
-from umemma.parameters import Dataset
+from umemma.settings import FILE, call
 
 _OWN = ("classes", "task")
 
@@ -19,14 +19,14 @@ def built(dataset: Dataset, root: Path) -> Any:
     """Return the adapter on the raw data below `root`. Raises ParameterError for options that it does not take."""
     adapter_class = import_module(f"umemma.sources.adapters.{dataset.adapter}").Adapter
     if own := [name for name in _OWN if name in dataset.options]:
-        raise ParameterError(f"{parameters.FILE}: dataset.options.{own[0]} is no option; set dataset.{own[0]}")
+        raise ParameterError(f"{FILE}: dataset.options.{own[0]} is no option; set dataset.{own[0]}")
     taken = inspect.signature(adapter_class).parameters
     given = {name: getattr(dataset, name) for name in _OWN if name in taken}
-    adapter = parameters.call(adapter_class, {**dataset.options, **given}, "dataset.options", root)
+    adapter = call(adapter_class, {**dataset.options, **given}, "dataset.options", root)
     for name in dataset.modalities:
         if name not in adapter.modalities:
             raise ParameterError(
-                f"{parameters.FILE}: "
+                f"{FILE}: "
                 + unknown("dataset.modalities", f"modality of adapter {dataset.adapter}", name, adapter.modalities)
             )
     return adapter

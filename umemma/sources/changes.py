@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from umemma import parameters
 from umemma.errors import ParameterError
+from umemma.settings import FILE
 
 
 def state(adapter: Any, root: Path) -> dict[str, object]:
@@ -21,9 +21,7 @@ def state(adapter: Any, root: Path) -> dict[str, object]:
     `root` with links followed. Raises ParameterError for an adapter that has no such files.
     """
     if not hasattr(adapter, "inputs"):
-        raise ParameterError(
-            f"{parameters.FILE}: dataset.watch.each_run must be [] here: the adapter has no inputs() to look at"
-        )
+        raise ParameterError(f"{FILE}: dataset.watch.each_run must be [] here: the adapter has no inputs() to look at")
     digest, count = hashlib.sha256(), 0
     for path in adapter.inputs():
         found = _size_and_time(path)

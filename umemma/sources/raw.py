@@ -25,9 +25,10 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from umemma.data.settings import Dataset
 from umemma.errors import DataError, DownloadError
 from umemma.files import written_whole
-from umemma.parameters import Dataset, home
+from umemma.paths import home
 from umemma.sources.download import download
 
 CHECKSUMS = Path("conf/dataset")

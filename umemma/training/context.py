@@ -11,12 +11,14 @@ from umemma.data import arrays as decoded
 from umemma.data.batch import Batch
 from umemma.data.manifest import Targets
 from umemma.data.sample import SPLITS
+from umemma.data.settings import Dataset
 from umemma.metrics.classification import log_prior
 from umemma.missingness import Pattern
 from umemma.models import feature_cache, safetensors
 from umemma.models import unimodal as towers
 from umemma.models.unimodal import Tower
-from umemma.parameters import Compute, Dataset, Fuse, Pretrain, Settings
+from umemma.settings import Settings
+from umemma.training.settings import Compute, Fuse, Pretrain
 
 
 @dataclass(frozen=True)

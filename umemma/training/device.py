@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from umemma.errors import ParameterError
-from umemma.parameters import Compute
+from umemma.training.settings import Compute
 
 
 def set_up(compute: Compute) -> torch.device:

@@ -23,7 +23,6 @@ from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
 from umemma.models.per_pattern import Panel
 from umemma.models.unimodal import Encoder, Tower
-from umemma.parameters import ArmName, missing_rates
 from umemma.prediction.predict import answer
 from umemma.prediction.predictions import Answers
 from umemma.training import augment
@@ -31,6 +30,7 @@ from umemma.training import device as compute
 from umemma.training.arms import ARMS
 from umemma.training.context import Course
 from umemma.training.loop import Curve, Schedule, train
+from umemma.training.settings import ArmName, missing_rates
 
 Group = tuple[list[nn.Parameter], float]  # parameters with their learning rate
 _NUM_ROWS = 5_000  # inputs of the training set that a scale, a mean or a donor is taken from

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from umemma.data.sample import SPLITS
-from umemma.parameters import Validation
 from umemma.validation import duplicates, statistics
 from umemma.validation.expectation import Evidence, Expectation, Table, among, between, columns, filled
 from umemma.validation.samples import MANDATORY
+from umemma.validation.settings import Validation
 
 FACTS = ("kind", "num_bytes", "sha256", "blank")  # of every file that is present
 KIND_FACTS = {

@@ -24,9 +24,9 @@ from great_expectations.data_context.types.base import (
 from great_expectations.expectations.metadata_types import FailureSeverity
 
 from umemma.data import quarantine
-from umemma.parameters import Validation
 from umemma.validation import drift, files, samples, statistics
 from umemma.validation.expectation import Evidence, Table
+from umemma.validation.settings import Validation
 
 NAMED = 10  # keys listed for one expectation
 _INTERNAL = ("batch_id", "column", "column_A", "column_B", "exact_match", "ignore_row_if")

@@ -7,9 +7,9 @@ import pandas as pd
 
 from umemma.data import quarantine
 from umemma.data.sample import SPLITS
-from umemma.parameters import Validation
 from umemma.validation import statistics
 from umemma.validation.expectation import Evidence, Table, among, between, equal, every, filled, typed, unique
+from umemma.validation.settings import Validation
 
 MANDATORY = {"key": "str", "split": "str", "group": "str", "shard": "str"}
 _NAMED = 5  # quarantined samples that a sentence names

@@ -21,8 +21,8 @@ from torch import nn
 
 from umemma.models import pretrained
 from umemma.models.backbone import Backbone
+from umemma.models.settings import HUB
 from umemma.models.tuning import Tuning
-from umemma.parameters import HUB
 
 _NUM_BANDS = 5
 _NUM_GROUPS = 20

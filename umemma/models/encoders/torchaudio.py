@@ -17,8 +17,8 @@ from torchaudio.pipelines import Wav2Vec2Bundle
 from umemma.errors import ParameterError, unknown
 from umemma.models import pretrained
 from umemma.models.backbone import Backbone
+from umemma.models.settings import HUB
 from umemma.models.tuning import Tuning
-from umemma.parameters import HUB
 
 _LEAST_SAMPLES = 400  # the convolutions' field of view
 _INT16 = 32_768

@@ -21,8 +21,8 @@ from umemma.errors import ParameterError, unknown
 from umemma.models import pretrained
 from umemma.models.backbone import Backbone
 from umemma.models.frames import EachFrame
+from umemma.models.settings import HUB
 from umemma.models.tuning import Tuning
-from umemma.parameters import HUB
 
 _CONTAINERS = {"features", "layers", "encoder", "blocks", "trunk_output", "classifier", "heads"}
 _NORMS = (nn.BatchNorm2d, nn.LayerNorm)

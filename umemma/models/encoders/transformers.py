@@ -18,8 +18,8 @@ from umemma import hub
 from umemma.errors import ParameterError
 from umemma.models import pretrained
 from umemma.models.backbone import Backbone
+from umemma.models.settings import HUB
 from umemma.models.tuning import Tuning
-from umemma.parameters import HUB
 
 _POOLER = "pooler"
 
