@@ -12,7 +12,7 @@ from flows.results import Row
 from flows.workspace import experiment
 from umemma.errors import UmemmaError
 
-ANSWERS = Path("data/answers/answers.safetensors")
+ANSWERS = Path("data/predictions/model.safetensors")
 GIVEN = Path("data/arms")  # the folder in which the comparing stage finds the answers of other experiments
 PAGE = Path("data/reports/report.html")
 NUMBERS = Path("data/reports/arms.json")

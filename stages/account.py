@@ -17,7 +17,7 @@ from umemma.files import read_json, write_json
 from umemma.models import safetensors
 from umemma.prediction import predictions
 
-OWN, REFERENCE, OTHERS = Path("data/answers"), Path("data/reference/specialists.safetensors"), Path("data/arms")
+OWN, REFERENCE, OTHERS = Path("data/predictions"), Path("data/reference/specialists.safetensors"), Path("data/arms")
 
 
 def model_of(path: Path, name: str | None = None) -> tuple[Model, str]:
@@ -67,12 +67,12 @@ def main() -> None:
     """Read all answers, write the account."""
     settings = parameters.read()
     results = read_json(Path("data/reports/robustness.json"))
-    main_model, fingerprint = model_of(OWN / "answers.safetensors")
+    main_model, fingerprint = model_of(OWN / "model.safetensors")
     models = [
         main_model,
         *(model_of(OWN / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
         model_of(REFERENCE)[0],
-        *others(fingerprint, OWN / "answers.safetensors"),
+        *others(fingerprint, OWN / "model.safetensors"),
     ]
     probed, _ = safetensors.read(OWN / "probes.safetensors")
     probes = {

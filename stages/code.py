@@ -25,15 +25,15 @@ def canonical(node: object) -> object:
         fields = {
             name: canonical(value) for name, value in ast.iter_fields(node) if name not in ("kind", "type_comment")
         }
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            fields["body"] = fields["body"][1:]  # type: ignore[index]
         return [type(node).__name__, {name: value for name, value in fields.items() if value not in (None, [])}]
     if isinstance(node, list):
-        return [canonical(item) for item in node]
+        return [canonical(item) for item in node if not _is_docstring(item)]
     return node if isinstance(node, str | int | float | bool | None) else ["repr", repr(node)]
+
+
+def _is_docstring(node: object) -> bool:
+    """Return whether a statement is a text alone, as the docstring of a module, class, function or attribute is."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 @cache
@@ -128,7 +128,7 @@ def write(path: Path, files: set[Path]) -> None:
 def main() -> None:
     """Write a file for every stage, and for every plug-in that a parameter chooses."""
     shutil.rmtree(OUT, ignore_errors=True)
-    stages = [path for path in Path("stages").glob("*.py") if path.stem != "__init__"]
+    stages = [path for path in Path("stages").glob("*.py") if not path.stem.startswith("_")]
     for stage in stages:
         write(OUT / f"{stage.stem}.json", closure(stage))
     for folder in CHOSEN:

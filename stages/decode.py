@@ -1,4 +1,4 @@
-"""Shards -> one modality's arrays, decoded once (data/decoded/<data set>/<modality>)."""
+"""Shards -> one modality's arrays, decoded once (data/arrays/<data set>/<modality>)."""
 
 from importlib import import_module
 from pathlib import Path
@@ -26,7 +26,7 @@ def main() -> None:
     """Read the parameters and decode."""
     modality = modality_of(__doc__)
     dataset = parameters.read().dataset
-    folder = Path("data/decoded") / dataset.name / modality
+    folder = Path("data/arrays") / dataset.name / modality
     facts = decode(Path("data/shards"), modality, dataset.modalities[modality].decode, folder)
     print(f"{modality}: {facts['present']} decoded, shape {facts['shape']}")
 

@@ -1,4 +1,4 @@
-"""Decoded arrays -> a frozen trunk's features of them, computed once (data/encoded/<data set>/<modality>)."""
+"""Decoded arrays -> a frozen backbone's features of them, computed once (data/features/<data set>/<modality>)."""
 
 from functools import partial
 from pathlib import Path
@@ -12,23 +12,15 @@ from umemma.training import device as compute
 from umemma.training.settings import Compute
 
 
-def encode(decoded_folder: Path, trunk_file: Path, modality: str, folder: Path, compute_: Compute) -> str:
-    """Write the features, or that there are none, into `folder`, whole or not at all; return a sentence on them."""
-    trunk = read_json(trunk_file)
+def encode(arrays: Path, description: Path, modality: str, folder: Path, compute_: Compute) -> str:
+    """Write the features into `folder`, whole or not at all; return a sentence on them."""
+    backbone = read_json(description)
+    device = compute.set_up(compute_)
     with written_whole(folder) as temporary:
-        if trunk is None:
-            feature_cache.write_none(modality, temporary)
-            return "no frozen trunk; its tower is trained on what was decoded"
-        device = compute.set_up(compute_)
         facts = feature_cache.write(
-            decoded_folder,
-            modality,
-            trunk,
-            temporary,
-            device=device,
-            autocast=partial(compute.autocast, compute_, device),
+            arrays, modality, backbone, temporary, device=device, autocast=partial(compute.autocast, compute_, device)
         )
-    return f"{facts['present']} encoded, {facts['shape'][0]} features of {trunk['settings']['name']}"
+    return f"{facts['present']} encoded, {facts['shape'][0]} features of {backbone['settings']['name']}"
 
 
 def main() -> None:
@@ -36,14 +28,15 @@ def main() -> None:
     modality = modality_of(__doc__)
     settings = parameters.read()
     name = settings.dataset.name
-    told = encode(
-        Path("data/decoded") / name / modality,
-        Path("data/trunks") / name / f"{modality}.json",
+    features = Path("data/features") / name
+    sentence = encode(
+        Path("data/arrays") / name / modality,
+        features / "_frozen" / f"{modality}.json",
         modality,
-        Path("data/encoded") / name / modality,
+        features / modality,
         settings.compute,
     )
-    print(f"{modality}: {told}")
+    print(f"{modality}: {sentence}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The run's model -> what it answers, and the towers beside it (data/answers); robustness.json from these.
+"""The run's model -> what it predicts, and the towers beside it (data/predictions); robustness.json and gates.json.
 
 Afterwards no model is asked again: every figure of the report follows from the answers on file.
 """
@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from stages import _context, _gates
 from umemma import parameters
-from umemma.data import arrays, manifest
 from umemma.data.manifest import Targets
 from umemma.data.sample import SPLITS
 from umemma.errors import run
@@ -28,7 +28,7 @@ from umemma.prediction.predictions import Answers
 from umemma.prediction.thresholds import decided
 from umemma.training import device as compute
 from umemma.training.arms import ARMS
-from umemma.training.context import Course, load
+from umemma.training.context import Course
 from umemma.training.fit import fit
 from umemma.training.settings import ArmName, Fuse, missing_rates
 
@@ -131,12 +131,12 @@ def write_answers(
     fingerprint: str,
     budget: Mapping[str, int],
 ) -> None:
-    """Write data/answers: the run's model, the towers, their product, the probes. `budget`: what each cost."""
+    """Write data/predictions: the run's model, the towers, their product, the probes. `budget`: what each cost."""
     common = {"seed": settings.seed, "fingerprint": fingerprint}
     names = list(settings.dataset.modalities)
-    with written_whole(Path("data/answers")) as folder:
+    with written_whole(Path("data/predictions")) as folder:
         predictions.write(
-            folder / "answers.safetensors",
+            folder / "model.safetensors",
             found["main"],
             {
                 **common,
@@ -158,26 +158,13 @@ def main() -> None:
     """Load the model, ask it and the towers, write answers and results."""
     settings = parameters.read()
     dataset, names = settings.dataset, list(settings.dataset.modalities)
-    targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
-    course = load(
-        dataset,
-        targets,
-        decoded_folder=Path("data/decoded"),
-        encoded_folder=Path("data/encoded"),
-        tower_folder=Path("data/towers"),
-        fuse=settings.fuse,
-        pretrain=settings.pretrain,
-        compute=settings.compute,
-        seed=settings.seed,
-    )
+    course, targets = _context.load(settings)
     chosen = checkpoint.load(Path("data/model/model.safetensors"))
     budget = read_json(Path("data/model/budget.json"))
     found = {"main": ask(chosen, course, targets, settings.evaluate, on_features=has_the_towers(chosen, course))}
     for arm in ("uni", "ensemble"):
         found[arm] = ask(fit(arm, course).model, course, targets, settings.evaluate, on_features=True)
-    fingerprint = arrays.fingerprint(
-        {name: Path("data/decoded") / dataset.name / name for name in names}, targets.label
-    )
+    fingerprint = _context.fingerprint(settings, targets)
     pretrained = sum(tower.samples_seen for tower in course.towers.values())
     write_answers(
         settings,
@@ -202,6 +189,7 @@ def main() -> None:
             **robustness.results(tables["main"], tables["uni"], settings.evaluate.rates),
         },
     )
+    write_json(Path("data/reports/gates.json"), _gates.judge(settings, course, chosen))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from stages import _context
 from umemma import parameters, tracking
-from umemma.data import manifest
 from umemma.data.batch import Batch
 from umemma.errors import run
 from umemma.files import write_json, written_whole
@@ -13,7 +13,7 @@ from umemma.models import checkpoint, safetensors
 from umemma.paths import home
 from umemma.training import masks
 from umemma.training.arms import ARMS
-from umemma.training.context import Course, load
+from umemma.training.context import Course
 from umemma.training.fit import Trained, fit
 from umemma.training.settings import ArmName, missing_rates
 
@@ -37,18 +37,23 @@ def fuse(arm: ArmName, course: Course, folder: Path, classes: list[str]) -> Trai
     return trained
 
 
-def write_masks(data: Mapping[str, Batch], plan: masks.Plan, train_rounds: int, classes: list[str]) -> None:
-    """Write the masks of every epoch of training, and of one round for each of the other splits."""
-    drawn = {split: masks.draw(batch, plan, train_rounds if split == "train" else 1) for split, batch in data.items()}
+def write_masks(data: Mapping[str, Batch], plan: masks.Plan | None, num_epochs: int, classes: list[str]) -> None:
+    """Write the masks of every epoch of training, and one draw for each of the other splits.
+
+    An arm that hides nothing has no `plan`, and no masks.
+    """
+    epochs = {split: num_epochs if split == "train" else 1 for split in data}
+    drawn = {split: masks.draw(batch, plan, epochs[split]) for split, batch in data.items()} if plan else {}
     with written_whole(Path("data/masks")) as temporary:
-        safetensors.write(temporary / "masks.safetensors", drawn, {"protocol": plan.protocol, "rates": plan.rates})
+        facts = {"protocol": plan.protocol, "rates": plan.rates} if plan else {}
+        safetensors.write(temporary / "masks.safetensors", drawn, facts)
     write_json(
         Path("data/reports/masks.json"),
         {
-            "protocol": plan.protocol,
-            "missing_rate": dict(zip(data["train"].modalities, plan.rates, strict=True)),
-            "seed": plan.seed,
-            "splits": {split: masks.describe(drawn[split], data[split], classes) for split in data},
+            "protocol": plan.protocol if plan else None,
+            "missing_rate": dict(zip(data["train"].modalities, plan.rates, strict=True)) if plan else None,
+            "seed": plan.seed if plan else None,
+            "splits": {split: masks.describe(drawn[split], data[split], classes) for split in drawn},
         },
     )
 
@@ -56,19 +61,8 @@ def write_masks(data: Mapping[str, Batch], plan: masks.Plan, train_rounds: int, 
 def main() -> None:
     """Load towers and data, train, track the run."""
     settings = parameters.read()
-    dataset, names = settings.dataset, list(settings.dataset.modalities)
-    targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
-    course = load(
-        dataset,
-        targets,
-        decoded_folder=Path("data/decoded"),
-        encoded_folder=Path("data/encoded"),
-        tower_folder=Path("data/towers"),
-        fuse=settings.fuse,
-        pretrain=settings.pretrain,
-        compute=settings.compute,
-        seed=settings.seed,
-    )
+    dataset, arm, classes = settings.dataset, ARMS[settings.arm], list(settings.dataset.classes)
+    course, targets = _context.load(settings)
     with tracking.run(
         "fuse",
         experiment=dataset.name,
@@ -81,17 +75,11 @@ def main() -> None:
             "compute": settings.compute.model_dump(),
         },
     ) as tracked:
-        trained = fuse(settings.arm, course, Path("data/model"), list(dataset.classes))
-        rates = missing_rates(settings.fuse, names)
-        rounds = max(
-            1,
-            math.ceil(
-                course.scratch_epochs if ARMS[settings.arm].trains == "all from scratch" else settings.fuse.epochs
-            ),
-        )
-        write_masks(
-            course.media, masks.Plan(settings.fuse.protocol, rates, settings.seed), rounds, list(dataset.classes)
-        )
+        trained = fuse(settings.arm, course, Path("data/model"), classes)
+        rates = missing_rates(settings.fuse, course.modalities)
+        plan = masks.Plan(settings.fuse.protocol, rates, settings.seed) if arm.hides else None
+        num_epochs = course.scratch_epochs if arm.trains == "all from scratch" else settings.fuse.epochs
+        write_masks(course.media, plan, max(1, math.ceil(num_epochs)), classes)
         write_json(Path("data/reports/curves/fusion.json"), trained.curve)
         tracked.curve(trained.curve)
         tracked.final({name: value for name, value in trained.curve[-1].items() if name not in ("epoch", "step")})

@@ -7,15 +7,14 @@ import torch
 
 from stages import modality_of
 from umemma import parameters, tracking
-from umemma.data import arrays as decoded
-from umemma.data import manifest
+from umemma.data import arrays, manifest
 from umemma.data.batch import Batch
 from umemma.data.sample import SPLITS
 from umemma.data.settings import Modality
 from umemma.errors import DataError, run
 from umemma.files import write_json, written_whole
 from umemma.metrics.classification import correct, log_class_weight, log_prior, surprise
-from umemma.models import feature_cache, frozen, safetensors, unimodal
+from umemma.models import frozen, safetensors, unimodal
 from umemma.models.run_encoders import encode_split
 from umemma.models.settings import has_frozen_trunk
 from umemma.parameters import Parameters
@@ -112,11 +111,9 @@ def main() -> None:
     name = modality_of(__doc__)
     settings = parameters.read()
     dataset = settings.dataset
-    arrays = feature_cache.arrays(
-        Path("data/decoded") / dataset.name / name, Path("data/encoded") / dataset.name / name
-    )
+    folder = {name: Path("data") / dataset.inputs[name] / dataset.name / name}
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
-    data = {split: decoded.load({name: arrays}, split, targets.label[split], targets.key[split]) for split in SPLITS}
+    data = {split: arrays.load(folder, split, targets) for split in SPLITS}
     with tracking.run(
         f"pretrain {name}",
         experiment=dataset.name,
@@ -129,19 +126,19 @@ def main() -> None:
             dataset.modalities[name],
             settings.pretrain,
             settings.compute,
-            shape=decoded.shape(arrays),
+            shape=arrays.shape(folder[name]),
             num_classes=len(dataset.classes),
             seed=settings.seed,
         )
         result = report(tower, features, data, curve)
-        folder = Path("data/towers") / dataset.name / name
-        with written_whole(folder) as temporary:
+        tower_folder = Path("data/towers") / dataset.name / name
+        with written_whole(tower_folder) as temporary:
             unimodal.save(tower, temporary / "tower.safetensors")
             safetensors.write(temporary / "features.safetensors", features, {"modality": name})
         write_json(Path(f"data/reports/curves/{name}.json"), curve)
         tracked.curve(curve)
         tracked.final(result)
-        tracked.artifact(folder / "tower.safetensors", "model")
+        tracked.artifact(tower_folder / "tower.safetensors", "model")
     print(f"{name}: " + "  ".join(f"{key} {value:g}" for key, value in result.items()))
 
 

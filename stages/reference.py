@@ -9,13 +9,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from stages import _context
 from umemma import parameters
-from umemma.data import arrays, manifest
 from umemma.errors import run
 from umemma.files import written_whole
 from umemma.prediction import predict, predictions, thresholds
 from umemma.training import device as compute
-from umemma.training.context import Course, load
+from umemma.training.context import Course
 from umemma.training.fit import Trained, late, specialists
 
 HEADS = ("sum_logits", "gated")
@@ -42,23 +42,8 @@ def reference(course: Course) -> Trained:
 def main() -> None:
     """Train the specialists and write what they answer on validation and test data."""
     settings = parameters.read()
-    targets = manifest.targets(Path("data/shards/manifest.parquet"), len(settings.dataset.classes))
-    course = load(
-        settings.dataset,
-        targets,
-        decoded_folder=Path("data/decoded"),
-        encoded_folder=Path("data/encoded"),
-        tower_folder=Path("data/towers"),
-        fuse=settings.fuse,
-        pretrain=settings.pretrain,
-        compute=settings.compute,
-        seed=settings.seed,
-    )
+    course, targets = _context.load(settings)
     trained = reference(course)
-    fingerprint = arrays.fingerprint(
-        {name: Path("data/decoded") / settings.dataset.name / name for name in settings.dataset.modalities},
-        targets.label,
-    )
     device = compute.set_up(settings.compute)
     found = {
         split: predict.answer(
@@ -83,7 +68,7 @@ def main() -> None:
                 "seed": settings.seed,
                 "missing_rate": None,
                 "budget": None,
-                "fingerprint": fingerprint,
+                "fingerprint": _context.fingerprint(settings, targets),
             },
         )
 

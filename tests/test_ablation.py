@@ -31,13 +31,13 @@ stages:
     params: [seed, dataset]
     outs: [data/towers.txt]
   fit:
-    cmd: python step.py fit data/answers/answers.safetensors
+    cmd: python step.py fit data/predictions/model.safetensors
     deps: [step.py, data/towers.txt]
     params: [arm, seed, fuse]
-    outs: [data/answers]
+    outs: [data/predictions]
   weigh:
     cmd: python step.py weigh data/reports/arms.json
-    deps: [step.py, data/answers, data/arms]
+    deps: [step.py, data/predictions, data/arms]
     metrics:
       - data/reports/arms.json: {cache: false}
     outs: [data/reports/report.html]
@@ -94,7 +94,7 @@ seed: 0
 fuse: {missing_rate: 0.5, broken: none}
 """
 IGNORED = """
-/data/answers/
+/data/predictions/
 /data/towers.txt
 /data/reports/report.html
 /data/reports/ablation/
@@ -314,7 +314,7 @@ def test_a_kept_experiment_is_one_to_dvc_and_a_name_is_kept_once(project: Path) 
     found = [one["revs"][0] for rev in shown for one in rev["experiments"] or []]
     assert [one["name"] for one in found] == [name]
     assert found[0]["data"]["params"]["params.yaml"]["data"]["arm"] == "joint+mma"
-    assert found[0]["data"]["outs"]["data/answers"]["hash"]
+    assert found[0]["data"]["outs"]["data/predictions"]["hash"]
     experiments.fetch(name, ANSWERS, project / "got")
     assert json.loads((project / "got").read_text())["arm"] == "joint+mma"
     (project / "got").unlink()

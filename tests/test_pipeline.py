@@ -16,7 +16,7 @@ from umemma.sources import synthetic_distribution
 
 pytestmark = pytest.mark.slow
 RESULTS = Path("data/reports/robustness.json")
-AFTER_FUSION = ["evaluate", "account", "audit", "report", "gate"]
+AFTER_FUSION = ["evaluate", "account", "report", "gate"]
 
 
 def ran(output: str) -> list[str]:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 import torch
+from pyarrow import parquet
 
 from tests.media_files import PIXELS, picture
 from umemma.data import arrays, shard_writer, shards
@@ -110,13 +111,28 @@ def test_decoded_rows_are_the_manifests_in_order_and_absent_ones_are_zero(folder
     facts = arrays.write(shards.verify(folder), folder, "image", Decoder(), tmp_path / "decoded")
     assert facts["shape"] == [1, 8, 8]
     adapter = Holey(tmp_path)
+    of_samples = targets(folder / "manifest.parquet", 10)
     for split, count in NUM.items():
-        batch = arrays.load({"image": tmp_path / "decoded"}, split, torch.zeros(count), torch.zeros(count))
+        batch = arrays.load({"image": tmp_path / "decoded"}, split, of_samples)
         for row in range(count):
             members = adapter.sample(split, row).members
             assert batch.present[row, 0] == ("image.png" in members)
             expected = Decoder()(members["image.png"]) if "image.png" in members else torch.zeros(1, 8, 8)
             assert torch.equal(batch.values["image"][row], expected)
+
+
+@pytest.mark.parametrize("change", ["one left out", "another order"])
+def test_arrays_of_other_samples_than_the_manifests_are_refused(folder, tmp_path, change):
+    """Labels join arrays by order, so that an order that changed would be another label for each sample."""
+    arrays.write(shards.verify(folder), folder, "image", Decoder(), tmp_path / "decoded")
+    table = parquet.read_table(folder / "manifest.parquet")
+    rows = list(range(len(table)))
+    rows = rows[1:] if change == "one left out" else rows[::-1]
+    parquet.write_table(table.take(rows), tmp_path / "manifest.parquet")
+    with pytest.raises(
+        DataError, match=r"decoded/train\.npy holds other samples than the manifest, or in another order"
+    ):
+        arrays.load({"image": tmp_path / "decoded"}, "train", targets(tmp_path / "manifest.parquet", 10))
 
 
 def test_an_image_of_another_size_is_named(folder, tmp_path):
@@ -144,7 +160,7 @@ def test_decoded_values_keep_their_type(folder, tmp_path, dtype):
         return (Decoder()(data) > 9).to(dtype)
 
     arrays.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
-    batch = arrays.load({"image": tmp_path / "decoded"}, "val", torch.zeros(3), torch.zeros(3))
+    batch = arrays.load({"image": tmp_path / "decoded"}, "val", targets(folder / "manifest.parquet", 10))
     assert batch.values["image"].dtype == dtype
     assert batch.values["image"].sum() > 0
 

@@ -343,8 +343,8 @@ def test_shards_pass_the_gate_and_are_decoded_with_their_holes(dataset, tmp_path
     found = targets(tmp_path / "shards/manifest.parquet", len(changed.classes))
     settings = dataset.dataset.modalities["b"].decode
     facts = decode(tmp_path / "shards", "b", settings, tmp_path / "b")
-    batch = arrays.load({"b": tmp_path / "b"}, "val", found.label["val"], found.key["val"])
-    adapter = call(import_module("umemma.sources.build.synthetic").Adapter, options, "dataset.options", tmp_path)
+    batch = arrays.load({"b": tmp_path / "b"}, "val", found)
+    adapter = call(import_module("umemma.sources.adapters.synthetic").Adapter, options, "dataset.options", tmp_path)
     samples = [adapter.sample("val", i) for i in range(FEW["val"])]
     assert facts["shape"] == [16]
     assert batch.label.tolist() == [sample.label for sample in samples]

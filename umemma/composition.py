@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from umemma import parameters
 from umemma.errors import ParameterError, run, unknown
+from umemma.models.settings import tower_inputs
 from umemma.settings import FILE
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -31,6 +32,13 @@ def register() -> None:
         parameters.check(OmegaConf.to_container(content, resolve=True), str(FILE))
         return value
 
+    def inputs(*, _root_: Any) -> dict[str, str]:
+        modalities = _root_.dataset.modalities
+        return dict(tower_inputs({str(name): modalities[name].encoder for name in modalities}))
+
+    def frozen(*, _root_: Any) -> list[str]:
+        return [name for name, kind in inputs(_root_=_root_).items() if kind == "features"]
+
     def encoder(name: str) -> object:
         folder = CONF / "encoder"
         choices = [path.stem for path in sorted(folder.glob("*.yaml"))]
@@ -39,6 +47,8 @@ def register() -> None:
         return OmegaConf.load(folder / f"{name}.yaml")
 
     OmegaConf.register_new_resolver("checked", checked, replace=True)
+    OmegaConf.register_new_resolver("tower_inputs", inputs, replace=True)
+    OmegaConf.register_new_resolver("frozen_modalities", frozen, replace=True)
     OmegaConf.register_new_resolver("encoder", encoder, replace=True)
 
 

@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 from umemma.data.settings import Dataset, Modality, Prepare
 from umemma.errors import ParameterError, unknown
 from umemma.evaluation.settings import Evaluate
-from umemma.models.settings import has_frozen_trunk
+from umemma.models.settings import has_frozen_trunk, tower_inputs
 from umemma.settings import FILE, Section, plugin_trouble
 from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
 from umemma.validation.settings import Validation
@@ -82,6 +82,12 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
     for key, folder, value in chosen:
         if trouble := plugin_trouble(key, folder, value):
             yield trouble
+    inputs = tower_inputs({name: modality.encoder for name, modality in dataset.modalities.items()})
+    if (dict(dataset.inputs), list(dataset.frozen)) != (
+        inputs,
+        [name for name in inputs if inputs[name] == "features"],
+    ):
+        yield f"dataset.frozen and dataset.inputs follow from the encoders and must agree with them: inputs is {inputs}"
     if len(set(dataset.classes)) != len(dataset.classes):
         yield f"dataset.classes holds a name twice: {list(dataset.classes)}"
     yield from _rate_troubles(fuse, list(dataset.modalities))

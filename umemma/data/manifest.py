@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import torch
 from pyarrow import parquet
 
@@ -20,12 +19,14 @@ class Targets:
 
     `label` is (sample,) int64, or (sample, class) bool for data with several labels; `label.ndim` tells which.
     Two samples of a split share a group where the manifest says so; the numbers mean nothing beyond the split.
-    `sha256` is the manifest's own: it holds the digest of every sample, so it stands for the shards.
+    `keys_sha256` is that of the split's keys in order. `sha256` is the manifest's own: it holds the digest of every
+    sample, so it stands for the shards.
     """
 
     label: dict[str, torch.Tensor]
     key: dict[str, torch.Tensor]
     group: dict[str, torch.Tensor]
+    keys_sha256: dict[str, str]
     sha256: str
 
 
@@ -35,15 +36,26 @@ def targets(path: Path, num_classes: int) -> Targets:
     Raises DataError naming the first sample whose label is none of the `num_classes` classes.
     """
     column = "labels" if "labels" in parquet.read_schema(path).names else "label"
-    table = pd.read_parquet(path, columns=["key", "split", column, "group"])
-    parts = {split: table[table["split"] == split] for split in SPLITS}
-    tensor = _several if column == "labels" else _single
-    return Targets(
-        {split: tensor(part, num_classes, path) for split, part in parts.items()},
-        {split: key_digest(part["key"].tolist()) for split, part in parts.items()},
-        {split: torch.from_numpy(pd.factorize(part["group"])[0]) for split, part in parts.items()},
-        digest(path),
-    )
+    table = parquet.read_table(path, columns=["key", "split", column, "group"]).to_pydict()
+    rows: dict[str, list[int]] = {split: [] for split in SPLITS}
+    for row, split in enumerate(table["split"]):
+        if split in rows:
+            rows[split].append(row)
+    label, key, group, keys_digest = {}, {}, {}, {}
+    for split in SPLITS:
+        keys, labels, groups = ([table[name][row] for row in rows[split]] for name in ("key", column, "group"))
+        tensor = _several if column == "labels" else _single
+        label[split] = tensor(labels, keys, num_classes, path)
+        key[split] = key_digest(keys)
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
+        group[split] = torch.tensor([numbers[name] for name in groups], dtype=torch.int64)
+        keys_digest[split] = keys_sha256(keys)
+    return Targets(label, key, group, keys_digest, digest(path))
+
+
+def keys_sha256(keys: Sequence[str]) -> str:
+    """Return one sha256 over keys in their order."""
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()
 
 
 def digest(path: Path) -> str:
@@ -51,22 +63,21 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _single(part: pd.DataFrame, num_classes: int, path: Path) -> torch.Tensor:
+def _single(labels: Sequence[int], keys: Sequence[str], num_classes: int, path: Path) -> torch.Tensor:
     """Return (sample,) int64."""
-    label = torch.tensor(part["label"].to_numpy(), dtype=torch.int64)
-    _check(label, part["key"].tolist(), num_classes, path)
+    label = torch.tensor(labels, dtype=torch.int64)
+    _check(label, keys, num_classes, path)
     return label
 
 
-def _several(part: pd.DataFrame, num_classes: int, path: Path) -> torch.Tensor:
+def _several(labels: Sequence[Sequence[int]], keys: Sequence[str], num_classes: int, path: Path) -> torch.Tensor:
     """Return (sample, class) bool."""
-    counts = torch.tensor([len(labels) for labels in part["labels"]], dtype=torch.int64)
-    label = torch.tensor([int(one) for labels in part["labels"] for one in labels], dtype=torch.int64)
-    row = torch.repeat_interleave(counts)  # of each label
-    _check(label, [part["key"].iloc[one] for one in row.tolist()], num_classes, path)
-    found = torch.zeros(len(part), num_classes, dtype=torch.bool)
-    found[row, label] = True
-    return found
+    row = [number for number, labels_of_row in enumerate(labels) for _ in labels_of_row]  # of each label
+    label = torch.tensor([label for labels_of_row in labels for label in labels_of_row], dtype=torch.int64)
+    _check(label, [keys[number] for number in row], num_classes, path)
+    has_label = torch.zeros(len(labels), num_classes, dtype=torch.bool)
+    has_label[torch.tensor(row, dtype=torch.int64), label] = True
+    return has_label
 
 
 def _check(label: torch.Tensor, keys: Sequence[str], num_classes: int, path: Path) -> None:

@@ -38,6 +38,9 @@ class Dataset(Section):
 
     `task`: has a sample one of the classes, or any number of them? `early` is the encoder of the early-fusion arm,
     which reads all modalities at once.
+
+    `frozen` and `inputs` follow from the encoders, and stand here for dvc.yaml: the modalities whose backbone stays as
+    it is, and what each tower is trained on, decoded arrays or the features of such a backbone.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Dataset(Section):
     classes: Annotated[Sequence[str], Field(min_length=2)]
     modalities: Annotated[Mapping[str, Modality], Field(min_length=1)]
     early: Settings
+    frozen: Sequence[str]
+    inputs: Mapping[str, Literal["arrays", "features"]]
 
 
 class Prepare(Section):

@@ -2,7 +2,7 @@
 
 `trainable: frozen` and `head` leave a pre-trained network as it is, so a sample's features never change: they are
 computed once, for all seeds, arms and settings of what is trained on them. `described` is all that they depend on but
-the decoded arrays. It is a file of its own (data/trunks), so that DVC computes them anew exactly if that has changed.
+the decoded arrays. It is a file of its own (data/features/<data set>/_frozen), so that DVC computes them anew exactly if that has changed.
 """
 
 import hashlib

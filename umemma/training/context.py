@@ -7,15 +7,14 @@ from statistics import mean
 
 import torch
 
-from umemma.data import arrays as decoded
+from umemma.data import arrays
 from umemma.data.batch import Batch
 from umemma.data.manifest import Targets
 from umemma.data.sample import SPLITS
 from umemma.data.settings import Dataset
 from umemma.metrics.classification import log_prior
 from umemma.missingness import Pattern
-from umemma.models import feature_cache, safetensors
-from umemma.models import unimodal as towers
+from umemma.models import safetensors, unimodal
 from umemma.models.unimodal import Tower
 from umemma.settings import Settings
 from umemma.training.settings import Compute, Fuse, Pretrain
@@ -80,26 +79,24 @@ def load(
     dataset: Dataset,
     targets: Targets,
     *,
-    decoded_folder: Path,
-    encoded_folder: Path,
-    tower_folder: Path,
+    inputs: Mapping[str, Path],
+    towers: Mapping[str, Path],
     fuse: Fuse,
     pretrain: Pretrain,
     compute: Compute,
     seed: int,
 ) -> Course:
-    """Read the towers with their features, and map the decoded arrays into memory."""
+    """Read the towers with their features, and map the arrays that they were trained on into memory.
+
+    `inputs` and `towers` are folders, in the data set's order of modalities: of decoded arrays or a frozen backbone's
+    features, and of what `pretrain` wrote.
+    """
     names = list(dataset.modalities)
-    arrays = {
-        name: feature_cache.arrays(decoded_folder / dataset.name / name, encoded_folder / dataset.name / name)
-        for name in names
-    }
-    folders = {name: tower_folder / dataset.name / name for name in names}
-    media = {split: decoded.load(arrays, split, targets.label[split], targets.key[split]) for split in SPLITS}
-    kept = {name: safetensors.read(folder / "features.safetensors")[0] for name, folder in folders.items()}
+    media = {split: arrays.load(inputs, split, targets) for split in SPLITS}
+    kept = {name: safetensors.read(towers[name] / "features.safetensors")[0] for name in names}
     features = {split: batch.with_values({name: kept[name][split] for name in names}) for split, batch in media.items()}
     return Course(
-        {name: towers.load(folder / "tower.safetensors") for name, folder in folders.items()},
+        {name: unimodal.load(towers[name] / "tower.safetensors") for name in names},
         media,
         features,
         fuse,

@@ -6,13 +6,14 @@ import torch
 from numpy.lib.format import open_memmap
 
 from stages import encode as encode_stage
-from stages import trunks as trunks_stage
-from umemma.data import arrays as decoded
+from stages import frozen as frozen_stage
+from umemma.data import arrays as stored
+from umemma.data.manifest import Targets
 from umemma.data.sample import SPLITS
 from umemma.data.settings import Modality
 from umemma.errors import ParameterError
 from umemma.files import read_json, write_json
-from umemma.models import feature_cache, frozen
+from umemma.models import frozen
 from umemma.models.unimodal import Encoder
 from umemma.training.settings import Compute
 
@@ -40,40 +41,39 @@ def arrays(tmp_path):
         present = np.arange(9) % 4 != 1
         values[present] = drawn.integers(0, 256, (present.sum(), *SHAPE))
         np.save(folder / f"{split}_present.npy", present)
-    write_json(folder / decoded.FACTS, decoded.facts(folder, "image", SHAPE))
+    write_json(folder / stored.FACTS, stored.facts(folder, "image", SHAPE, dict.fromkeys(SPLITS, "of keys")))
     return folder
 
 
+def a_dataset(encoder):
+    modalities = {"image": Modality(decode={}, encoder=encoder, epochs=1)}
+    return type("Dataset", (), {"modalities": modalities, "frozen": ["image"]})
+
+
 def run_stages(encoder, arrays, tmp_path):
-    dataset = type("Dataset", (), {"modalities": {"image": Modality(decode={}, encoder=encoder, epochs=1)}})
-    trunks_stage.describe(dataset, tmp_path / "trunks")
-    return encode_stage.encode(arrays, tmp_path / "trunks/image.json", "image", tmp_path / "encoded", COMPUTE)
+    frozen_stage.describe(a_dataset(encoder), tmp_path / "frozen")
+    return encode_stage.encode(arrays, tmp_path / "frozen/image.json", "image", tmp_path / "features", COMPUTE)
 
 
 def test_features_are_those_of_the_frozen_network_and_zero_where_nothing_is(weights, arrays, tmp_path):
     settings = {"name": "torchvision:resnet18", "weights": str(weights), "trainable": "head", "dim": 5}
     told = run_stages(settings, arrays, tmp_path)
     assert told == "21 encoded, 512 features of torchvision:resnet18"
-    assert feature_cache.arrays(arrays, tmp_path / "encoded") == tmp_path / "encoded"
     whole = Encoder("image", SHAPE, settings | {"trainable": "frozen", "dim": None}).eval()
-    label = torch.zeros(9)
+    splits = {split: torch.zeros(9) for split in SPLITS}
+    targets = Targets(splits, splits, splits, dict.fromkeys(SPLITS, "of keys"), "")
     for split in SPLITS:
-        media = decoded.load({"image": arrays}, split, label, label)
-        batch = decoded.load({"image": tmp_path / "encoded"}, split, label, label)
+        media = stored.load({"image": arrays}, split, targets)
+        batch = stored.load({"image": tmp_path / "features"}, split, targets)
         there = batch.present[:, 0]
         assert torch.equal(batch.present, media.present)
         assert not batch.values["image"][~there].any()
         with torch.no_grad():
             torch.testing.assert_close(batch.values["image"][there], whole(media.values["image"][there]))
-    facts = read_json(tmp_path / "encoded" / decoded.FACTS)
+    facts = read_json(tmp_path / "features" / stored.FACTS)
     assert facts["shape"] == [512]
-    assert facts["trunk"] == read_json(tmp_path / "trunks/image.json")
-    assert facts["trunk"]["settings"] == {"name": "torchvision:resnet18", "weights": str(weights)}
-
-
-def test_an_encoder_that_is_trained_takes_what_was_decoded(arrays, tmp_path):
-    assert "no frozen trunk" in run_stages({"name": "lenet", "dim": 8}, arrays, tmp_path)
-    assert feature_cache.arrays(arrays, tmp_path / "encoded") == arrays
+    assert facts["backbone"] == read_json(tmp_path / "frozen/image.json")
+    assert facts["backbone"]["settings"] == {"name": "torchvision:resnet18", "weights": str(weights)}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,6 @@ def test_what_is_trained_on_features_is_the_projection():
 )
 def test_settings_that_contradict_each_other_are_named_before_anything_is_encoded(tmp_path, settings, told):
     encoder = {"name": "torchvision:resnet18", **settings}
-    dataset = type("Dataset", (), {"modalities": {"image": Modality(decode={}, encoder=encoder, epochs=1)}})
     with pytest.raises(ParameterError, match=rf"params\.yaml: dataset\.modalities\.image\.encoder: .*{told}"):
-        trunks_stage.describe(dataset, tmp_path / "trunks")
+        frozen_stage.describe(a_dataset(encoder), tmp_path / "frozen")
     assert not (tmp_path / "trunks").exists()

@@ -1,4 +1,4 @@
-"""What each encoder's frozen part is (data/trunks/<data set>/<modality>.json): all that its features depend on.
+"""What each encoder's frozen backbone is (data/features/<data set>/_frozen/<modality>.json): all its features depend on.
 
 A stage of its own so that another seed, projection or learning rate computes no features again.
 """
@@ -14,21 +14,22 @@ from umemma.settings import FILE
 
 
 def describe(dataset: Dataset, folder: Path) -> None:
-    """Write one file for each modality; null in it where nothing is frozen."""
+    """Write a file for each modality whose backbone is frozen."""
     with written_whole(folder) as temporary:
-        for name, modality in dataset.modalities.items():
+        temporary.mkdir()
+        for name in dataset.frozen:
+            encoder = dataset.modalities[name].encoder
             try:
-                described = frozen.described(modality.encoder)
+                write_json(temporary / f"{name}.json", frozen.described(encoder))
             except ParameterError as error:
                 raise ParameterError(f"{FILE}: dataset.modalities.{name}.encoder: {error}") from error
-            write_json(temporary / f"{name}.json", described)
-            print(f"{name}: " + (f"{modality.encoder['name']}, frozen" if described else "no frozen trunk"))
+            print(f"{name}: {encoder['name']}, frozen")
 
 
 def main() -> None:
     """Read the parameters and describe."""
     dataset = parameters.read().dataset
-    describe(dataset, Path("data/trunks") / dataset.name)
+    describe(dataset, Path("data/features") / dataset.name / "_frozen")
 
 
 if __name__ == "__main__":

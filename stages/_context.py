@@ -1,0 +1,35 @@
+"""What `fuse`, `reference` and `evaluate` begin with: towers and data as the earlier stages left them."""
+
+from pathlib import Path
+
+from umemma.data import arrays, manifest
+from umemma.data.manifest import Targets
+from umemma.parameters import Parameters
+from umemma.training import context
+from umemma.training.context import Course
+
+MANIFEST = Path("data/shards/manifest.parquet")
+
+
+def load(settings: Parameters) -> tuple[Course, Targets]:
+    """Return the training context and the targets of its samples."""
+    dataset = settings.dataset
+    targets = manifest.targets(MANIFEST, len(dataset.classes))
+    course = context.load(
+        dataset,
+        targets,
+        inputs={name: Path("data") / folder / dataset.name / name for name, folder in dataset.inputs.items()},
+        towers={name: Path("data/towers") / dataset.name / name for name in dataset.modalities},
+        fuse=settings.fuse,
+        pretrain=settings.pretrain,
+        compute=settings.compute,
+        seed=settings.seed,
+    )
+    return course, targets
+
+
+def fingerprint(settings: Parameters, targets: Targets) -> str:
+    """Return the digest of the decoded arrays and labels of every split."""
+    dataset = settings.dataset
+    folders = {name: Path("data/arrays") / dataset.name / name for name in dataset.modalities}
+    return arrays.fingerprint(folders, targets.label)
