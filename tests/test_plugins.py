@@ -176,3 +176,11 @@ def test_avmnist_names_a_raw_file_that_cannot_be_read(tmp_path):
     (tmp_path / "mnist/train-images-idx3-ubyte.gz").write_bytes(b"not gzip")
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz"):
         avmnist.Adapter(tmp_path)
+
+
+def test_the_digits_are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits
+
+    pixels, labels = digits._scans()
+    assert np.array_equal(pixels, load_digits().images)
+    assert np.array_equal(labels, load_digits().target)

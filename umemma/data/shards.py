@@ -9,13 +9,14 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from umemma.errors import DataError
 from umemma.files import read_json
 from umemma.media.facts import KINDS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 INDEX, MANIFEST, QUARANTINE = "index.json", "manifest.parquet", "quarantine.parquet"
 
@@ -86,8 +87,10 @@ def _index(content: Any, path: Path) -> Index:
         raise DataError(f"{path} is no index of this version ({error}); `dvc repro prepare` makes it again") from error
 
 
-def read_manifest(folder: Path) -> pd.DataFrame:
+def read_manifest(folder: Path) -> "pd.DataFrame":
     """Return the manifest: a row for each sample, in the shards' order."""
+    import pandas as pd  # half a second that reading shards does without
+
     return pd.read_parquet(folder / MANIFEST)
 
 

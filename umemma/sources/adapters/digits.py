@@ -6,15 +6,16 @@ Recommendation Q.23, synthesised: it is a real signal format, not a recording. N
 generator of the sample's own, seeded with (seed, key): no sample depends on another.
 """
 
+import gzip
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from umemma.data.sample import Sample
 
@@ -40,9 +41,9 @@ class Adapter:
     def __init__(
         self, root: Path, *, seed: int = 0, pixel_noise: float = 6.0, snr_db: Sequence[float] = (-24.0, -12.0)
     ) -> None:
-        scans = load_digits()
+        pixels, labels = _scans()
         self._seed, self._pixel_noise, self._snr_db = seed, pixel_noise, (float(snr_db[0]), float(snr_db[1]))
-        self._images, self._labels = scans.images, scans.target
+        self._images, self._labels = pixels, labels
         self._rows = _split(len(self._labels), seed)
         self.num_samples: Mapping[str, int] = {split: len(rows) for split, rows in self._rows.items()}
 
@@ -59,6 +60,19 @@ class Adapter:
             group=key,
             members={"image.png": _png(image), "audio.wav": _wav(_tone_in_noise(rng, label, self._snr_db))},
         )
+
+
+def _scans() -> tuple[np.ndarray, np.ndarray]:
+    """Return images (sample, 8, 8) of 0..16 and digits (sample,), as scikit-learn's `load_digits` does.
+
+    Its file is read without the library, whose import would take longer than all else that making the samples takes.
+    """
+    package = find_spec("sklearn")
+    assert package is not None, "scikit-learn is a dependency of this package"
+    assert package.origin is not None, "scikit-learn is an ordinary package"
+    with gzip.open(Path(package.origin).parent / "datasets/data/digits.csv.gz", "rt", encoding="ascii") as file:
+        table = np.loadtxt(file, delimiter=",")
+    return table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64)
 
 
 def _generator(seed: int, key: str) -> np.random.Generator:
