@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := true
 unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 5 s more on imports
 .DEFAULT_GOAL := help
-.PHONY: help init run ablation table test test-slow lint params lock ui up down data-docs clean
+.PHONY: help init run ablation table test test-slow lint format params lock ui up down data-docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,11 @@ test: .venv/.synced ## the tests
 test-slow: .venv/.synced ## the slow tests: whole pipelines, servers, killed runs
 	@$(BIN)/python -m pytest -q -m slow
 
-lint: .venv/.synced ## ruff and mypy
-	@$(BIN)/ruff check . && $(BIN)/mypy
+lint: .venv/.synced ## the formatter, ruff and mypy, changing nothing
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy
+
+format: .venv/.synced ## the formatter over the whole tree
+	@$(BIN)/ruff check --quiet --fix --select I . && $(BIN)/ruff format .
 
 params: .venv/.synced ## compose params.yaml anew from conf/; DATASET=avmnist chooses the data set
 	@$(BIN)/python -m umemma.composition write $(if $(DATASET),dataset=$(DATASET))

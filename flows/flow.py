@@ -82,8 +82,9 @@ def ume_mma(
             outcome = _run_stages(here, targets, children, force)
             if outcome.is_completed():
                 Experiments(home, git(here.root, "rev-parse", "HEAD")).keep(here, experiment_name)
-                logger.info("Kept as the experiment %s; `dvc exp apply %s` brings it here", experiment_name,
-                            experiment_name)
+                logger.info(
+                    "Kept as the experiment %s; `dvc exp apply %s` brings it here", experiment_name, experiment_name
+                )
             return outcome
     except UmemmaError as error:
         logger.error(str(error))

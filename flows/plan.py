@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from umemma.arms import ARMS, Arm
+from umemma.training.arms import ARMS, Arm
 from umemma.errors import ParameterError, unknown
 
 CHOICES: Mapping[str, Arm] = {str(name): arm for name, arm in ARMS.items()}

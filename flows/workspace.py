@@ -125,4 +125,3 @@ def _remove_worktree(home: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run(["git", "worktree", "prune"], cwd=home, capture_output=True, check=False)
     folder.with_suffix(".lock").unlink(missing_ok=True)
-

@@ -9,6 +9,7 @@ On import, so before any tool is imported:
   the output of the next run.
 """
 
+import argparse
 import ctypes
 import os
 import signal
@@ -22,3 +23,14 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 if sys.platform == "linux" and "DVC_ROOT" in os.environ:
     _PR_SET_PDEATHSIG = 1
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def modality_of(description: str | None) -> str:
+    """Return the modality that a stage of a `foreach` is about: DVC's `decode@image`, or the script's one argument.
+
+    It reaches the script by a variable of DVC's and not through `cmd:`, since a shell reads that.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("modality", nargs="?", default=os.environ.get("DVC_STAGE", "").partition("@")[2])
+    name: str = parser.parse_args().modality
+    return name or parser.error("name the modality, as in `python -m stages.decode image`")

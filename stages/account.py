@@ -8,8 +8,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from umemma import accounting, answers, parameters, weights
-from umemma.comparison import Model
+from umemma import parameters
+from umemma.evaluation import accounting
+from umemma.models import weights
+from umemma.prediction import answers
+from umemma.evaluation.comparison import Model
 from umemma.errors import run
 from umemma.files import read_json, write_json
 from umemma.parameters import Dataset
@@ -20,8 +23,9 @@ OWN, REFERENCE, OTHERS = Path("data/answers"), Path("data/reference/specialists.
 def model_of(path: Path, name: str | None = None) -> tuple[Model, str]:
     """Read one model's answers; return it with the fingerprint of the data it answered."""
     splits, facts = answers.read(path)
-    return Model(name or facts["arm"], facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"],
-                 splits), facts["fingerprint"]
+    return Model(
+        name or facts["arm"], facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"], splits
+    ), facts["fingerprint"]
 
 
 def others(fingerprint: str, own: Path) -> list[Model]:
@@ -46,14 +50,16 @@ def arm_table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     found = {}
     for row in rows:
         name = row["arm"] if rates[row["arm"]] == 1 else f"{row['arm']} {_in_words(row['missing_rate'])}"
-        found[name] = {pattern: {metric: cell for metric, cell in one.items() if metric != "cross_entropy"}
-                       for pattern, one in row["patterns"].items()}
+        found[name] = {
+            pattern: {metric: cell for metric, cell in one.items() if metric != "cross_entropy"}
+            for pattern, one in row["patterns"].items()
+        }
     return found
 
 
 def truth(dataset: Dataset) -> Any:
     """Return the information that each pattern truly holds, where the data set's adapter knows it."""
-    known = getattr(import_module(f"umemma.datasets.{dataset.adapter}"), "information", None)
+    known = getattr(import_module(f"umemma.sources.datasets.{dataset.adapter}"), "information", None)
     return known(dataset.options) if known else None
 
 
@@ -62,16 +68,28 @@ def main() -> None:
     settings = parameters.read()
     results = read_json(Path("data/reports/robustness.json"))
     main_model, fingerprint = model_of(OWN / "answers.safetensors")
-    models = [main_model, *(model_of(OWN / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble")
-                            if arm != settings.arm), model_of(REFERENCE)[0],
-              *others(fingerprint, OWN / "answers.safetensors")]
+    models = [
+        main_model,
+        *(model_of(OWN / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
+        model_of(REFERENCE)[0],
+        *others(fingerprint, OWN / "answers.safetensors"),
+    ]
     probed, _ = weights.read(OWN / "probes.safetensors")
-    probes = {name: (probed[f"{name}/pretrained"], probed[f"{name}/model"]) for name in settings.dataset.modalities
-              if f"{name}/model" in probed}
+    probes = {
+        name: (probed[f"{name}/pretrained"], probed[f"{name}/model"])
+        for name in settings.dataset.modalities
+        if f"{name}/model" in probed
+    }
     found = accounting.account(
-        models, main=main_model, probes=probes or None, truth=truth(settings.dataset),
-        classes=list(settings.dataset.classes), seed=settings.seed, rates=settings.evaluate.rates,
-        replicates=settings.evaluate.bootstrap_replicates)
+        models,
+        main=main_model,
+        probes=probes or None,
+        truth=truth(settings.dataset),
+        classes=list(settings.dataset.classes),
+        seed=settings.seed,
+        rates=settings.evaluate.rates,
+        replicates=settings.evaluate.bootstrap_replicates,
+    )
     write_json(Path("data/reports/accounting.json"), {"dataset": results["dataset"], **found})
     write_json(Path("data/reports/arms.json"), arm_table(found["arms"]))
 

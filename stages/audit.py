@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from umemma import answers, comparison, leak, manifest, masks, model, parameters, weights
-from umemma.comparison import Model
-from umemma.course import Course, load
+from umemma import parameters
+from umemma.data import manifest
+from umemma.evaluation import comparison, leak
+from umemma.models import model, weights
+from umemma.prediction import answers
+from umemma.training import masks
+from umemma.evaluation.comparison import Model
+from umemma.training.course import Course, load
 from umemma.errors import run
 from umemma.files import read_json, write_json
-from umemma.sample import SPLITS
+from umemma.data.sample import SPLITS
 
 _NUM_SAMPLES = 64  # of the test set, on which the model is audited for leaks
 
@@ -25,29 +30,44 @@ def realised_rates(course: Course, described: dict[str, Any], classes: list[str]
     drawn, _ = weights.read(Path("data/masks/masks.safetensors"))
     rates = tuple(described["missing_rate"][name] for name in course.modalities)
     plan = masks.Plan(described["protocol"], rates, described["seed"])
-    return _gate("realised missing rates",
-                 *masks.deviations({split: drawn[split] for split in SPLITS}, course.media, plan, classes))
+    return _gate(
+        "realised missing rates",
+        *masks.deviations({split: drawn[split] for split in SPLITS}, course.media, plan, classes),
+    )
 
 
 def never_below(evaluate: parameters.Evaluate, seed: int) -> dict[str, Any]:
     """Hold the run's answers against those of its towers."""
     own, towers = ((one, *answers.read(Path(f"data/answers/{one}.safetensors"))) for one in ("answers", "uni"))
-    main_model, uni = (Model(name, facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"], splits)
-                       for name, splits, facts in (own, towers))
-    return comparison.gate_never_below(main_model, uni, seed=seed, replicates=evaluate.bootstrap_replicates,
-                                       significance=evaluate.significance)
+    main_model, uni = (
+        Model(name, facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"], splits)
+        for name, splits, facts in (own, towers)
+    )
+    return comparison.gate_never_below(
+        main_model, uni, seed=seed, replicates=evaluate.bootstrap_replicates, significance=evaluate.significance
+    )
 
 
 def main() -> None:
     """Judge, write."""
     settings = parameters.read()
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(settings.dataset.classes))
-    course = load(settings.dataset, targets, decoded_folder=Path("data/decoded"),
-                  encoded_folder=Path("data/encoded"), tower_folder=Path("data/towers"),
-                  fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
-    gates = [no_leak(course, Path("data/model/model.safetensors"), settings.arm),
-             never_below(settings.evaluate, settings.seed),
-             realised_rates(course, read_json(Path("data/reports/masks.json")), list(settings.dataset.classes))]
+    course = load(
+        settings.dataset,
+        targets,
+        decoded_folder=Path("data/decoded"),
+        encoded_folder=Path("data/encoded"),
+        tower_folder=Path("data/towers"),
+        fuse=settings.fuse,
+        pretrain=settings.pretrain,
+        compute=settings.compute,
+        seed=settings.seed,
+    )
+    gates = [
+        no_leak(course, Path("data/model/model.safetensors"), settings.arm),
+        never_below(settings.evaluate, settings.seed),
+        realised_rates(course, read_json(Path("data/reports/masks.json")), list(settings.dataset.classes)),
+    ]
     write_json(Path("data/reports/gates.json"), {"passed": all(one["passed"] for one in gates), "gates": gates})
 
 

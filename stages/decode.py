@@ -1,10 +1,11 @@
 """Shards -> one modality's arrays, decoded once (data/decoded/<data set>/<modality>)."""
 
-import argparse
 from importlib import import_module
 from pathlib import Path
 
-from umemma import decoded, parameters, shards
+from stages import modality_of
+from umemma import parameters
+from umemma.data import decoded, shards
 from umemma.errors import ParameterError, run, unknown
 from umemma.files import written_whole
 
@@ -14,17 +15,15 @@ def decode(shard_folder: Path, modality: str, settings: parameters.Settings, fol
     index = shards.verify(shard_folder)
     if modality not in index.modalities:
         raise ParameterError(unknown("params.yaml: dataset.modalities", "modality in data", modality, index.modalities))
-    decoder_class = import_module(f"umemma.decoders.{settings['name']}").Decoder
+    decoder_class = import_module(f"umemma.media.decoders.{settings['name']}").Decoder
     decoder = parameters.call(decoder_class, settings, f"dataset.modalities.{modality}.decode")
     with written_whole(folder) as temporary:
         return decoded.write(index, shard_folder, modality, decoder, temporary)
 
 
 def main() -> None:
-    """Take the modality's name from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modality")
-    modality = parser.parse_args().modality
+    """Read the parameters and decode."""
+    modality = modality_of(__doc__)
     dataset = parameters.read().dataset
     folder = Path("data/decoded") / dataset.name / modality
     facts = decode(Path("data/shards"), modality, dataset.modalities[modality].decode, folder)

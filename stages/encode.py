@@ -1,10 +1,12 @@
 """Decoded arrays -> a frozen trunk's features of them, computed once (data/encoded/<data set>/<modality>)."""
 
-import argparse
 from functools import partial
 from pathlib import Path
 
-from umemma import compute, encoded, parameters
+from stages import modality_of
+from umemma import parameters
+from umemma.models import encoded
+from umemma.training import compute
 from umemma.errors import run
 from umemma.files import read_json, written_whole
 from umemma.parameters import Compute
@@ -18,20 +20,29 @@ def encode(decoded_folder: Path, trunk_file: Path, modality: str, folder: Path, 
             encoded.write_none(modality, temporary)
             return "no frozen trunk; its tower is trained on what was decoded"
         device = compute.set_up(compute_)
-        facts = encoded.write(decoded_folder, modality, trunk, temporary, device=device,
-                              autocast=partial(compute.autocast, compute_, device))
+        facts = encoded.write(
+            decoded_folder,
+            modality,
+            trunk,
+            temporary,
+            device=device,
+            autocast=partial(compute.autocast, compute_, device),
+        )
     return f"{facts['present']} encoded, {facts['shape'][0]} features of {trunk['settings']['name']}"
 
 
 def main() -> None:
-    """Take the modality's name from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modality")
-    modality = parser.parse_args().modality
+    """Read the parameters and encode."""
+    modality = modality_of(__doc__)
     settings = parameters.read()
     name = settings.dataset.name
-    told = encode(Path("data/decoded") / name / modality, Path("data/trunks") / name / f"{modality}.json", modality,
-                  Path("data/encoded") / name / modality, settings.compute)
+    told = encode(
+        Path("data/decoded") / name / modality,
+        Path("data/trunks") / name / f"{modality}.json",
+        modality,
+        Path("data/encoded") / name / modality,
+        settings.compute,
+    )
     print(f"{modality}: {told}")
 
 

@@ -10,31 +10,43 @@ from typing import Any
 
 import torch
 
-from umemma import answering, answers, compute, decoded, evaluation, manifest, model, parameters, probe, weights
-from umemma.answers import Answers
-from umemma.arms import ARMS
-from umemma.course import Course, load
-from umemma.encoding import encode_split
+from umemma import parameters
+from umemma.data import decoded, manifest
+from umemma.evaluation import evaluation, probe
+from umemma.models import model, weights
+from umemma.prediction import answering, answers
+from umemma.training import compute
+from umemma.prediction.answers import Answers
+from umemma.training.arms import ARMS
+from umemma.training.course import Course, load
+from umemma.models.encoding import encode_split
 from umemma.errors import run
 from umemma.files import read_json, write_json, written_whole
-from umemma.fusion import fit
-from umemma.late_fusion import LateFusion
-from umemma.manifest import Targets
-from umemma.model import Model
+from umemma.training.fusion import fit
+from umemma.models.late_fusion import LateFusion
+from umemma.data.manifest import Targets
+from umemma.models.model import Model
 from umemma.parameters import Evaluate, Fuse, Parameters, missing_rates
-from umemma.sample import SPLITS
-from umemma.thresholds import decided
+from umemma.data.sample import SPLITS
+from umemma.prediction.thresholds import decided
 
 
-def ask(
-    one: Model, course: Course, targets: Targets, evaluate: Evaluate, *, on_features: bool
-) -> dict[str, Answers]:
+def ask(one: Model, course: Course, targets: Targets, evaluate: Evaluate, *, on_features: bool) -> dict[str, Answers]:
     """Return the answers on validation and test data, from the towers' cached features or from the media."""
     device = compute.set_up(course.compute)
-    found = {split: answering.answer(
-        one, course.media[split], course.log_prior, group=targets.group[split], batch_size=evaluate.batch_size,
-        device=device, autocast=partial(compute.autocast, course.compute, device),
-        features=course.features[split].values if on_features else None) for split in ("val", "test")}
+    found = {
+        split: answering.answer(
+            one,
+            course.media[split],
+            course.log_prior,
+            group=targets.group[split],
+            batch_size=evaluate.batch_size,
+            device=device,
+            autocast=partial(compute.autocast, course.compute, device),
+            features=course.features[split].values if on_features else None,
+        )
+        for split in ("val", "test")
+    }
     return decided(found, evaluate.threshold)
 
 
@@ -43,8 +55,11 @@ def has_the_towers(one: Model, course: Course) -> bool:
     if not isinstance(one, LateFusion):
         return False
     towers = {name: tower.encoder.state_dict() for name, tower in course.towers.items()}
-    return all(torch.equal(value, towers[name][key]) for name, encoder in one.parts().items()
-               for key, value in encoder.state_dict().items())
+    return all(
+        torch.equal(value, towers[name][key])
+        for name, encoder in one.parts().items()
+        for key, value in encoder.state_dict().items()
+    )
 
 
 def probes(one: Model, course: Course, batch_size: int) -> dict[str, torch.Tensor]:
@@ -62,14 +77,26 @@ def probes(one: Model, course: Course, batch_size: int) -> dict[str, torch.Tenso
         media["train"] = media["train"].rows(media["train"].present[:, 0].nonzero().squeeze(1)[:10_000])
         there = course.features["train"].present[:, m].nonzero().squeeze(1)[:10_000]
         cached = {"train": course.features["train"].values[name][there], "test": course.features["test"].values[name]}
-        own = cached if unchanged else {
-            split: encode_split({name: encoder}, batch, batch_size=batch_size, device=device,
-                                autocast=partial(compute.autocast, course.compute, device))[name]
-            for split, batch in media.items()}
+        own = (
+            cached
+            if unchanged
+            else {
+                split: encode_split(
+                    {name: encoder},
+                    batch,
+                    batch_size=batch_size,
+                    device=device,
+                    autocast=partial(compute.autocast, course.compute, device),
+                )[name]
+                for split, batch in media.items()
+            }
+        )
         for which, features in (("pretrained", cached), ("model", own)):
-            found[f"{name}/{which}"] = (found[f"{name}/pretrained"].clone() if which == "model" and unchanged else
-                                        probe.right(features["train"], media["train"].label, features["test"],
-                                                    media["test"].label))
+            found[f"{name}/{which}"] = (
+                found[f"{name}/pretrained"].clone()
+                if which == "model" and unchanged
+                else probe.right(features["train"], media["train"].label, features["test"], media["test"].label)
+            )
     return found
 
 
@@ -77,9 +104,13 @@ def training(settings: Parameters, names: list[str]) -> dict[str, Any]:
     """Return how the model was trained, as far as its arm has a say in it."""
     arm, fuse = ARMS[settings.arm], settings.fuse
     late = arm.fusion == "late" and arm.trains != "nothing"
-    return {"protocol": fuse.protocol if arm.hides else None, "missing_rate": trained_rate(settings.arm, fuse, names),
-            "head": fuse.head if late else None, "substitute": fuse.substitute if arm.hides else None,
-            "substitute_at": fuse.substitute_at if late and arm.hides else None}
+    return {
+        "protocol": fuse.protocol if arm.hides else None,
+        "missing_rate": trained_rate(settings.arm, fuse, names),
+        "head": fuse.head if late else None,
+        "substitute": fuse.substitute if arm.hides else None,
+        "substitute_at": fuse.substitute_at if late and arm.hides else None,
+    }
 
 
 def trained_rate(arm: parameters.ArmName, fuse: Fuse, names: list[str]) -> dict[str, float] | None:
@@ -91,19 +122,33 @@ def trained_rate(arm: parameters.ArmName, fuse: Fuse, names: list[str]) -> dict[
 
 
 def write_answers(
-    settings: Parameters, found: Mapping[str, dict[str, Answers]], probed: Mapping[str, torch.Tensor], *,
-    fingerprint: str, budget: Mapping[str, int],
+    settings: Parameters,
+    found: Mapping[str, dict[str, Answers]],
+    probed: Mapping[str, torch.Tensor],
+    *,
+    fingerprint: str,
+    budget: Mapping[str, int],
 ) -> None:
     """Write data/answers: the run's model, the towers, their product, the probes. `budget`: what each cost."""
     common = {"seed": settings.seed, "fingerprint": fingerprint}
     names = list(settings.dataset.modalities)
     with written_whole(Path("data/answers")) as folder:
-        answers.write(folder / "answers.safetensors", found["main"], {
-            **common, "arm": settings.arm, "missing_rate": trained_rate(settings.arm, settings.fuse, names),
-            "budget": budget["main"]})
+        answers.write(
+            folder / "answers.safetensors",
+            found["main"],
+            {
+                **common,
+                "arm": settings.arm,
+                "missing_rate": trained_rate(settings.arm, settings.fuse, names),
+                "budget": budget["main"],
+            },
+        )
         for arm in ("uni", "ensemble"):
-            answers.write(folder / f"{arm}.safetensors", found[arm], {
-                **common, "arm": arm, "missing_rate": None, "budget": budget[arm]})
+            answers.write(
+                folder / f"{arm}.safetensors",
+                found[arm],
+                {**common, "arm": arm, "missing_rate": None, "budget": budget[arm]},
+            )
         weights.write(folder / "probes.safetensors", dict(probed) or {"none": torch.zeros(1)}, {})
 
 
@@ -112,26 +157,49 @@ def main() -> None:
     settings = parameters.read()
     dataset, names = settings.dataset, list(settings.dataset.modalities)
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
-    course = load(dataset, targets, decoded_folder=Path("data/decoded"),
-                  encoded_folder=Path("data/encoded"), tower_folder=Path("data/towers"),
-                  fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
+    course = load(
+        dataset,
+        targets,
+        decoded_folder=Path("data/decoded"),
+        encoded_folder=Path("data/encoded"),
+        tower_folder=Path("data/towers"),
+        fuse=settings.fuse,
+        pretrain=settings.pretrain,
+        compute=settings.compute,
+        seed=settings.seed,
+    )
     chosen = model.load(Path("data/model/model.safetensors"))
     budget = read_json(Path("data/model/budget.json"))
     found = {"main": ask(chosen, course, targets, settings.evaluate, on_features=has_the_towers(chosen, course))}
     for arm in ("uni", "ensemble"):
         found[arm] = ask(fit(arm, course).model, course, targets, settings.evaluate, on_features=True)
-    fingerprint = decoded.fingerprint({name: Path("data/decoded") / dataset.name / name for name in names},
-                                      targets.label)
+    fingerprint = decoded.fingerprint(
+        {name: Path("data/decoded") / dataset.name / name for name in names}, targets.label
+    )
     pretrained = sum(tower.samples_seen for tower in course.towers.values())
-    write_answers(settings, found, probes(chosen, course, settings.evaluate.batch_size), fingerprint=fingerprint,
-                  budget={"main": budget["total"], "uni": pretrained, "ensemble": pretrained})
+    write_answers(
+        settings,
+        found,
+        probes(chosen, course, settings.evaluate.batch_size),
+        fingerprint=fingerprint,
+        budget={"main": budget["total"], "uni": pretrained, "ensemble": pretrained},
+    )
     tables = {name: evaluation.Table(one["test"]) for name, one in found.items()}
-    write_json(Path("data/reports/robustness.json"), {
-        "dataset": {"name": dataset.name, "fingerprint": fingerprint,
-                    "n": {split: len(targets.label[split]) for split in SPLITS}},
-        "arm": settings.arm, "seed": settings.seed, "training": training(settings, names), "budget": budget,
-        **evaluation.results(tables["main"], tables["uni"], settings.evaluate.rates),
-    })
+    write_json(
+        Path("data/reports/robustness.json"),
+        {
+            "dataset": {
+                "name": dataset.name,
+                "fingerprint": fingerprint,
+                "n": {split: len(targets.label[split]) for split in SPLITS},
+            },
+            "arm": settings.arm,
+            "seed": settings.seed,
+            "training": training(settings, names),
+            "budget": budget,
+            **evaluation.results(tables["main"], tables["uni"], settings.evaluate.rates),
+        },
+    )
 
 
 if __name__ == "__main__":

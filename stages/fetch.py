@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from umemma import parameters, raw
+from umemma import parameters
+from umemma.sources import raw
 from umemma.errors import run
 from umemma.files import write_json
 from umemma.parameters import Dataset

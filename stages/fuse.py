@@ -4,13 +4,16 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from umemma import manifest, masks, model, parameters, tracking, weights
-from umemma.arms import ARMS
-from umemma.batch import Batch
-from umemma.course import Course, load
+from umemma import parameters, tracking
+from umemma.data import manifest
+from umemma.models import model, weights
+from umemma.training import masks
+from umemma.training.arms import ARMS
+from umemma.data.batch import Batch
+from umemma.training.course import Course, load
 from umemma.errors import run
 from umemma.files import write_json, written_whole
-from umemma.fusion import Trained, fit
+from umemma.training.fusion import Trained, fit
 from umemma.parameters import ArmName, missing_rates
 
 
@@ -21,9 +24,15 @@ def fuse(arm: ArmName, course: Course, folder: Path, classes: list[str]) -> Trai
     pretrained = {name: 0 if scratch else tower.samples_seen for name, tower in course.towers.items()}
     with written_whole(folder) as temporary:
         model.save(trained.model, temporary / "model.safetensors", classes=classes)
-        write_json(temporary / "budget.json", {
-            "unit": "training samples seen by an encoder", "pretrain": pretrained, "fuse": trained.samples_seen,
-            "total": sum(pretrained.values()) + trained.samples_seen})
+        write_json(
+            temporary / "budget.json",
+            {
+                "unit": "training samples seen by an encoder",
+                "pretrain": pretrained,
+                "fuse": trained.samples_seen,
+                "total": sum(pretrained.values()) + trained.samples_seen,
+            },
+        )
     return trained
 
 
@@ -32,10 +41,15 @@ def write_masks(data: Mapping[str, Batch], plan: masks.Plan, train_rounds: int, 
     drawn = {split: masks.draw(batch, plan, train_rounds if split == "train" else 1) for split, batch in data.items()}
     with written_whole(Path("data/masks")) as temporary:
         weights.write(temporary / "masks.safetensors", drawn, {"protocol": plan.protocol, "rates": plan.rates})
-    write_json(Path("data/reports/masks.json"), {
-        "protocol": plan.protocol, "missing_rate": dict(zip(data["train"].modalities, plan.rates, strict=True)),
-        "seed": plan.seed,
-        "splits": {split: masks.describe(drawn[split], data[split], classes) for split in data}})
+    write_json(
+        Path("data/reports/masks.json"),
+        {
+            "protocol": plan.protocol,
+            "missing_rate": dict(zip(data["train"].modalities, plan.rates, strict=True)),
+            "seed": plan.seed,
+            "splits": {split: masks.describe(drawn[split], data[split], classes) for split in data},
+        },
+    )
 
 
 def main() -> None:
@@ -43,18 +57,40 @@ def main() -> None:
     settings = parameters.read()
     dataset, names = settings.dataset, list(settings.dataset.modalities)
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
-    course = load(dataset, targets, decoded_folder=Path("data/decoded"),
-                  encoded_folder=Path("data/encoded"), tower_folder=Path("data/towers"),
-                  fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
-    with tracking.run("fuse", experiment=dataset.name, shards_sha256=targets.sha256, home=parameters.home(),
-                      parameters={"seed": settings.seed, "arm": settings.arm, "fuse": settings.fuse.model_dump(),
-                                  "compute": settings.compute.model_dump()}) as tracked:
+    course = load(
+        dataset,
+        targets,
+        decoded_folder=Path("data/decoded"),
+        encoded_folder=Path("data/encoded"),
+        tower_folder=Path("data/towers"),
+        fuse=settings.fuse,
+        pretrain=settings.pretrain,
+        compute=settings.compute,
+        seed=settings.seed,
+    )
+    with tracking.run(
+        "fuse",
+        experiment=dataset.name,
+        shards_sha256=targets.sha256,
+        home=parameters.home(),
+        parameters={
+            "seed": settings.seed,
+            "arm": settings.arm,
+            "fuse": settings.fuse.model_dump(),
+            "compute": settings.compute.model_dump(),
+        },
+    ) as tracked:
         trained = fuse(settings.arm, course, Path("data/model"), list(dataset.classes))
         rates = missing_rates(settings.fuse, names)
-        rounds = max(1, math.ceil(course.scratch_epochs if ARMS[settings.arm].trains == "all from scratch"
-                                  else settings.fuse.epochs))
-        write_masks(course.media, masks.Plan(settings.fuse.protocol, rates, settings.seed), rounds,
-                    list(dataset.classes))
+        rounds = max(
+            1,
+            math.ceil(
+                course.scratch_epochs if ARMS[settings.arm].trains == "all from scratch" else settings.fuse.epochs
+            ),
+        )
+        write_masks(
+            course.media, masks.Plan(settings.fuse.protocol, rates, settings.seed), rounds, list(dataset.classes)
+        )
         write_json(Path("data/reports/curves/fusion.json"), trained.curve)
         tracked.curve(trained.curve)
         tracked.final({name: value for name, value in trained.curve[-1].items() if name not in ("epoch", "step")})

@@ -16,8 +16,9 @@ def main() -> None:
     for gate, failure in failures:
         print(f"FAILED {gate}: {failure}")
     if not verdict["passed"]:
-        raise GateFailure(f"{len(failures)} failures in data/reports/gates.json; the whole picture is in "
-                          "data/reports/report.html")
+        raise GateFailure(
+            f"{len(failures)} failures in data/reports/gates.json; the whole picture is in data/reports/report.html"
+        )
     write_json(Path("data/gates/method.json"), {"passed": True, "gates": [one["gate"] for one in verdict["gates"]]})
     print(f"{len(verdict['gates'])} gates hold, {sum(one['checked'] for one in verdict['gates'])} comparisons")
 

@@ -6,11 +6,13 @@ The shards hold the quarantine too, so that whoever reads them knows what is not
 import shutil
 from pathlib import Path
 
-from umemma import adapters, parameters, raw, shard_writer, shards
+from umemma import parameters
+from umemma.data import shard_writer, shards
+from umemma.sources import adapters, raw
 from umemma.errors import run
 from umemma.files import written_whole
 from umemma.parameters import Dataset
-from umemma.sample import SPLITS
+from umemma.data.sample import SPLITS
 
 SHARDS, QUARANTINE = Path("data/shards"), Path("data/reports/quarantine.parquet")
 
@@ -20,17 +22,25 @@ def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int) 
     adapter = adapters.built(dataset, root)
     with written_whole(folder) as temporary:
         return shard_writer.write(
-            adapter, temporary, dataset=dataset.name, task=dataset.task, classes=dataset.classes,
-            samples_per_shard=samples_per_shard, root=root)
+            adapter,
+            temporary,
+            dataset=dataset.name,
+            task=dataset.task,
+            classes=dataset.classes,
+            samples_per_shard=samples_per_shard,
+            root=root,
+        )
 
 
 def summary(index: shards.Index) -> str:
     """Return one line: samples kept in each split, and how many of those judged were not."""
     kept = {split: index.judged[split] - index.quarantined[split] for split in SPLITS}
     left_out = ", ".join(f"{split or 'no split'} {count}" for split, count in index.quarantined.items() if count)
-    return (f"{index.dataset}: {kept} samples in {len(index.shards)} shards, {index.sha256[:12]}; of "
-            f"{sum(index.judged.values())} judged {sum(index.quarantined.values())} are quarantined"
-            + (f" ({left_out}): {QUARANTINE}" if left_out else ""))
+    return (
+        f"{index.dataset}: {kept} samples in {len(index.shards)} shards, {index.sha256[:12]}; of "
+        f"{sum(index.judged.values())} judged {sum(index.quarantined.values())} are quarantined"
+        + (f" ({left_out}): {QUARANTINE}" if left_out else "")
+    )
 
 
 def main() -> None:

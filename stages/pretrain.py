@@ -1,25 +1,34 @@
 """One modality's arrays -> its tower, trained alone, and all features (data/towers/<data set>/<modality>)."""
 
-import argparse
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from umemma import augment, compute, decoded, encoded, manifest, parameters, towers, tracking, trunks, weights
-from umemma.batch import Batch
-from umemma.encoding import encode_split
+from stages import modality_of
+from umemma import parameters, tracking
+from umemma.data import decoded, manifest
+from umemma.models import encoded, towers, trunks, weights
+from umemma.training import augment, compute
+from umemma.data.batch import Batch
+from umemma.models.encoding import encode_split
 from umemma.errors import DataError, run
 from umemma.files import write_json, written_whole
-from umemma.metrics import correct, log_class_weight, log_prior, surprise
+from umemma.metrics.metrics import correct, log_class_weight, log_prior, surprise
 from umemma.parameters import Compute, Modality, Parameters, Pretrain
-from umemma.sample import SPLITS
-from umemma.training import Curve, Schedule, train
+from umemma.data.sample import SPLITS
+from umemma.training.training import Curve, Schedule, train
 
 
 def pretrain(
-    data: dict[str, Batch], modality: Modality, pretrain_: Pretrain, compute_: Compute, *, shape: tuple[int, ...],
-    num_classes: int, seed: int,
+    data: dict[str, Batch],
+    modality: Modality,
+    pretrain_: Pretrain,
+    compute_: Compute,
+    *,
+    shape: tuple[int, ...],
+    num_classes: int,
+    seed: int,
 ) -> tuple[towers.Tower, dict[str, torch.Tensor], Curve]:
     """Train a tower on the samples that have its modality; return it calibrated, with all splits' features."""
     name = data["train"].modalities[0]
@@ -27,8 +36,10 @@ def pretrain(
     autocast = partial(compute.autocast, compute_, device)
     torch.manual_seed(seed)
     tower = towers.Tower(towers.Encoder(name, shape, _trained_part(modality)), num_classes)
-    there = {split: batch.rows(batch.present[:, 0].nonzero().squeeze(1)) if not batch.present.all() else batch
-             for split, batch in data.items()}
+    there = {
+        split: batch.rows(batch.present[:, 0].nonzero().squeeze(1)) if not batch.present.all() else batch
+        for split, batch in data.items()
+    }
     for split in ("train", "val"):
         if len(there[split]) == 0:
             raise DataError(f"modality {name} is present in no sample of split {split}; nothing to train its tower on")
@@ -43,10 +54,17 @@ def pretrain(
         return _scores(logits, there["val"].label, "val")
 
     curve = train(
-        lambda batch: tower(batch.values[name]), tower.parameter_groups(pretrain_.lr), there["train"],
+        lambda batch: tower(batch.values[name]),
+        tower.parameter_groups(pretrain_.lr),
+        there["train"],
         schedule=Schedule(modality.epochs, pretrain_.batch_size, pretrain_.weight_decay, pretrain_.label_smoothing),
-        seed=seed, device=device, autocast=autocast, present=lambda batch, _: batch.present, validate=validate,
-        name=name, augment=augment.of_batches({name: modality.augment}, {name: shape}, seed),
+        seed=seed,
+        device=device,
+        autocast=autocast,
+        present=lambda batch, _: batch.present,
+        validate=validate,
+        name=name,
+        augment=augment.of_batches({name: modality.augment}, {name: shape}, seed),
         log_weight=log_class_weight(log_prior(there["train"].label, num_classes), pretrain_.class_balance),
     )
     found = {split: features(batch) for split, batch in data.items()}
@@ -63,8 +81,10 @@ def _trained_part(modality: Modality) -> parameters.Settings:
 
 
 def _scores(logits: torch.Tensor, label: torch.Tensor, split: str) -> dict[str, float]:
-    return {f"{split}_accuracy": round(correct(logits, label).mean().item(), 6),
-            f"{split}_cross_entropy": round(surprise(logits, label).mean().item(), 6)}
+    return {
+        f"{split}_accuracy": round(correct(logits, label).mean().item(), 6),
+        f"{split}_cross_entropy": round(surprise(logits, label).mean().item(), 6),
+    }
 
 
 def report(
@@ -81,20 +101,29 @@ def report(
 
 
 def main() -> None:
-    """Take the modality's name from the command line; track the run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modality")
-    name = parser.parse_args().modality
+    """Track the run."""
+    name = modality_of(__doc__)
     settings = parameters.read()
     dataset = settings.dataset
     arrays = encoded.arrays(Path("data/decoded") / dataset.name / name, Path("data/encoded") / dataset.name / name)
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
     data = {split: decoded.load({name: arrays}, split, targets.label[split], targets.key[split]) for split in SPLITS}
-    with tracking.run(f"pretrain {name}", experiment=dataset.name, parameters=_parameters(settings, name),
-                      shards_sha256=targets.sha256, home=parameters.home()) as tracked:
+    with tracking.run(
+        f"pretrain {name}",
+        experiment=dataset.name,
+        parameters=_parameters(settings, name),
+        shards_sha256=targets.sha256,
+        home=parameters.home(),
+    ) as tracked:
         tower, features, curve = pretrain(
-            data, dataset.modalities[name], settings.pretrain, settings.compute, shape=decoded.shape(arrays),
-            num_classes=len(dataset.classes), seed=settings.seed)
+            data,
+            dataset.modalities[name],
+            settings.pretrain,
+            settings.compute,
+            shape=decoded.shape(arrays),
+            num_classes=len(dataset.classes),
+            seed=settings.seed,
+        )
         result = report(tower, features, data, curve)
         folder = Path("data/towers") / dataset.name / name
         with written_whole(folder) as temporary:
@@ -108,8 +137,12 @@ def main() -> None:
 
 
 def _parameters(settings: Parameters, name: str) -> dict[str, object]:
-    return {"seed": settings.seed, "pretrain": settings.pretrain.model_dump(), "compute": settings.compute.model_dump(),
-            name: settings.dataset.modalities[name].model_dump()}
+    return {
+        "seed": settings.seed,
+        "pretrain": settings.pretrain.model_dump(),
+        "compute": settings.compute.model_dump(),
+        name: settings.dataset.modalities[name].model_dump(),
+    }
 
 
 if __name__ == "__main__":

@@ -9,11 +9,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from umemma import answering, answers, compute, decoded, manifest, parameters, thresholds
-from umemma.course import Course, load
+from umemma import parameters
+from umemma.data import decoded, manifest
+from umemma.prediction import answering, answers, thresholds
+from umemma.training import compute
+from umemma.training.course import Course, load
 from umemma.errors import run
 from umemma.files import written_whole
-from umemma.fusion import Trained, late, specialists
+from umemma.training.fusion import Trained, late, specialists
 
 HEADS = ("sum_logits", "gated")
 MIN_EPOCHS = 3  # longer than an arm may train: the yardstick is to be hard to beat
@@ -21,9 +24,16 @@ MIN_EPOCHS = 3  # longer than an arm may train: the yardstick is to be hard to b
 
 def reference(course: Course) -> Trained:
     """Train the heads of every set on the towers' cached features."""
+
     def way(head: str, own: Course) -> Trained:
-        fuse = own.fuse.model_copy(update={"head": head, "substitute": "none", "substitute_at": "feature",
-                                          "epochs": max(MIN_EPOCHS, own.fuse.epochs)})
+        fuse = own.fuse.model_copy(
+            update={
+                "head": head,
+                "substitute": "none",
+                "substitute_at": "feature",
+                "epochs": max(MIN_EPOCHS, own.fuse.epochs),
+            }
+        )
         return late(replace(own, fuse=fuse), "head", hides=False)
 
     return specialists(course, tuple(partial(way, head) for head in HEADS))
@@ -33,22 +43,49 @@ def main() -> None:
     """Train the specialists and write what they answer on validation and test data."""
     settings = parameters.read()
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(settings.dataset.classes))
-    course = load(settings.dataset, targets, decoded_folder=Path("data/decoded"),
-                  encoded_folder=Path("data/encoded"), tower_folder=Path("data/towers"),
-                  fuse=settings.fuse, pretrain=settings.pretrain, compute=settings.compute, seed=settings.seed)
+    course = load(
+        settings.dataset,
+        targets,
+        decoded_folder=Path("data/decoded"),
+        encoded_folder=Path("data/encoded"),
+        tower_folder=Path("data/towers"),
+        fuse=settings.fuse,
+        pretrain=settings.pretrain,
+        compute=settings.compute,
+        seed=settings.seed,
+    )
     trained = reference(course)
-    fingerprint = decoded.fingerprint({name: Path("data/decoded") / settings.dataset.name / name
-                                       for name in settings.dataset.modalities}, targets.label)
+    fingerprint = decoded.fingerprint(
+        {name: Path("data/decoded") / settings.dataset.name / name for name in settings.dataset.modalities},
+        targets.label,
+    )
     device = compute.set_up(settings.compute)
-    found = {split: answering.answer(trained.model, course.media[split], course.log_prior, group=targets.group[split],
-                                     batch_size=10_000, device=device, features=course.features[split].values,
-                                     autocast=partial(compute.autocast, settings.compute, device))
-             for split in ("val", "test")}
+    found = {
+        split: answering.answer(
+            trained.model,
+            course.media[split],
+            course.log_prior,
+            group=targets.group[split],
+            batch_size=10_000,
+            device=device,
+            features=course.features[split].values,
+            autocast=partial(compute.autocast, settings.compute, device),
+        )
+        for split in ("val", "test")
+    }
     with written_whole(Path("data/reference")) as temporary:
         decided = thresholds.decided(found, settings.evaluate.threshold)
-        answers.write(temporary / "specialists.safetensors", decided, {
-            "arm": "frozen specialist", "seed": settings.seed, "missing_rate": None, "budget": None,
-            "fingerprint": fingerprint})
+        answers.write(
+            temporary / "specialists.safetensors",
+            decided,
+            {
+                "arm": "frozen specialist",
+                "seed": settings.seed,
+                "missing_rate": None,
+                "budget": None,
+                "fingerprint": fingerprint,
+            },
+        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from umemma import left_out, manifest, page, parameters, quarantine, report, tracking
+from umemma import parameters, tracking
+from umemma.data import manifest, quarantine
+from umemma.reporting import left_out, page, report
 from umemma.errors import run
 from umemma.files import read_json, written_whole
 
@@ -29,8 +31,9 @@ def read() -> dict[str, Any]:
 def write(found: Mapping[str, Any]) -> None:
     """Write the page, the tables and one picture of what `read` returned."""
     with written_whole(PAGE) as temporary:
-        temporary.write_text(page.page(
-            *(found[name] for name in ("robustness", "accounting", "gates", "masks", "data"))), "utf-8")
+        temporary.write_text(
+            page.page(*(found[name] for name in ("robustness", "accounting", "gates", "masks", "data"))), "utf-8"
+        )
     for name, rows in report.tables(found["robustness"], found["accounting"]).items():
         _write_csv(FOLDER / f"{name}.csv", rows)
     with written_whole(FOLDER / "robustness.svg") as temporary:
@@ -53,14 +56,21 @@ def main() -> None:
         print(report.text_table(found["robustness"], found["accounting"]))
         print("", *left_out.lines(found["data"]), sep="\n")
         print(f"\nreport:  {PAGE}")
-        print(f"next:    source .venv/bin/activate; dvc exp run -S dataset={found['robustness']['dataset']['name']} "
-              "-S fuse.missing_rate=0.25; dvc exp show; make ui")
+        print(
+            f"next:    source .venv/bin/activate; dvc exp run -S dataset={found['robustness']['dataset']['name']} "
+            "-S fuse.missing_rate=0.25; dvc exp show; make ui"
+        )
         return
     write(found)
     settings = parameters.read()
     shards = manifest.digest(Path("data/shards/manifest.parquet"))
-    with tracking.run("report", experiment=settings.dataset.name, shards_sha256=shards, home=parameters.home(),
-                      parameters={"seed": settings.seed, "arm": settings.arm}) as tracked:
+    with tracking.run(
+        "report",
+        experiment=settings.dataset.name,
+        shards_sha256=shards,
+        home=parameters.home(),
+        parameters={"seed": settings.seed, "arm": settings.arm},
+    ) as tracked:
         tracked.final(report.metrics(found["robustness"], found["accounting"]))
         for path in [PAGE, *(REPORTS / f"{name}.json" for name in NAMES), *sorted(FOLDER.iterdir())]:
             tracked.artifact(path, "report")

@@ -5,7 +5,8 @@ A stage of its own so that another seed, projection or learning rate computes no
 
 from pathlib import Path
 
-from umemma import parameters, trunks
+from umemma import parameters
+from umemma.models import trunks
 from umemma.errors import ParameterError, run
 from umemma.files import write_json, written_whole
 from umemma.parameters import Dataset

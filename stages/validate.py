@@ -8,9 +8,11 @@ change of these trains nothing anew.
 import argparse
 from pathlib import Path
 
-from umemma import drift, expectations, parameters, quarantine, shards
+from umemma import parameters
+from umemma.data import quarantine, shards
+from umemma.validation import drift, expectations
 from umemma.errors import DataError, GateFailure, run
-from umemma.expected import Evidence
+from umemma.validation.expected import Evidence
 from umemma.files import write_json
 from umemma.parameters import Validation
 
@@ -24,8 +26,12 @@ def evidence(folder: Path, accepted: Path | None = None) -> Evidence:
     Raises DataError where the files are not those of their index.
     """
     index = shards.verify(folder)
-    return Evidence(shards.read_manifest(folder), index, quarantine.read(folder / shards.QUARANTINE),
-                    drift.read(accepted, index.dataset) if accepted else None)
+    return Evidence(
+        shards.read_manifest(folder),
+        index,
+        quarantine.read(folder / shards.QUARANTINE),
+        drift.read(accepted, index.dataset) if accepted else None,
+    )
 
 
 def validate(folder: Path, bounds: Validation, report: Path, gate: Path, accepted: Path | None = None) -> None:
@@ -49,11 +55,14 @@ def validate(folder: Path, bounds: Validation, report: Path, gate: Path, accepte
     if failed:
         raise GateFailure(
             f"{found.index.dataset}: {len(failed)} of {total} expectations failed, as {report} tells; the bounds, and "
-            "under validation.severity what only warns, are in params.yaml")
-    write_json(gate, {
-        "manifest_sha256": found.index.manifest_sha256, "dataset": found.index.dataset, "passed": True})
-    print(f"{found.index.dataset}: {total - len(result['warnings'])} of {total} expectations hold, the others warn"
-          if result["warnings"] else f"{found.index.dataset}: {total} expectations hold")
+            "under validation.severity what only warns, are in params.yaml"
+        )
+    write_json(gate, {"manifest_sha256": found.index.manifest_sha256, "dataset": found.index.dataset, "passed": True})
+    print(
+        f"{found.index.dataset}: {total - len(result['warnings'])} of {total} expectations hold, the others warn"
+        if result["warnings"]
+        else f"{found.index.dataset}: {total} expectations hold"
+    )
 
 
 def accept(folder: Path, bounds: Validation, accepted: Path) -> Path:

@@ -7,7 +7,8 @@ because they may lie outside of the project.
 
 from pathlib import Path
 
-from umemma import adapters, parameters, raw, watched
+from umemma import parameters
+from umemma.sources import adapters, raw, watched
 from umemma.errors import run
 from umemma.files import write_json
 from umemma.parameters import Dataset

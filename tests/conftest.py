@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from umemma.batch import Batch
+from umemma.data.batch import Batch
 from umemma.missingness import key_digest
-from umemma.towers import Encoder, Tower
+from umemma.models.towers import Encoder, Tower
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,24 +44,34 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 
     def make() -> Path:
         folder = tmp_path_factory.mktemp("checkout")
-        names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True,
-                               text=True, check=True).stdout.splitlines()
+        names = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.splitlines()
         for name in names:
             if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
-        for command in (["init", "-q", "-b", "main"], ["config", "user.name", "t"], ["add", "-A"],
-                        ["config", "user.email", "t@example.org"], ["commit", "-qm", "start"]):
+        for command in (
+            ["init", "-q", "-b", "main"],
+            ["config", "user.name", "t"],
+            ["add", "-A"],
+            ["config", "user.email", "t@example.org"],
+            ["commit", "-qm", "start"],
+        ):
             subprocess.run(["git", *command], cwd=folder, check=True)
         return folder
 
     return make
 
 
-def run(folder: Path, *command: str, environment: Mapping[str, str] | None = None, timeout: float = 600
-        ) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *command: str, environment: Mapping[str, str] | None = None, timeout: float = 600
+) -> subprocess.CompletedProcess[str]:
     """Run a command in a checkout as a user would, with this environment's tools first on PATH."""
-    clean = {key: value for key, value in os.environ.items()
-             if not key.startswith(("DVC_", "PREFECT_", "MLFLOW_", "UMEMMA_")) and key != "PYTHONDONTWRITEBYTECODE"}
+    clean = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("DVC_", "PREFECT_", "MLFLOW_", "UMEMMA_")) and key != "PYTHONDONTWRITEBYTECODE"
+    }
     clean |= {"PATH": f"{Path(sys.executable).parent}:{clean['PATH']}", "DO_NOT_TRACK": "true", **(environment or {})}
     return subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, timeout=timeout, check=False)

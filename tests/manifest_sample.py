@@ -9,17 +9,29 @@ import numpy as np
 import pandas as pd
 
 from tests.conftest import ROOT
-from umemma import expectations, parameters, quarantine
-from umemma.expected import Evidence
+from umemma import parameters
+from umemma.data import quarantine
+from umemma.validation import expectations
+from umemma.validation.expected import Evidence
 from umemma.parameters import Severities, Validation
-from umemma.quarantine import Quarantined
-from umemma.sample import SPLITS
-from umemma.shards import Index, Shard
+from umemma.data.quarantine import Quarantined
+from umemma.data.sample import SPLITS
+from umemma.data.shards import Index, Shard
 
 DEFAULT = parameters.read(ROOT / "params.yaml").validation
-BOUNDS = DEFAULT.model_copy(update={
-    "min_class_share": 0.1, "max_class_share": 0.6, "min_presence": 0.5, "max_blank": 0.1, "min_seconds": 0.1,
-    "max_seconds": 2.0, "min_class_samples": 4, "max_clipped_files": 0.1, "max_quarantined": 0.1})
+BOUNDS = DEFAULT.model_copy(
+    update={
+        "min_class_share": 0.1,
+        "max_class_share": 0.6,
+        "min_presence": 0.5,
+        "max_blank": 0.1,
+        "min_seconds": 0.1,
+        "max_seconds": 2.0,
+        "min_class_samples": 4,
+        "max_clipped_files": 0.1,
+        "max_quarantined": 0.1,
+    }
+)
 SHARD_OF = {split: f"{split}-000000.tar" for split in SPLITS}
 PER_SPLIT = 12
 
@@ -28,8 +40,14 @@ Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 
 FACTS = {
     "image": {"height_px": 8, "width_px": 8, "channels": 1, "num_frames": 1},
-    "audio": {"sample_rate_hz": 8000, "seconds": 0.25, "channels": 1, "peak": 0.5, "clipped_share": 0.0,
-              "constant": False},
+    "audio": {
+        "sample_rate_hz": 8000,
+        "seconds": 0.25,
+        "channels": 1,
+        "peak": 0.5,
+        "clipped_share": 0.0,
+        "constant": False,
+    },
     "video": {"height_px": 8, "width_px": 8, "num_frames": 9, "seconds": 0.36, "has_sound": True},
     "text": {"num_chars": 80, "num_replaced": 0},
     "series": {"num_steps": 50, "channels": 3},
@@ -39,8 +57,13 @@ FACTS = {
 
 def row(split: str, number: int, modalities: Sequence[str] = ("image", "audio")) -> dict[str, Any]:
     """Return a row of the manifest; a modality is called as its kind is."""
-    sample = {"key": f"{split}-{number:02d}", "split": split, "label": number % 3, "group": f"{split}-g{number // 2}",
-              "shard": SHARD_OF[split]}
+    sample = {
+        "key": f"{split}-{number:02d}",
+        "split": split,
+        "label": number % 3,
+        "group": f"{split}-g{number // 2}",
+        "shard": SHARD_OF[split],
+    }
     for name in modalities:
         facts = {"kind": name, "num_bytes": 100, "blank": False, "sha256": f"{split}{number}", **FACTS[name]}
         sample |= {f"{name}_present": True} | {f"{name}_{fact}": value for fact, value in facts.items()}
@@ -74,9 +97,16 @@ def without_sound(one: dict[str, Any]) -> dict[str, Any]:
 def index(modalities: Sequence[str] = ("image", "audio"), quarantined: Mapping[str, int] = {}) -> Index:
     counts = dict.fromkeys(SPLITS, 0) | dict(quarantined)
     kept = dict.fromkeys(counts, 0) | dict.fromkeys(SPLITS, PER_SPLIT)
-    return Index("made-up", ("a", "b", "c"), tuple(modalities),
-                 tuple(Shard(SHARD_OF[split], split, PER_SPLIT, "0") for split in SPLITS), "0", "0",
-                 {split: kept[split] + count for split, count in counts.items()}, counts)
+    return Index(
+        "made-up",
+        ("a", "b", "c"),
+        tuple(modalities),
+        tuple(Shard(SHARD_OF[split], split, PER_SPLIT, "0") for split in SPLITS),
+        "0",
+        "0",
+        {split: kept[split] + count for split, count in counts.items()},
+        counts,
+    )
 
 
 def evidence(
@@ -103,21 +133,25 @@ def severe(bounds: Validation = BOUNDS, **severities: str) -> Validation:
 
 def setting(key: str, **values: object) -> Spoil:
     """Return a function that sets values in the row of one sample."""
+
     def spoil(manifest: pd.DataFrame) -> pd.DataFrame:
         for name, value in values.items():
             if not pd.api.types.is_string_dtype(manifest[name].dtype) and not isinstance(value, (int, float)):
                 manifest[name] = manifest[name].astype(object)
             manifest.loc[manifest["key"] == key, name] = value
         return manifest
+
     return spoil
 
 
 def everywhere(where: str, **values: object) -> Spoil:
     """Return a function that sets values in all rows that a query finds."""
+
     def spoil(manifest: pd.DataFrame) -> pd.DataFrame:
         for name, value in values.items():
             manifest.loc[manifest.eval(where), name] = value
         return manifest
+
     return spoil
 
 
@@ -127,8 +161,10 @@ def blank_images(split: str, number: int) -> Spoil:
 
 def first(split: str, number: int, **values: object) -> Spoil:
     """Return a function that sets values in the first rows of a split."""
+
     def spoil(manifest: pd.DataFrame) -> pd.DataFrame:
         for name, value in values.items():
             manifest.loc[manifest.index[manifest["split"] == split][:number], name] = value
         return manifest
+
     return spoil

@@ -25,6 +25,7 @@ def picture(content: Image.Image | np.ndarray, form: str = "PNG", **options: obj
 
 def png(width: int, height: int, bits: int, colour: int, rows: bytes = b"") -> bytes:
     """Write a PNG by hand: `colour` 0 is gray, 2 RGB; `rows` are the bytes of all rows, each after a 0."""
+
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
@@ -61,8 +62,14 @@ def numbered(num: int, height: int = 32, width: int = 48) -> list[np.ndarray]:
 
 
 def video(
-    frames: Sequence[np.ndarray], *, form: str = "mp4", codec: str = "mpeg4", samples: np.ndarray | None = None,
-    sound_codec: str = "aac", index_first: bool = False, **metadata: str,
+    frames: Sequence[np.ndarray],
+    *,
+    form: str = "mp4",
+    codec: str = "mpeg4",
+    samples: np.ndarray | None = None,
+    sound_codec: str = "aac",
+    index_first: bool = False,
+    **metadata: str,
 ) -> bytes:
     """Encode frames (height, width, 3) at 25 a second, with 16 kHz sound where `samples` (time,) are given."""
     with tempfile.TemporaryDirectory() as folder:

@@ -45,8 +45,10 @@ def _with_f1(results, account):
             row |= {"f1_micro": row["accuracy"] - 0.2, "f1_macro": row["accuracy"] - 0.31}
     for arm in account["arms"]:
         for row in arm["patterns"].values():
-            row |= {key: {**row["accuracy"], "mean": row["accuracy"]["mean"] - less}
-                    for key, less in (("f1_micro", 0.2), ("f1_macro", 0.31))}
+            row |= {
+                key: {**row["accuracy"], "mean": row["accuracy"]["mean"] - less}
+                for key, less in (("f1_micro", 0.2), ("f1_macro", 0.31))
+            }
 
 
 def interval(value, half=0.012):
@@ -62,32 +64,59 @@ def robustness(modalities, worth):
     found = {}
     for pattern in [*patterns(len(modalities)), (False,) * len(modalities)]:
         share = strength(pattern, worth)
-        found[pattern] = {"accuracy": round(0.2 + 0.78 * share, 6),
-                          "cross_entropy": round(ENTROPY * (1 - 0.97 * share), 6)}
+        found[pattern] = {
+            "accuracy": round(0.2 + 0.78 * share, 6),
+            "cross_entropy": round(ENTROPY * (1 - 0.97 * share), 6),
+        }
     rates = []
     for rate in itertools.product(GRID, repeat=len(modalities)):
         shares = {pattern: probability(pattern, rate) for pattern in found}
-        expected = {key: round(sum(shares[one] * found[one][key] for one in found), 6)
-                    for key in ("accuracy", "cross_entropy")}
+        expected = {
+            key: round(sum(shares[one] * found[one][key] for one in found), 6) for key in ("accuracy", "cross_entropy")
+        }
         rates.append({"missing_rate": dict(zip(modalities, rate, strict=True)), **expected})
     rows = {}
     for number, pattern in enumerate(patterns(len(modalities))):
         value, tower = max((w, name) for w, name, there in zip(worth, modalities, pattern, strict=True) if there)
         rows[pattern_name(pattern, modalities)] = {
-            "n": 10000 - 7 * number, **found[pattern], "uni": round(0.19 + 0.78 * value, 6), "uni_tower": tower}
+            "n": 10000 - 7 * number,
+            **found[pattern],
+            "uni": round(0.19 + 0.78 * value, 6),
+            "uni_tower": tower,
+        }
     spent = {name: 165000 + 55000 * number for number, name in enumerate(modalities)}
     return {
         "dataset": {"name": "toy", "fingerprint": "ab12" * 16, "n": {"train": 55000, "val": 5000, "test": 10000}},
-        "arm": "ume-mma", "seed": 0,
-        "training": {"protocol": "independent", "missing_rate": dict.fromkeys(modalities, 0.5), "head": "sum_logits",
-                     "substitute": "none", "substitute_at": "feature"},
-        "budget": {"unit": "training samples seen by an encoder", "pretrain": spent, "fuse": 110000,
-                   "total": 110000 + sum(spent.values())},
-        "patterns": rows, "rates": rates,
-        "protocols": [{"protocol": protocol, "missing": missing, "rate": rate, "accuracy": 0.7123 - rate / 10,
-                       "cross_entropy": 0.8123 + rate / 10}
-                      for protocol in ("absent", "balanced") for missing in [*modalities, "every modality"]
-                      for rate in (0.5, 0.9)]}
+        "arm": "ume-mma",
+        "seed": 0,
+        "training": {
+            "protocol": "independent",
+            "missing_rate": dict.fromkeys(modalities, 0.5),
+            "head": "sum_logits",
+            "substitute": "none",
+            "substitute_at": "feature",
+        },
+        "budget": {
+            "unit": "training samples seen by an encoder",
+            "pretrain": spent,
+            "fuse": 110000,
+            "total": 110000 + sum(spent.values()),
+        },
+        "patterns": rows,
+        "rates": rates,
+        "protocols": [
+            {
+                "protocol": protocol,
+                "missing": missing,
+                "rate": rate,
+                "accuracy": 0.7123 - rate / 10,
+                "cross_entropy": 0.8123 + rate / 10,
+            }
+            for protocol in ("absent", "balanced")
+            for missing in [*modalities, "every modality"]
+            for rate in (0.5, 0.9)
+        ],
+    }
 
 
 def accounting(modalities, worth, results, *, alone):
@@ -101,63 +130,109 @@ def accounting(modalities, worth, results, *, alone):
         middles = [(number + 0.5) / 15 for number in range(2, 15)]
         reliability[name] = [
             {"confidence": middle, "accuracy": min(1.0, max(0.0, middle + rng.gauss(0, 0.05))), "share": part}
-            for middle, part in zip(middles, [0.02] * 6 + [0.06] * 5 + [0.2, 0.38], strict=True)]
+            for middle, part in zip(middles, [0.02] * 6 + [0.06] * 5 + [0.2, 0.38], strict=True)
+        ]
     own = model("ume-mma", "ume-mma", 0, metrics, information, modalities, this_run=True)
     if alone:
         own["budget"] = None
         own["patterns"] = {name: {**row, "utilisation": None} for name, row in own["patterns"].items()}
     return {
-        "dataset": results["dataset"], "arm": "ume-mma", "seed": 0, "task": "single_label",
+        "dataset": results["dataset"],
+        "arm": "ume-mma",
+        "seed": 0,
+        "task": "single_label",
         "modalities": list(modalities),
-        "classes": CLASSES, "entropy": round(ENTROPY, 6),
+        "classes": CLASSES,
+        "entropy": round(ENTROPY, 6),
         "bootstrap": {"replicates": 1000, "level": 0.95, "clusters": 300, "clustered": not alone},
-        "metrics": metrics, "information": information, "reliability": reliability,
+        "metrics": metrics,
+        "information": information,
+        "reliability": reliability,
         "by_modality": {name: by_modality(w, sum(worth), alone) for name, w in zip(modalities, worth, strict=True)},
         "counter_intuitive": [
-            {"present": pattern_name(one, modalities), "added": name,
-             "rate": interval(0.015 + 0.03 * rng.random(), 0.004)}
-            for one in patterns(len(modalities)) for name, there in zip(modalities, one, strict=True) if not there],
+            {
+                "present": pattern_name(one, modalities),
+                "added": name,
+                "rate": interval(0.015 + 0.03 * rng.random(), 0.004),
+            }
+            for one in patterns(len(modalities))
+            for name, there in zip(modalities, one, strict=True)
+            if not there
+        ],
         "models": [own] if alone else [own, *other_models(modalities, metrics, information)],
         "arms": [] if alone else arms(modalities, metrics, rng),
-        "matrices": [] if alone else [
-            {"arm": arm, "train_rates": [0.0, 0.5, 0.9], "test_rates": GRID,
-             "accuracy": [[round(0.93 - 0.3 * test * (1.4 - train) - 0.03 * train - low, 6) for test in GRID]
-                          for train in (0.0, 0.5, 0.9)]} for arm, low in (("frozen", 0.0), ("ume-mma", 0.0131))]}
+        "matrices": []
+        if alone
+        else [
+            {
+                "arm": arm,
+                "train_rates": [0.0, 0.5, 0.9],
+                "test_rates": GRID,
+                "accuracy": [
+                    [round(0.93 - 0.3 * test * (1.4 - train) - 0.03 * train - low, 6) for test in GRID]
+                    for train in (0.0, 0.5, 0.9)
+                ],
+            }
+            for arm, low in (("frozen", 0.0), ("ume-mma", 0.0131))
+        ],
+    }
 
 
 def pattern_metrics(row, share, rng):
-    return {"n": row["n"], "accuracy": interval(row["accuracy"]), "f1_macro": interval(row["accuracy"] - 0.011),
-            "f1_micro": interval(row["accuracy"] + 0.003), "average_precision": interval(0.3 + 0.6 * share),
-            "auroc": interval(0.55 + 0.4 * share), "cross_entropy": interval(row["cross_entropy"], 0.02),
-            "ece": interval(0.02 + 0.03 * rng.random(), 0.004)}
+    return {
+        "n": row["n"],
+        "accuracy": interval(row["accuracy"]),
+        "f1_macro": interval(row["accuracy"] - 0.011),
+        "f1_micro": interval(row["accuracy"] + 0.003),
+        "average_precision": interval(0.3 + 0.6 * share),
+        "auroc": interval(0.55 + 0.4 * share),
+        "cross_entropy": interval(row["cross_entropy"], 0.02),
+        "ece": interval(0.02 + 0.03 * rng.random(), 0.004),
+    }
 
 
 def pattern_information(row, share, rng, name, alone):
     used = ENTROPY - row["cross_entropy"]
     best = used if alone else used + 0.09 * share * rng.random() + 0.004
     residual_bits = (ENTROPY - best) / math.log(2)
-    return {"lower_bound": interval(used, 0.02),
-            "best_known": {**interval(best, 0.02), "model": "ume-mma" if alone else f"specialist {name}"},
-            "truth": None if alone else round(best + 0.05, 6),
-            "utilisation": dict.fromkeys(("value", "low", "high")) if alone else interval(used / best),
-            "floor": interval(max(0.2, 1 - residual_bits / 2)), "ceiling": interval(min(1.0, row["accuracy"] + 0.09))}
+    return {
+        "lower_bound": interval(used, 0.02),
+        "best_known": {**interval(best, 0.02), "model": "ume-mma" if alone else f"specialist {name}"},
+        "truth": None if alone else round(best + 0.05, 6),
+        "utilisation": dict.fromkeys(("value", "low", "high")) if alone else interval(used / best),
+        "floor": interval(max(0.2, 1 - residual_bits / 2)),
+        "ceiling": interval(min(1.0, row["accuracy"] + 0.09)),
+    }
 
 
 def by_modality(worth, total, alone):
-    return {"price": [{"missing_rate": rate, **interval(worth * (0.4 + 0.7 * rate), 0.03)} for rate in GRID],
-            "shapley": interval(1.4 * worth / total, 0.02), "shapley_share": interval(worth / total, 0.02),
-            "lost_for_good": interval(0.31 * worth, 0.015),
-            "encoder_term": None if alone else interval(0.021 - 0.02 * worth, 0.009),
-            "fusion_noise": interval(-0.004 + 0.013 * worth, 0.006)}
+    return {
+        "price": [{"missing_rate": rate, **interval(worth * (0.4 + 0.7 * rate), 0.03)} for rate in GRID],
+        "shapley": interval(1.4 * worth / total, 0.02),
+        "shapley_share": interval(worth / total, 0.02),
+        "lost_for_good": interval(0.31 * worth, 0.015),
+        "encoder_term": None if alone else interval(0.021 - 0.02 * worth, 0.009),
+        "fusion_noise": interval(-0.004 + 0.013 * worth, 0.006),
+    }
 
 
 def model(name, arm, seed, metrics, information, modalities, *, this_run=False):
-    return {"name": name, "arm": arm, "seed": seed, "missing_rate": dict.fromkeys(modalities, 0.5),
-            "this_run": this_run, "budget": 605000 + seed, "patterns": {
-                one: {"accuracy": round(row["accuracy"]["value"] - 0.01 * seed, 6),
-                      "cross_entropy": row["cross_entropy"]["value"] + 0.0123,
-                      "utilisation": (information[one]["utilisation"]["value"] or 0.0) - 0.01 * seed}
-                for one, row in metrics.items()}}
+    return {
+        "name": name,
+        "arm": arm,
+        "seed": seed,
+        "missing_rate": dict.fromkeys(modalities, 0.5),
+        "this_run": this_run,
+        "budget": 605000 + seed,
+        "patterns": {
+            one: {
+                "accuracy": round(row["accuracy"]["value"] - 0.01 * seed, 6),
+                "cross_entropy": row["cross_entropy"]["value"] + 0.0123,
+                "utilisation": (information[one]["utilisation"]["value"] or 0.0) - 0.01 * seed,
+            }
+            for one, row in metrics.items()
+        },
+    }
 
 
 def other_models(modalities, metrics, information):
@@ -172,47 +247,90 @@ def arms(modalities, metrics, rng):
     for arm in ARMS:
         shift = {"ume-mma": 0.0, "early": 0.0213}.get(arm, -0.03 * rng.random())
         shown = {name: row for name, row in metrics.items() if arm != "uni" or "+" not in name}
-        found.append({
-            "arm": arm, "missing_rate": None if arm in ("ensemble", "uni") else dict.fromkeys(modalities, 0.5),
-            "num_seeds": 3, "patterns": {name: {
-                "accuracy": {"mean": round(row["accuracy"]["value"] + shift, 6), "spread": 0.0041, "n": 3},
-                "cross_entropy": {"mean": row["cross_entropy"]["value"] - shift, "spread": 0.0092, "n": 3},
-                "utilisation": {"mean": 0.93 + shift, "spread": 0.0067, "n": 3}} for name, row in shown.items()},
-            "versus": None if arm == "ume-mma" else {
-                name: {"difference": interval(shift, 0.006), "p": 0.0123, "p_holm": 0.0456} for name in shown}})
+        found.append(
+            {
+                "arm": arm,
+                "missing_rate": None if arm in ("ensemble", "uni") else dict.fromkeys(modalities, 0.5),
+                "num_seeds": 3,
+                "patterns": {
+                    name: {
+                        "accuracy": {"mean": round(row["accuracy"]["value"] + shift, 6), "spread": 0.0041, "n": 3},
+                        "cross_entropy": {"mean": row["cross_entropy"]["value"] - shift, "spread": 0.0092, "n": 3},
+                        "utilisation": {"mean": 0.93 + shift, "spread": 0.0067, "n": 3},
+                    }
+                    for name, row in shown.items()
+                },
+                "versus": None
+                if arm == "ume-mma"
+                else {name: {"difference": interval(shift, 0.006), "p": 0.0123, "p_holm": 0.0456} for name in shown},
+            }
+        )
     return found
 
 
 def gates(passed):
-    failures = [] if passed else [
-        "joint, audio: accuracy 0.499, tower audio 0.618: 0.119 lower (p 0.0003 after Holm)"]
-    return {"passed": passed, "gates": [
-        {"gate": "no leak", "passed": True, "checked": 84, "failures": []},
-        {"gate": "never below the uni-modal model", "passed": passed, "checked": 3, "failures": failures},
-        {"gate": "realised missing rates", "passed": True, "checked": 44, "failures": []}]}
+    failures = [] if passed else ["joint, audio: accuracy 0.499, tower audio 0.618: 0.119 lower (p 0.0003 after Holm)"]
+    return {
+        "passed": passed,
+        "gates": [
+            {"gate": "no leak", "passed": True, "checked": 84, "failures": []},
+            {"gate": "never below the uni-modal model", "passed": passed, "checked": 3, "failures": failures},
+            {"gate": "realised missing rates", "passed": True, "checked": 44, "failures": []},
+        ],
+    }
 
 
 def masks(modalities):
     def split(n, at):
         realised = {name: round(0.5 + 0.001 * number + at, 6) for number, name in enumerate(modalities)}
-        return {"sha256": hashlib.sha256(str(at).encode()).hexdigest(), "rounds": 1, "n": n, "realised": realised,
-                "by_class": {name: {one: round(rate + 0.002 * number, 6) for one, rate in realised.items()}
-                             for number, name in enumerate(CLASSES)}}
+        return {
+            "sha256": hashlib.sha256(str(at).encode()).hexdigest(),
+            "rounds": 1,
+            "n": n,
+            "realised": realised,
+            "by_class": {
+                name: {one: round(rate + 0.002 * number, 6) for one, rate in realised.items()}
+                for number, name in enumerate(CLASSES)
+            },
+        }
 
-    return {"protocol": "independent", "missing_rate": dict.fromkeys(modalities, 0.5), "seed": 0,
-            "splits": {"train": split(55000, 0.0003), "val": split(5000, -0.0021), "test": split(10000, 0.0016)}}
+    return {
+        "protocol": "independent",
+        "missing_rate": dict.fromkeys(modalities, 0.5),
+        "seed": 0,
+        "splits": {"train": split(55000, 0.0003), "val": split(5000, -0.0021), "test": split(10000, 0.0016)},
+    }
 
 
 def data(clean):
     """Return what was left out and warned of; `clean`: nothing was."""
     used = {"train": 55000, "val": 5000, "test": 10000} | ({} if clean else {"": 0})
-    reasons = [] if clean else [
-        {"reason": "no readable image", "total": 17, "by_split": {"train": 12, "val": 1, "test": 4},
-         "example": 'k-7 (image.png: no readable image: <b>"truncated"</b>)'},
-        {"reason": "the split is empty", "total": 2, "by_split": {"": 2}, "example": "k-9 (all.csv line 3: the split)"},
-        {"reason": "other reasons", "total": 1, "by_split": {"train": 1}, "example": ""}]
+    reasons = (
+        []
+        if clean
+        else [
+            {
+                "reason": "no readable image",
+                "total": 17,
+                "by_split": {"train": 12, "val": 1, "test": 4},
+                "example": 'k-7 (image.png: no readable image: <b>"truncated"</b>)',
+            },
+            {
+                "reason": "the split is empty",
+                "total": 2,
+                "by_split": {"": 2},
+                "example": "k-9 (all.csv line 3: the split)",
+            },
+            {"reason": "other reasons", "total": 1, "by_split": {"train": 1}, "example": ""},
+        ]
+    )
     left_out = {split: sum(row["by_split"].get(split, 0) for row in reasons) for split in used}
-    return {"splits": list(used), "judged": {split: count + left_out[split] for split, count in used.items()},
-            "used": used, "quarantined": left_out, "reasons": reasons,
-            "warnings": [] if clean else ["clipping: train/audio, column audio_clipped_share: <i>too loud</i>"],
-            "ignored": [] if clean else ["same_shape", "silence"]}
+    return {
+        "splits": list(used),
+        "judged": {split: count + left_out[split] for split, count in used.items()},
+        "used": used,
+        "quarantined": left_out,
+        "reasons": reasons,
+        "warnings": [] if clean else ["clipping: train/audio, column audio_clipped_share: <i>too loud</i>"],
+        "ignored": [] if clean else ["same_shape", "silence"],
+    }

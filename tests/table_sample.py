@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import soundfile
 from PIL import Image
 
-from umemma.datasets.table import Adapter
+from umemma.sources.datasets.table import Adapter
 
 FORMATS = ("csv", "tsv", "parquet", "jsonl")
 Row = Mapping[str, object]
@@ -34,11 +34,16 @@ def write_table(path: Path, rows: Sequence[Row]) -> Path:
     return path
 
 
-def adapter(path: Path, *, classes: Sequence[str] = ("cat", "dog"), task: str = "single_label", **options: object
-            ) -> Adapter:
+def adapter(
+    path: Path, *, classes: Sequence[str] = ("cat", "dog"), task: str = "single_label", **options: object
+) -> Adapter:
     """Return the adapter on a table of columns id, split, label and note (a text), unless options say otherwise."""
-    chosen = {"key": "id", "split": "split", "label": "label",
-              "modalities": {"note": {"column": "note", "kind": "text"}}}
+    chosen = {
+        "key": "id",
+        "split": "split",
+        "label": "label",
+        "modalities": {"note": {"column": "note", "kind": "text"}},
+    }
     return Adapter(path.parent, classes=classes, task=task, file=path.name, **{**chosen, **options})
 
 
@@ -49,8 +54,10 @@ def samples(made: Adapter) -> list:
 def plain_rows(count: int = 6) -> list[dict[str, object]]:
     """Return rows that nothing is wrong with."""
     splits = ("train", "val", "test")
-    return [{"id": f"k{i}", "split": splits[i % 3], "label": ("cat", "dog")[i % 2], "note": f"note {i}"}
-            for i in range(count)]
+    return [
+        {"id": f"k{i}", "split": splits[i % 3], "label": ("cat", "dog")[i % 2], "note": f"note {i}"}
+        for i in range(count)
+    ]
 
 
 def png(rng: np.random.Generator, mode: str = "RGB", side_px: int = 24, light: Sequence[bool] = (True,) * 4) -> bytes:
@@ -80,8 +87,12 @@ def series(rng: np.random.Generator, steps: int = 40) -> np.ndarray:
     return rng.standard_normal((steps, 3)).astype(np.float32)
 
 
-GENRES = {"Drama": "family grief silence letter", "Comedy": "wedding joke neighbour disguise",
-          "War & Peace": "general winter retreat ballroom", "no": "shogun mask stage drum"}
+GENRES = {
+    "Drama": "family grief silence letter",
+    "Comedy": "wedding joke neighbour disguise",
+    "War & Peace": "general winter retreat ballroom",
+    "no": "shogun mask stage drum",
+}
 
 
 def stranger(folder: Path, count: int = 120, *, suffix: str = "csv", holes: float = 0.3, seed: int = 0) -> Path:
@@ -100,14 +111,20 @@ def stranger(folder: Path, count: int = 120, *, suffix: str = "csv", holes: floa
         here = rng.random(4) >= holes
         here[rng.integers(4)] |= not here.any()
         numbers = (np.array([40, 1.7, 9, 100]) * (1 + 0.3 * shown[3] + 0.1 * rng.standard_normal(4))).round(3)
-        rows.append({
-            "film": f"tt{i:04d}.x", "genres": "|".join(name for name, own in zip(GENRES, has, strict=True) if own),
-            "studio": f"studio {rng.integers(count // 4)}",
-            "poster": f"posters/{i}.png" if here[0] else None,
-            "trailer_sound": f"sound/{i}.wav" if here[1] else None,
-            "plot": _plot(rng, shown[2]) if here[2] else None,
-            **{name: float(one) if here[3] else None
-               for name, one in zip(("age", "height", "budget", "minutes"), numbers, strict=True)}})
+        rows.append(
+            {
+                "film": f"tt{i:04d}.x",
+                "genres": "|".join(name for name, own in zip(GENRES, has, strict=True) if own),
+                "studio": f"studio {rng.integers(count // 4)}",
+                "poster": f"posters/{i}.png" if here[0] else None,
+                "trailer_sound": f"sound/{i}.wav" if here[1] else None,
+                "plot": _plot(rng, shown[2]) if here[2] else None,
+                **{
+                    name: float(one) if here[3] else None
+                    for name, one in zip(("age", "height", "budget", "minutes"), numbers, strict=True)
+                },
+            }
+        )
         if here[0]:
             (folder / f"posters/{i}.png").write_bytes(png(rng, light=shown[0]))
         if here[1]:
@@ -130,8 +147,13 @@ def spoil(path: Path) -> dict[str, str]:
 
 
 def _plot(rng: np.random.Generator, shown: np.ndarray) -> str:
-    said = [word for words, own in zip(GENRES.values(), shown, strict=True) if own
-            for word in rng.choice(words.split(), 2, replace=False)]
-    other = rng.choice(["the", "and", "then", "with", "from", "of", "every", "one", "house", "river", "Anna,", "who"],
-                       6)
+    said = [
+        word
+        for words, own in zip(GENRES.values(), shown, strict=True)
+        if own
+        for word in rng.choice(words.split(), 2, replace=False)
+    ]
+    other = rng.choice(
+        ["the", "and", "then", "with", "from", "of", "every", "one", "house", "river", "Anna,", "who"], 6
+    )
     return " ".join(rng.permutation([*said, *other])) + "."

@@ -205,9 +205,10 @@ def test_settings_mark_the_name_whatever_their_order() -> None:
     assert named("d", ["a=1", "b=2"]).removeprefix("d-") == one.removeprefix("d-ump-s0-")
 
 
-@pytest.mark.parametrize("name", [
-    "avmnist-joint+mma-s0-r0.25", "a..b", "a...b", ".a", "-a", "a.lock", "a.", "a b~c^d:e?f*g[h\\i/j@{k", "größe",
-])
+@pytest.mark.parametrize(
+    "name",
+    ["avmnist-joint+mma-s0-r0.25", "a..b", "a...b", ".a", "-a", "a.lock", "a.", "a b~c^d:e?f*g[h\\i/j@{k", "größe"],
+)
 def test_names_are_made_legal_for_git(name: str, tmp_path: Path) -> None:
     made = legal(name)
     assert "/" not in made

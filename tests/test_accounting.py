@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy import stats
 
-from umemma.accounting import account, counter_intuitive
-from umemma.answers import Answers
-from umemma.bootstrap import Resamples
-from umemma.comparison import Model, gate_never_below
+from umemma.evaluation.accounting import account, counter_intuitive
+from umemma.prediction.answers import Answers
+from umemma.evaluation.bootstrap import Resamples
+from umemma.evaluation.comparison import Model, gate_never_below
 from umemma.errors import DataError
 from umemma.missingness import key_digest, pattern_name, patterns, probability
 
@@ -54,8 +54,14 @@ def answer(how, *, present=None, split_seed=0):
         there = torch.ones(size, 2, dtype=torch.bool) if present is None else present(size)
         logits = {pattern: how(symbols, pattern) for pattern in patterns(2)}
         logits[(False, False)] = torch.from_numpy(np.log(SHARE)).float().expand(size, -1)
-        splits[split] = Answers(MODALITIES, there, torch.from_numpy(label), torch.arange(size),
-                                key_digest([f"{split}{i}" for i in range(size)]), logits)
+        splits[split] = Answers(
+            MODALITIES,
+            there,
+            torch.from_numpy(label),
+            torch.arange(size),
+            key_digest([f"{split}{i}" for i in range(size)]),
+            logits,
+        )
     return splits
 
 
@@ -79,15 +85,25 @@ def model(name, how, *, arm=None, seed=0, rate=0.5, **options):
 
 
 def run(models, main=None, **options):
-    given = {"probes": None, "truth": truth(), "classes": CLASSES, "seed": 0, "replicates": 200,
-             "rates": [0.0, 0.5, 1.0]} | options
+    given = {
+        "probes": None,
+        "truth": truth(),
+        "classes": CLASSES,
+        "seed": 0,
+        "replicates": 200,
+        "rates": [0.0, 0.5, 1.0],
+    } | options
     return account(models, main=main or models[0], **given)
 
 
 @pytest.fixture(scope="module")
 def models():
-    return [model("best", bayes), model("careful", flattened), model("deaf", deaf),
-            model("towers", tower, arm="uni", rate=0.0)]
+    return [
+        model("best", bayes),
+        model("careful", flattened),
+        model("deaf", deaf),
+        model("towers", tower, arm="uni", rate=0.0),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +133,8 @@ def test_the_exact_model_uses_all_there_is_and_a_worse_one_less(models, report):
         assert row["utilisation"]["high"] < 1
         assert row["best_known"]["model"] in ("best", "deaf", "towers")  # who may be the same model under this pattern
         assert row["utilisation"]["value"] == pytest.approx(
-            row["lower_bound"]["value"] / row["best_known"]["value"], abs=1e-4)
+            row["lower_bound"]["value"] / row["best_known"]["value"], abs=1e-4
+        )
 
 
 def test_nothing_is_used_where_nothing_is_known_to_be_there(models):
@@ -134,8 +151,9 @@ def test_the_best_known_model_is_chosen_on_validation_data(models):
     """A model that knows the test labels but is poor on validation data is not chosen."""
     cheat = answer(flattened)
     test = cheat["test"]
-    cheat["test"] = dataclasses.replace(test, logits={
-        pattern: 9.0 * torch.nn.functional.one_hot(test.label, 3) for pattern in test.logits})
+    cheat["test"] = dataclasses.replace(
+        test, logits={pattern: 9.0 * torch.nn.functional.one_hot(test.label, 3) for pattern in test.logits}
+    )
     found = run([models[0], Model("cheat", "cheat", 0, None, None, cheat)])
     assert found["information"]["image+audio"]["best_known"]["model"] == "best"
     assert found["models"][1]["patterns"]["image+audio"]["accuracy"] == 1.0
@@ -156,7 +174,8 @@ def test_price_and_shapley_follow_from_the_bounds(report):
     assert image["lost_for_good"]["value"] == pytest.approx(v["image+audio"] - v["audio"], abs=2e-6)
     assert [one["missing_rate"] for one in image["price"]] == [0.0, 0.5, 1.0]
     assert [one["value"] for one in image["price"]] == pytest.approx(
-        [v["image+audio"] - v["audio"], image["shapley"]["value"], v["image"]], abs=2e-6)
+        [v["image+audio"] - v["audio"], image["shapley"]["value"], v["image"]], abs=2e-6
+    )
     shares = [one["shapley_share"]["value"] for one in report["by_modality"].values()]
     assert sum(shares) == pytest.approx(1, abs=2e-6)
 
@@ -184,25 +203,43 @@ def test_the_counter_intuitive_rate_counts_answers_that_one_more_modality_spoils
     for row in report["counter_intuitive"]:
         before = test.logits[next(pattern for pattern, name in NAMES.items() if name == row["present"])]
         after = test.logits[True, True]
-        number = sum(bool(before[i].argmax() == test.label[i] and after[i].argmax() != test.label[i]
-                     and after[i].softmax(0)[test.label[i]] < before[i].softmax(0)[test.label[i]])
-                     for i in range(len(test.label)))
+        number = sum(
+            bool(
+                before[i].argmax() == test.label[i]
+                and after[i].argmax() != test.label[i]
+                and after[i].softmax(0)[test.label[i]] < before[i].softmax(0)[test.label[i]]
+            )
+            for i in range(len(test.label))
+        )
         assert number > 0
         assert row["rate"]["value"] == pytest.approx(number / len(test.label), abs=1e-6)
     assert [(row["present"], row["added"]) for row in report["counter_intuitive"]] == [
-        ("image", "audio"), ("audio", "image")]
+        ("image", "audio"),
+        ("audio", "image"),
+    ]
 
 
 def test_an_answer_is_not_spoilt_where_the_right_class_became_more_likely():
-    share = {(True, False): [0.4, 0.3, 0.3], (False, True): [0.2, 0.7, 0.1], (True, True): [0.45, 0.5, 0.05],
-             (False, False): [0.3, 0.3, 0.4]}
-    answers = Answers(MODALITIES, torch.ones(2, 2, dtype=torch.bool), torch.tensor([0, 0]), torch.arange(2),
-                      torch.arange(2), {pattern: torch.tensor([one, one]).log() for pattern, one in share.items()})
+    share = {
+        (True, False): [0.4, 0.3, 0.3],
+        (False, True): [0.2, 0.7, 0.1],
+        (True, True): [0.45, 0.5, 0.05],
+        (False, False): [0.3, 0.3, 0.4],
+    }
+    answers = Answers(
+        MODALITIES,
+        torch.ones(2, 2, dtype=torch.bool),
+        torch.tensor([0, 0]),
+        torch.arange(2),
+        torch.arange(2),
+        {pattern: torch.tensor([one, one]).log() for pattern, one in share.items()},
+    )
     for more_likely, rate in ((True, 0.0), (False, 0.5)):
         if not more_likely:
             answers.logits[True, True][1] = torch.tensor([0.35, 0.5, 0.15]).log()
-        found = counter_intuitive(Model("one", "one", 0, None, None, {"test": answers}),
-                                  Resamples(answers.group, replicates=10, seed=0))
+        found = counter_intuitive(
+            Model("one", "one", 0, None, None, {"test": answers}), Resamples(answers.group, replicates=10, seed=0)
+        )
         assert [row["rate"]["value"] for row in found] == [rate, 0.0]
 
 
@@ -225,11 +262,15 @@ def test_arms_have_mean_and_spread_over_seeds_and_paired_differences(models):
     assert found["best"]["patterns"]["image"]["accuracy"]["n"] == found["best"]["num_seeds"] == 1
     values = [one.tables["test"].accuracy((True, True)) for one in seeds]
     accuracy = found["deaf"]["patterns"]["image+audio"]["accuracy"]
-    assert accuracy == {"mean": pytest.approx(np.mean(values), abs=1e-6),
-                        "spread": pytest.approx(np.std(values, ddof=1), abs=1e-6), "n": 2}
+    assert accuracy == {
+        "mean": pytest.approx(np.mean(values), abs=1e-6),
+        "spread": pytest.approx(np.std(values, ddof=1), abs=1e-6),
+        "n": 2,
+    }
     versus = found["deaf"]["versus"]
     assert versus["image+audio"]["difference"]["value"] == pytest.approx(  # on seed 0, which both have
-        values[0] - models[0].tables["test"].accuracy((True, True)), abs=1e-6)
+        values[0] - models[0].tables["test"].accuracy((True, True)), abs=1e-6
+    )
     assert versus["image+audio"]["difference"]["high"] < 0
     assert versus["image+audio"]["p"] < versus["image+audio"]["p_holm"] < 0.05
     assert versus["image"]["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
@@ -247,8 +288,13 @@ def test_the_same_arm_at_two_training_rates_makes_a_matrix_of_exact_expectations
     assert (found["arm"], found["train_rates"], found["test_rates"]) == ("best", [0.25, 0.5], [0.0, 0.3])
     for one, row in zip((quarter, models[0]), found["accuracy"], strict=True):
         right = one.tables["test"].correct
-        expected = [sum(probability(pattern, (rate, rate)) * right[pattern].mean().item()
-                        for pattern in [*patterns(2), (False, False)]) for rate in (0.0, 0.3)]
+        expected = [
+            sum(
+                probability(pattern, (rate, rate)) * right[pattern].mean().item()
+                for pattern in [*patterns(2), (False, False)]
+            )
+            for rate in (0.0, 0.3)
+        ]
         assert row == pytest.approx(expected, abs=1e-6)
 
 
@@ -304,22 +350,53 @@ def test_clusters_widen_the_intervals_and_are_reported(models):
     assert found["bootstrap"] == {"replicates": 200, "level": 0.95, "clusters": 3, "clustered": True}
     single = run([models[0]])
     assert single["bootstrap"]["clustered"] is False
-    widths = [one["metrics"]["audio"]["accuracy"]["high"] - one["metrics"]["audio"]["accuracy"]["low"]
-              for one in (found, single)]
+    widths = [
+        one["metrics"]["audio"]["accuracy"]["high"] - one["metrics"]["audio"]["accuracy"]["low"]
+        for one in (found, single)
+    ]
     assert widths[0] > 5 * widths[1]
 
 
 def test_the_report_is_a_function_of_the_seed_and_holds_all_that_the_schema_names(models, report):
     assert json.dumps(run(models)) == json.dumps(report)
     assert run(models, seed=1)["metrics"] != report["metrics"]
-    assert list(report) == ["arm", "seed", "task", "modalities", "classes", "entropy", "bootstrap", "metrics",
-                            "information", "by_modality", "counter_intuitive", "reliability", "models", "arms",
-                            "matrices"]
+    assert list(report) == [
+        "arm",
+        "seed",
+        "task",
+        "modalities",
+        "classes",
+        "entropy",
+        "bootstrap",
+        "metrics",
+        "information",
+        "by_modality",
+        "counter_intuitive",
+        "reliability",
+        "models",
+        "arms",
+        "matrices",
+    ]
     assert list(report["metrics"]) == list(NAMES.values())
-    assert set(report["metrics"]["audio"]) == {"n", "accuracy", "f1_macro", "f1_micro", "f1_samples",
-                                               "average_precision", "auroc", "cross_entropy", "ece"}
-    assert set(report["information"]["audio"]) == {"lower_bound", "best_known", "truth", "utilisation", "floor",
-                                                   "ceiling"}
+    assert set(report["metrics"]["audio"]) == {
+        "n",
+        "accuracy",
+        "f1_macro",
+        "f1_micro",
+        "f1_samples",
+        "average_precision",
+        "auroc",
+        "cross_entropy",
+        "ece",
+    }
+    assert set(report["information"]["audio"]) == {
+        "lower_bound",
+        "best_known",
+        "truth",
+        "utilisation",
+        "floor",
+        "ceiling",
+    }
     assert report["matrices"] == []
     assert [row["this_run"] for row in report["models"]] == [True, False, False, False]
 
@@ -344,13 +421,18 @@ def test_answers_to_other_labels_are_refused(models):
 def test_the_gate_names_the_pattern_where_a_tower_is_better(models):
     towers = models[3]
     assert gate_never_below(models[0], towers, seed=0, replicates=200) == {
-        "gate": "never below the uni-modal model", "passed": True, "checked": 3, "failures": []}
+        "gate": "never below the uni-modal model",
+        "passed": True,
+        "checked": 3,
+        "failures": [],
+    }
     worse = model("joint", lambda symbols, pattern: bayes(symbols, pattern).roll(int(not pattern[0]), dims=1))
     found = gate_never_below(worse, towers, seed=0, replicates=200)
     ours, theirs = (one.tables["test"].accuracy((False, True)) for one in (worse, towers))
     assert not found["passed"]
-    assert found["failures"] == [f"joint, audio: accuracy {ours:.3f}, tower audio {theirs:.3f}: {theirs - ours:.3f} "
-                                 "lower (p 0.002 after Holm)"]
+    assert found["failures"] == [
+        f"joint, audio: accuracy {ours:.3f}, tower audio {theirs:.3f}: {theirs - ours:.3f} lower (p 0.002 after Holm)"
+    ]
 
 
 def test_the_gate_compares_with_the_better_tower_of_a_set(models):

@@ -5,10 +5,11 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from umemma import answers, late_fusion
-from umemma.answering import answer
-from umemma.answers import Answers
-from umemma.batch import Batch
+from umemma.models import late_fusion
+from umemma.prediction import answers
+from umemma.prediction.answering import answer
+from umemma.prediction.answers import Answers
+from umemma.data.batch import Batch
 from umemma.errors import DataError
 from umemma.missingness import patterns
 
@@ -27,8 +28,9 @@ def holed(media) -> Batch:
 @pytest.fixture
 def model(towers) -> late_fusion.LateFusion:
     rows = {name: torch.randn(24, 5, generator=torch.Generator().manual_seed(3)) for name in towers}
-    return late_fusion.build(towers, head="concat", substitute="donor", substitute_at="feature", log_prior=PRIOR,
-                             rows=rows)
+    return late_fusion.build(
+        towers, head="concat", substitute="donor", substitute_at="feature", log_prior=PRIOR, rows=rows
+    )
 
 
 def ask(model, data: Batch, **more) -> Answers:

@@ -12,19 +12,21 @@ from torch import nn
 
 from stages.fuse import fuse
 from stages.pretrain import pretrain
-from umemma import masks, missingness, model
-from umemma.answering import answer
-from umemma.answers import Answers
-from umemma.arms import ARMS
-from umemma.batch import Batch
-from umemma.course import Course
-from umemma.early_fusion import EarlyFusion
-from umemma.encoding import encode_split
-from umemma.fusion import Trained, fit
-from umemma.late_fusion import LateFusion
+from umemma import missingness
+from umemma.models import model
+from umemma.training import masks
+from umemma.prediction.answering import answer
+from umemma.prediction.answers import Answers
+from umemma.training.arms import ARMS
+from umemma.data.batch import Batch
+from umemma.training.course import Course
+from umemma.models.early_fusion import EarlyFusion
+from umemma.models.encoding import encode_split
+from umemma.training.fusion import Trained, fit
+from umemma.models.late_fusion import LateFusion
 from umemma.missingness import key_digest
 from umemma.parameters import ArmName, Compute, Fuse, Modality, Pretrain, missing_rates
-from umemma.towers import Encoder, Tower
+from umemma.models.towers import Encoder, Tower
 
 CPU = torch.device("cpu")
 CLASSES = ["a", "b", "c"]
@@ -45,11 +47,23 @@ def course(media, towers) -> Course:
         holed[:4, 0], holed[4:7, 1] = False, False
         splits[split] = Batch(values, holed, media.label, key_digest([f"{split}{i}" for i in range(24)]))
     encoders = {name: tower.encoder for name, tower in towers.items()}
-    features = {split: one.with_values(encode_split(encoders, one, batch_size=24, device=CPU, autocast=nullcontext))
-                for split, one in splits.items()}
-    settings = Fuse(head="sum_logits", substitute="none", substitute_at="feature", protocol="independent",
-                    missing_rate=0.5, epochs=0.5, batch_size=6, lr=0.01, tower_lr=0.01, weight_decay=0.0,
-                    class_balance=0.0)
+    features = {
+        split: one.with_values(encode_split(encoders, one, batch_size=24, device=CPU, autocast=nullcontext))
+        for split, one in splits.items()
+    }
+    settings = Fuse(
+        head="sum_logits",
+        substitute="none",
+        substitute_at="feature",
+        protocol="independent",
+        missing_rate=0.5,
+        epochs=0.5,
+        batch_size=6,
+        lr=0.01,
+        tower_lr=0.01,
+        weight_decay=0.0,
+        class_balance=0.0,
+    )
     pretrain = Pretrain(batch_size=6, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0)
     compute = Compute(device="cpu", precision="float32", threads=None)
     early = {"name": "lenet", "width": 4, "dim": 5, "size_px": 8}
@@ -69,8 +83,15 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 
 def answered(trained: Trained, course: Course, split: str = "test") -> Answers:
-    return answer(trained.model, course.media[split], course.log_prior, group=course.media[split].key, batch_size=7,
-                  device=CPU, autocast=nullcontext)
+    return answer(
+        trained.model,
+        course.media[split],
+        course.log_prior,
+        group=course.media[split].key,
+        batch_size=7,
+        device=CPU,
+        autocast=nullcontext,
+    )
 
 
 @contextmanager
@@ -136,16 +157,20 @@ def test_a_seed_fixes_an_arm_bit_for_bit(name, substitute, course):
         assert not same(snapshot(fit(name, replace(course, seed=6)).model), first)
 
 
-@pytest.mark.parametrize(("substitute", "at"), [("none", "feature"), ("learned", "feature"), ("learned", "input"),
-                                                ("donor", "input")])
+@pytest.mark.parametrize(
+    ("substitute", "at"), [("none", "feature"), ("learned", "feature"), ("learned", "input"), ("donor", "input")]
+)
 def test_frozen_encoders_stay_bit_for_bit_while_the_head_learns(substitute, at, course):
     course = with_fuse(course, substitute=substitute, substitute_at=at)
     found = fit("frozen", course).model
     for modality, encoder in found.parts().items():
         assert same(snapshot(encoder), snapshot(course.towers[modality].encoder))
     untrained = fit("ensemble", with_fuse(course, head="sum_logits")).model
-    assert not any(torch.equal(p, q) for p, q in zip(found.head.parameters(), untrained.head.parameters(), strict=False)
-                   if p.requires_grad)
+    assert not any(
+        torch.equal(p, q)
+        for p, q in zip(found.head.parameters(), untrained.head.parameters(), strict=False)
+        if p.requires_grad
+    )
 
 
 @pytest.mark.parametrize("name", ["joint", "joint+mma", "ump", "ume-mma"])
@@ -160,16 +185,29 @@ def test_an_arm_that_trains_the_encoders_moves_all_their_weights(name, course):
 def half_frozen(course) -> Course:
     """The course with an image tower of which only the last stage and the projection are trained."""
     pixels = torch.Generator().manual_seed(9)
-    images = {split: torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8, generator=pixels)
-              for split in course.media}
+    images = {
+        split: torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8, generator=pixels) for split in course.media
+    }
     torch.manual_seed(9)
-    encoder = Encoder("image", (1, 32, 32), {"name": "torchvision:resnet18", "weights": "later", "dim": 5,
-                                             "trainable": "last_1", "lr_scale": 0.5})
+    encoder = Encoder(
+        "image",
+        (1, 32, 32),
+        {"name": "torchvision:resnet18", "weights": "later", "dim": 5, "trainable": "last_1", "lr_scale": 0.5},
+    )
     media = {split: one.with_values(dict(one.values) | {"image": images[split]}) for split, one in course.media.items()}
     towers = dict(course.towers) | {"image": Tower(encoder, 3).eval()}
-    features = {split: one.with_values(encode_split({name: tower.encoder for name, tower in towers.items()}, one,
-                                                    batch_size=24, device=CPU, autocast=nullcontext))
-                for split, one in media.items()}
+    features = {
+        split: one.with_values(
+            encode_split(
+                {name: tower.encoder for name, tower in towers.items()},
+                one,
+                batch_size=24,
+                device=CPU,
+                autocast=nullcontext,
+            )
+        )
+        for split, one in media.items()
+    }
     return replace(course, towers=towers, media=media, features=features)
 
 
@@ -192,8 +230,9 @@ def test_pre_training_a_tower_respects_it_too(half_frozen):
     data = {split: one.only(["image"]) for split, one in half_frozen.media.items()}
     old = half_frozen.towers["image"].encoder
     modality = Modality(decode={"name": "image"}, encoder=old.settings, epochs=1)
-    tower, found, _ = pretrain(data, modality, half_frozen.pretrain, half_frozen.compute, shape=old.shape,
-                               num_classes=3, seed=2)
+    tower, found, _ = pretrain(
+        data, modality, half_frozen.pretrain, half_frozen.compute, shape=old.shape, num_classes=3, seed=2
+    )
     torch.manual_seed(2)
     fresh = snapshot(Encoder("image", old.shape, old.settings))
     moved = {key for key, value in snapshot(tower.encoder).items() if not torch.equal(value, fresh[key])}
@@ -282,8 +321,11 @@ def sharp_towers(course: Course) -> Course:
     with torch.no_grad():
         told = course.towers["image"].answer(val.values["image"])
     label = torch.where(val.present.all(dim=1), told.argmax(dim=1), told.argmin(dim=1))
-    return replace(course, media=dict(course.media) | {"val": replace(course.media["val"], label=label)},
-                   features=dict(course.features) | {"val": replace(val, label=label)})
+    return replace(
+        course,
+        media=dict(course.media) | {"val": replace(course.media["val"], label=label)},
+        features=dict(course.features) | {"val": replace(val, label=label)},
+    )
 
 
 def test_the_best_tower_of_a_set_is_chosen_on_the_samples_that_have_the_set(course):
@@ -304,8 +346,10 @@ def test_a_fit_gives_a_model_in_use(name, course):
 
 @each_arm
 def test_media_are_augmented_where_an_arm_is_trained_on_them_and_features_never(name, course):
-    plain, first, again = (fit(name, replace(course, augment=augment)).model.state_dict() for augment in (
-        {"image": {}}, {"image": {"noise": 1.0}}, {"image": {"noise": 1.0}}))
+    plain, first, again = (
+        fit(name, replace(course, augment=augment)).model.state_dict()
+        for augment in ({"image": {}}, {"image": {"noise": 1.0}}, {"image": {"noise": 1.0}})
+    )
     on_media = name not in ("uni", "ensemble", "frozen")
     assert same(plain, first) != on_media
     assert same(first, again)

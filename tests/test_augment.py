@@ -6,18 +6,26 @@ import pytest
 import torch
 
 from stages.pretrain import pretrain
-from umemma import augment
-from umemma.encoding import encode_split
+from umemma.training import augment
+from umemma.models.encoding import encode_split
 from umemma.errors import ParameterError
 from umemma.parameters import Compute, Modality, Pretrain
-from umemma.towers import Encoder, Tower
-from umemma.training import Schedule, train
+from umemma.models.towers import Encoder, Tower
+from umemma.training.training import Schedule, train
 
 MAP, VIDEO, SERIES, WAVE = (3, 12, 16), (4, 3, 12, 16), (2, 40), (60,)
 SETTINGS = {
-    "flip": (True, MAP), "crop_px": (3, MAP), "scale": (0.5, MAP), "rotate_degrees": (20, MAP), "jitter": (0.5, MAP),
-    "shift": (0.25, WAVE), "gain_db": (6.0, SERIES), "noise": (0.5, SERIES), "time_mask": (6, MAP),
-    "freq_mask": ([4, 4], MAP), "word_drop": (0.3, WAVE),
+    "flip": (True, MAP),
+    "crop_px": (3, MAP),
+    "scale": (0.5, MAP),
+    "rotate_degrees": (20, MAP),
+    "jitter": (0.5, MAP),
+    "shift": (0.25, WAVE),
+    "gain_db": (6.0, SERIES),
+    "noise": (0.5, SERIES),
+    "time_mask": (6, MAP),
+    "freq_mask": ([4, 4], MAP),
+    "word_drop": (0.3, WAVE),
 }
 
 
@@ -149,35 +157,45 @@ def test_word_drop_makes_padding_of_its_share():
     assert (found == 0).float().mean() == pytest.approx(0.3, abs=0.03)
 
 
-@pytest.mark.parametrize(("settings", "shape", "sentence"), [
-    ({"flip": True}, WAVE, r"augment: .* 1 axes \(60,\) called 'flip'; there are gain_db, noise, shift, word_drop\."),
-    ({"freq_mask": 3}, SERIES, r"no augmentation of 2 axes \(2, 40\) called 'freq_mask'; there are gain_db, noise"),
-    ({"time_masks": 3}, MAP, r"'time_masks'.* Did you mean 'time_mask'"),
-    ({"flip": 0.5}, MAP, r"augment\.flip is true or left out, not 0\.5"),
-    ({"crop_px": 13}, MAP, r"augment\.crop_px is a whole number from 1 to the shorter side, 12, not 13"),
-    ({"crop_px": "two"}, MAP, r"augment\.crop_px is a whole number"),
-    ({"scale": 1.5}, MAP, r"augment\.scale is a share of the area"),
-    ({"rotate_degrees": 0}, MAP, r"augment\.rotate_degrees is a number of degrees above 0"),
-    ({"jitter": 1}, MAP, r"augment\.jitter is above 0 and below 1"),
-    ({"time_mask": 17}, MAP, r"augment\.time_mask is a whole number from 1 to 16, or a list of them, not 17"),
-    ({"freq_mask": []}, MAP, r"augment\.freq_mask is a whole number from 1 to 12, or a list"),
-    ({"shift": 0.001}, WAVE, r"augment\.shift is a share of the length 60 of at least one step"),
-    ({"noise": 0}, WAVE, r"augment\.noise is a share of the standard deviation above 0"),
-    ({"noise": "loud"}, WAVE, r"augment\.noise "),
-    ({"gain_db": -3}, WAVE, r"augment\.gain_db is a number of decibels above 0"),
-    ({"word_drop": 1.0}, WAVE, r"augment\.word_drop is a probability"),
-])
+@pytest.mark.parametrize(
+    ("settings", "shape", "sentence"),
+    [
+        (
+            {"flip": True},
+            WAVE,
+            r"augment: .* 1 axes \(60,\) called 'flip'; there are gain_db, noise, shift, word_drop\.",
+        ),
+        ({"freq_mask": 3}, SERIES, r"no augmentation of 2 axes \(2, 40\) called 'freq_mask'; there are gain_db, noise"),
+        ({"time_masks": 3}, MAP, r"'time_masks'.* Did you mean 'time_mask'"),
+        ({"flip": 0.5}, MAP, r"augment\.flip is true or left out, not 0\.5"),
+        ({"crop_px": 13}, MAP, r"augment\.crop_px is a whole number from 1 to the shorter side, 12, not 13"),
+        ({"crop_px": "two"}, MAP, r"augment\.crop_px is a whole number"),
+        ({"scale": 1.5}, MAP, r"augment\.scale is a share of the area"),
+        ({"rotate_degrees": 0}, MAP, r"augment\.rotate_degrees is a number of degrees above 0"),
+        ({"jitter": 1}, MAP, r"augment\.jitter is above 0 and below 1"),
+        ({"time_mask": 17}, MAP, r"augment\.time_mask is a whole number from 1 to 16, or a list of them, not 17"),
+        ({"freq_mask": []}, MAP, r"augment\.freq_mask is a whole number from 1 to 12, or a list"),
+        ({"shift": 0.001}, WAVE, r"augment\.shift is a share of the length 60 of at least one step"),
+        ({"noise": 0}, WAVE, r"augment\.noise is a share of the standard deviation above 0"),
+        ({"noise": "loud"}, WAVE, r"augment\.noise "),
+        ({"gain_db": -3}, WAVE, r"augment\.gain_db is a number of decibels above 0"),
+        ({"word_drop": 1.0}, WAVE, r"augment\.word_drop is a probability"),
+    ],
+)
 def test_a_setting_that_does_not_exist_or_fit_is_named_with_the_choices(settings, shape, sentence):
     with pytest.raises(ParameterError, match=sentence):
         augment.build(settings, shape)
 
 
-@pytest.mark.parametrize(("settings", "shape", "dtype", "sentence"), [
-    ({"noise": 0.1}, WAVE, torch.int32, "ids of words"),
-    ({"gain_db": 3}, WAVE, torch.int32, "ids of words"),
-    ({"word_drop": 0.1}, WAVE, torch.float32, "augment.word_drop is for word ids"),
-    ({"jitter": 0.1}, MAP, torch.float16, "augment.jitter is for images"),
-])
+@pytest.mark.parametrize(
+    ("settings", "shape", "dtype", "sentence"),
+    [
+        ({"noise": 0.1}, WAVE, torch.int32, "ids of words"),
+        ({"gain_db": 3}, WAVE, torch.int32, "ids of words"),
+        ({"word_drop": 0.1}, WAVE, torch.float32, "augment.word_drop is for word ids"),
+        ({"jitter": 0.1}, MAP, torch.float16, "augment.jitter is for images"),
+    ],
+)
 def test_values_that_an_augmentation_would_spoil_are_named(settings, shape, dtype, sentence):
     with pytest.raises(ParameterError, match=sentence):
         augment.build(settings, shape)(values(shape, dtype), torch.Generator())
@@ -202,9 +220,19 @@ def trained(media, settings: dict):
     torch.manual_seed(0)
     tower = Tower(Encoder("image", (1, 8, 8), {"name": "lenet", "width": 4, "dim": 5}), 3)
     change = augment.of_batches({"image": settings}, {"image": (1, 8, 8)}, seed=0)
-    train(lambda batch: tower(batch.values["image"]), [(list(tower.parameters()), 0.01)], media,
-          schedule=Schedule(2.0, 6, 0.01), seed=0, device=torch.device("cpu"), autocast=nullcontext,
-          present=lambda batch, _: batch.present, validate=dict, name="image", augment=change)
+    train(
+        lambda batch: tower(batch.values["image"]),
+        [(list(tower.parameters()), 0.01)],
+        media,
+        schedule=Schedule(2.0, 6, 0.01),
+        seed=0,
+        device=torch.device("cpu"),
+        autocast=nullcontext,
+        present=lambda batch, _: batch.present,
+        validate=dict,
+        name="image",
+        augment=change,
+    )
     return tower.state_dict()
 
 
@@ -218,9 +246,18 @@ def test_a_seed_fixes_augmented_training_and_no_augmentation_changes_nothing(med
     assert not equal(first, plain)
     torch.manual_seed(0)
     tower = Tower(Encoder("image", (1, 8, 8), {"name": "lenet", "width": 4, "dim": 5}), 3)
-    train(lambda batch: tower(batch.values["image"]), [(list(tower.parameters()), 0.01)], media,
-          schedule=Schedule(2.0, 6, 0.01), seed=0, device=torch.device("cpu"), autocast=nullcontext,
-          present=lambda batch, _: batch.present, validate=dict, name="image")
+    train(
+        lambda batch: tower(batch.values["image"]),
+        [(list(tower.parameters()), 0.01)],
+        media,
+        schedule=Schedule(2.0, 6, 0.01),
+        seed=0,
+        device=torch.device("cpu"),
+        autocast=nullcontext,
+        present=lambda batch, _: batch.present,
+        validate=dict,
+        name="image",
+    )
     assert equal(plain, tower.state_dict())
 
 
@@ -231,10 +268,17 @@ def test_a_tower_is_augmented_in_training_and_not_where_it_is_validated_or_used(
         encoder = {"name": "lenet", "width": 4, "dim": 5}
         modality = Modality(decode={}, encoder=encoder, epochs=3, augment=settings)
         tower, features, curve = pretrain(
-            data, modality, Pretrain(batch_size=6, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0),
-            Compute(device="cpu", precision="float32", threads=None), shape=(1, 8, 8), num_classes=3, seed=0)
-        known = encode_split({"image": tower.encoder}, data["val"], batch_size=500, device=torch.device("cpu"),
-                             autocast=nullcontext)["image"]
+            data,
+            modality,
+            Pretrain(batch_size=6, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0),
+            Compute(device="cpu", precision="float32", threads=None),
+            shape=(1, 8, 8),
+            num_classes=3,
+            seed=0,
+        )
+        known = encode_split(
+            {"image": tower.encoder}, data["val"], batch_size=500, device=torch.device("cpu"), autocast=nullcontext
+        )["image"]
         assert torch.equal(features["val"], known)
         assert torch.equal(features["train"], features["val"])
         logits = (tower.head(known)).detach()

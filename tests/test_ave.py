@@ -12,10 +12,10 @@ import soundfile
 
 from tests import trees
 from tests.trees import AVE_LISTS, needs_genuine
-from umemma.datasets.ave import CLASSES, Adapter, read
+from umemma.sources.datasets.ave import CLASSES, Adapter, read
 from umemma.errors import DataError, ParameterError
-from umemma.layouts import cutting
-from umemma.sample import BadSample
+from umemma.sources.layouts import cutting
+from umemma.data.sample import BadSample
 
 pytestmark = needs_genuine
 ZERO = "Church bell&VWi2ENBuTbw&good&0&0"
@@ -94,8 +94,9 @@ def test_a_label_is_the_place_of_its_category_in_any_order_of_the_classes(publis
     annotations = [line.split("&")[0] for line in trees.genuine("AVE_Annotations.txt").splitlines()]
     test = [line.split("&")[0] for line in (published / "testSet.txt").read_text().splitlines()]
     assert tuple(dict.fromkeys(annotations)) == tuple(dict.fromkeys(test)) == CLASSES
-    categories = [{row.key: order[row.label] for row in read(published, classes=order)[0]}
-                  for order in (CLASSES, sorted(CLASSES))]
+    categories = [
+        {row.key: order[row.label] for row in read(published, classes=order)[0]} for order in (CLASSES, sorted(CLASSES))
+    ]
     assert categories[0] == categories[1]
 
 
@@ -133,8 +134,10 @@ def test_a_video_without_sound_lacks_it(root):
     assert list(Adapter(root, clip="event").sample("train", 0).members) == ["video.mp4"]
 
 
-@pytest.mark.parametrize(("content", "reason"), [
-    (None, "is missing; trainSet.txt:1 names it"), (b"", "is empty"), (b"garbage", "no readable video")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "is missing; trainSet.txt:1 names it"), (b"", "is empty"), (b"garbage", "no readable video")],
+)
 def test_a_video_that_is_missing_or_broken_is_a_bad_sample(root, content, reason):
     path = root / f"AVE_Dataset/AVE/{listed(root)[0].split('&')[1]}.mp4"
     path.unlink()
@@ -171,12 +174,16 @@ def test_frames_and_spectrograms_are_read_where_the_options_name_their_folders(r
         Adapter(root, video="Image-01-FPS-SE", audio="Audio-1004-SE", clip="event")
 
 
-@pytest.mark.parametrize(("line", "sentence"), [
-    ("Church bell,RUhOCu3LNXM,good,0,10", r"trainSet\.txt:2: .* has 1 fields"),
-    ("Church bel&RUhOCu3LNXM&good&0&10", r"no category of AVE called 'Church bel'.*Did you mean 'Church bell'"),
-    ("Church bell&../../etc/x&good&0&10", "no YouTube id in field 2"),
-    ("Church bell&&good&0&10", "no YouTube id in field 2"),
-    ("Church bell&RUhOCu3LNXM&good&0&ten", "no whole seconds")])
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("Church bell,RUhOCu3LNXM,good,0,10", r"trainSet\.txt:2: .* has 1 fields"),
+        ("Church bel&RUhOCu3LNXM&good&0&10", r"no category of AVE called 'Church bel'.*Did you mean 'Church bell'"),
+        ("Church bell&../../etc/x&good&0&10", "no YouTube id in field 2"),
+        ("Church bell&&good&0&10", "no YouTube id in field 2"),
+        ("Church bell&RUhOCu3LNXM&good&0&ten", "no whole seconds"),
+    ],
+)
 def test_a_line_that_is_no_row_is_named(root, line, sentence):
     write(root, [listed(root)[0], line])
     with pytest.raises(DataError, match=sentence):
@@ -194,10 +201,14 @@ def test_a_missing_list_or_folder_of_videos_is_named(root):
         Adapter(root / "nowhere")
 
 
-@pytest.mark.parametrize(("option", "sentence"), [
-    ({"classes": ["Bark", "Clock"]}, "the 28 classes of AVE, in any order; lacking Accordion"),
-    ({"clip": "evnt"}, "no clip called 'evnt'"),
-    ({"repeated": "both"}, "repeated is 'first' or 'last'")])
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ({"classes": ["Bark", "Clock"]}, "the 28 classes of AVE, in any order; lacking Accordion"),
+        ({"clip": "evnt"}, "no clip called 'evnt'"),
+        ({"repeated": "both"}, "repeated is 'first' or 'last'"),
+    ],
+)
 def test_an_option_that_is_none_is_named(built, option, sentence):
     with pytest.raises(ParameterError, match=sentence):
         Adapter(built, **option)

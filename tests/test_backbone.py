@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from umemma.backbone import Backbone
-from umemma.tuning import Tuning
+from umemma.models.backbone import Backbone
+from umemma.models.tuning import Tuning
 
 
 def backbone(trainable="full", dim=4, weights="a.pth", lr_scale=1.0, lr_decay=1.0, projection_dropout=0.0):
@@ -17,7 +17,8 @@ def backbone(trainable="full", dim=4, weights="a.pth", lr_scale=1.0, lr_decay=1.
             super().__init__()
             self.offset = nn.Parameter(torch.randn(6))
             self.layers = nn.ModuleList(
-                nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Dropout(0.5)) for _ in range(3))
+                nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Dropout(0.5)) for _ in range(3)
+            )
 
         def forward(self, value):
             value = value + self.offset
@@ -26,9 +27,13 @@ def backbone(trainable="full", dim=4, weights="a.pth", lr_scale=1.0, lr_decay=1.
             return value
 
     trunk = Trunk()
-    return Backbone(trunk, [[layer] for layer in trunk.layers], 6, Tuning(weights, trainable, dim, lr_scale, lr_decay,
-                                                                       projection_dropout),
-                    scaling="none")
+    return Backbone(
+        trunk,
+        [[layer] for layer in trunk.layers],
+        6,
+        Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout),
+        scaling="none",
+    )
 
 
 def test_learning_rates_fall_block_by_block_towards_the_input():
@@ -42,8 +47,9 @@ def test_learning_rates_fall_block_by_block_towards_the_input():
     assert factor["trunk.layers.0.0.weight"] == factor["trunk.offset"] == pytest.approx(0.005)
 
 
-@pytest.mark.parametrize(("trainable", "open_blocks"), [("frozen", 0), ("head", 0), ("last_1", 1), ("last_2", 2),
-                                                        ("last_3", 3), ("full", 3)])
+@pytest.mark.parametrize(
+    ("trainable", "open_blocks"), [("frozen", 0), ("head", 0), ("last_1", 1), ("last_2", 2), ("last_3", 3), ("full", 3)]
+)
 def test_only_what_is_trained_has_gradients_factors_and_training_mode(trainable, open_blocks):
     one = backbone(trainable, None if trainable == "frozen" else 4)
     one.eval().train()
@@ -69,18 +75,21 @@ def test_a_gradient_reaches_the_input_through_a_frozen_trunk():
     assert value.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize(("settings", "told"), [
-    ({"trainable": "last_4"}, "no choice called 'last_4'; there are frozen, full, head, last_1, last_2, last_3"),
-    ({"trainable": "last_0"}, "no choice called 'last_0'"),
-    ({"trainable": None}, "no choice called None"),
-    ({"trainable": "frozen"}, "frozen trains nothing, but dim 4 asks for a projection"),
-    ({"trainable": "head", "dim": None}, "trains the projection, but dim is null"),
-    ({"trainable": "last_1", "weights": None}, "they would stay random"),
-    ({"dim": 0}, "dim is the number of features"),
-    ({"projection_dropout": 1.0}, "dropout is at least 0 and below 1"),
-    ({"lr_decay": 1.5}, "lr_decay above 0 and at most 1"),
-    ({"lr_scale": 0.0}, "lr_scale must be above 0"),
-])
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"trainable": "last_4"}, "no choice called 'last_4'; there are frozen, full, head, last_1, last_2, last_3"),
+        ({"trainable": "last_0"}, "no choice called 'last_0'"),
+        ({"trainable": None}, "no choice called None"),
+        ({"trainable": "frozen"}, "frozen trains nothing, but dim 4 asks for a projection"),
+        ({"trainable": "head", "dim": None}, "trains the projection, but dim is null"),
+        ({"trainable": "last_1", "weights": None}, "they would stay random"),
+        ({"dim": 0}, "dim is the number of features"),
+        ({"projection_dropout": 1.0}, "dropout is at least 0 and below 1"),
+        ({"lr_decay": 1.5}, "lr_decay above 0 and at most 1"),
+        ({"lr_scale": 0.0}, "lr_scale must be above 0"),
+    ],
+)
 def test_settings_that_contradict_each_other_are_named(settings, told):
     with pytest.raises(ValueError, match=told):
         backbone(**settings)

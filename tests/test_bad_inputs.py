@@ -16,7 +16,8 @@ from stages.validate import evidence
 from tests.manifest_sample import BOUNDS, severe
 from tests.media_files import npy, numbered, picture, png, sound, tone, video
 from tests.table_sample import adapter, write_table
-from umemma import expectations, quarantine, shard_writer, shards
+from umemma.data import quarantine, shard_writer, shards
+from umemma.validation import expectations
 
 SPLITS = ("train", "val", "test")
 COLUMNS = {"picture": "image", "heard": "audio", "clip": "video", "said": "text", "moved": "series"}
@@ -62,9 +63,9 @@ FILES = {  # name: (column, file name, content, reason)
     "empty text": ("said", "txt", b"", r"is empty \(0 bytes\)"),
     "empty series": ("moved", "csv", b"", r"is empty \(0 bytes\)"),
     "cut PNG": ("picture", "png", PICTURE[:200], "no readable image: .*truncated"),
-    "cut JPEG": ("picture", "jpg", JPEG[:len(JPEG) // 2], "no readable image: .*truncated"),
+    "cut JPEG": ("picture", "jpg", JPEG[: len(JPEG) // 2], "no readable image: .*truncated"),
     "cut sound": ("heard", "wav", WAVE[:5000], "it is truncated, 16,044 bytes are promised, 5,000 are there"),
-    "cut video": ("clip", "mp4", CLIP[:len(CLIP) // 2], "no readable video"),
+    "cut video": ("clip", "mp4", CLIP[: len(CLIP) // 2], "no readable video"),
     "PNG named JPEG": ("picture", "jpg", PICTURE, r"is named \.jpg but is really a PNG image"),
     "GIF named PNG": ("picture", "png", picture(pixels(7), "GIF"), "is really a GIF image"),
     "MP3 named WAV": ("heard", "wav", sound(noise(8), form="MP3"), "is really an MP3 sound"),
@@ -145,11 +146,19 @@ JUDGED = {  # name: (column, file name, content, expectation): used if its sever
 }
 FINE = {  # name: (column, file name, content, {column of the manifest: value})
     "byte order mark": ("said", "txt", b"\xef\xbb\xbfwords", {"said_num_chars": 5}),
-    "16 bits of colour": ("picture", "png", png(16, 12, 16, 2, scanlines(2 * 3 * 16)),
-                          {"picture_channels": 3, "picture_blank": False}),
+    "16 bits of colour": (
+        "picture",
+        "png",
+        png(16, 12, 16, 2, scanlines(2 * 3 * 16)),
+        {"picture_channels": 3, "picture_blank": False},
+    ),
     "capitals in a suffix": ("picture", "PNG", picture(pixels(40)), {"picture_kind": "image"}),
-    "damaged EXIF": ("picture", "jpg", picture(pixels(41), "JPEG", exif=b"Exif\0\0" + b"\xff" * 12),
-                     {"picture_height_px": 12}),
+    "damaged EXIF": (
+        "picture",
+        "jpg",
+        picture(pixels(41), "JPEG", exif=b"Exif\0\0" + b"\xff" * 12),
+        {"picture_height_px": 12},
+    ),
     "semicolons in a series": ("moved", "csv", b"1;2\n3;4\n", {"moved_num_steps": 2, "moved_channels": 2}),
     "byte order mark in a series": ("moved", "csv", b"\xef\xbb\xbf" + steps(42), {"moved_num_steps": 6}),
 }
@@ -159,13 +168,23 @@ NAMED_FILES = {name: case[:3] for name, case in (FILES | JUDGED | FINE).items()}
 def good(folder, split, number):
     """Write the files of a sample that nothing is wrong with and return its row."""
     name, seed = f"{split}{number}", 1000 * SPLITS.index(split) + number + 100
-    files = {"picture": (f"{name}.png", picture(pixels(seed))), "heard": (f"{name}.wav", sound(noise(seed))),
-             "clip": (f"{name}.mp4", clip(seed % 40)), "said": (f"{name}.txt", f"words {seed}".encode()),
-             "moved": (f"{name}.csv", steps(seed))}
+    files = {
+        "picture": (f"{name}.png", picture(pixels(seed))),
+        "heard": (f"{name}.wav", sound(noise(seed))),
+        "clip": (f"{name}.mp4", clip(seed % 40)),
+        "said": (f"{name}.txt", f"words {seed}".encode()),
+        "moved": (f"{name}.csv", steps(seed)),
+    }
     for file, content in files.values():
         (folder / file).write_bytes(content)
-    return {"id": name, "split": split, "label": ("cat", "dog")[number % 2], "age": number, "height": number / 7,
-            **{column: file for column, (file, _) in files.items()}}
+    return {
+        "id": name,
+        "split": split,
+        "label": ("cat", "dog")[number % 2],
+        "age": number,
+        "height": number / 7,
+        **{column: file for column, (file, _) in files.items()},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -185,20 +204,32 @@ def made(tmp_path_factory):
     for number, (name, (column, suffix, content)) in enumerate(NAMED_FILES.items()):
         (root / f"file{number}.{suffix}").write_bytes(content)
         split = "test" if name == "copy from another split" else SPLITS[number % 3]
-        rows.append({"id": name, "split": split, "label": "cat", "age": 50 + number, "height": 2,
-                     column: f"file{number}.{suffix}"})
+        rows.append(
+            {
+                "id": name,
+                "split": split,
+                "label": "cat",
+                "age": 50 + number,
+                "height": 2,
+                column: f"file{number}.{suffix}",
+            }
+        )
     for number, (name, (change, _)) in enumerate(CELLS.items()):
         rows.append({"id": name, "split": SPLITS[number % 3], "label": "cat", "age": 50, "height": 2} | change)
     modalities = {column: {"column": column, "kind": kind} for column, kind in COLUMNS.items()}
     modalities["said"]["inline"] = False
     modalities["told"] = {"columns": ["age", "height"], "kind": "vector"}
     classes, folder = ("cat", "dog", "rare"), root.parent / "shards"
-    table = adapter(write_table(root / "t.csv", [*rows, rare]), classes=classes, modalities=modalities,
-                    duplicate_keys="first")
-    index = shard_writer.write(table, folder, dataset="bad", task="single_label", classes=classes,
-                               samples_per_shard=50, root=root)
-    bounds = severe(BOUNDS.model_copy(update={"max_blank": 0.0, "max_clipped_files": 0.0, "max_replaced": 0.0,
-                                              "min_seconds": 0.1}), everything="warn")
+    table = adapter(
+        write_table(root / "t.csv", [*rows, rare]), classes=classes, modalities=modalities, duplicate_keys="first"
+    )
+    index = shard_writer.write(
+        table, folder, dataset="bad", task="single_label", classes=classes, samples_per_shard=50, root=root
+    )
+    bounds = severe(
+        BOUNDS.model_copy(update={"max_blank": 0.0, "max_clipped_files": 0.0, "max_replaced": 0.0, "min_seconds": 0.1}),
+        everything="warn",
+    )
     verdict = expectations.judge(evidence(folder), bounds)
     return index, shards.read_manifest(folder).set_index("key"), quarantine.read(folder / "quarantine.parquet"), verdict
 

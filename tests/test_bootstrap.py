@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from umemma import information
-from umemma.bootstrap import Resamples, enough_flips, holm, interval, sign_flip
+from umemma.evaluation import information
+from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, interval, sign_flip
 
 
 def clustered(rng, num_clusters, size, spread=1.0):
@@ -33,8 +33,10 @@ def test_intervals_of_a_mean_over_clusters_cover_the_truth():
 
 def test_clusters_that_go_together_make_the_interval_wider():
     values, group = clustered(np.random.default_rng(1), 50, 10)
-    wide, narrow = (interval(Resamples(one, replicates=500, seed=0).mean(values, everyone(values)))
-                    for one in (group, torch.arange(500)))
+    wide, narrow = (
+        interval(Resamples(one, replicates=500, seed=0).mean(values, everyone(values)))
+        for one in (group, torch.arange(500))
+    )
     assert wide["value"] == narrow["value"]
     assert wide["high"] - wide["low"] > 2 * (narrow["high"] - narrow["low"])
 
@@ -49,8 +51,13 @@ def test_every_replicate_is_the_mean_of_the_clusters_it_drew():
     assert (resamples.weight.sum(1) == 6).all()
     names = sorted(group.unique().tolist())
     for weight, one in zip(resamples.weight, found, strict=True):
-        drawn = [i for name, times in zip(names, weight.long().tolist(), strict=True) for _ in range(times)
-                 for i in range(18) if group[i] == name and rows[i]]
+        drawn = [
+            i
+            for name, times in zip(names, weight.long().tolist(), strict=True)
+            for _ in range(times)
+            for i in range(18)
+            if group[i] == name and rows[i]
+        ]
         assert one.item() == pytest.approx(values[drawn].mean().item())
         torch.testing.assert_close(resamples.sample_weight(rows)[0], torch.ones(int(rows.sum()), dtype=torch.float64))
 
@@ -124,8 +131,9 @@ def test_p_is_that_of_all_sign_flips():
     total = values.sum().item()
     two_sided = (np.abs(sums) >= total - 1e-9).mean()
     assert found.different.tolist() == pytest.approx([two_sided, two_sided], abs=0.01)
-    assert found.less.tolist() == pytest.approx([(sums <= total + 1e-9).mean(), (sums >= total - 1e-9).mean()],
-                                                abs=0.01)
+    assert found.less.tolist() == pytest.approx(
+        [(sums <= total + 1e-9).mean(), (sums >= total - 1e-9).mean()], abs=0.01
+    )
 
 
 def test_p_is_small_under_an_effect_and_as_small_as_the_flips_allow():

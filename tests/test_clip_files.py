@@ -11,9 +11,9 @@ from PIL import Image
 
 from tests.trees import GENUINE, frames, grid_clips, needs_genuine, spectrogram, write_frames
 from umemma.errors import DataError
-from umemma.layouts import clip_files, cutting
-from umemma.layouts.listed import File
-from umemma.sample import BadSample
+from umemma.sources.layouts import clip_files, cutting
+from umemma.sources.layouts.listed import File
+from umemma.data.sample import BadSample
 
 pytestmark = needs_genuine
 CLIP = GENUINE / "grid_clips/clips/bbaf2n.mp4"
@@ -46,7 +46,7 @@ def test_a_span_of_sound_is_cut_to_the_sample():
     whole, rate_hz = cutting.sound_span(CLIP.read_bytes(), 0, 99)
     span, _ = cutting.sound_span(CLIP.read_bytes(), 1.2, 1.68)
     assert rate_hz == 16_000
-    assert np.array_equal(span, whole[19_200 : 26_880])
+    assert np.array_equal(span, whole[19_200:26_880])
     samples, found_hz = soundfile.read(io.BytesIO(cutting.flac(span, rate_hz)), always_2d=True)
     assert found_hz == rate_hz
     assert np.abs(samples - span).max() < 1 / 32_000
@@ -79,8 +79,15 @@ def test_frames_of_two_sizes_or_no_jpeg_are_named():
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", CLIP.read_bytes()[:9000] if CLIP.is_file() else b""])
-@pytest.mark.parametrize("work", [cutting.has_sound, cutting.seconds, lambda content: cutting.video_span(content, 0, 1),
-                                  lambda content: cutting.sound_span(content, 0, 1)])
+@pytest.mark.parametrize(
+    "work",
+    [
+        cutting.has_sound,
+        cutting.seconds,
+        lambda content: cutting.video_span(content, 0, 1),
+        lambda content: cutting.sound_span(content, 0, 1),
+    ],
+)
 def test_a_file_that_is_no_video_is_named(content, work):
     with pytest.raises(DataError, match="no readable video"):
         work(content)
@@ -150,9 +157,15 @@ def test_a_pickled_spectrogram_becomes_a_series_frame_by_frame(tmp_path):
     assert np.array_equal(found, spectrum.T)
 
 
-@pytest.mark.parametrize(("value", "reason"), [
-    (np.zeros(3), r"no spectrogram .* ndarray of shape \(3,\)"), ({"a": 1}, "no spectrogram .* dict"),
-    (print, r"builtins\.print"), (np.zeros((0, 2)), r"shape \(0, 2\)")])
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (np.zeros(3), r"no spectrogram .* ndarray of shape \(3,\)"),
+        ({"a": 1}, "no spectrogram .* dict"),
+        (print, r"builtins\.print"),
+        (np.zeros((0, 2)), r"shape \(0, 2\)"),
+    ],
+)
 def test_a_pickle_of_anything_else_is_a_bad_sample(tmp_path, value, reason):
     (tmp_path / "clip.pkl").write_bytes(pickle.dumps(value))
     with pytest.raises(BadSample, match=reason):

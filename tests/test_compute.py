@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from umemma import compute
+from umemma.training import compute
 from umemma.parameters import Compute
 
 CPU = torch.device("cpu")
@@ -19,8 +19,10 @@ def test_a_precision_that_is_asked_for_is_used(precision, expected):
     assert dtype(precision) == expected
 
 
-@pytest.mark.parametrize(("able", "expected"), [
-    ({"avx2": True}, torch.float32), ({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [({"avx2": True}, torch.float32), ({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16)],
+)
 def test_auto_takes_bfloat16_only_where_the_processor_has_it(monkeypatch, able, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     assert dtype("auto") == expected

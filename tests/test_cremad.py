@@ -7,9 +7,9 @@ import pytest
 
 from tests import trees
 from tests.trees import needs_genuine
-from umemma.datasets.cremad import CLASSES, Adapter, read
+from umemma.sources.datasets.cremad import CLASSES, Adapter, read
 from umemma.errors import DataError, ParameterError
-from umemma.sample import BadSample
+from umemma.data.sample import BadSample
 
 pytestmark = needs_genuine
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 131000\n"
@@ -93,26 +93,38 @@ def test_a_row_whose_label_is_not_in_its_name_and_a_row_twice_are_left_out(root)
     path.write_text("\n".join([f"{name},{other}", *lines[1:], lines[1], train]))
     adapter = Adapter(root)
     assert [(one.split, one.reason.split(";")[0]) for one in adapter.rejected] == [
-        ("test", f"the list says {other}, its name {name.split('_')[2]}"), ("train", "also in test (test.csv:14)"),
-        ("test", "listed twice")]
+        ("test", f"the list says {other}, its name {name.split('_')[2]}"),
+        ("train", "also in test (test.csv:14)"),
+        ("test", "listed twice"),
+    ]
     assert adapter.num_samples["test"] == 12
 
 
-@pytest.mark.parametrize(("line", "sentence"), [
-    ("1001_IEO_NEU_XX;NEU", r"test\.csv:1: '1001_IEO_NEU_XX;NEU' is no <actor>"),
-    ("name,label", "'name' is no <actor>_<sentence>_<emotion>_<level>"),
-    ("../1_IEO_NEU_XX,NEU", "is no <actor>"), ("1001_IEO_NEU_XX,HPP", "no emotion of CREMA-D called 'HPP'"),
-    ("1001_IEO_NEU_XX,", "no emotion of CREMA-D called ''")])
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("1001_IEO_NEU_XX;NEU", r"test\.csv:1: '1001_IEO_NEU_XX;NEU' is no <actor>"),
+        ("name,label", "'name' is no <actor>_<sentence>_<emotion>_<level>"),
+        ("../1_IEO_NEU_XX,NEU", "is no <actor>"),
+        ("1001_IEO_NEU_XX,HPP", "no emotion of CREMA-D called 'HPP'"),
+        ("1001_IEO_NEU_XX,", "no emotion of CREMA-D called ''"),
+    ],
+)
 def test_a_line_that_is_no_row_is_named(root, line, sentence):
     (root / "CREMA-D/test.csv").write_text(f"{line}\n")
     with pytest.raises(DataError, match=sentence):
         Adapter(root)
 
 
-@pytest.mark.parametrize(("option", "sentence"), [
-    ({"split": "actor"}, r"no splitting called 'actor'.*Did you mean 'actors'"),
-    ({"split": "actors", "val_share": 0.9}, "between 0 and 0.9, not 0.9"), ({"val_share": 0}, "between 0 and 1"),
-    ({"classes": CLASSES[1:]}, "the 6 classes of CREMA-D, in any order; lacking NEU")])
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ({"split": "actor"}, r"no splitting called 'actor'.*Did you mean 'actors'"),
+        ({"split": "actors", "val_share": 0.9}, "between 0 and 0.9, not 0.9"),
+        ({"val_share": 0}, "between 0 and 1"),
+        ({"classes": CLASSES[1:]}, "the 6 classes of CREMA-D, in any order; lacking NEU"),
+    ],
+)
 def test_an_option_that_is_none_is_named(built, option, sentence):
     with pytest.raises(ParameterError, match=sentence):
         Adapter(built, **option)

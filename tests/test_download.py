@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from umemma import download as module
-from umemma.download import download
+from umemma.sources import download as module
+from umemma.sources.download import download
 from umemma.errors import DownloadError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB

@@ -9,21 +9,29 @@ import pytest
 
 from stages import validate as stage
 from tests.manifest_sample import BOUNDS, blank_images, evidence, first, whole
-from umemma import census, drift, expectations
+from umemma.validation import census, drift, expectations
 from umemma.errors import DataError, GateFailure
-from umemma.expected import Evidence
-from umemma.sample import SPLITS
+from umemma.validation.expected import Evidence
+from umemma.data.sample import SPLITS
 
 MANY = 2000
 
 
 def large(present: float = 1.0, of_a: float = 0.5) -> Evidence:
     """Return 2,000 samples a split: which share of test has an image, and which of train is class a of a and b."""
-    rows = pd.DataFrame([
-        {"key": f"{split}-{number}", "split": split, "group": f"{split}-{number}",
-         "image_present": split != "test" or number < present * MANY,
-         "label": int(number >= (of_a if split == "train" else 0.5) * MANY)}
-        for split in SPLITS for number in range(MANY)])
+    rows = pd.DataFrame(
+        [
+            {
+                "key": f"{split}-{number}",
+                "split": split,
+                "group": f"{split}-{number}",
+                "image_present": split != "test" or number < present * MANY,
+                "label": int(number >= (of_a if split == "train" else 0.5) * MANY),
+            }
+            for split in SPLITS
+            for number in range(MANY)
+        ]
+    )
     return evidence(rows)
 
 
@@ -31,8 +39,10 @@ def moved(before: Evidence, now: Evidence) -> dict[str, dict[str, float]]:
     """Return, for presence and class, how far each share moved beyond chance, if at all."""
     accepted = drift.accepted(before.index, census.statistics(before))
     found = Evidence(now.manifest, now.index, now.quarantine, json.loads(json.dumps(accepted)))
-    return {table.name: {row["key"]: row["drift"] for row in table.rows.to_dict("records") if row["drift"] > 0}
-            for table in drift.tables(found, 0.05)}
+    return {
+        table.name: {row["key"]: row["drift"] for row in table.rows.to_dict("records") if row["drift"] > 0}
+        for table in drift.tables(found, 0.05)
+    }
 
 
 def test_a_share_that_moved_is_named_with_what_it_was_and_is() -> None:
@@ -109,8 +119,12 @@ def test_data_that_fail_for_themselves_are_not_accepted(tmp_path: Path, data: di
 def test_the_same_data_are_accepted_in_the_same_bytes_and_do_not_drift(tmp_path: Path, data: dict[str, Any]) -> None:
     written = [stage.accept(tmp_path, BOUNDS, tmp_path / name).read_bytes() for name in ("one", "two")]
     assert written[0] == written[1]
-    found = Evidence(data["manifest"], evidence(data["manifest"]).index, evidence(data["manifest"]).quarantine,
-                     json.loads(written[0]))
+    found = Evidence(
+        data["manifest"],
+        evidence(data["manifest"]).index,
+        evidence(data["manifest"]).quarantine,
+        json.loads(written[0]),
+    )
     result = expectations.judge(found, BOUNDS.model_copy(update={"max_drift": 0.0}))
     assert {one["table"] for one in result["expectations"]} >= {"drift/presence", "drift/class"}
     assert expectations.failures(result) == []

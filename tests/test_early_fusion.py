@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from tests.test_late_fusion import CLASSES, POISONS, answered, every_substitute, mixed, poisoned, seen
-from umemma import model
-from umemma.batch import Batch
-from umemma.early_fusion import EarlyFusion
+from umemma.models import model
+from umemma.data.batch import Batch
+from umemma.models.early_fusion import EarlyFusion
 from umemma.errors import ParameterError
 from umemma.missingness import key_digest, patterns
-from umemma.substitutes import SUBSTITUTES
+from umemma.models.substitutes import SUBSTITUTES
 
 LENET = {"name": "lenet", "width": 4, "dim": 5, "size_px": 8}
 MLP = {"name": "mlp", "width": 8, "dim": 6}
@@ -25,10 +25,16 @@ every_mix = pytest.mark.parametrize("mix", MIXES)
 def made_up(mix: str) -> Batch:
     """24 samples, whose modalities differ in mean and spread."""
     generator = torch.Generator().manual_seed(1)
-    values = {name: torch.randn(24, *shape, generator=generator) * (m + 1) + 5 * m
-              for m, (name, shape) in enumerate(MIXES[mix][0].items())}
-    return Batch(values, torch.ones(24, len(values), dtype=torch.bool), torch.arange(24) % 3,
-                 key_digest([f"k{i}" for i in range(24)]))
+    values = {
+        name: torch.randn(24, *shape, generator=generator) * (m + 1) + 5 * m
+        for m, (name, shape) in enumerate(MIXES[mix][0].items())
+    }
+    return Batch(
+        values,
+        torch.ones(24, len(values), dtype=torch.bool),
+        torch.arange(24) % 3,
+        key_digest([f"k{i}" for i in range(24)]),
+    )
 
 
 def build(mix: str, substitute: str = "zeros") -> EarlyFusion:
@@ -93,8 +99,9 @@ def test_that_a_modality_is_missing_is_told_apart_from_a_value_equal_to_its_stan
     average = data.with_values({**data.values, name: fusion.scale[name][0].expand_as(data.values[name])})
     missing = seen(average, (False,) + (True,) * (len(data.modalities) - 1))
     num_modalities = len(data.modalities)
-    with_it, without = (read(fusion, batch).flatten(2) if fusion.are_maps else read(fusion, batch)
-                        for batch in (average, missing))
+    with_it, without = (
+        read(fusion, batch).flatten(2) if fusion.are_maps else read(fusion, batch) for batch in (average, missing)
+    )
     assert torch.equal(with_it[:, :-num_modalities], without[:, :-num_modalities])
     assert (with_it[:, -num_modalities] == 1).all()
     assert (without[:, -num_modalities] == 0).all()

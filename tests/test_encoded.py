@@ -7,12 +7,14 @@ from numpy.lib.format import open_memmap
 
 from stages import encode as encode_stage
 from stages import trunks as trunks_stage
-from umemma import decoded, encoded, parameters, trunks
+from umemma import parameters
+from umemma.data import decoded
+from umemma.models import encoded, trunks
 from umemma.errors import ParameterError
 from umemma.files import read_json, write_json
 from umemma.parameters import Compute
-from umemma.sample import SPLITS
-from umemma.towers import Encoder
+from umemma.data.sample import SPLITS
+from umemma.models.towers import Encoder
 
 SHAPE = (3, 32, 32)
 COMPUTE = Compute(device="cpu", precision="float32", threads=1)
@@ -74,8 +76,9 @@ def test_an_encoder_that_is_trained_takes_what_was_decoded(arrays, tmp_path):
     assert encoded.arrays(arrays, tmp_path / "encoded") == arrays
 
 
-@pytest.mark.parametrize("change", [{"dim": 9}, {"projection_dropout": 0.5}, {"lr_scale": 0.1},
-                                    {"trainable": "frozen", "dim": None}])
+@pytest.mark.parametrize(
+    "change", [{"dim": 9}, {"projection_dropout": 0.5}, {"lr_scale": 0.1}, {"trainable": "frozen", "dim": None}]
+)
 def test_settings_of_what_is_trained_leave_the_description_as_it_is(weights, change):
     settings = {"name": "torchvision:resnet18", "weights": str(weights), "trainable": "head", "dim": 5}
     assert trunks.described(settings | change) == trunks.described(settings)
@@ -104,8 +107,14 @@ def test_a_language_model_in_a_package_is_described_by_its_files():
 
 
 def test_what_is_trained_on_features_is_the_projection():
-    settings = {"name": "torchvision:resnet18", "weights": "a.pth", "trainable": "head", "dim": 5,
-                "projection_dropout": 0.25, "lr_scale": 0.1}
+    settings = {
+        "name": "torchvision:resnet18",
+        "weights": "a.pth",
+        "trainable": "head",
+        "dim": 5,
+        "projection_dropout": 0.25,
+        "lr_scale": 0.1,
+    }
     assert trunks.rest(settings) == {"name": "projection", "dim": 5, "dropout": 0.25}
     encoder = Encoder("image", (512,), trunks.rest(settings))
     assert (encoder.dim, encoder.scaling) == (5, "channel")
@@ -114,13 +123,16 @@ def test_what_is_trained_on_features_is_the_projection():
         trunks.rest({"name": "x", "trainable": "head"})
 
 
-@pytest.mark.parametrize(("settings", "told"), [
-    ({"trainable": "frozen", "weights": None}, "weights is null: they would stay random"),
-    ({"trainable": "head", "weights": "hub"}, "dim is null"),
-    ({"trainable": "frozen", "dim": 4, "weights": "hub"}, "frozen trains nothing, but dim 4 asks for a projection"),
-    ({"trainable": "head", "dim": 4, "lr_decay": 1.5, "weights": "hub"}, "lr_decay above 0 and at most 1"),
-    ({"trainable": "head", "dim": 4, "weights": "absent.pth"}, r"absent\.pth: there is no such file of weights"),
-])
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"trainable": "frozen", "weights": None}, "weights is null: they would stay random"),
+        ({"trainable": "head", "weights": "hub"}, "dim is null"),
+        ({"trainable": "frozen", "dim": 4, "weights": "hub"}, "frozen trains nothing, but dim 4 asks for a projection"),
+        ({"trainable": "head", "dim": 4, "lr_decay": 1.5, "weights": "hub"}, "lr_decay above 0 and at most 1"),
+        ({"trainable": "head", "dim": 4, "weights": "absent.pth"}, r"absent\.pth: there is no such file of weights"),
+    ],
+)
 def test_settings_that_contradict_each_other_are_named_before_anything_is_encoded(tmp_path, settings, told):
     encoder = {"name": "torchvision:resnet18", **settings}
     dataset = type("Dataset", (), {"modalities": {"image": parameters.Modality(decode={}, encoder=encoder, epochs=1)}})

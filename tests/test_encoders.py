@@ -11,18 +11,30 @@ from torch import nn
 from torchaudio import pipelines
 
 from tests.conftest import ROOT
-from umemma import late_fusion, parameters, towers
+from umemma import parameters
+from umemma.models import late_fusion, towers
 from umemma.errors import ParameterError
-from umemma.towers import Encoder, Tower
+from umemma.models.towers import Encoder, Tower
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 SHAPES = [(3, 40, 48), (1, 40, 48), (4, 50), (12,), (2_000,)]  # the first that an encoder takes is its
 TINY_SPEECH = {
-    "extractor_mode": "group_norm", "extractor_conv_layer_config": [(8, 10, 5), (8, 3, 2), (8, 3, 2)],
-    "extractor_conv_bias": False, "encoder_embed_dim": 16, "encoder_projection_dropout": 0.1,
-    "encoder_pos_conv_kernel": 4, "encoder_pos_conv_groups": 2, "encoder_num_layers": 3, "encoder_num_heads": 2,
-    "encoder_attention_dropout": 0.1, "encoder_ff_interm_features": 16, "encoder_ff_interm_dropout": 0.1,
-    "encoder_dropout": 0.1, "encoder_layer_norm_first": False, "encoder_layer_drop": 0.0, "aux_num_out": None,
+    "extractor_mode": "group_norm",
+    "extractor_conv_layer_config": [(8, 10, 5), (8, 3, 2), (8, 3, 2)],
+    "extractor_conv_bias": False,
+    "encoder_embed_dim": 16,
+    "encoder_projection_dropout": 0.1,
+    "encoder_pos_conv_kernel": 4,
+    "encoder_pos_conv_groups": 2,
+    "encoder_num_layers": 3,
+    "encoder_num_heads": 2,
+    "encoder_attention_dropout": 0.1,
+    "encoder_ff_interm_features": 16,
+    "encoder_ff_interm_dropout": 0.1,
+    "encoder_dropout": 0.1,
+    "encoder_layer_norm_first": False,
+    "encoder_layer_drop": 0.0,
+    "aux_num_out": None,
 }
 
 
@@ -33,8 +45,16 @@ def language_folder(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("language")
     torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=50, hidden_size=16, num_hidden_layers=3, num_attention_heads=2,
-                         intermediate_size=16, max_position_embeddings=4_000)).save_pretrained(folder)
+    BertModel(
+        BertConfig(
+            vocab_size=50,
+            hidden_size=16,
+            num_hidden_layers=3,
+            num_attention_heads=2,
+            intermediate_size=16,
+            max_position_embeddings=4_000,
+        )
+    ).save_pretrained(folder)
     return folder
 
 
@@ -96,8 +116,11 @@ def test_an_encoder_from_scratch_is_trained_whole(plugin, names):
     assert stepped(encoder, value) >= {name for name, _ in encoder.body.named_parameters()}
 
 
-TRAINABLE = [name for name in parameters.plugins("encoders")
-             if "trainable" in signature(import_module(f"umemma.encoders.{name}").build).parameters]
+TRAINABLE = [
+    name
+    for name in parameters.plugins("encoders")
+    if "trainable" in signature(import_module(f"umemma.models.encoders.{name}").build).parameters
+]
 
 
 @pytest.mark.parametrize("plugin", TRAINABLE)
@@ -134,15 +157,23 @@ def test_a_tower_is_read_from_its_file_alone(plugin, names, tmp_path, language_f
     assert torch.equal(again(value), tower(value))
     assert again.encoder.settings == tower.encoder.settings
     assert [one.requires_grad for one in again.parameters()] == [one.requires_grad for one in tower.parameters()]
-    model = late_fusion.blank({"encoders": [encoder.facts()], "substitute": "none", "substitute_at": "feature",
-                               "head": "concat", "num_rows": {"m": 1}}, 3)
+    model = late_fusion.blank(
+        {
+            "encoders": [encoder.facts()],
+            "substitute": "none",
+            "substitute_at": "feature",
+            "head": "concat",
+            "num_rows": {"m": 1},
+        },
+        3,
+    )
     assert model.parts()["m"].settings == tower.encoder.settings
 
 
 @pytest.mark.parametrize("encoder", ["lenet", "mlp", "resnet"])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 5, 40), (1, 112, 112), (2, 1, 1)])
 def test_an_encoder_of_maps_takes_any_size(encoder, shape):
-    built = import_module(f"umemma.encoders.{encoder}").build(shape, dim=7)
+    built = import_module(f"umemma.models.encoders.{encoder}").build(shape, dim=7)
     features = built(torch.randn(4, *shape))
     assert features.shape == (4, 7)
     features.sum().backward()
@@ -153,7 +184,7 @@ def test_an_encoder_of_maps_takes_any_size(encoder, shape):
 def test_an_encoder_takes_what_is_no_map_or_refuses_it_as_a_parameter_and_one_takes_it(shape):
     takers = []
     for encoder in parameters.plugins("encoders"):
-        build = import_module(f"umemma.encoders.{encoder}").build
+        build = import_module(f"umemma.models.encoders.{encoder}").build
         try:
             built = parameters.call(build, {"dim": 7}, "encoder", shape)
         except ParameterError:
@@ -249,7 +280,7 @@ def test_a_waveform_is_normalised_as_its_bundle_says(names):
 
 @pytest.mark.parametrize("variant", ["wav2vec2_base", "hubert_base"])
 def test_a_speech_bundle_is_built_without_a_download(variant):
-    from umemma.encoders import torchaudio
+    from umemma.models.encoders import torchaudio
 
     with torch.device("meta"):
         built = torchaudio.build((16_000,), variant=variant)
@@ -266,10 +297,20 @@ def test_an_unknown_bundle_model_or_folder_is_named():
         Encoder("m", (9,), {"name": "transformers:./nothing"})
 
 
-@pytest.mark.parametrize(("variant", "num_features"), [
-    ("resnet18", 512), ("squeezenet1_0", 512), ("mobilenet_v3_small", 1024), ("efficientnet_b0", 1280),
-    ("shufflenet_v2_x0_5", 1024), ("mnasnet0_5", 1280), ("regnet_x_400mf", 400), ("googlenet", 1024),
-    ("densenet121", 1024)])
+@pytest.mark.parametrize(
+    ("variant", "num_features"),
+    [
+        ("resnet18", 512),
+        ("squeezenet1_0", 512),
+        ("mobilenet_v3_small", 1024),
+        ("efficientnet_b0", 1280),
+        ("shufflenet_v2_x0_5", 1024),
+        ("mnasnet0_5", 1280),
+        ("regnet_x_400mf", 400),
+        ("googlenet", 1024),
+        ("densenet121", 1024),
+    ],
+)
 def test_a_classifier_of_torchvision_gives_the_features_that_its_classifier_takes(variant, num_features):
     from torchvision import models
 
@@ -292,8 +333,11 @@ def test_a_classifier_of_torchvision_gives_the_features_that_its_classifier_take
 
 
 def test_only_the_last_stage_of_a_resnet_is_trained():
-    encoder = Encoder("image", (3, 32, 32), {"name": "torchvision:resnet18", "trainable": "last_1", "weights": "later",
-                                             "lr_scale": 0.1, "dim": 4})
+    encoder = Encoder(
+        "image",
+        (3, 32, 32),
+        {"name": "torchvision:resnet18", "trainable": "last_1", "weights": "later", "lr_scale": 0.1, "dim": 4},
+    )
     changed = stepped(encoder, torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8))
     assert {name.split(".")[2 if name.startswith("trunk") else 0] for name in changed} == {"layer4", "projection"}
     assert not encoder.body.trunk[1].layer3.training
@@ -303,7 +347,7 @@ def test_only_the_last_stage_of_a_resnet_is_trained():
 def test_a_model_of_one_size_says_so_and_takes_resized_images():
     with pytest.raises(ParameterError, match=r"takes images of 224 px only, not \[64, 48\]; set size_px to 224"):
         Encoder("m", (3, 64, 48), {"name": "torchvision:vit_b_32"})
-    from umemma.encoders.torchvision import Pixels
+    from umemma.models.encoders.torchvision import Pixels
 
     image = torch.full((1, 1, 8, 6), 255, dtype=torch.uint8)
     torch.testing.assert_close(Pixels([0.5] * 3, [0.25] * 3, [20, 10])(image), torch.full((1, 3, 20, 10), 2.0))
@@ -340,7 +384,7 @@ def test_a_resnet_that_stacks_frames_tells_their_order():
 
 
 def test_a_series_is_seen_whole_by_one_output_of_a_tcn():
-    from umemma.encoders import tcn
+    from umemma.models.encoders import tcn
 
     built = tcn.build((1, 200), width=4).eval()
     value = torch.randn(1, 1, 200, requires_grad=True)
@@ -373,7 +417,9 @@ def test_a_folder_without_a_language_model_is_named(tmp_path):
 
 
 def test_images_too_small_for_a_model_are_enlarged_and_others_left_alone():
-    small, large = (Encoder("image", shape, {"name": "torchvision:squeezenet1_0", "least_px": 64}).body.trunk[0]
-                    for shape in ((1, 8, 16), (3, 64, 80)))
+    small, large = (
+        Encoder("image", shape, {"name": "torchvision:squeezenet1_0", "least_px": 64}).body.trunk[0]
+        for shape in ((1, 8, 16), (3, 64, 80))
+    )
     assert small(torch.zeros(2, 1, 8, 16)).shape == (2, 3, 64, 128)
     assert large(torch.zeros(2, 3, 64, 80)).shape == (2, 3, 64, 80)

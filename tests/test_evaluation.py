@@ -7,9 +7,10 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from umemma import evaluation, late_fusion
-from umemma.answering import answer
-from umemma.evaluation import Table
+from umemma.evaluation import evaluation
+from umemma.models import late_fusion
+from umemma.prediction.answering import answer
+from umemma.evaluation.evaluation import Table
 from umemma.missingness import PROTOCOLS, hide, patterns
 
 PRIOR = torch.tensor([0.5, 0.3, 0.2]).log()
@@ -18,8 +19,14 @@ PRIOR = torch.tensor([0.5, 0.3, 0.2]).log()
 @pytest.fixture
 def model(towers):
     torch.manual_seed(3)
-    return late_fusion.build(towers, head="concat", substitute="zeros", substitute_at="feature", log_prior=PRIOR,
-                             rows={name: torch.zeros(1, 5) for name in towers}).eval()
+    return late_fusion.build(
+        towers,
+        head="concat",
+        substitute="zeros",
+        substitute_at="feature",
+        log_prior=PRIOR,
+        rows={name: torch.zeros(1, 5) for name in towers},
+    ).eval()
 
 
 @pytest.fixture
@@ -32,8 +39,15 @@ def holey(media):
 
 
 def answers(model, batch):
-    return answer(model, batch, PRIOR, group=torch.arange(len(batch)), batch_size=7, device=torch.device("cpu"),
-                  autocast=nullcontext)
+    return answer(
+        model,
+        batch,
+        PRIOR,
+        group=torch.arange(len(batch)),
+        batch_size=7,
+        device=torch.device("cpu"),
+        autocast=nullcontext,
+    )
 
 
 def table(model, batch):
@@ -43,10 +57,20 @@ def table(model, batch):
 def towers_table(label, right):
     """Return the table of towers that are always right, or always wrong."""
     own = {name: torch.eye(3)[label] * (5 if name in right else -5) for name in ("image", "audio")}
-    logits = {(True, False): own["image"], (False, True): own["audio"], (True, True): own["image"],
-              (False, False): PRIOR.expand(len(label), -1)}
-    found = evaluation.Answers(("image", "audio"), torch.ones(len(label), 2, dtype=torch.bool), label,
-                               torch.arange(len(label)), torch.arange(len(label)), logits)
+    logits = {
+        (True, False): own["image"],
+        (False, True): own["audio"],
+        (True, True): own["image"],
+        (False, False): PRIOR.expand(len(label), -1),
+    }
+    found = evaluation.Answers(
+        ("image", "audio"),
+        torch.ones(len(label), 2, dtype=torch.bool),
+        label,
+        torch.arange(len(label)),
+        torch.arange(len(label)),
+        logits,
+    )
     return Table(found)
 
 
@@ -76,8 +100,10 @@ def test_expected_accuracy_is_the_mean_over_every_way_to_hide(model, holey, rate
     assert table(model, holey).expected(rates)["accuracy"] == pytest.approx(total)
 
 
-@pytest.mark.parametrize(("protocol", "rates"), [
-    ("independent", (0.3, 0.6)), ("balanced", (0.3, 0.6)), ("absent", (0.0, 1.0)), ("absent", (1.0, 0.0))])
+@pytest.mark.parametrize(
+    ("protocol", "rates"),
+    [("independent", (0.3, 0.6)), ("balanced", (0.3, 0.6)), ("absent", (0.0, 1.0)), ("absent", (1.0, 0.0))],
+)
 def test_a_protocols_accuracy_is_what_drawing_its_masks_comes_to(model, holey, protocol, rates):
     found = table(model, holey)
     expected, drawn, rounds = found.under(protocol, rates)["accuracy"], 0.0, 4000
@@ -100,7 +126,8 @@ def test_results_hold_every_pattern_the_whole_grid_and_every_protocol(model, med
     assert by_setting["absent", "image", 1.0] == found["patterns"]["audio"]["accuracy"]
     assert by_setting["independent", "every modality", 0.0] == found["patterns"]["image+audio"]["accuracy"]
     assert by_setting["balanced", "every modality", 1.0] == pytest.approx(
-        (found["patterns"]["audio"]["accuracy"] + found["patterns"]["image"]["accuracy"]) / 2, abs=1e-6)
+        (found["patterns"]["audio"]["accuracy"] + found["patterns"]["image"]["accuracy"]) / 2, abs=1e-6
+    )
 
 
 def test_a_pattern_that_no_sample_has_is_left_out(model, media):
@@ -114,8 +141,9 @@ def test_ten_thousand_rate_vectors_cost_less_than_a_second_and_no_pass_through_t
     num_samples, generator = 10_000, torch.Generator().manual_seed(0)
     label = torch.randint(10, (num_samples,), generator=generator)
     logits = {one: torch.randn(num_samples, 10, generator=generator) for one in [*patterns(3), (False,) * 3]}
-    found = Table(evaluation.Answers(("a", "b", "c"), torch.ones(num_samples, 3, dtype=torch.bool), label, label,
-                                     label, logits))
+    found = Table(
+        evaluation.Answers(("a", "b", "c"), torch.ones(num_samples, 3, dtype=torch.bool), label, label, label, logits)
+    )
     rates = torch.rand(10_000, 3, generator=generator, dtype=torch.float64)
     start = time.perf_counter()
     many = found.expected_many(rates)["accuracy"]
@@ -125,8 +153,20 @@ def test_ten_thousand_rate_vectors_cost_less_than_a_second_and_no_pass_through_t
 
 
 def test_answers_do_not_depend_on_the_batch_size(model, holey):
-    whole, parts = table(model, holey), Table(answer(
-        model, holey, PRIOR, group=torch.arange(24), batch_size=24, device=torch.device("cpu"), autocast=nullcontext))
+    whole, parts = (
+        table(model, holey),
+        Table(
+            answer(
+                model,
+                holey,
+                PRIOR,
+                group=torch.arange(24),
+                batch_size=24,
+                device=torch.device("cpu"),
+                autocast=nullcontext,
+            )
+        ),
+    )
     for pattern in patterns(2):
         torch.testing.assert_close(whole.surprise[pattern], parts.surprise[pattern])
 

@@ -24,9 +24,10 @@ from tests.manifest_sample import (
     judge,
     setting,
 )
-from umemma import expectations, quarantine, shards
+from umemma.data import quarantine, shards
+from umemma.validation import expectations
 from umemma.errors import DataError, GateFailure
-from umemma.sample import SPLITS
+from umemma.data.sample import SPLITS
 
 UNIQUE, IN_SET, BETWEEN = (f"expect_column_values_to_be_{what}" for what in ("unique", "in_set", "between"))
 FILLED, TYPED = "expect_column_values_to_not_be_null", "expect_column_values_to_be_in_type_list"
@@ -34,58 +35,95 @@ COLUMNS, CONTAIN = "expect_table_columns_to_match_set", "expect_column_distinct_
 EQUAL = "expect_column_pair_values_to_be_equal"
 
 VIOLATIONS: dict[str, tuple[Spoil, tuple[str, str, str | None], list[str]]] = {
-    "a column is missing": (
-        lambda m: m.drop(columns="group"), (COLUMNS, "samples", None), []),
-    "facts of a modality are missing": (
-        lambda m: m.drop(columns="image_width_px"), (COLUMNS, "samples", None), []),
+    "a column is missing": (lambda m: m.drop(columns="group"), (COLUMNS, "samples", None), []),
+    "facts of a modality are missing": (lambda m: m.drop(columns="image_width_px"), (COLUMNS, "samples", None), []),
     "a label is missing": (setting("val-03", label=None), (FILLED, "samples", "label"), ["val-03"]),
     "a group is missing": (setting("val-03", group=None), (FILLED, "samples", "group"), ["val-03"]),
-    "labels are text": (
-        lambda m: m.astype({"label": str}), (TYPED, "samples", "label"), None),
+    "labels are text": (lambda m: m.astype({"label": str}), (TYPED, "samples", "label"), None),
     "labels are fractions": (lambda m: m.astype({"label": float}), (TYPED, "samples", "label"), []),
-    "presence is a number": (
-        lambda m: m.astype({"image_present": int}),
-        (TYPED, "samples", "image_present"), []),
+    "presence is a number": (lambda m: m.astype({"image_present": int}), (TYPED, "samples", "image_present"), []),
     "a key stands twice": (
-        lambda m: m.replace({"key": {"train-05": "train-04"}}), (UNIQUE, "samples", "key"), ["train-04"]),
+        lambda m: m.replace({"key": {"train-05": "train-04"}}),
+        (UNIQUE, "samples", "key"),
+        ["train-04"],
+    ),
     "a key stands in two splits": (
-        lambda m: m.replace({"key": {"val-05": "train-04"}}), (UNIQUE, "samples", "key"), ["train-04"]),
+        lambda m: m.replace({"key": {"val-05": "train-04"}}),
+        (UNIQUE, "samples", "key"),
+        ["train-04"],
+    ),
     "a recording lies in two splits": (
-        setting("val-06", group="train-g0"), (UNIQUE, "groups", "group"), ["train-00", "val-06"]),
+        setting("val-06", group="train-g0"),
+        (UNIQUE, "groups", "group"),
+        ["train-00", "val-06"],
+    ),
     "a split is unknown": (setting("val-03", split="dev"), (IN_SET, "samples", "split"), ["val-03"]),
     "a split is empty": (everywhere("split == 'val'", split="train"), (CONTAIN, "samples", "split"), []),
     "a sample lies in a shard of another split": (
-        setting("val-03", shard=SHARD_OF["train"]), (EQUAL, "samples", "split, split_of_shard"), ["val-03"]),
+        setting("val-03", shard=SHARD_OF["train"]),
+        (EQUAL, "samples", "split, split_of_shard"),
+        ["val-03"],
+    ),
     "a sample lies in a shard that the index lacks": (
-        setting("val-03", shard="val-000009.tar"), (EQUAL, "samples", "split, split_of_shard"), ["val-03"]),
+        setting("val-03", shard="val-000009.tar"),
+        (EQUAL, "samples", "split, split_of_shard"),
+        ["val-03"],
+    ),
     "a shard has another number of samples": (
         lambda m: m[m["key"] != "test-07"],
-        (EQUAL, "shards", "num_samples, in_index"), ["test-000000.tar"]),
+        (EQUAL, "shards", "num_samples, in_index"),
+        ["test-000000.tar"],
+    ),
     "a label is too large": (setting("val-03", label=3), (BETWEEN, "samples", "label"), ["val-03"]),
     "a label is negative": (setting("val-03", label=-1), (BETWEEN, "samples", "label"), ["val-03"]),
     "a class is absent from a split": (
-        everywhere("split == 'val' and label == 2", label=1), (BETWEEN, "classes", "num_samples"), ["val/c"]),
+        everywhere("split == 'val' and label == 2", label=1),
+        (BETWEEN, "classes", "num_samples"),
+        ["val/c"],
+    ),
     "a class is too rare": (
-        everywhere("split == 'val' and label == 2 and key != 'val-02'", label=1), (BETWEEN, "classes", "share"),
-        ["val/c"]),
+        everywhere("split == 'val' and label == 2 and key != 'val-02'", label=1),
+        (BETWEEN, "classes", "share"),
+        ["val/c"],
+    ),
     "no modality is present": (
-        setting("train-01", image_present=False), (BETWEEN, "samples", "num_modalities"), ["train-01"]),
+        setting("train-01", image_present=False),
+        (BETWEEN, "samples", "num_modalities"),
+        ["train-01"],
+    ),
     "a modality is present too rarely": (
-        everywhere("split == 'test' and key < 'test-07'", audio_present=False), (BETWEEN, "presence", "share"),
-        ["test/audio"]),
+        everywhere("split == 'test' and key < 'test-07'", audio_present=False),
+        (BETWEEN, "presence", "share"),
+        ["test/audio"],
+    ),
     "an image has another height": (
-        setting("val-03", image_height_px=9), (IN_SET, "image", "image_height_px"), ["val-03"]),
+        setting("val-03", image_height_px=9),
+        (IN_SET, "image", "image_height_px"),
+        ["val-03"],
+    ),
     "an image has another width": (
-        setting("val-03", image_width_px=9), (IN_SET, "image", "image_width_px"), ["val-03"]),
+        setting("val-03", image_width_px=9),
+        (IN_SET, "image", "image_width_px"),
+        ["val-03"],
+    ),
     "an image has colour": (setting("val-03", image_channels=3), (IN_SET, "image", "image_channels"), ["val-03"]),
     "a sound has another rate": (
-        setting("val-03", audio_sample_rate_hz=16000), (IN_SET, "audio", "audio_sample_rate_hz"), ["val-03"]),
+        setting("val-03", audio_sample_rate_hz=16000),
+        (IN_SET, "audio", "audio_sample_rate_hz"),
+        ["val-03"],
+    ),
     "a sound is in an image's place": (
-        setting("val-03", image_kind="audio"), (IN_SET, "image", "image_kind"), ["val-03"]),
+        setting("val-03", image_kind="audio"),
+        (IN_SET, "image", "image_kind"),
+        ["val-03"],
+    ),
     "a sound is too short": (setting("val-03", audio_seconds=0.05), (BETWEEN, "audio", "audio_seconds"), ["val-03"]),
     "a sound is too long": (setting("val-03", audio_seconds=2.5), (BETWEEN, "audio", "audio_seconds"), ["val-03"]),
     "a file that is present has no facts": (
-        setting("val-03", audio_seconds=None), (FILLED, "audio", "audio_seconds"), ["val-03"]),
+        setting("val-03", audio_seconds=None),
+        (FILLED, "audio", "audio_seconds"),
+        ["val-03"],
+    ),
     "too many images are blank": (blank_images("val", 2), (IN_SET, "val/image", "image_blank"), ["val-00", "val-01"]),
 }
 
@@ -96,8 +134,9 @@ def test_each_violation_is_named_with_expectation_table_column_and_keys(violatio
     manifest = spoil(clean())
     result = judge(manifest)
     assert result["passed"] is False
-    failed = {(one["expectation"], one["table"], one["column"]): one
-              for one in result["expectations"] if not one["passed"]}
+    failed = {
+        (one["expectation"], one["table"], one["column"]): one for one in result["expectations"] if not one["passed"]
+    }
     assert (expectation, table, column) in failed
     found = failed[expectation, table, column]["keys"]
     assert found == (keys if keys is not None else sorted(manifest["key"], key=list(manifest["key"]).index)[:10])
@@ -169,6 +208,7 @@ def test_passed_is_false_exactly_where_an_expectation_failed(chosen: list[str], 
 @pytest.fixture
 def folder(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
     """Write a folder of shards, of which the tars hold anything, with a manifest and the index that fits."""
+
     def make(manifest: pd.DataFrame) -> Path:
         place = tmp_path / "shards"
         place.mkdir()
@@ -178,10 +218,14 @@ def folder(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
         quarantine.write(place / "quarantine.parquet", [])
         sha256 = {path.name: shards.file_sha256(path) for path in place.iterdir()}
         of = dataclasses.replace(
-            index(), manifest_sha256=sha256["manifest.parquet"], quarantine_sha256=sha256["quarantine.parquet"],
-            shards=tuple(dataclasses.replace(one, sha256=sha256[one.name]) for one in index().shards))
+            index(),
+            manifest_sha256=sha256["manifest.parquet"],
+            quarantine_sha256=sha256["quarantine.parquet"],
+            shards=tuple(dataclasses.replace(one, sha256=sha256[one.name]) for one in index().shards),
+        )
         (place / "index.json").write_text(json.dumps(dataclasses.asdict(of)))
         return place
+
     return make
 
 

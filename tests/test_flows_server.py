@@ -198,8 +198,13 @@ def test_cancelling_ends_the_stage_at_once(project: Path) -> None:
 def test_interrupting_the_command_ends_the_stage(project: Path) -> None:
     command = [PYTHON, "-m", "flows.pipeline", "-S", "fuse.seconds=300"]
     listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a CI in the background may have it ignored
-    with subprocess.Popen(command, cwd=project, env=environment(), stderr=subprocess.DEVNULL,
-                          preexec_fn=listening) as process:  # noqa: PLW1509 (no other thread is at work)
+    with subprocess.Popen(
+        command,
+        cwd=project,
+        env=environment(),
+        stderr=subprocess.DEVNULL,
+        preexec_fn=listening,  # noqa: PLW1509
+    ) as process:
         try:
             stage = int(wait_for(project / ".dvc" / "tmp" / "pid"))
             process.send_signal(signal.SIGINT)

@@ -9,9 +9,9 @@ import pytest
 
 from tests import trees
 from tests.trees import food_rows, needs_genuine
-from umemma.datasets.food101 import CLASSES, Adapter
+from umemma.sources.datasets.food101 import CLASSES, Adapter
 from umemma.errors import DataError, ParameterError
-from umemma.sample import BadSample
+from umemma.data.sample import BadSample
 
 pytestmark = needs_genuine
 
@@ -67,7 +67,8 @@ def test_both_kinds_of_lists_give_the_same_samples_but_for_who_draws_validation(
     titles, split = Adapter(built), Adapter(built, layout="split")
     assert keys(titles).keys() == keys(split).keys()
     assert {key for key, own in keys(titles).items() if own == "test"} == {
-        key for key, own in keys(split).items() if own == "test"}
+        key for key, own in keys(split).items() if own == "test"
+    }
     assert split.num_samples == {"train": 505, "val": 101, "test": 101}
     assert Counter(titles.sample("val", i).label for i in range(101)) == dict.fromkeys(range(101), 1)
     for i in range(20):
@@ -77,8 +78,14 @@ def test_both_kinds_of_lists_give_the_same_samples_but_for_who_draws_validation(
 def test_a_header_is_known_and_says_the_order_of_the_columns(built, root):
     for split in ("train", "test"):
         rows = food_rows(root / "food101", split)
-        write(root, split, [("label", "Image_path", "text"),
-                            *((dish, f"images/{split}/{dish}/{name}", title) for name, title, dish in rows)])
+        write(
+            root,
+            split,
+            [
+                ("label", "Image_path", "text"),
+                *((dish, f"images/{split}/{dish}/{name}", title) for name, title, dish in rows),
+            ],
+        )
     assert [Adapter(root).sample("test", i) for i in range(5)] == [Adapter(built).sample("test", i) for i in range(5)]
     assert not Adapter(root).rejected
 
@@ -99,7 +106,10 @@ def test_a_missing_title_or_photograph_is_kept_as_missing_or_left_out_and_neithe
     strict = Adapter(root, incomplete="reject")
     assert strict.num_samples["test"] == 97
     assert [one.reason for one in strict.rejected] == [
-        "has no photograph", "has no title", "has no title and no photograph"]
+        "has no photograph",
+        "has no title",
+        "has no title and no photograph",
+    ]
     assert strict.rejected[1].file.endswith("test_titles.csv:2")
 
 
@@ -119,8 +129,11 @@ def test_a_row_of_another_class_a_repeated_name_and_a_strange_name_are_left_out(
     rows = food_rows(root / "food101", "test")
     train = food_rows(root / "food101", "train")
     rows[0][2] = "waffles"
-    rows += [[rows[1][0], "Another title", rows[1][2]], ["photo.png", "Title", "waffles"],
-             ["unknown_dish_1.jpg", "Title", "unknown_dish"]]
+    rows += [
+        [rows[1][0], "Another title", rows[1][2]],
+        ["photo.png", "Title", "waffles"],
+        ["unknown_dish_1.jpg", "Title", "unknown_dish"],
+    ]
     write(root, "train", [*train, rows[2]])
     write(root, "test", rows)
     (root / "food101/images/train" / rows[3][2] / "Copy of it.jpg").write_bytes(b"x")
@@ -129,15 +142,21 @@ def test_a_row_of_another_class_a_repeated_name_and_a_strange_name_are_left_out(
     assert [(one.split, one.reason.split(";")[0]) for one in adapter.rejected] == [
         ("test", f"the row's class is waffles, its image's {rows[0][0].rpartition('_')[0]}"),
         *[(split, "is no <class>_<number>.jpg of a class of Food-101") for split in ("test", "test", "train")],
-        ("train", "also in test (test_titles.csv:3)"), ("test", "listed twice")]
+        ("train", "also in test (test_titles.csv:3)"),
+        ("test", "listed twice"),
+    ]
 
 
-@pytest.mark.parametrize(("text", "sentence"), [
-    ("a.jpg;title;waffles\n", r"test_titles\.csv:1: 1 columns, not image, title and class"),
-    ("a.jpg,title,waffles\nb.jpg,a title, with a comma,waffles\n", r"csv:2: 4 columns"),
-    ('a.jpg,"open,waffles\n', r"csv:1: unexpected end of data"),
-    ('a.jpg,"a "quoted" word",waffles\n', r"csv:1: .* expected after"),
-    (b"a.jpg,\xff,waffles\n", "is no UTF-8: byte 6 is 0xff")])
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a.jpg;title;waffles\n", r"test_titles\.csv:1: 1 columns, not image, title and class"),
+        ("a.jpg,title,waffles\nb.jpg,a title, with a comma,waffles\n", r"csv:2: 4 columns"),
+        ('a.jpg,"open,waffles\n', r"csv:1: unexpected end of data"),
+        ('a.jpg,"a "quoted" word",waffles\n', r"csv:1: .* expected after"),
+        (b"a.jpg,\xff,waffles\n", "is no UTF-8: byte 6 is 0xff"),
+    ],
+)
 def test_a_list_of_titles_that_cannot_be_understood_is_named_with_its_line(root, text, sentence):
     (root / "food101/texts/test_titles.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=sentence):
@@ -151,9 +170,13 @@ def test_an_empty_photograph_is_a_bad_sample(root):
         Adapter(root).sample("test", 0)
 
 
-@pytest.mark.parametrize(("name", "content", "sentence"), [
-    ("split.json", '{"train": [], "test": []}', "holds train, test, not train, val and test"),
-    ("text.json", "[]", r"text\.json holds no mapping but a list")])
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("split.json", '{"train": [], "test": []}', "holds train, test, not train, val and test"),
+        ("text.json", "[]", r"text\.json holds no mapping but a list"),
+    ],
+)
 def test_a_json_list_of_something_else_is_named(root, name, content, sentence):
     (root / "food101" / name).write_text(content)
     with pytest.raises(DataError, match=sentence):

@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 from tests.trees import GENUINE, needs_genuine
-from umemma.datasets.grid import NOISES, TARGETS, Adapter, _part
+from umemma.sources.datasets.grid import NOISES, TARGETS, Adapter, _part
 from umemma.errors import DataError, ParameterError
-from umemma.layouts import cutting
-from umemma.sample import BadSample
+from umemma.sources.layouts import cutting
+from umemma.data.sample import BadSample
 
 pytestmark = needs_genuine
 
@@ -74,8 +74,13 @@ def test_letters_are_25_with_28_6_and_6_clips_each():
 
 
 def test_picture_and_sound_span_the_word_and_its_margin_at_the_borders_of_frames(root):
-    edit(root, lambda lines: [lines[0], *(",".join([*line.split(",")[:11], "30500", "34250", *line.split(",")[13:]])
-                                          for line in lines[1:])])
+    edit(
+        root,
+        lambda lines: [
+            lines[0],
+            *(",".join([*line.split(",")[:11], "30500", "34250", *line.split(",")[13:]]) for line in lines[1:]),
+        ],
+    )
     for margin_seconds, first, beyond in ((0.0, 30, 35), (0.1, 28, 37), (9.0, 0, 75)):
         sample = small(root, margin_seconds=margin_seconds, snr_db=None).sample("train", 0)
         assert num_frames(sample) == beyond - first
@@ -87,8 +92,13 @@ def test_picture_and_sound_span_the_word_and_its_margin_at_the_borders_of_frames
 
 def test_a_fixed_number_of_frames_lies_about_the_words_middle_and_within_the_clip(root):
     def timed(start, end):
-        edit(root, lambda lines: [lines[0], *(",".join([*line.split(",")[:11], start, end, *line.split(",")[13:]])
-                                              for line in lines[1:])])
+        edit(
+            root,
+            lambda lines: [
+                lines[0],
+                *(",".join([*line.split(",")[:11], start, end, *line.split(",")[13:]]) for line in lines[1:]),
+            ],
+        )
         adapter = small(root, num_frames=12, snr_db=None)
         span = adapter._span(adapter._rows["train"][0], 3.0)
         assert num_frames(adapter.sample("train", 0)) == 12
@@ -135,8 +145,9 @@ def test_noise_comes_from_every_file_and_from_the_splits_own_part_of_it(root):
         found = set()
         for number in range(30):
             mixture = adapter._in_noise(speech, 16_000, split, f"key{number}")
-            likeness = {name: own[:1_600] @ mixture for name, own in
-                        {**kinds, "down": np.resize(kinds["down"], 1_600)}.items()}
+            likeness = {
+                name: own[:1_600] @ mixture for name, own in {**kinds, "down": np.resize(kinds["down"], 1_600)}.items()
+            }
             likeness["turning"] = abs(likeness["turning"])  # it may begin with either sign
             found.add(max(likeness, key=likeness.__getitem__))
         return found
@@ -147,8 +158,9 @@ def test_noise_comes_from_every_file_and_from_the_splits_own_part_of_it(root):
 
 
 def test_no_noise_leaves_the_sound_as_it_is(root):
-    assert np.array_equal(sound(small(root, noises=[]).sample("test", 0)),
-                          sound(small(root, snr_db=None).sample("test", 0)))
+    assert np.array_equal(
+        sound(small(root, noises=[]).sample("test", 0)), sound(small(root, snr_db=None).sample("test", 0))
+    )
 
 
 def test_the_same_bytes_come_every_time_and_another_seed_gives_other_noise(root):
@@ -156,21 +168,33 @@ def test_the_same_bytes_come_every_time_and_another_seed_gives_other_noise(root)
     before = adapter.sample("train", 2)
     adapter.sample("test", 0)
     assert adapter.sample("train", 2) == before
-    assert adapter._in_noise(np.ones(99), 16_000, "train", "a").tolist() != small(
-        root, seed=5)._in_noise(np.ones(99), 16_000, "train", "a").tolist()
+    assert (
+        adapter._in_noise(np.ones(99), 16_000, "train", "a").tolist()
+        != small(root, seed=5)._in_noise(np.ones(99), 16_000, "train", "a").tolist()
+    )
 
 
-@pytest.mark.parametrize(("content", "reason"), [
-    (None, "cannot be read"), (b"", "is empty"), (b"garbage", "no readable video"), ("silent", "has no sound"),
-    ("short", r"lasts 0\.4 s; labels\.csv:\d+ has its word later")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read"),
+        (b"", "is empty"),
+        (b"garbage", "no readable video"),
+        ("silent", "has no sound"),
+        ("short", r"lasts 0\.4 s; labels\.csv:\d+ has its word later"),
+    ],
+)
 def test_a_clip_that_is_missing_or_broken_is_a_bad_sample(root, content, reason):
     adapter = small(root)
     path = root / f"grid_clips/clips/{adapter.sample('train', 0).key}.mp4"
     before = path.read_bytes()
     path.unlink()
     if content is not None:
-        path.write_bytes({"silent": cutting.video_span(before, 0, 3), "short": cutting.video_span(before, 0, 0.4)}.get(
-            content, content))
+        path.write_bytes(
+            {"silent": cutting.video_span(before, 0, 3), "short": cutting.video_span(before, 0, 0.4)}.get(
+                content, content
+            )
+        )
     with pytest.raises(BadSample, match=reason) as caught:
         adapter.sample("train", 0)
     assert caught.value.file == str(path)
@@ -178,21 +202,37 @@ def test_a_clip_that_is_missing_or_broken_is_a_bad_sample(root, content, reason)
 
 
 def test_a_word_of_no_length_and_a_clip_listed_twice_are_left_out(root):
-    edit(root, lambda lines: [*lines[:3], ",".join([*lines[3].split(",")[:12], lines[3].split(",")[11],
-                                                    *lines[3].split(",")[13:]]), *lines[4:], lines[1]])
+    edit(
+        root,
+        lambda lines: [
+            *lines[:3],
+            ",".join([*lines[3].split(",")[:12], lines[3].split(",")[11], *lines[3].split(",")[13:]]),
+            *lines[4:],
+            lines[1],
+        ],
+    )
     adapter = small(root)
     assert sum(adapter.num_samples.values()) == 39
     assert [(one.file.rsplit("/", 1)[1], one.reason.split(" from")[0].split(";")[0]) for one in adapter.rejected] == [
-        ("labels.csv:4", "its letter lasts"), ("labels.csv:42", "listed twice")]
+        ("labels.csv:4", "its letter lasts"),
+        ("labels.csv:42", "listed twice"),
+    ]
 
 
-@pytest.mark.parametrize(("change", "sentence"), [
-    (lambda lines: [line.replace(",", ";") for line in lines], r"labels\.csv has no column id, letter, letter_start"),
-    (lambda lines: [*lines[:2], lines[2].replace(",f,", ",w,")], r"labels\.csv:3: there is no letter called 'w'"),
-    (lambda lines: [*lines[:2], "../x" + lines[2]], r"labels\.csv:3: '\.\./xbbaf3s'"),
-    (lambda lines: [*lines[:2], lines[2].replace("28000", "early")], "'early'.* are no id"),
-    (lambda lines: [*lines[:2], "bbaf3s,bin"], r"labels\.csv:3: there is no letter called ''"),
-    (lambda lines: lines[:1], "no sample is left")])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            lambda lines: [line.replace(",", ";") for line in lines],
+            r"labels\.csv has no column id, letter, letter_start",
+        ),
+        (lambda lines: [*lines[:2], lines[2].replace(",f,", ",w,")], r"labels\.csv:3: there is no letter called 'w'"),
+        (lambda lines: [*lines[:2], "../x" + lines[2]], r"labels\.csv:3: '\.\./xbbaf3s'"),
+        (lambda lines: [*lines[:2], lines[2].replace("28000", "early")], "'early'.* are no id"),
+        (lambda lines: [*lines[:2], "bbaf3s,bin"], r"labels\.csv:3: there is no letter called ''"),
+        (lambda lines: lines[:1], "no sample is left"),
+    ],
+)
 def test_labels_that_cannot_be_understood_are_named(root, change, sentence):
     edit(root, change)
     with pytest.raises(DataError, match=sentence):
@@ -205,18 +245,25 @@ def test_noise_that_is_missing_of_another_rate_too_short_or_silent_is_named(root
     soundfile.write(root / "noise/stereo.wav", np.zeros((9, 2)), 16_000)
     with pytest.raises(DataError, match="has 2 channels, not 1"):
         small(root, noises=["noise/stereo.wav"])
-    for name, samples, rate_hz, reason in (("slow", np.ones(99_999), 8_000, "16000 Hz, .*8000 Hz"),
-                                           ("short", np.ones(999), 16_000, "lasts longer than the part"),
-                                           ("silent", np.zeros(999_999), 16_000, r"silent\.wav: is silent")):
+    for name, samples, rate_hz, reason in (
+        ("slow", np.ones(99_999), 8_000, "16000 Hz, .*8000 Hz"),
+        ("short", np.ones(999), 16_000, "lasts longer than the part"),
+        ("silent", np.zeros(999_999), 16_000, r"silent\.wav: is silent"),
+    ):
         soundfile.write(root / f"noise/{name}.wav", samples, rate_hz)
         with pytest.raises(BadSample, match=reason):
             small(root, noises=[f"noise/{name}.wav"]).sample("train", 0)
 
 
-@pytest.mark.parametrize(("option", "sentence"), [
-    ({"target": "colour"}, r"no word called 'colour'.*Did you mean 'color'"),
-    ({"classes": ["a", "b"]}, r"the 25 classes of GRID by letter, in any order; lacking c, d"),
-    ({"margin_seconds": -1.0}, "margin_seconds must be 0 or more"), ({"num_frames": 0}, "num_frames 1 or more")])
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ({"target": "colour"}, r"no word called 'colour'.*Did you mean 'color'"),
+        ({"classes": ["a", "b"]}, r"the 25 classes of GRID by letter, in any order; lacking c, d"),
+        ({"margin_seconds": -1.0}, "margin_seconds must be 0 or more"),
+        ({"num_frames": 0}, "num_frames 1 or more"),
+    ],
+)
 def test_an_option_that_is_none_is_named(option, sentence):
     with pytest.raises(ParameterError, match=sentence):
         Adapter(GENUINE, **option)

@@ -13,8 +13,8 @@ from torchvision.io import ImageReadMode, decode_image
 
 from tests.conftest import ROOT
 from tests.media_files import PIXELS, numbered, picture, png, tone, turned, video
-from umemma.decoders import frames
-from umemma.decoders.image import Decoder
+from umemma.media.decoders import frames
+from umemma.media.decoders.image import Decoder
 from umemma.errors import DataError, ParameterError
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
@@ -31,13 +31,16 @@ def rgb(content: bytes, **settings: object) -> torch.Tensor:
 @pytest.mark.parametrize("mode", ["gray", "rgb"])
 @pytest.mark.parametrize("content", [picture(PIXELS[..., 0]), picture(PIXELS[..., :1].repeat(3, 2))])
 def test_gray_pictures_are_what_torchvision_makes_of_them(content, mode):
-    known = decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8),
-                         {"gray": ImageReadMode.GRAY, "rgb": ImageReadMode.RGB}[mode])
+    known = decode_image(
+        torch.frombuffer(bytearray(content), dtype=torch.uint8),
+        {"gray": ImageReadMode.GRAY, "rgb": ImageReadMode.RGB}[mode],
+    )
     assert torch.equal(Decoder(mode=mode)(content), known)
 
 
-@pytest.mark.parametrize(("form", "options", "tolerance"), [
-    ("PNG", {}, 0), ("WEBP", {"lossless": True}, 0), ("JPEG", {"quality": 98}, 6)])
+@pytest.mark.parametrize(
+    ("form", "options", "tolerance"), [("PNG", {}, 0), ("WEBP", {"lossless": True}, 0), ("JPEG", {"quality": 98}, 6)]
+)
 def test_every_format_gives_its_pixels(form, options, tolerance):
     found = rgb(picture(SMOOTH, form, **options))
     assert found.dtype == torch.uint8
@@ -84,8 +87,16 @@ def test_an_animation_gives_its_first_frame():
 def test_a_picture_stands_as_exif_says(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    ways = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.swapaxes(0, 1),
-            6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).swapaxes(0, 1), 8: np.rot90}
+    ways = {
+        1: lambda a: a,
+        2: np.fliplr,
+        3: lambda a: np.rot90(a, 2),
+        4: np.flipud,
+        5: lambda a: a.swapaxes(0, 1),
+        6: lambda a: np.rot90(a, -1),
+        7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+        8: np.rot90,
+    }
     upright = np.ascontiguousarray(ways[orientation](PIXELS))
     assert torch.equal(rgb(picture(PIXELS, "PNG", exif=exif)), torch.from_numpy(upright))
 
@@ -103,8 +114,9 @@ def test_every_way_to_fit_gives_the_size(fit, interpolation, antialias, size_px,
         assert found.is_contiguous()
 
 
-@pytest.mark.parametrize(("interpolation", "filtered"), [
-    ("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)])
+@pytest.mark.parametrize(
+    ("interpolation", "filtered"), [("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)]
+)
 def test_stretching_is_what_pillow_does(interpolation, filtered):
     known = np.asarray(Image.fromarray(PIXELS).resize((20, 9), filtered)).astype(int)
     found = rgb(picture(PIXELS), size_px=[9, 20], fit="stretch", interpolation=interpolation)
@@ -129,8 +141,9 @@ def test_cropping_keeps_the_middle_and_padding_keeps_all():
 def test_a_region_is_cut_out_before_anything_else(size_px):
     cut = picture(PIXELS[3:15, 7:27])
     assert torch.equal(rgb(picture(PIXELS), region_px=[3, 7, 12, 20], size_px=size_px), rgb(cut, size_px=size_px))
-    whole, part = (frames.Decoder(num_frames=12, region_px=region, mode="gray")(CLIP)
-                   for region in (None, [8, 16, 20, 32]))
+    whole, part = (
+        frames.Decoder(num_frames=12, region_px=region, mode="gray")(CLIP) for region in (None, [8, 16, 20, 32])
+    )
     assert torch.equal(part, whole[..., 8:28, 16:48])
 
 
@@ -144,23 +157,26 @@ def test_without_a_size_the_picture_keeps_its_own():
     assert Decoder()(picture(PIXELS)).shape == (1, 24, 32)
 
 
-@pytest.mark.parametrize(("settings", "sentence"), [
-    ({"mode": "grey"}, r"no image mode called 'grey'; there are gray, rgb\. Did you mean 'gray'"),
-    ({"fit": "cover"}, r"decode\.fit: there is no way to fit called 'cover'; there are crop, pad, stretch"),
-    ({"interpolation": "cubic"}, r"decode\.interpolation: .*'cubic'; there are bicubic, bilinear, nearest"),
-    ({"antialias": 1}, r"decode\.antialias is true or false, not 1"),
-    ({"size_px": 0}, r"decode\.size_px is null, one whole number above 0 or \[height, width\], not 0"),
-    ({"size_px": [1, 2, 3]}, r"decode\.size_px is null"),
-    ({"size_px": "24"}, r"decode\.size_px is null, .*'24'"),
-    ({"size_px": 2.5}, r"decode\.size_px is null, .*2\.5"),
-    ({"region_px": [0, 0, 8]}, r"decode\.region_px is null or \[top, left, height, width\], .*\[0, 0, 8\]"),
-    ({"region_px": [-1, 0, 8, 8]}, r"decode\.region_px is null or"),
-    ({"region_px": [0, 0, 0, 8]}, r"decode\.region_px is null or"),
-    ({"region_px": 8}, r"decode\.region_px is null or"),
-    ({"background": 256}, r"decode\.background is one number from 0 to 255 or \[red, green, blue\], not 256"),
-    ({"background": 0.5}, r"decode\.background is one number"),
-    ({"background": "white"}, r"decode\.background is one number"),
-])
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"mode": "grey"}, r"no image mode called 'grey'; there are gray, rgb\. Did you mean 'gray'"),
+        ({"fit": "cover"}, r"decode\.fit: there is no way to fit called 'cover'; there are crop, pad, stretch"),
+        ({"interpolation": "cubic"}, r"decode\.interpolation: .*'cubic'; there are bicubic, bilinear, nearest"),
+        ({"antialias": 1}, r"decode\.antialias is true or false, not 1"),
+        ({"size_px": 0}, r"decode\.size_px is null, one whole number above 0 or \[height, width\], not 0"),
+        ({"size_px": [1, 2, 3]}, r"decode\.size_px is null"),
+        ({"size_px": "24"}, r"decode\.size_px is null, .*'24'"),
+        ({"size_px": 2.5}, r"decode\.size_px is null, .*2\.5"),
+        ({"region_px": [0, 0, 8]}, r"decode\.region_px is null or \[top, left, height, width\], .*\[0, 0, 8\]"),
+        ({"region_px": [-1, 0, 8, 8]}, r"decode\.region_px is null or"),
+        ({"region_px": [0, 0, 0, 8]}, r"decode\.region_px is null or"),
+        ({"region_px": 8}, r"decode\.region_px is null or"),
+        ({"background": 256}, r"decode\.background is one number from 0 to 255 or \[red, green, blue\], not 256"),
+        ({"background": 0.5}, r"decode\.background is one number"),
+        ({"background": "white"}, r"decode\.background is one number"),
+    ],
+)
 def test_a_setting_of_images_that_cannot_be_is_named(settings, sentence):
     with pytest.raises(ParameterError, match=sentence):
         Decoder(**settings)
@@ -176,18 +192,21 @@ def shown(content: bytes, **settings: object) -> list[int]:
     return [round((frame[0, 20:, 20:].float().mean().item() - 10) / 8) for frame in found]
 
 
-@pytest.mark.parametrize(("settings", "expected"), [
-    ({"num_frames": 3}, [2, 6, 10]),
-    ({"num_frames": 12}, list(range(12))),
-    ({"num_frames": 1}, [6]),
-    ({"num_frames": 24}, [i // 2 for i in range(24)]),
-    ({"num_frames": 4, "sampling": "centre"}, [4, 5, 6, 7]),
-    ({"num_frames": 14, "sampling": "centre"}, [*range(12), 11, 11]),
-    ({"num_frames": 12, "sampling": "fps", "fps": 25}, list(range(12))),
-    ({"num_frames": 4, "sampling": "fps", "fps": 12.5}, [3, 5, 7, 9]),
-    ({"num_frames": 6, "sampling": "fps", "fps": 10.0}, [1, 3, 6, 8, 11, 11]),
-    ({"num_frames": 5, "sampling": "fps", "fps": 50}, [5, 5, 6, 6, 7]),
-])
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"num_frames": 3}, [2, 6, 10]),
+        ({"num_frames": 12}, list(range(12))),
+        ({"num_frames": 1}, [6]),
+        ({"num_frames": 24}, [i // 2 for i in range(24)]),
+        ({"num_frames": 4, "sampling": "centre"}, [4, 5, 6, 7]),
+        ({"num_frames": 14, "sampling": "centre"}, [*range(12), 11, 11]),
+        ({"num_frames": 12, "sampling": "fps", "fps": 25}, list(range(12))),
+        ({"num_frames": 4, "sampling": "fps", "fps": 12.5}, [3, 5, 7, 9]),
+        ({"num_frames": 6, "sampling": "fps", "fps": 10.0}, [1, 3, 6, 8, 11, 11]),
+        ({"num_frames": 5, "sampling": "fps", "fps": 50}, [5, 5, 6, 6, 7]),
+    ],
+)
 def test_each_way_of_sampling_takes_its_frames(settings, expected):
     assert shown(CLIP, **settings) == expected
 
@@ -243,14 +262,17 @@ def test_a_decoder_may_give_fewer_frames_than_there_are_packets(monkeypatch):
     assert shown(CLIP, num_frames=14) == [*range(12), 11, 11]
 
 
-@pytest.mark.parametrize(("settings", "sentence"), [
-    ({"num_frames": 0}, "num_frames must be a whole number above 0"),
-    ({"num_frames": 2, "sampling": "random"}, r"decode\.sampling: .*'random'; there are centre, fps, uniform"),
-    ({"num_frames": 2, "mode": "grey"}, r"no frame mode called 'grey'"),
-    ({"num_frames": 2, "sampling": "fps"}, "fps goes with sampling fps, and it needs it"),
-    ({"num_frames": 2, "fps": 5}, "fps goes with sampling fps"),
-    ({"num_frames": 2, "sampling": "fps", "fps": 0}, "fps above 0"),
-])
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"num_frames": 0}, "num_frames must be a whole number above 0"),
+        ({"num_frames": 2, "sampling": "random"}, r"decode\.sampling: .*'random'; there are centre, fps, uniform"),
+        ({"num_frames": 2, "mode": "grey"}, r"no frame mode called 'grey'"),
+        ({"num_frames": 2, "sampling": "fps"}, "fps goes with sampling fps, and it needs it"),
+        ({"num_frames": 2, "fps": 5}, "fps goes with sampling fps"),
+        ({"num_frames": 2, "sampling": "fps", "fps": 0}, "fps above 0"),
+    ],
+)
 def test_a_setting_of_frames_that_cannot_be_is_named(settings, sentence):
     with pytest.raises((ParameterError, ValueError), match=sentence):
         frames.Decoder(**settings)

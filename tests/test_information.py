@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from umemma import information
+from umemma.evaluation import information
 from umemma.missingness import patterns, probability
 
 
@@ -18,8 +18,13 @@ from umemma.missingness import patterns, probability
 def joints(draw):
     """Return p(label, x), (class, x), with classes of any share and some zeros."""
     shape = draw(st.tuples(st.integers(2, 5), st.integers(1, 5)))
-    cells = draw(st.lists(st.sampled_from([0.0, 1e-6, 0.1, 1.0, 3.0, 50.0]) | st.floats(0, 1),
-                          min_size=math.prod(shape), max_size=math.prod(shape)))
+    cells = draw(
+        st.lists(
+            st.sampled_from([0.0, 1e-6, 0.1, 1.0, 3.0, 50.0]) | st.floats(0, 1),
+            min_size=math.prod(shape),
+            max_size=math.prod(shape),
+        )
+    )
     p = np.array(cells).reshape(shape) + draw(st.sampled_from([1e-12, 1e-3, 1.0]))
     return p / p.sum()
 
@@ -35,6 +40,7 @@ def test_the_best_rule_lies_between_floor_and_ceiling(p):
 @pytest.mark.parametrize("num_classes", [2, 3, 10])
 def test_the_ceiling_solves_fanos_equation(num_classes):
     for residual in np.linspace(0.01, math.log(num_classes) - 0.01, 7):
+
         def excess(error, residual=residual):
             return stats.entropy([error, 1 - error]) + error * math.log(num_classes - 1) - residual
 
@@ -84,8 +90,9 @@ def test_expected_information_is_the_sum_over_patterns(game):
 def test_the_empty_set_may_be_given_too(game):
     rates = random_rates(size(game))
     complete = game | {(False,) * size(game): torch.zeros(4, dtype=torch.float64)}
-    torch.testing.assert_close(information.expected_information(complete, rates),
-                               information.expected_information(game, rates))
+    torch.testing.assert_close(
+        information.expected_information(complete, rates), information.expected_information(game, rates)
+    )
 
 
 def test_the_price_is_the_slope_of_expected_information(game):
@@ -93,15 +100,17 @@ def test_the_price_is_the_slope_of_expected_information(game):
     for m in range(size(game)):
         aside = torch.zeros(size(game), dtype=torch.float64)
         aside[m] = step
-        slope = (information.expected_information(game, rates + aside)
-                 - information.expected_information(game, rates - aside)) / (2 * step)
+        slope = (
+            information.expected_information(game, rates + aside)
+            - information.expected_information(game, rates - aside)
+        ) / (2 * step)
         torch.testing.assert_close(information.price(game, m, rates), -slope)
 
 
 def test_shapley_is_the_mean_gain_over_orders_of_arrival(game):
     orders = list(itertools.permutations(range(size(game))))
     for m in range(size(game)):
-        gains = [value(game, order[:order.index(m) + 1]) - value(game, order[:order.index(m)]) for order in orders]
+        gains = [value(game, order[: order.index(m) + 1]) - value(game, order[: order.index(m)]) for order in orders]
         torch.testing.assert_close(information.shapley(game, m), torch.stack(gains).mean(0))
 
 

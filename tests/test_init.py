@@ -20,14 +20,16 @@ from stages.prepare import prepare
 from stages.validate import validate
 from tests.conftest import ROOT, run
 from tests.table_sample import FORMATS, png, samples, series, spoil, stranger, wav, write_table
-from umemma import adapters, composition, parameters, quarantine
+from umemma import composition, parameters
+from umemma.data import quarantine
+from umemma.sources import adapters
 from umemma.errors import DataError, ParameterError
 from umemma.files import read_json
-from umemma.sample import SPLITS
-from umemma.setup import conf_file, starting_values
-from umemma.setup.init import init
-from umemma.setup.proposal import Given
-from umemma.towers import Encoder
+from umemma.data.sample import SPLITS
+from umemma.init import conf_file, starting_values
+from umemma.init.init import init
+from umemma.init.proposal import Given
+from umemma.models.towers import Encoder
 
 WORDS = ("the", "ship", "leaves", "harbour", "at", "night", "and", "nobody", "sees", "it", "go")
 
@@ -50,8 +52,11 @@ def initiated(home, path, **given):
 def rows_of(count=60, **columns):
     """Return rows with a key, a label of two classes and a sentence, and further columns by functions of the row."""
     rng = np.random.default_rng(0)
-    return [{"id": f"r{i}", "label": ("cat", "dog")[i % 2], "plot": " ".join(rng.choice(WORDS, 6)) + f" {i}"}
-            | {name: make(i) for name, make in columns.items()} for i in range(count)]
+    return [
+        {"id": f"r{i}", "label": ("cat", "dog")[i % 2], "plot": " ".join(rng.choice(WORDS, 6)) + f" {i}"}
+        | {name: make(i) for name, make in columns.items()}
+        for i in range(count)
+    ]
 
 
 def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_gate_passes_and_encoders_take(
@@ -88,9 +93,12 @@ def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_g
 def test_a_strangers_table_goes_to_the_report_without_a_hand_on_its_conf(tmp_path, checkout):
     project, path = checkout(), stranger(tmp_path / "films", 600)
     bad = spoil(path)
-    for command in (["python", "-m", "umemma", "init", str(path)],
-                    ["python", "-m", "umemma.composition", "write", "dataset=films"],
-                    ["dvc", "--wait-for-lock", "repro"], ["python", "-m", "stages.report", "--show"]):
+    for command in (
+        ["python", "-m", "umemma", "init", str(path)],
+        ["python", "-m", "umemma.composition", "write", "dataset=films"],
+        ["dvc", "--wait-for-lock", "repro"],
+        ["python", "-m", "stages.report", "--show"],
+    ):
         done = run(project, *command, timeout=1800)
         assert done.returncode == 0, done.stdout + done.stderr
     found = quarantine.read(project / "data/reports/quarantine.parquet")
@@ -124,40 +132,53 @@ def test_every_starting_value_is_of_a_decoder_and_an_encoder_that_take_it():
     facts = {
         "image": {"height_px": [480, 500], "width_px": [640, 600], "channels": [3, 4]},
         "audio": {"sample_rate_hz": [44100, 16000, 44100], "seconds": [12.0, 3.0, 5.0]},
-        "video": {"height_px": [96, 96], "width_px": [96, 96], "seconds": [3.0]}, "text": {"num_words": [3, 180]},
-        "series": {"num_steps": [50, 5000], "channels": [3]}, "vector": {"num_values": [4]}}
+        "video": {"height_px": [96, 96], "width_px": [96, 96], "seconds": [3.0]},
+        "text": {"num_words": [3, 180]},
+        "series": {"num_steps": [50, 5000], "channels": [3]},
+        "vector": {"num_values": [4]},
+    }
     from importlib import import_module
 
-    shapes = {"image": (3, 64, 80), "audio": (1, 40, 1001), "video": (8, 3, 64, 64), "text": (192,),
-              "series": (3, 1024), "vector": (4,)}
+    shapes = {
+        "image": (3, 64, 80),
+        "audio": (1, 40, 1001),
+        "video": (8, 3, 64, 64),
+        "text": (192,),
+        "series": (3, 1024),
+        "vector": (4,),
+    }
     for kind, known in facts.items():
         decoder = starting_values.decode(kind, known)
-        parameters.call(import_module(f"umemma.decoders.{decoder['name']}").Decoder, decoder, kind)
+        parameters.call(import_module(f"umemma.media.decoders.{decoder['name']}").Decoder, decoder, kind)
         encoder = Encoder(kind, shapes[kind], starting_values.encoder(kind, decoder)).eval()
         assert encoder(torch.zeros(1, *shapes[kind])).ndim == 2
         for more in ({}, {name: values[:1] for name, values in known.items()}):
-            parameters.call(import_module(f"umemma.decoders.{decoder['name']}").Decoder,
-                            starting_values.decode(kind, more), kind)
+            parameters.call(
+                import_module(f"umemma.media.decoders.{decoder['name']}").Decoder, starting_values.decode(kind, more), kind
+            )
 
 
-@pytest.mark.parametrize(("kind", "facts", "setting", "value"), [
-    ("image", {"height_px": [28] * 3, "width_px": [28] * 3, "channels": [1] * 3}, "size_px", 28),
-    ("image", {"height_px": [28] * 3, "width_px": [28] * 3, "channels": [1] * 3}, "mode", "gray"),
-    ("image", {"height_px": [28], "width_px": [28], "channels": [3]}, "mode", "rgb"),
-    ("image", {"height_px": [192] * 3, "width_px": [128] * 3, "channels": [3] * 3}, "size_px", [96, 64]),
-    ("image", {"height_px": [1000, 800, 1200], "width_px": [1000] * 3, "channels": [3] * 3}, "size_px", 64),
-    ("image", {"height_px": [100], "width_px": [4000], "channels": [3]}, "size_px", [64, 128]),
-    ("audio", {"sample_rate_hz": [8000] * 3, "seconds": [0.5, 0.74, 0.6]}, "sample_rate_hz", 8000),
-    ("audio", {"sample_rate_hz": [8000] * 3, "seconds": [0.5, 0.74, 0.6]}, "seconds", 0.8),
-    ("audio", {"sample_rate_hz": [44100] * 3, "seconds": [60.0]}, "seconds", 10.0),
-    ("audio", {"sample_rate_hz": [44100] * 3, "seconds": [60.0]}, "sample_rate_hz", 16000),
-    ("text", {"num_words": [10, 20, 33]}, "length", 48),
-    ("text", {"num_words": [10_000]}, "length", 256),
-    ("series", {"num_steps": [130] * 4}, "length", 130),
-    ("series", {"num_steps": [130] * 4}, "fit", None),
-    ("series", {"num_steps": [50, 130]}, "fit", "stretch"),
-    ("series", {"num_steps": [9000] * 4}, "length", 1024),
-])
+@pytest.mark.parametrize(
+    ("kind", "facts", "setting", "value"),
+    [
+        ("image", {"height_px": [28] * 3, "width_px": [28] * 3, "channels": [1] * 3}, "size_px", 28),
+        ("image", {"height_px": [28] * 3, "width_px": [28] * 3, "channels": [1] * 3}, "mode", "gray"),
+        ("image", {"height_px": [28], "width_px": [28], "channels": [3]}, "mode", "rgb"),
+        ("image", {"height_px": [192] * 3, "width_px": [128] * 3, "channels": [3] * 3}, "size_px", [96, 64]),
+        ("image", {"height_px": [1000, 800, 1200], "width_px": [1000] * 3, "channels": [3] * 3}, "size_px", 64),
+        ("image", {"height_px": [100], "width_px": [4000], "channels": [3]}, "size_px", [64, 128]),
+        ("audio", {"sample_rate_hz": [8000] * 3, "seconds": [0.5, 0.74, 0.6]}, "sample_rate_hz", 8000),
+        ("audio", {"sample_rate_hz": [8000] * 3, "seconds": [0.5, 0.74, 0.6]}, "seconds", 0.8),
+        ("audio", {"sample_rate_hz": [44100] * 3, "seconds": [60.0]}, "seconds", 10.0),
+        ("audio", {"sample_rate_hz": [44100] * 3, "seconds": [60.0]}, "sample_rate_hz", 16000),
+        ("text", {"num_words": [10, 20, 33]}, "length", 48),
+        ("text", {"num_words": [10_000]}, "length", 256),
+        ("series", {"num_steps": [130] * 4}, "length", 130),
+        ("series", {"num_steps": [130] * 4}, "fit", None),
+        ("series", {"num_steps": [50, 130]}, "fit", "stretch"),
+        ("series", {"num_steps": [9000] * 4}, "length", 1024),
+    ],
+)
 def test_starting_values_follow_the_sizes_of_the_media(kind, facts, setting, value):
     assert starting_values.decode(kind, facts).get(setting) == value
 
@@ -172,16 +193,26 @@ def test_epochs_follow_the_number_of_samples_and_long_spectrograms_are_strided()
 def test_bounds_of_the_gate_are_set_only_where_the_data_need_others():
     assert starting_values.validation([0.3, 0.3, 0.4], [], ["text"], smallest_split=300) == {}
     assert starting_values.validation([0.009, 0.7], [90.0], ["audio"], smallest_split=87) == {
-        "max_quarantined": 0.04, "min_class_share": 0.004, "max_class_share": 0.84, "max_seconds": 108.0,
-        "severity": {"same_shape": "ignore"}}
+        "max_quarantined": 0.04,
+        "min_class_share": 0.004,
+        "max_class_share": 0.84,
+        "max_seconds": 108.0,
+        "severity": {"same_shape": "ignore"},
+    }
 
 
 ROLES = {  # name: (further columns, options that are expected, what is said)
     "a split column": ({"set": lambda i: ("Training", "dev", "testing")[i % 3]}, {"split": "set"}, "split     set"),
-    "no validation split": ({"fold": lambda i: ("train", "test")[i // 3 % 2]},
-                            {"split": "fold", "shares": {"val": 0.15}}, "with val drawn from its train"),
-    "no split": ({"set": lambda i: ("a", "b")[i % 2]},
-                 {"split": None, "shares": {"train": 0.7, "val": 0.15, "test": 0.15}}, "drawn by shares"),
+    "no validation split": (
+        {"fold": lambda i: ("train", "test")[i // 3 % 2]},
+        {"split": "fold", "shares": {"val": 0.15}},
+        "with val drawn from its train",
+    ),
+    "no split": (
+        {"set": lambda i: ("a", "b")[i % 2]},
+        {"split": None, "shares": {"train": 0.7, "val": 0.15, "test": 0.15}},
+        "drawn by shares",
+    ),
     "a group": ({"Subject-ID": lambda i: f"s{i // 4}"}, {"group": "Subject-ID"}, "group     Subject-ID"),
     "a likely group": ({"ward": lambda i: f"w{i // 4}"}, {"group": None}, "is it ward? --group COLUMN names one"),
     "unused words": ({"city": lambda i: ("Rom", "Oslo")[i % 2]}, {}, r"not used  city (neither numbers nor sentences"),
@@ -202,8 +233,12 @@ def test_roles_are_found_by_name_and_content_and_doubts_are_said(tmp_path, home,
 
 
 def test_what_a_person_names_is_taken_as_named(tmp_path, home):
-    rows = rows_of(name=lambda i: f"n{i}", ward=lambda i: f"w{i // 3}", part=lambda i: ("train", "val", "test")[i % 3],
-                   animal=lambda i: ("x", "y", "z")[i % 3])
+    rows = rows_of(
+        name=lambda i: f"n{i}",
+        ward=lambda i: f"w{i // 3}",
+        part=lambda i: ("train", "val", "test")[i % 3],
+        animal=lambda i: ("x", "y", "z")[i % 3],
+    )
     path = write_table(tmp_path / "t.csv", rows)
     _, found = initiated(home, path, key="name", group="ward", split="part", label=["animal"])
     options = found.dataset.options
@@ -221,20 +256,48 @@ def test_what_a_person_names_is_taken_as_named(tmp_path, home):
 LABELS = {  # name: (the label columns of row i, options, task, classes)
     "words": ({"genre": lambda i: ("b", "a", "no")[i % 3]}, {"label": "genre"}, "single_label", ["a", "b", "no"]),
     "numbers": ({"y": lambda i: (10, 9, 2)[i % 3]}, {"label": "y"}, "single_label", ["2", "9", "10"]),
-    "joined": ({"tags": lambda i: ("a|b", "b", "c | a")[i % 3]}, {"label": "tags", "separator": "|"}, "multi_label",
-               ["a", "b", "c"]),
-    "joined by commas": ({"tags": lambda i: ", ".join({0: "ab", 1: "bc", 2: "ac", 3: "abc", 4: "a"}[i % 5])},
-                         {"label": "tags", "separator": ","}, "multi_label", ["a", "b", "c"]),
-    "commas in names": ({"tags": lambda i: ("Speech, male", "Race car, auto", "Bark")[i % 3]}, {"label": "tags"},
-                        "single_label", ["Bark", "Race car, auto", "Speech, male"]),
-    "lists": ({"tags": lambda i: [["a"], ["b", "a"], ["c"]][i % 3]}, {"label": "tags", "separator": "|"}, "multi_label",
-              ["a", "b", "c"]),
-    "columns of 0 and 1": ({"b": lambda i: i % 2, "a": lambda i: int(i % 3 > 0)}, {"label": ["b", "a"]}, "multi_label",
-                           ["a", "b"]),
-    "one of several columns": ({"b": lambda i: i % 2 == 0, "a": lambda i: i % 2 == 1}, {"label": ["b", "a"]},
-                               "single_label", ["a", "b"]),
-    "the column of fewest values": ({"city": lambda i: f"c{i % 9}", "kind": lambda i: "uvw"[i % 3]}, {"label": "kind"},
-                                    "single_label", ["u", "v", "w"]),
+    "joined": (
+        {"tags": lambda i: ("a|b", "b", "c | a")[i % 3]},
+        {"label": "tags", "separator": "|"},
+        "multi_label",
+        ["a", "b", "c"],
+    ),
+    "joined by commas": (
+        {"tags": lambda i: ", ".join({0: "ab", 1: "bc", 2: "ac", 3: "abc", 4: "a"}[i % 5])},
+        {"label": "tags", "separator": ","},
+        "multi_label",
+        ["a", "b", "c"],
+    ),
+    "commas in names": (
+        {"tags": lambda i: ("Speech, male", "Race car, auto", "Bark")[i % 3]},
+        {"label": "tags"},
+        "single_label",
+        ["Bark", "Race car, auto", "Speech, male"],
+    ),
+    "lists": (
+        {"tags": lambda i: [["a"], ["b", "a"], ["c"]][i % 3]},
+        {"label": "tags", "separator": "|"},
+        "multi_label",
+        ["a", "b", "c"],
+    ),
+    "columns of 0 and 1": (
+        {"b": lambda i: i % 2, "a": lambda i: int(i % 3 > 0)},
+        {"label": ["b", "a"]},
+        "multi_label",
+        ["a", "b"],
+    ),
+    "one of several columns": (
+        {"b": lambda i: i % 2 == 0, "a": lambda i: i % 2 == 1},
+        {"label": ["b", "a"]},
+        "single_label",
+        ["a", "b"],
+    ),
+    "the column of fewest values": (
+        {"city": lambda i: f"c{i % 9}", "kind": lambda i: "uvw"[i % 3]},
+        {"label": "kind"},
+        "single_label",
+        ["u", "v", "w"],
+    ),
 }
 
 
@@ -247,8 +310,9 @@ def test_labels_are_found_in_every_form_with_their_classes_in_sorted_order(tmp_p
     said, found = initiated(home, write_table(tmp_path / "t.jsonl", rows))
     assert {name: found.dataset.options[name] for name in options} == options
     assert (found.dataset.task, found.dataset.classes) == (task, classes)
-    assert ("the label is taken to be" in said) == (case in {"columns of 0 and 1", "one of several columns",
-                                                           "the column of fewest values"})
+    assert ("the label is taken to be" in said) == (
+        case in {"columns of 0 and 1", "one of several columns", "the column of fewest values"}
+    )
     assert len(samples(adapters.built(found.dataset, tmp_path))) == 90
 
 
@@ -268,18 +332,33 @@ def test_numbers_become_vectors_by_name_and_by_where_they_are_empty(tmp_path, ho
     def some(i, share=3):
         return None if i % share == 0 else i / 7
 
-    rows = rows_of(acc_x=lambda i: i / 3, acc_y=lambda i: -i / 3, emb0=some, emb1=some, height=some, weight=some,
-                   age=lambda i: i % 50)
+    rows = rows_of(
+        acc_x=lambda i: i / 3,
+        acc_y=lambda i: -i / 3,
+        emb0=some,
+        emb1=some,
+        height=some,
+        weight=some,
+        age=lambda i: i % 50,
+    )
     said, found = initiated(home, write_table(tmp_path / "t.csv", rows))
     entries = found.dataset.options["modalities"]
     assert {name: entry["columns"] for name, entry in entries.items() if name != "plot"} == {
-        "acc": ["acc_x", "acc_y"], "emb": ["emb0", "emb1"], "numbers": ["height", "weight"], "age": ["age"]}
+        "acc": ["acc_x", "acc_y"],
+        "emb": ["emb0", "emb1"],
+        "numbers": ["height", "weight"],
+        "age": ["age"],
+    }
     assert "numbers that stand together are one modality: acc (acc_x, acc_y); emb (emb0, emb1)" in said
 
 
 def test_single_holes_in_many_numbers_are_filled_and_that_is_said(tmp_path, home):
-    rows = rows_of(**{name: (lambda i, n=n: None if i % 7 == n else i / 3 + n)
-                      for n, name in enumerate(["age", "height", "weight", "pulse", "oxygen", "sugar"])})
+    rows = rows_of(
+        **{
+            name: (lambda i, n=n: None if i % 7 == n else i / 3 + n)
+            for n, name in enumerate(["age", "height", "weight", "pulse", "oxygen", "sugar"])
+        }
+    )
     said, found = initiated(home, write_table(tmp_path / "t.csv", rows))
     assert found.dataset.options["modalities"]["numbers"]["fill"] == 0.0
     assert "rows have some of its columns and not others; the empty ones are taken as 0.0 (fill)" in said
@@ -296,13 +375,26 @@ def test_files_are_told_apart_by_their_names_and_arrays_by_their_axes(tmp_path, 
         np.save(tmp_path / f"t/s{i}.npy", series(rng, 9))
         np.save(tmp_path / f"t/v{i}.npy", np.arange(3.0) + i)
         (tmp_path / f"t/{i}.csv").write_text("1,2\n3,4\n")
-    rows = rows_of(40, photo_path=lambda i: f"t/{i}.PNG", Sound=lambda i: f"t/{i}.wav", notes=lambda i: f"t/{i}.txt",
-                   sensor=lambda i: f"t/s{i}.npy", face=lambda i: f"t/v{i}.npy", log=lambda i: f"t/{i}.csv")
+    rows = rows_of(
+        40,
+        photo_path=lambda i: f"t/{i}.PNG",
+        Sound=lambda i: f"t/{i}.wav",
+        notes=lambda i: f"t/{i}.txt",
+        sensor=lambda i: f"t/s{i}.npy",
+        face=lambda i: f"t/v{i}.npy",
+        log=lambda i: f"t/{i}.csv",
+    )
     _, found = initiated(home, write_table(tmp_path / "t.csv", rows))
     entries = found.dataset.options["modalities"]
     assert {name: entry["kind"] for name, entry in entries.items()} == {
-        "plot": "text", "photo": "image", "sound": "audio", "notes": "text", "sensor": "series", "face": "vector",
-        "log": "series"}
+        "plot": "text",
+        "photo": "image",
+        "sound": "audio",
+        "notes": "text",
+        "sensor": "series",
+        "face": "vector",
+        "log": "series",
+    }
     assert entries["notes"]["inline"] is False
     assert found.dataset.modalities["photo"].decode == {"name": "image", "mode": "gray", "size_px": 8}
     assert samples(adapters.built(found.dataset, tmp_path))[0].modalities == tuple(entries)
@@ -395,10 +487,18 @@ def test_many_classes_are_all_written_in_lines_that_can_be_read(tmp_path, home):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.one_of(
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=20).filter(lambda word: "${" not in word),
-    st.sampled_from(["no", "Yes", "null", "~", "1e5", "0x1", "1_0", "12:30", "- a", "a: b", "#x", "*", "&a", "!t"]),
-), min_size=1, max_size=30))
+@given(
+    st.lists(
+        st.one_of(
+            st.text(st.characters(exclude_categories=("Cs",)), max_size=20).filter(lambda word: "${" not in word),
+            st.sampled_from(
+                ["no", "Yes", "null", "~", "1e5", "0x1", "1_0", "12:30", "- a", "a: b", "#x", "*", "&a", "!t"]
+            ),
+        ),
+        min_size=1,
+        max_size=30,
+    )
+)
 def test_whatever_a_class_is_called_it_is_read_back_as_that(words):
     text = "x:\n" + conf_file.line(2, "classes", words, "a comment")
     assert YAML(typ="safe").load(text)["x"]["classes"] == words
@@ -413,8 +513,14 @@ def test_a_name_that_conf_would_take_for_a_parameter_is_refused(tmp_path, home):
 
 
 def call(folder, *arguments):
-    return subprocess.run([sys.executable, "-m", "umemma", *arguments], cwd=folder, text=True, capture_output=True,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "umemma", *arguments],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
 
 
 def test_the_command_says_what_is_wrong_in_one_line_and_writes_into_its_own_project(tmp_path):

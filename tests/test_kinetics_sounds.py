@@ -10,10 +10,10 @@ import pytest
 
 from tests import trees
 from tests.trees import needs_genuine
-from umemma.datasets.kinetics_sounds import CLASSES, Adapter, read
+from umemma.sources.datasets.kinetics_sounds import CLASSES, Adapter, read
 from umemma.errors import DataError, ParameterError
-from umemma.layouts import lists
-from umemma.sample import BadSample
+from umemma.sources.layouts import lists
+from umemma.data.sample import BadSample
 
 pytestmark = needs_genuine
 
@@ -32,8 +32,11 @@ def root(built, tmp_path):
 
 
 def samples(adapter):
-    return {sample.key: sample for split, count in adapter.num_samples.items()
-            for sample in (adapter.sample(split, i) for i in range(count))}
+    return {
+        sample.key: sample
+        for split, count in adapter.num_samples.items()
+        for sample in (adapter.sample(split, i) for i in range(count))
+    }
 
 
 def test_the_published_lists_have_14799_and_2597_clips_of_31_labels(tmp_path):
@@ -58,7 +61,8 @@ def test_the_folder_is_the_label_and_a_clip_has_its_frames_and_its_sound(built):
     frames = sorted((own / "video" / CLASSES[sample.label] / sample.key).glob("*.jpg"))
     with av.open(io.BytesIO(sample.members["video.mp4"])) as container:
         assert [bytes(packet) for packet in container.demux(video=0) if packet.size] == [
-            path.read_bytes() for path in frames]
+            path.read_bytes() for path in frames
+        ]
     assert sample.members["audio.wav"] == (own / "audio" / CLASSES[sample.label] / f"{sample.key}.wav").read_bytes()
     assert Counter(adapter.sample("val", i).label for i in range(31)) == dict.fromkeys(range(31), 1)
     turned = samples(Adapter(built, classes=CLASSES[::-1]))
@@ -95,7 +99,9 @@ def test_a_clip_in_training_and_test_or_under_two_classes_counts_once(root):
     shutil.copy(other, root / "train/audio/tickling" / other.name)
     adapter = Adapter(root)
     assert {(one.key, one.reason.split(" (")[0].split(";")[0]) for one in adapter.rejected} == {
-        (clip.stem, "also in test"), (other.stem, "listed twice")}
+        (clip.stem, "also in test"),
+        (other.stem, "listed twice"),
+    }
     assert samples(adapter)[clip.stem].split == "test"
 
 
@@ -128,8 +134,11 @@ def test_lists_give_filter_banks_as_they_are_and_labels_by_number(built):
     with pytest.raises(ParameterError, match=r"must be 31 names, in the order .* my_train\.txt, not 30"):
         Adapter(built, folder="lists", layout="lists", classes=numbers[:30])
     sample = adapter.sample("test", 2)
-    name, label = next(line.split(",10,") for line in (built / "lists/my_test.txt").read_text().splitlines()
-                       if line.startswith(sample.key))
+    name, label = next(
+        line.split(",10,")
+        for line in (built / "lists/my_test.txt").read_text().splitlines()
+        if line.startswith(sample.key)
+    )
     assert (sample.key, str(sample.label)) == (name, label)
     assert sample.members["audio.npy"] == (built / f"lists/audio/{name}.npy").read_bytes()
     with av.open(io.BytesIO(sample.members["video.mp4"])) as container:
@@ -150,7 +159,8 @@ def test_lists_separated_by_spaces_give_the_same(built, tmp_path):
     for name in ("", "short_"):
         rows = read(tmp_path, f"{name}train.txt", f"{name}test.txt")[0]
         assert [(row.key, row.split, row.label) for row in rows] == [
-            (row.key, row.split, row.label) for row in expected]
+            (row.key, row.split, row.label) for row in expected
+        ]
 
 
 def test_a_clip_that_a_list_names_and_that_has_no_files_is_a_bad_sample(built, tmp_path):
@@ -163,9 +173,16 @@ def test_a_clip_that_a_list_names_and_that_has_no_files_is_a_bad_sample(built, t
     assert caught.value.file == str(tmp_path / "audio" / key)
 
 
-@pytest.mark.parametrize(("line", "sentence"), [
-    ("abc;10;3", r"my_test\.txt:1: 'abc;10;3' is no name and label"), ("abc,10,31", "label of 0 to 30"),
-    ("abc,10,", "is no name and label"), ("../abc,10,3", "is no name and label"), ("abc", "is no name and label")])
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("abc;10;3", r"my_test\.txt:1: 'abc;10;3' is no name and label"),
+        ("abc,10,31", "label of 0 to 30"),
+        ("abc,10,", "is no name and label"),
+        ("../abc,10,3", "is no name and label"),
+        ("abc", "is no name and label"),
+    ],
+)
 def test_a_line_that_is_no_row_is_named(tmp_path, line, sentence):
     (tmp_path / "my_train.txt").write_text("a,10,3\n")
     (tmp_path / "my_test.txt").write_text(f"{line}\n")

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from umemma import late_fusion, model, substitutes
-from umemma.batch import Batch
+from umemma.models import late_fusion, model, substitutes
+from umemma.data.batch import Batch
 from umemma.errors import ParameterError
-from umemma.late_fusion import LateFusion
+from umemma.models.late_fusion import LateFusion
 from umemma.missingness import Pattern, patterns
 from umemma.parameters import plugins
-from umemma.substitutes import SUBSTITUTES
-from umemma.towers import Encoder, Tower
+from umemma.models.substitutes import SUBSTITUTES
+from umemma.models.towers import Encoder, Tower
 
 every_head = pytest.mark.parametrize("head", plugins("heads"))
 every_substitute = pytest.mark.parametrize("substitute", SUBSTITUTES)
@@ -62,8 +62,10 @@ def mixed(batch: Batch) -> Batch:
 
 def poisoned(batch: Batch, poison: float) -> Batch:
     """Put a value wherever a modality is missing."""
-    values = {name: torch.where(batch.present[:, m].reshape(-1, *[1] * (value.ndim - 1)), value, poison)
-              for m, (name, value) in enumerate(batch.values.items())}
+    values = {
+        name: torch.where(batch.present[:, m].reshape(-1, *[1] * (value.ndim - 1)), value, poison)
+        for m, (name, value) in enumerate(batch.values.items())
+    }
     return batch.with_values(values)
 
 
@@ -151,9 +153,11 @@ def test_nothing_left_is_answered_by_the_prior(towers, media, head):
 @pytest.mark.parametrize("pattern", patterns(3))
 def test_the_product_of_experts_is_bayes_rule_for_independent_modalities(three_towers, three_media, pattern):
     fusion = build(three_towers, three_media, "product_of_experts", "none").eval()
-    own = [three_towers[name](value).softmax(dim=1)
-           for name, value, there in zip(three_media.modalities, three_media.values.values(), pattern, strict=True)
-           if there]
+    own = [
+        three_towers[name](value).softmax(dim=1)
+        for name, value, there in zip(three_media.modalities, three_media.values.values(), pattern, strict=True)
+        if there
+    ]
     likelihoods = [probability / PRIOR.exp() for probability in own]  # but for a factor that no class has a part in
     joint = prod(likelihoods, start=PRIOR.exp())
     expected = joint / joint.sum(dim=1, keepdim=True)

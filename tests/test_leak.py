@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from tests.test_late_fusion import PRIOR, build, every_head, every_place, every_substitute, mixed
-from umemma.batch import Batch
-from umemma.early_fusion import EarlyFusion
-from umemma.leak import audit
+from umemma.data.batch import Batch
+from umemma.models.early_fusion import EarlyFusion
+from umemma.evaluation.leak import audit
 from umemma.missingness import patterns
-from umemma.panel import Panel
+from umemma.models.panel import Panel
 
 NUM_COMPARISONS = 3 * 4  # patterns of two modalities, by three replacements and a gradient
 
@@ -25,16 +25,21 @@ def test_no_late_fusion_leaks(towers, media, head, substitute, at):
 def test_no_early_fusion_leaks(media, substitute):
     torch.manual_seed(0)
     shapes = {name: value.shape[1:] for name, value in media.values.items()}
-    fusion = EarlyFusion(shapes, {"name": "lenet", "width": 4, "dim": 5, "size_px": 8}, 3, substitute=substitute,
-                         rows=media.values).eval()
+    fusion = EarlyFusion(
+        shapes, {"name": "lenet", "width": 4, "dim": 5, "size_px": 8}, 3, substitute=substitute, rows=media.values
+    ).eval()
     assert audit(fusion, mixed(media)) == (NUM_COMPARISONS, [])
 
 
 def test_no_panel_leaks(towers, media):
-    takes = {pattern: [name for name, there in zip(media.modalities, pattern, strict=True) if there]
-             for pattern in patterns(2)}
-    members = {pattern: build({name: towers[name] for name in names}, media.only(names), "concat", "none")
-               for pattern, names in takes.items()}
+    takes = {
+        pattern: [name for name, there in zip(media.modalities, pattern, strict=True) if there]
+        for pattern in patterns(2)
+    }
+    members = {
+        pattern: build({name: towers[name] for name in names}, media.only(names), "concat", "none")
+        for pattern, names in takes.items()
+    }
     assert audit(Panel(members, takes, PRIOR).eval(), mixed(media)) == (NUM_COMPARISONS, [])
 
 
@@ -76,26 +81,33 @@ def tiny(batch: Batch) -> torch.Tensor:
     return careful(batch) + 1.0 + 1e-25 * of_audio(batch).tanh()[:, None]
 
 
-NAN, INFINITY, OTHER = (f"{what} in a missing modality moves the logits"
-                        for what in ("NaN", "infinity", "another sample"))
+NAN, INFINITY, OTHER = (
+    f"{what} in a missing modality moves the logits" for what in ("NaN", "infinity", "another sample")
+)
 
 
 def of_each(*found: str) -> list[str]:
     """Return the failures of a model that leaks whichever of the two is missing."""
-    return [f"{left}: {one.format(missing=missing)}" for left, missing in (("image", "audio"), ("audio", "image"))
-            for one in found]
+    return [
+        f"{left}: {one.format(missing=missing)}"
+        for left, missing in (("image", "audio"), ("audio", "image"))
+        for one in found
+    ]
 
 
 GRADIENT = "{missing} is missing, but has a gradient"
 
 
-@pytest.mark.parametrize(("forward", "expected"), [
-    (careful, []),
-    (by_product, of_each(NAN, INFINITY)),
-    (careless, of_each(NAN, INFINITY, OTHER, GRADIENT)),
-    (finite_only, [f"image: {NAN}", f"image: {INFINITY}", f"image: {OTHER}"]),
-    (tiny, ["image: audio is missing, but has a gradient"]),
-])
+@pytest.mark.parametrize(
+    ("forward", "expected"),
+    [
+        (careful, []),
+        (by_product, of_each(NAN, INFINITY)),
+        (careless, of_each(NAN, INFINITY, OTHER, GRADIENT)),
+        (finite_only, [f"image: {NAN}", f"image: {INFINITY}", f"image: {OTHER}"]),
+        (tiny, ["image: audio is missing, but has a gradient"]),
+    ],
+)
 def test_planted_leaks_are_found_and_named(media, forward, expected):
     assert audit(forward, media) == (NUM_COMPARISONS, expected)
 

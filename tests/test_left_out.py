@@ -6,10 +6,12 @@ import pytest
 from stages import report as stage
 from tests.manifest_sample import evidence, severe, whole
 from tests.page_sample import data
-from umemma import expectations, left_out, quarantine
+from umemma.data import quarantine
+from umemma.reporting import left_out
+from umemma.validation import expectations
 from umemma.errors import DataError
 from umemma.files import write_json
-from umemma.quarantine import Quarantined
+from umemma.data.quarantine import Quarantined
 
 BAD = [
     Quarantined("t1", "train", "image", "image.png", "no readable image: truncated"),
@@ -39,7 +41,10 @@ def test_every_sample_that_was_judged_is_used_or_stands_with_its_reason(told):
         assert count == sum(row["by_split"].get(split, 0) for row in told["reasons"])
         assert told["judged"][split] == told["used"][split] + count
     assert [(row["reason"], row["total"]) for row in told["reasons"]] == [
-        ("no readable image", 3), ("is also in test", 1), ("the split is empty", 1)]
+        ("no readable image", 3),
+        ("is also in test", 1),
+        ("the split is empty", 1),
+    ]
     assert told["reasons"][0]["example"] == "t1 (image.png: no readable image: truncated)"
 
 
@@ -64,8 +69,18 @@ def test_where_nothing_is_left_out_one_line_says_so():
 
 
 def test_rare_reasons_are_added_up_so_that_none_goes_uncounted():
-    rows = pd.DataFrame([{"key": f"k{number}", "split": "train", "modality": None, "file": "f",
-                          "reason": f"reason {number // 2}: detail"} for number in range(25)])
+    rows = pd.DataFrame(
+        [
+            {
+                "key": f"k{number}",
+                "split": "train",
+                "modality": None,
+                "file": "f",
+                "reason": f"reason {number // 2}: detail",
+            }
+            for number in range(25)
+        ]
+    )
     found = quarantine.reasons(rows, 4)
     assert [row["reason"] for row in found] == ["reason 0", "reason 1", "reason 10", "reason 11", "other reasons"]
     assert found[-1] == {"reason": "other reasons", "total": 17, "by_split": {"train": 17}, "example": ""}

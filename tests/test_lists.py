@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from umemma.errors import DataError, ParameterError
-from umemma.layouts import lists
-from umemma.layouts.lists import Row
-from umemma.sample import BadSample
+from umemma.sources.layouts import lists
+from umemma.sources.layouts.lists import Row
+from umemma.data.sample import BadSample
 
 
 def row(key: str, split: str, label: int = 0, group: str | None = None) -> Row:
@@ -15,12 +15,23 @@ def row(key: str, split: str, label: int = 0, group: str | None = None) -> Row:
 
 
 def test_a_group_in_two_splits_stays_in_the_one_that_is_measured():
-    kept, rejected = lists.once([row("a", "train"), row("a", "val", 1), row("b", "test"), row("b", "val"),
-                                 row("c1", "train", group="c"), row("c2", "test", group="c"), row("d", "train")])
+    kept, rejected = lists.once(
+        [
+            row("a", "train"),
+            row("a", "val", 1),
+            row("b", "test"),
+            row("b", "val"),
+            row("c1", "train", group="c"),
+            row("c2", "test", group="c"),
+            row("d", "train"),
+        ]
+    )
     assert [(one.key, one.split) for one in kept] == [("a", "val"), ("b", "test"), ("c2", "test"), ("d", "train")]
     assert [(one.key, one.split, one.reason) for one in rejected] == [
-        ("a", "train", "also in val (val.txt:1)"), ("b", "val", "also in test (test.txt:0)"),
-        ("c1", "train", "also in test (test.txt:0)")]
+        ("a", "train", "also in val (val.txt:1)"),
+        ("b", "val", "also in test (test.txt:0)"),
+        ("c1", "train", "also in test (test.txt:0)"),
+    ]
 
 
 @pytest.mark.parametrize(("keep", "label"), [("first", 1), ("last", 3)])
@@ -47,11 +58,15 @@ def test_validation_is_drawn_by_class_from_training_alone_whatever_the_order():
     rows += [row(f"t-{number}", "test") for number in range(10)]
     drawn = lists.held_out(rows, share=0.25, seed=1)
     assert Counter((one.split, one.label) for one in drawn) == {
-        **{("train", label): 30 for label in range(4)}, **{("val", label): 10 for label in range(4)}, ("test", 0): 10}
+        **{("train", label): 30 for label in range(4)},
+        **{("val", label): 10 for label in range(4)},
+        ("test", 0): 10,
+    }
     turned = lists.held_out(rows[::-1], share=0.25, seed=1)
     assert {one.key: one.split for one in turned} == {one.key: one.split for one in drawn}
     assert {one.key: one.split for one in lists.held_out(rows, share=0.25, seed=2)} != {
-        one.key: one.split for one in drawn}
+        one.key: one.split for one in drawn
+    }
     assert [one.key for one in drawn] == [one.key for one in rows]
 
 
@@ -83,9 +98,15 @@ def test_a_list_that_is_missing_or_no_utf_8_is_named(tmp_path):
         lists.lines(path)
 
 
-@pytest.mark.parametrize(("classes", "sentence"), [
-    (["a", "c"], r"; lacking b$"), (["a", "b", "c", "d"], r"; not of it d$"),
-    (["a", "c", "e"], "lacking b and not of it e"), (["a", "b", "c", "a"], "one is there twice")])
+@pytest.mark.parametrize(
+    ("classes", "sentence"),
+    [
+        (["a", "c"], r"; lacking b$"),
+        (["a", "b", "c", "d"], r"; not of it d$"),
+        (["a", "c", "e"], "lacking b and not of it e"),
+        (["a", "b", "c", "a"], "one is there twice"),
+    ],
+)
 def test_classes_that_are_not_those_of_the_data_set_are_named(classes, sentence):
     assert lists.in_order(["c", "a", "b"], "abc", "letters") == ("c", "a", "b")
     with pytest.raises(ParameterError, match=r"classes must be the 3 classes of letters, in any order.*" + sentence):
@@ -107,9 +128,14 @@ def test_no_sample_left_is_an_error_that_says_why():
         lists.by_split(kept[:0], rejected)
 
 
-@pytest.mark.parametrize(("content", "reason"), [
-    (None, "cannot be read: No such file"), (b"", "is empty"),
-    (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "Git LFS pointer.*git lfs pull")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "Git LFS pointer.*git lfs pull"),
+    ],
+)
 def test_a_file_that_a_list_names_and_that_is_not_there_is_a_bad_sample(tmp_path, content, reason):
     path = tmp_path / "a.wav"
     if content is not None:

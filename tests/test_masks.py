@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from umemma import masks, missingness
-from umemma.batch import Batch
-from umemma.masks import Plan
+from umemma import missingness
+from umemma.training import masks
+from umemma.data.batch import Batch
+from umemma.training.masks import Plan
 from umemma.missingness import hide, key_digest, uniform
 
 CLASSES = ["a", "b", "c"]
@@ -19,8 +20,12 @@ def data(size: int = 3_000) -> Batch:
     """Three classes; every fourth sample has no image, every seventh no audio."""
     number = torch.arange(size)
     present = torch.stack([number % 4 != 3, (number % 7 != 6) | (number % 4 == 3)], dim=1)
-    return Batch({"image": torch.zeros(size, 1), "audio": torch.zeros(size, 1)}, present, number % 3,
-                 key_digest([f"k{i}" for i in range(size)]))
+    return Batch(
+        {"image": torch.zeros(size, 1), "audio": torch.zeros(size, 1)},
+        present,
+        number % 3,
+        key_digest([f"k{i}" for i in range(size)]),
+    )
 
 
 @each_plan
@@ -28,8 +33,10 @@ def test_every_round_is_the_draw_of_that_epoch(plan):
     drawn = masks.draw(data(), plan, 3)
     assert drawn.shape == (3, 3_000, 2)
     for epoch in range(3):
-        assert torch.equal(drawn[epoch], hide(data().present, data().key, plan.rates, protocol=plan.protocol,
-                                              seed=plan.seed, round_=epoch))
+        assert torch.equal(
+            drawn[epoch],
+            hide(data().present, data().key, plan.rates, protocol=plan.protocol, seed=plan.seed, round_=epoch),
+        )
 
 
 @each_plan
@@ -91,7 +98,8 @@ def test_masks_of_another_rate_are_named_in_the_split_they_are_in(plan):
     drawn = {"train": masks.draw(data(), plan, 1), "test": masks.draw(data(), other, 1)}
     _, sentences = masks.deviations(drawn, splits, plan, CLASSES)
     assert {sentence.split(":")[0] for sentence in sentences} == {
-        f"test, class {name}, {modality}" for name in CLASSES for modality in ("image", "audio")}
+        f"test, class {name}, {modality}" for name in CLASSES for modality in ("image", "audio")
+    }
 
 
 def test_one_entry_of_an_absent_modality_that_shows_is_named():

@@ -9,8 +9,8 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from tests.media_files import PIXELS, npy, numbered, picture, png, sound, tone, turned, video
-from umemma import media
-from umemma.kinds import container, signature
+from umemma.media import media
+from umemma.media.kinds import container, signature
 
 PALETTE = Image.fromarray(PIXELS).convert("P")
 SAME_TWICE = Image.new("P", (4, 4))
@@ -27,20 +27,31 @@ def turned_exif(orientation: int) -> Image.Exif:
     return exif
 
 
-@pytest.mark.parametrize(("name", "content", "expected"), [
-    ("a.png", picture(PIXELS), {"mode": "RGB", "channels": 3, "height_px": 24, "width_px": 32, "num_frames": 1}),
-    ("a.webp", picture(PIXELS, "WEBP"), {"mode": "RGB", "channels": 3}),
-    ("a.JPG", picture(Image.fromarray(PIXELS).convert("CMYK"), "JPEG"), {"mode": "CMYK", "channels": 4}),
-    ("a.png", png(2, 2, 16, 0, b"\0\0\1\2\0" b"\0\0\0\0\0"), {"mode": "I;16", "channels": 1, "blank": False}),
-    ("a.png", picture(CLEAR), {"mode": "RGBA", "channels": 4, "blank": True}),
-    ("a.png", picture(PALETTE), {"mode": "P", "channels": 1, "blank": False}),
-    ("a.png", picture(SAME_TWICE), {"mode": "P", "blank": True}),
-    ("a.png", picture(Image.new("1", (5, 5), 1)), {"mode": "1", "blank": True}),
-    ("a.webp", picture(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:]), {"num_frames": 3, "blank": False}),
-    ("a.png", picture(FRAMES[0], "PNG", save_all=True, append_images=FRAMES[1:]), {"num_frames": 3}),
-    ("a.jpeg", picture(FRAMES[0], "MPO", save_all=True, append_images=FRAMES[1:]), {"num_frames": 3, "mode": "RGB"}),
-    ("a.jpg", picture(PIXELS, "JPEG", exif=turned_exif(6)), {"height_px": 32, "width_px": 24}),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.png", picture(PIXELS), {"mode": "RGB", "channels": 3, "height_px": 24, "width_px": 32, "num_frames": 1}),
+        ("a.webp", picture(PIXELS, "WEBP"), {"mode": "RGB", "channels": 3}),
+        ("a.JPG", picture(Image.fromarray(PIXELS).convert("CMYK"), "JPEG"), {"mode": "CMYK", "channels": 4}),
+        ("a.png", png(2, 2, 16, 0, b"\0\0\1\2\0\0\0\0\0\0"), {"mode": "I;16", "channels": 1, "blank": False}),
+        ("a.png", picture(CLEAR), {"mode": "RGBA", "channels": 4, "blank": True}),
+        ("a.png", picture(PALETTE), {"mode": "P", "channels": 1, "blank": False}),
+        ("a.png", picture(SAME_TWICE), {"mode": "P", "blank": True}),
+        ("a.png", picture(Image.new("1", (5, 5), 1)), {"mode": "1", "blank": True}),
+        (
+            "a.webp",
+            picture(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:]),
+            {"num_frames": 3, "blank": False},
+        ),
+        ("a.png", picture(FRAMES[0], "PNG", save_all=True, append_images=FRAMES[1:]), {"num_frames": 3}),
+        (
+            "a.jpeg",
+            picture(FRAMES[0], "MPO", save_all=True, append_images=FRAMES[1:]),
+            {"num_frames": 3, "mode": "RGB"},
+        ),
+        ("a.jpg", picture(PIXELS, "JPEG", exif=turned_exif(6)), {"height_px": 32, "width_px": 24}),
+    ],
+)
 def test_facts_of_images(name, content, expected):
     found = media.facts(name, content)
     assert found["kind"] == "image"
@@ -51,17 +62,24 @@ def test_facts_of_images(name, content, expected):
 CLIPPED = np.clip(4 * tone(), -1, 1)
 
 
-@pytest.mark.parametrize(("name", "content", "expected"), [
-    ("a.wav", sound(tone(channels=8)), {"channels": 8, "sample_rate_hz": 16000, "seconds": 0.5, "clipped_share": 0.0}),
-    ("a.flac", sound(tone(), form="FLAC"), {"seconds": 0.5, "blank": False, "constant": False}),
-    ("a.ogg", sound(tone(), form="OGG"), {"seconds": 0.5}),
-    ("a.ogg", sound(tone(), form="OGG", subtype="OPUS"), {"seconds": 0.5}),
-    ("a.mp3", sound(tone(), form="MP3"), {"seconds": 0.5, "sample_rate_hz": 16000}),
-    ("a.wav", sound(np.zeros((800, 2))), {"blank": True, "constant": True, "peak": 0.0}),
-    ("a.wav", sound(np.full(800, 0.25)), {"blank": False, "constant": True, "peak": 0.25}),
-    ("a.wav", sound(np.full((800, 2), 1e-6), subtype="FLOAT"), {"blank": True, "constant": True}),
-    ("a.wav", sound(np.stack([np.zeros(9), np.arange(9) / 9], axis=1)), {"blank": False, "constant": False}),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        (
+            "a.wav",
+            sound(tone(channels=8)),
+            {"channels": 8, "sample_rate_hz": 16000, "seconds": 0.5, "clipped_share": 0.0},
+        ),
+        ("a.flac", sound(tone(), form="FLAC"), {"seconds": 0.5, "blank": False, "constant": False}),
+        ("a.ogg", sound(tone(), form="OGG"), {"seconds": 0.5}),
+        ("a.ogg", sound(tone(), form="OGG", subtype="OPUS"), {"seconds": 0.5}),
+        ("a.mp3", sound(tone(), form="MP3"), {"seconds": 0.5, "sample_rate_hz": 16000}),
+        ("a.wav", sound(np.zeros((800, 2))), {"blank": True, "constant": True, "peak": 0.0}),
+        ("a.wav", sound(np.full(800, 0.25)), {"blank": False, "constant": True, "peak": 0.25}),
+        ("a.wav", sound(np.full((800, 2), 1e-6), subtype="FLOAT"), {"blank": True, "constant": True}),
+        ("a.wav", sound(np.stack([np.zeros(9), np.arange(9) / 9], axis=1)), {"blank": False, "constant": False}),
+    ],
+)
 def test_facts_of_sounds(name, content, expected):
     found = media.facts(name, content)
     assert found["kind"] == "audio"
@@ -81,7 +99,7 @@ def test_a_long_sound_is_read_in_blocks_and_gives_the_same_facts(monkeypatch):
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, (5000, 2))
     content = sound(samples)
     whole = media.facts("a.wav", content)
-    monkeypatch.setattr("umemma.kinds.sound.BLOCK", 333)
+    monkeypatch.setattr("umemma.media.kinds.sound.BLOCK", 333)
     assert media.facts("a.wav", content) == whole
     assert whole["peak"] == pytest.approx(np.abs(samples).max(), abs=1e-4)
 
@@ -97,21 +115,38 @@ SILENT_VIDEO = video(numbered(12))
 HEARD_VIDEO = video(numbered(12), samples=tone()[:, 0])
 
 
-@pytest.mark.parametrize(("name", "content", "expected"), [
-    ("a.mp4", SILENT_VIDEO, {"height_px": 32, "width_px": 48, "num_frames": 12, "fps": 25.0, "seconds": 0.48,
-                             "has_sound": False, "blank": False}),
-    ("a.mp4", HEARD_VIDEO, {"num_frames": 12, "has_sound": True}),
-    ("a.mov", video(numbered(1), form="mov"), {"num_frames": 1, "seconds": 0.04}),
-    ("a.mpg", video(numbered(9), form="mpeg", codec="mpeg1video", samples=tone()[:, 0], sound_codec="mp2"),
-     {"num_frames": 9, "has_sound": True, "fps": 25.0}),
-    ("a.mpeg", video(numbered(9), form="mpeg", codec="mpeg2video"), {"num_frames": 9, "has_sound": False}),
-    ("a.avi", video(numbered(9), form="avi"), {"num_frames": 9}),
-    ("a.mkv", video(numbered(9), form="matroska"), {"num_frames": 9}),
-    ("a.webm", video(numbered(9), form="webm", codec="vp9"), {"num_frames": 9}),
-    ("a.mp4", video([np.full((32, 48, 3), 7, np.uint8)] * 5), {"blank": True}),
-    ("a.mp4", turned(SILENT_VIDEO), {"height_px": 48, "width_px": 32}),
-    ("a.mp4", video(numbered(3), title="Caf?").replace(b"Caf?", b"Caf\xe9"), {"num_frames": 3}),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        (
+            "a.mp4",
+            SILENT_VIDEO,
+            {
+                "height_px": 32,
+                "width_px": 48,
+                "num_frames": 12,
+                "fps": 25.0,
+                "seconds": 0.48,
+                "has_sound": False,
+                "blank": False,
+            },
+        ),
+        ("a.mp4", HEARD_VIDEO, {"num_frames": 12, "has_sound": True}),
+        ("a.mov", video(numbered(1), form="mov"), {"num_frames": 1, "seconds": 0.04}),
+        (
+            "a.mpg",
+            video(numbered(9), form="mpeg", codec="mpeg1video", samples=tone()[:, 0], sound_codec="mp2"),
+            {"num_frames": 9, "has_sound": True, "fps": 25.0},
+        ),
+        ("a.mpeg", video(numbered(9), form="mpeg", codec="mpeg2video"), {"num_frames": 9, "has_sound": False}),
+        ("a.avi", video(numbered(9), form="avi"), {"num_frames": 9}),
+        ("a.mkv", video(numbered(9), form="matroska"), {"num_frames": 9}),
+        ("a.webm", video(numbered(9), form="webm", codec="vp9"), {"num_frames": 9}),
+        ("a.mp4", video([np.full((32, 48, 3), 7, np.uint8)] * 5), {"blank": True}),
+        ("a.mp4", turned(SILENT_VIDEO), {"height_px": 48, "width_px": 32}),
+        ("a.mp4", video(numbered(3), title="Caf?").replace(b"Caf?", b"Caf\xe9"), {"num_frames": 3}),
+    ],
+)
 def test_facts_of_videos(name, content, expected):
     found = media.facts(name, content)
     assert found["kind"] == "video"
@@ -125,26 +160,32 @@ def test_the_sound_of_a_video_has_the_facts_of_a_sound_under_the_name_of_one():
     assert found["sample_rate_hz"] == 16000
 
 
-@pytest.mark.parametrize(("content", "expected"), [
-    (b"words", {"num_chars": 5, "blank": False, "num_replaced": 0}),
-    (b"\xef\xbb\xbfwords", {"num_chars": 5}),
-    (b"\xef\xbb\xbf", {"num_chars": 0, "blank": True}),
-    (" \t\r\n\u3000".encode(), {"num_chars": 5, "blank": True}),
-    ("caf\ufffd".encode(), {"num_chars": 4, "num_replaced": 1}),
-    ("BM: 十".encode(), {"num_chars": 5}),
-])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"words", {"num_chars": 5, "blank": False, "num_replaced": 0}),
+        (b"\xef\xbb\xbfwords", {"num_chars": 5}),
+        (b"\xef\xbb\xbf", {"num_chars": 0, "blank": True}),
+        (" \t\r\n\u3000".encode(), {"num_chars": 5, "blank": True}),
+        ("caf\ufffd".encode(), {"num_chars": 4, "num_replaced": 1}),
+        ("BM: 十".encode(), {"num_chars": 5}),
+    ],
+)
 def test_facts_of_texts(content, expected):
     found = media.facts("a.txt", content)
     assert found["kind"] == "text"
     assert {fact: found[fact] for fact in expected} == expected
 
 
-@pytest.mark.parametrize(("values", "expected"), [
-    (np.arange(5), {"kind": "vector", "num_values": 5, "blank": False}),
-    (np.ones(5, np.uint8), {"kind": "vector", "blank": True}),
-    (np.arange(6.0).reshape(3, 2), {"kind": "series", "num_steps": 3, "channels": 2, "blank": False}),
-    (np.asfortranarray(np.tile([1.0, 2.0], (3, 1))), {"kind": "series", "channels": 2, "blank": True}),
-])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.arange(5), {"kind": "vector", "num_values": 5, "blank": False}),
+        (np.ones(5, np.uint8), {"kind": "vector", "blank": True}),
+        (np.arange(6.0).reshape(3, 2), {"kind": "series", "num_steps": 3, "channels": 2, "blank": False}),
+        (np.asfortranarray(np.tile([1.0, 2.0], (3, 1))), {"kind": "series", "channels": 2, "blank": True}),
+    ],
+)
 def test_facts_of_arrays(values, expected):
     found = media.facts("a.npy", npy(values))
     assert {fact: found[fact] for fact in expected} == expected
@@ -154,17 +195,28 @@ def test_facts_of_arrays(values, expected):
 def test_a_format_that_pillow_does_not_load_at_once_is_read_first_thing(name, tmp_path):
     """In a process of its own: a reader used before would hide that one is not there."""
     (tmp_path / name).write_bytes(picture(PIXELS, name[2:].upper()))
-    code = ("import pathlib, sys; from umemma import media; path = pathlib.Path(sys.argv[1]); "
-            "print(media.facts(path.name, path.read_bytes())['height_px'], 'torch' in sys.modules)")
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / name], cwd=ROOT, capture_output=True, text=True,
-                          check=False)
+    code = (
+        "import pathlib, sys; from umemma import media; path = pathlib.Path(sys.argv[1]); "
+        "print(media.facts(path.name, path.read_bytes())['height_px'], 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / name], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.stdout.split() == ["24", "False"], done.stderr  # and without torch
 
 
-@pytest.mark.parametrize("content", [
-    sound(tone()), sound(tone(), form="OGG"), sound(tone(seconds=5), form="MP3"), HEARD_VIDEO,
-    video(numbered(9), form="avi"),
-    b"\0\0\0\x18ftypmp42" + bytes(12) + bytes(40), b"\0\0\0\x18ftypmp42" + bytes(12) + b"\xff" * 40])
+@pytest.mark.parametrize(
+    "content",
+    [
+        sound(tone()),
+        sound(tone(), form="OGG"),
+        sound(tone(seconds=5), form="MP3"),
+        HEARD_VIDEO,
+        video(numbered(9), form="avi"),
+        b"\0\0\0\x18ftypmp42" + bytes(12) + bytes(40),
+        b"\0\0\0\x18ftypmp42" + bytes(12) + b"\xff" * 40,
+    ],
+)
 def test_a_whole_file_is_not_called_cut(content):
     assert container.cut_short(content) == ""
 

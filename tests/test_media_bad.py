@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from tests.media_files import PIXELS, npy, numbered, picture, png, sound, tone, video
-from umemma import media
+from umemma.media import media
 from umemma.errors import DataError
-from umemma.kinds import audio, image, text
-from umemma.kinds import video as video_kind
+from umemma.media.kinds import audio, image, text
+from umemma.media.kinds import video as video_kind
 
 NAN = tone()
 NAN[5600] = np.nan
@@ -45,8 +45,10 @@ def first_frames(mp4: bytes, count: int) -> bytes:
     return kept[:at] + struct.pack(">I", len(kept) - at) + kept[at + 4 :]
 
 
-EMPTY = {f"empty {name}": (name, b"", "the file is empty, it has 0 bytes")
-         for name in ("a.png", "a.webp", "a.wav", "a.mp3", "a.mp4", "a.txt", "a.npy")}
+EMPTY = {
+    f"empty {name}": (name, b"", "the file is empty, it has 0 bytes")
+    for name in ("a.png", "a.webp", "a.wav", "a.mp3", "a.mp4", "a.txt", "a.npy")
+}
 TRUNCATED = {
     "cut png": ("a.png", cut(picture(PIXELS), 0.6), "no readable image: .*truncated"),
     "cut jpeg": ("a.jpg", cut(picture(PIXELS, "JPEG"), 0.8), "no readable image: .*truncated"),
@@ -58,7 +60,10 @@ TRUNCATED = {
     "mp4 that lost its index": ("a.mp4", cut(MP4, 0.9), "no readable video: it is truncated, .* bytes are promised"),
     "mp4 that lost its end": ("a.mp4", cut(INDEX_FIRST, 0.8), "no readable video: it is truncated"),
     "mp4 of which frames were taken": (
-        "a.mp4", first_frames(INDEX_FIRST, 5), "it is truncated, 12 frames are promised, 5 are there"),
+        "a.mp4",
+        first_frames(INDEX_FIRST, 5),
+        "it is truncated, 12 frames are promised, 5 are there",
+    ),
     "cut avi": ("a.avi", cut(video(numbered(9), form="avi"), 0.7), "no readable video: it is truncated"),
     "cut mpg": ("a.mpg", video(numbered(9), form="mpeg", codec="mpeg1video")[:60], "no readable video"),
     "cut npy": ("a.npy", cut(npy(np.arange(99.0)), 0.7), "it is truncated: 792 bytes of numbers are promised"),
@@ -80,8 +85,11 @@ WRONG_NAME = {
 ABSURD = {
     "bomb": ("a.png", png(9500, 9500, 8, 0), "decompression bomb, refused unopened: .*90,250,000 pixels"),
     "bomb beyond Pillow's own limit": ("a.png", png(30000, 30000, 8, 0), "decompression bomb, refused unopened"),
-    "jpeg bomb": ("a.jpg", picture(PIXELS, "JPEG").replace(struct.pack(">HH", 24, 32), b"\xff\xf0\xff\xf0"),
-                  "decompression bomb"),
+    "jpeg bomb": (
+        "a.jpg",
+        picture(PIXELS, "JPEG").replace(struct.pack(">HH", 24, 32), b"\xff\xf0\xff\xf0"),
+        "decompression bomb",
+    ),
     "100 channels": ("a.wav", sound(np.zeros((10, 100))), "sound has 100 channels, at most 64 are read"),
     "a day of sound": ("a.flac", sound(np.zeros(90_000), 8, "FLAC"), "sound claims 11,250 s, at most 10,800 are read"),
     "10 MB of text": ("a.txt", b"text " * 2_000_000, "text has 10,000,000 bytes, at most 1,048,576 are read"),
@@ -132,14 +140,17 @@ def test_a_bomb_is_refused_before_it_takes_memory():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 
-@pytest.mark.parametrize(("module", "bound", "name", "content", "sentence"), [
-    (image, "MAX_PIXELS", "a.png", picture(PIXELS), "it has 768 pixels, at most 100 are read"),
-    (audio, "MAX_SECONDS", "a.m4a", MP4, "sound is longer than 0.01 s"),
-    (audio, "MAX_SECONDS", "a.wav", sound(tone()), "sound claims"),
-    (video_kind, "MAX_PIXELS", "a.mp4", MP4, "video claims 12 frames of 48 x 32, at most"),
-    (video_kind, "MAX_FRAMES", "a.mkv", video(numbered(12), form="matroska"), "more than 0.01 frames"),
-    (text, "MAX_BYTES", "a.txt", b"abc", "text has 3 bytes"),
-])
+@pytest.mark.parametrize(
+    ("module", "bound", "name", "content", "sentence"),
+    [
+        (image, "MAX_PIXELS", "a.png", picture(PIXELS), "it has 768 pixels, at most 100 are read"),
+        (audio, "MAX_SECONDS", "a.m4a", MP4, "sound is longer than 0.01 s"),
+        (audio, "MAX_SECONDS", "a.wav", sound(tone()), "sound claims"),
+        (video_kind, "MAX_PIXELS", "a.mp4", MP4, "video claims 12 frames of 48 x 32, at most"),
+        (video_kind, "MAX_FRAMES", "a.mkv", video(numbered(12), form="matroska"), "more than 0.01 frames"),
+        (text, "MAX_BYTES", "a.txt", b"abc", "text has 3 bytes"),
+    ],
+)
 def test_every_bound_is_looked_at(monkeypatch, module, bound, name, content, sentence):
     media.facts(name, content)
     monkeypatch.setattr(module, bound, 100 if bound == "MAX_PIXELS" else 0.01)
@@ -148,9 +159,16 @@ def test_every_bound_is_looked_at(monkeypatch, module, bound, name, content, sen
 
 
 GOOD = {
-    "a.png": picture(PIXELS), "a.jpg": picture(PIXELS, "JPEG"), "a.webp": picture(PIXELS, "WEBP"),
-    "a.wav": sound(tone()), "a.flac": sound(tone(), form="FLAC"), "a.ogg": sound(tone(), form="OGG"), "a.mp3": MP3,
-    "a.mp4": MP4, "a.avi": video(numbered(4), form="avi"), "a.npy": npy(np.arange(12.0).reshape(6, 2)),
+    "a.png": picture(PIXELS),
+    "a.jpg": picture(PIXELS, "JPEG"),
+    "a.webp": picture(PIXELS, "WEBP"),
+    "a.wav": sound(tone()),
+    "a.flac": sound(tone(), form="FLAC"),
+    "a.ogg": sound(tone(), form="OGG"),
+    "a.mp3": MP3,
+    "a.mp4": MP4,
+    "a.avi": video(numbered(4), form="avi"),
+    "a.npy": npy(np.arange(12.0).reshape(6, 2)),
     "a.txt": CHINESE.encode(),
 }
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from umemma import metrics
+from umemma.metrics import metrics
 
 
 @pytest.fixture(params=["distinct", "tied", "a class is never right", "a class is nowhere"])
@@ -29,8 +29,9 @@ def weight():
     generator = torch.Generator().manual_seed(4)
     drawn = torch.randint(60, (5, 60), generator=generator)
     counts = torch.stack([torch.bincount(row, minlength=60) for row in drawn]).double()
-    return torch.cat([torch.ones(1, 60, dtype=torch.float64), counts,
-                      torch.rand(3, 60, generator=generator, dtype=torch.float64)])
+    return torch.cat(
+        [torch.ones(1, 60, dtype=torch.float64), counts, torch.rand(3, 60, generator=generator, dtype=torch.float64)]
+    )
 
 
 @pytest.mark.parametrize(("ours", "average"), [(metrics.f1_macro, "macro"), (metrics.f1_micro, "micro")])
@@ -57,8 +58,10 @@ def test_ranking_is_that_of_scikit_learn(answers, weight):
         used = row > 0
         right = [(label == k).numpy()[used] for k in range(4)]
         there = [k for k in range(4) if right[k].any()]
-        expected = [[measure(right[k], score[used, k], sample_weight=row[used]) for k in there]
-                    for measure in (average_precision_score, roc_auc_score)]
+        expected = [
+            [measure(right[k], score[used, k], sample_weight=row[used]) for k in there]
+            for measure in (average_precision_score, roc_auc_score)
+        ]
         assert found_precision.item() == pytest.approx(np.mean(expected[0]))
         assert found_auroc.item() == pytest.approx(np.mean(expected[1]))
 

@@ -13,14 +13,19 @@ from umemma.missingness import PROTOCOLS, hide, key_digest, outcomes, pattern_na
 from umemma.parameters import Fuse
 
 KEYS = key_digest([f"sample-{i}" for i in range(20_000)])
-RATES = {"independent": [(0.25, 0.6), (0.0, 1.0), (0.25, 0.6, 0.5), (0.9, 1.0, 0.9), (1.0, 1.0, 0.0)],
-         "absent": [(0.0, 1.0), (0.0, 0.0, 1.0), (1.0, 0.0, 1.0)],
-         "balanced": [(0.2, 0.5), (0.5, 0.5), (0.1, 0.2, 0.3), (0.4, 0.0, 0.6)]}
-CASES = [(protocol, rates, has) for protocol, several in RATES.items() for rates in several
-         for has in patterns(len(rates))]
+RATES = {
+    "independent": [(0.25, 0.6), (0.0, 1.0), (0.25, 0.6, 0.5), (0.9, 1.0, 0.9), (1.0, 1.0, 0.0)],
+    "absent": [(0.0, 1.0), (0.0, 0.0, 1.0), (1.0, 0.0, 1.0)],
+    "balanced": [(0.2, 0.5), (0.5, 0.5), (0.1, 0.2, 0.3), (0.4, 0.0, 0.6)],
+}
+CASES = [
+    (protocol, rates, has) for protocol, several in RATES.items() for rates in several for has in patterns(len(rates))
+]
 PRESENT = torch.ones(len(KEYS), 3, dtype=torch.bool)
-each_protocol = pytest.mark.parametrize(("protocol", "rates"), [
-    ("independent", (0.3, 0.5, 0.7)), ("absent", (0.0, 1.0, 0.0)), ("balanced", (0.3, 0.2, 0.4))])
+each_protocol = pytest.mark.parametrize(
+    ("protocol", "rates"),
+    [("independent", (0.3, 0.5, 0.7)), ("absent", (0.0, 1.0, 0.0)), ("balanced", (0.3, 0.2, 0.4))],
+)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=5))
@@ -68,8 +73,7 @@ def test_every_outcome_is_as_frequent_as_its_probability_and_nothing_else_happen
 def test_outcomes_sum_to_one_and_leave_something_of_what_is_there(protocol, rates, has):
     expected = outcomes(has, rates, protocol)
     assert math.isclose(sum(expected.values()), 1)
-    assert all(any(kept) and all(there or not left for there, left in zip(has, kept, strict=True))
-               for kept in expected)
+    assert all(any(kept) and all(there or not left for there, left in zip(has, kept, strict=True)) for kept in expected)
 
 
 @pytest.mark.parametrize("rates", [(0.25, 0.6), (0.25, 0.6, 0.5)])
@@ -84,8 +88,9 @@ def test_absent_hides_the_same_modality_everywhere_but_where_it_is_all_there_is(
 
 
 def test_balanced_takes_one_modality_of_a_complete_sample_or_none():
-    assert outcomes((True, True, True), (0.1, 0.2, 0.3), "balanced") == pytest.approx({
-        (False, True, True): 0.1, (True, False, True): 0.2, (True, True, False): 0.3, (True, True, True): 0.4})
+    assert outcomes((True, True, True), (0.1, 0.2, 0.3), "balanced") == pytest.approx(
+        {(False, True, True): 0.1, (True, False, True): 0.2, (True, True, False): 0.3, (True, True, True): 0.4}
+    )
 
 
 @each_protocol
@@ -107,7 +112,9 @@ def test_rate_zero_hides_nothing_and_rate_one_all_but_the_last(protocol, rate):
 
 def test_the_protocols_are_those_that_parameters_allow_and_no_other_is_taken():
     assert set(PROTOCOLS) == set(get_args(Fuse.model_fields["protocol"].annotation))
-    for ask in (lambda: hide(PRESENT, KEYS, (0.5,) * 3, protocol="balancd", seed=0),
-                lambda: outcomes((True,), (0.5,), "balancd")):
+    for ask in (
+        lambda: hide(PRESENT, KEYS, (0.5,) * 3, protocol="balancd", seed=0),
+        lambda: outcomes((True,), (0.5,), "balancd"),
+    ):
         with pytest.raises(KeyError, match="balancd"):
             ask()

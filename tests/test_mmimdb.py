@@ -10,9 +10,9 @@ from PIL import Image
 
 from tests import trees
 from tests.trees import GENUINE, needs_genuine
-from umemma.datasets.mmimdb import GENRES, Adapter, plot_of, read
+from umemma.sources.datasets.mmimdb import GENRES, Adapter, plot_of, read
 from umemma.errors import DataError, ParameterError
-from umemma.sample import BadSample
+from umemma.data.sample import BadSample
 
 pytestmark = needs_genuine
 
@@ -75,12 +75,19 @@ def test_mmimdb_lite_is_read_where_it_lies():
     assert all(adapter.sample("val", i).modalities == ("image", "text") for i in range(360))
 
 
-@pytest.mark.parametrize(("which", "text"), [
-    ("longest", "A much longer one: with a colon."), ("first", "Short."),
-    ("all", "Short.\nA much longer one: with a colon.\nThird.")])
+@pytest.mark.parametrize(
+    ("which", "text"),
+    [
+        ("longest", "A much longer one: with a colon."),
+        ("first", "Short."),
+        ("all", "Short.\nA much longer one: with a colon.\nThird."),
+    ],
+)
 def test_the_plot_is_chosen_and_loses_its_author(which, text):
-    film = {"plot": ["Short.::Anna <a@example.org>", "  A much longer one: with a colon.::Bo", "::Nobody", "Third."],
-            "plot outline": "Outline of a length that beats all of the plots by far, and is not asked for."}
+    film = {
+        "plot": ["Short.::Anna <a@example.org>", "  A much longer one: with a colon.::Bo", "::Nobody", "Third."],
+        "plot outline": "Outline of a length that beats all of the plots by far, and is not asked for.",
+    }
     assert plot_of(film, which) == text
     assert plot_of({"plot": "As one text.::Bo"}, which) == "As one text."
     assert plot_of({"plot": ["::Bo", ""], "plot outline": " Outline. "}, which) == "Outline."
@@ -126,10 +133,17 @@ def test_a_film_with_neither_is_a_bad_sample(root):
         Adapter(root).sample("train", 0)
 
 
-@pytest.mark.parametrize(("suffix", "content", "reason"), [
-    (".json", None, "cannot be read: No such file"), (".json", b"", "is empty"), (".json", b'{"genres": [', "no v"),
-    (".json", b"[1]", "holds no mapping but a list"), (".json", b'"\xff"', "is no UTF-8: byte 1 is 0xff"),
-    (".jpeg", b"", "is empty")])
+@pytest.mark.parametrize(
+    ("suffix", "content", "reason"),
+    [
+        (".json", None, "cannot be read: No such file"),
+        (".json", b"", "is empty"),
+        (".json", b'{"genres": [', "no v"),
+        (".json", b"[1]", "holds no mapping but a list"),
+        (".json", b'"\xff"', "is no UTF-8: byte 1 is 0xff"),
+        (".jpeg", b"", "is empty"),
+    ],
+)
 def test_a_file_that_is_named_and_not_there_or_broken_is_a_bad_sample(root, suffix, content, reason):
     path = first(root).with_suffix(suffix)
     path.unlink()
@@ -148,16 +162,23 @@ def test_a_film_in_two_splits_counts_where_it_is_measured(root):
     path.write_text(json.dumps(split))
     adapter = Adapter(root)
     assert adapter.num_samples == {"train": 59, "val": 23, "test": 24}
-    assert sorted((one.key, one.split, one.reason) for one in adapter.rejected) == sorted([
-        (split["test"][0], "train", "also in test (split.json)"),
-        (split["dev"][0], "val", "listed twice; split.json counts (the first)")])
+    assert sorted((one.key, one.split, one.reason) for one in adapter.rejected) == sorted(
+        [
+            (split["test"][0], "train", "also in test (split.json)"),
+            (split["dev"][0], "val", "listed twice; split.json counts (the first)"),
+        ]
+    )
 
 
-@pytest.mark.parametrize(("content", "sentence"), [
-    ('{"train": [], "test": []}', "holds train, test, not train, dev and test"),
-    ('{"train": ["0000001"], "dev": [7], "test": []}', "dev holds 7, no IMDb id"),
-    ('{"train": ["../0000001"], "dev": [], "test": []}', r"train holds '\.\./0000001', no IMDb id"),
-    ('{"train": [], "dev": [], "test": []}', "no sample is left")])
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('{"train": [], "test": []}', "holds train, test, not train, dev and test"),
+        ('{"train": ["0000001"], "dev": [7], "test": []}', "dev holds 7, no IMDb id"),
+        ('{"train": ["../0000001"], "dev": [], "test": []}', r"train holds '\.\./0000001', no IMDb id"),
+        ('{"train": [], "dev": [], "test": []}', "no sample is left"),
+    ],
+)
 def test_a_split_that_cannot_be_understood_is_named(root, content, sentence):
     (root / "mmimdb/split.json").write_text(content)
     with pytest.raises(DataError, match=sentence):
@@ -232,11 +253,15 @@ def test_a_flaw_of_one_row_of_the_hdf5_file_is_a_bad_sample(built, tmp_path):
         Adapter(tmp_path, layout="features").sample("train", 2)
 
 
-@pytest.mark.parametrize(("spoil", "sentence"), [
-    (lambda file: file.attrs.__delitem__("split"), "has no attribute 'split'"),
-    (lambda file: file["genres"].attrs.__delitem__("target_names"), "no attribute 'target_names'"),
-    (lambda file: file["genres"].attrs.__setitem__("target_names", '["Drama"]'), "23 columns and 1 names"),
-    (lambda file: file.attrs.__setitem__("split", file.attrs["split"][6:7]), "has train, not train, dev and test")])
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda file: file.attrs.__delitem__("split"), "has no attribute 'split'"),
+        (lambda file: file["genres"].attrs.__delitem__("target_names"), "no attribute 'target_names'"),
+        (lambda file: file["genres"].attrs.__setitem__("target_names", '["Drama"]'), "23 columns and 1 names"),
+        (lambda file: file.attrs.__setitem__("split", file.attrs["split"][6:7]), "has train, not train, dev and test"),
+    ],
+)
 def test_an_hdf5_file_of_something_else_is_named(built, tmp_path, spoil, sentence):
     import h5py
 

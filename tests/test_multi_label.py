@@ -8,17 +8,20 @@ import torch
 from scipy import stats
 from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
 
-from umemma import answers as answers_file
-from umemma import any_rate, fusion, metrics, thresholds
-from umemma.accounting import account
-from umemma.answers import Answers
-from umemma.batch import Batch
-from umemma.comparison import Model
-from umemma.course import Course
-from umemma.evaluation import Table, results
+from umemma.prediction import answers as answers_file
+from umemma.metrics import metrics
+from umemma.prediction import thresholds
+from umemma.reporting import any_rate
+from umemma.training import fusion
+from umemma.evaluation.accounting import account
+from umemma.prediction.answers import Answers
+from umemma.data.batch import Batch
+from umemma.evaluation.comparison import Model
+from umemma.training.course import Course
+from umemma.evaluation.evaluation import Table, results
 from umemma.missingness import key_digest, pattern_name, patterns
 from umemma.parameters import Compute, Fuse, Pretrain
-from umemma.towers import Encoder, Tower
+from umemma.models.towers import Encoder, Tower
 
 MODALITIES = ("image", "audio")
 SHARE = np.array([[0.3, 0.1], [0.2, 0.4]])  # p(first label, second label)
@@ -55,8 +58,9 @@ def test_accuracy_is_the_share_of_labels_that_are_right(scored):
 
 def test_surprise_is_the_log_loss_of_every_label_added_up(scored):
     logits, label = scored
-    expected = sum(log_loss(label[:, k].numpy(), logits[:, k].double().sigmoid().numpy(), labels=[0, 1])
-                   for k in range(4))
+    expected = sum(
+        log_loss(label[:, k].numpy(), logits[:, k].double().sigmoid().numpy(), labels=[0, 1]) for k in range(4)
+    )
     assert metrics.surprise(logits, label).mean().item() == pytest.approx(expected)
 
 
@@ -96,8 +100,14 @@ def test_a_threshold_finds_the_best_f1_there_is_and_changes_no_probability(calib
         _, best = best_of_labels(logits[:, k], label[:, k])
         assert f1_score(label[:, k].numpy(), (logits[:, k] > chosen[k]).numpy()) >= best - 0.01
         assert chosen[k].sigmoid().item() == pytest.approx(best / 2, abs=0.05)  # Lipton et al. 2014, theorem 1
-    one = Answers(("image",), torch.ones(len(label), 1, dtype=torch.bool), label, torch.arange(len(label)),
-                  torch.arange(len(label)), {(True,): logits, (False,): torch.zeros(len(label), 4)})
+    one = Answers(
+        ("image",),
+        torch.ones(len(label), 1, dtype=torch.bool),
+        label,
+        torch.arange(len(label)),
+        torch.arange(len(label)),
+        {(True,): logits, (False,): torch.zeros(len(label), 4)},
+    )
     found = thresholds.decided({"val": one, "test": one}, "validation")["test"]
     assert found.threshold[(True,)].any()
     assert torch.equal(Table(found).surprise[(True,)], Table(one).surprise[(True,)])
@@ -128,8 +138,15 @@ def test_a_class_without_a_positive_in_validation_takes_the_threshold_of_its_pro
 
 def test_thresholds_are_kept_with_the_answers(scored, tmp_path):
     logits, label = scored
-    one = Answers(("image",), torch.ones(80, 1, dtype=torch.bool), label, torch.arange(80), torch.arange(80),
-                  {(True,): logits, (False,): torch.zeros(80, 4)}, {(True,): torch.tensor([0.1, 0.2, 0.3, 0.4])})
+    one = Answers(
+        ("image",),
+        torch.ones(80, 1, dtype=torch.bool),
+        label,
+        torch.arange(80),
+        torch.arange(80),
+        {(True,): logits, (False,): torch.zeros(80, 4)},
+        {(True,): torch.tensor([0.1, 0.2, 0.3, 0.4])},
+    )
     answers_file.write(tmp_path / "a.safetensors", {"val": one, "test": one}, {})
     found, _ = answers_file.read(tmp_path / "a.safetensors")
     assert torch.equal(found["test"].decisions((True,)), one.decisions((True,)))
@@ -154,6 +171,7 @@ def _posterior(pattern, k):
                 error = FLIP[name][k]
                 odds += np.where(seen[name][:, k], np.log((1 - error) / error), np.log(error / (1 - error)))
         return odds
+
     return answer
 
 
@@ -178,16 +196,32 @@ def bayes():
     splits = {}
     for number, split in enumerate(("val", "test")):
         label, seen = _world(20_000, number)
-        logits = {pattern: torch.from_numpy(np.stack([_posterior(pattern, k)(seen) for k in range(2)], axis=1)).float()
-                  for pattern in [*patterns(2), (False, False)]}
-        splits[split] = Answers(MODALITIES, torch.ones(20_000, 2, dtype=torch.bool), torch.from_numpy(label),
-                                torch.arange(20_000), key_digest([f"{split}{i}" for i in range(20_000)]), logits)
+        logits = {
+            pattern: torch.from_numpy(np.stack([_posterior(pattern, k)(seen) for k in range(2)], axis=1)).float()
+            for pattern in [*patterns(2), (False, False)]
+        }
+        splits[split] = Answers(
+            MODALITIES,
+            torch.ones(20_000, 2, dtype=torch.bool),
+            torch.from_numpy(label),
+            torch.arange(20_000),
+            key_digest([f"{split}{i}" for i in range(20_000)]),
+            logits,
+        )
     return Model("bayes", "uni", 0, None, None, splits)
 
 
 def test_the_account_finds_the_information_of_all_labels_added_up(bayes):
-    report = account([bayes], main=bayes, probes=None, truth=None, classes=["first", "second"], seed=0, replicates=200,
-                     rates=[0.0, 0.5])
+    report = account(
+        [bayes],
+        main=bayes,
+        probes=None,
+        truth=None,
+        classes=["first", "second"],
+        seed=0,
+        replicates=200,
+        rates=[0.0, 0.5],
+    )
     assert report["task"] == "multi_label"
     for pattern in patterns(2):
         row = report["information"][pattern_name(pattern, MODALITIES)]
@@ -217,7 +251,8 @@ def test_expected_f1_follows_from_the_corners_of_the_grid_at_any_rates(bayes, ra
     found = any_rate.expected(known, dict(zip(MODALITIES, rates, strict=True)))
     exact = table.expected(rates)
     assert {name: found[name] for name in ("accuracy", "cross_entropy", "f1_micro")} == pytest.approx(
-        {name: exact[name] for name in ("accuracy", "cross_entropy", "f1_micro")}, abs=3e-6)
+        {name: exact[name] for name in ("accuracy", "cross_entropy", "f1_micro")}, abs=3e-6
+    )
     without_corners = any_rate.per_pattern(results(table, table, [0.0, 0.5]))
     assert "f1_micro" not in any_rate.expected(without_corners, dict.fromkeys(MODALITIES, 0.5))
 
@@ -232,19 +267,39 @@ def _course(head):
         signs = label.float() * 2 - 1
         values = {"image": signs[:, [0, 2]], "audio": signs[:, [1, 2]]}
         values = {name: value + 0.5 * torch.randn(600, 2, generator=generator) for name, value in values.items()}
-        media[split] = Batch(values, torch.ones(600, 2, dtype=torch.bool), label,
-                             key_digest([f"{split}{i}" for i in range(600)]))
+        media[split] = Batch(
+            values, torch.ones(600, 2, dtype=torch.bool), label, key_digest([f"{split}{i}" for i in range(600)])
+        )
     for name in MODALITIES:
         towers[name] = Tower(Encoder(name, (2,), {"name": "mlp", "dim": 8}), 3).eval()
-    fuse = Fuse(head=head, substitute="none", substitute_at="feature", protocol="independent", missing_rate=0.5,
-                epochs=20, batch_size=64, lr=0.01, tower_lr=0.01, weight_decay=0.0, class_balance=0.0)
+    fuse = Fuse(
+        head=head,
+        substitute="none",
+        substitute_at="feature",
+        protocol="independent",
+        missing_rate=0.5,
+        epochs=20,
+        batch_size=64,
+        lr=0.01,
+        tower_lr=0.01,
+        weight_decay=0.0,
+        class_balance=0.0,
+    )
     with torch.no_grad():
         for split, batch in media.items():
-            features[split] = batch.with_values({name: towers[name].encoder(batch.values[name])
-                                                 for name in MODALITIES})
+            features[split] = batch.with_values({name: towers[name].encoder(batch.values[name]) for name in MODALITIES})
     pretrain = Pretrain(batch_size=64, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0)
-    return Course(towers, media, features, fuse, pretrain, Compute(device="cpu", precision="float32", threads=1),
-                  {"name": "mlp"}, 3, 0)
+    return Course(
+        towers,
+        media,
+        features,
+        fuse,
+        pretrain,
+        Compute(device="cpu", precision="float32", threads=1),
+        {"name": "mlp"},
+        3,
+        0,
+    )
 
 
 @pytest.mark.parametrize("head", ["sum_logits", "mean_logits", "concat", "gated", "attention"])
@@ -255,6 +310,7 @@ def test_every_head_learns_several_labels_and_loses_only_those_of_what_is_missin
     course = _course(head)
     trained = fusion.fit(arm, course)
     with torch.no_grad():
+
         def right(present):
             batch = course.media["test"].with_present(torch.tensor(present).expand(600, 2))
             return metrics.right(trained.model(batch), batch.label).double().mean(dim=0)

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.page_sample import FOUR, HOSTILE, TWO, sample
-from umemma import findings, svg
-from umemma.any_rate import expected, per_pattern
+from umemma.reporting import findings, svg
+from umemma.reporting.any_rate import expected, per_pattern
 from umemma.missingness import patterns, probability
-from umemma.page import page
-from umemma.report import text_table
-from umemma.written import tick
+from umemma.reporting.page import page
+from umemma.reporting.report import text_table
+from umemma.reporting.written import tick
 
 VOID = {"meta", "link", "input", "br"}
 
@@ -61,8 +61,13 @@ class Parsed(HTMLParser):
     def row(self, table, start, *more):
         """Return the only row that starts with these cells in tables whose name ends so, with single spaces."""
         wanted = (start, *more)
-        found = [row for name, rows in self.tables.items() if name.endswith(table) for row in rows
-                 if tuple(" ".join(cell.split()) for cell in row[:len(wanted)]) == wanted]
+        found = [
+            row
+            for name, rows in self.tables.items()
+            if name.endswith(table)
+            for row in rows
+            if tuple(" ".join(cell.split()) for cell in row[: len(wanted)]) == wanted
+        ]
         assert len(found) == 1, (table, wanted, len(found))
         return " ".join(" ".join(found[0]).split())
 
@@ -132,8 +137,13 @@ def test_every_figure_of_the_patterns_stands_in_its_row(shown):
     for name, metrics in accounting["metrics"].items():
         known, tower = accounting["information"][name], robustness["patterns"][name]
         row = parsed.row("Table of patterns", f"{words(name)} {metrics['n']:,} samples")
-        for value, form in ((metrics["accuracy"], percent), (metrics["cross_entropy"], nats), (known["floor"], percent),
-                            (known["ceiling"], percent), (known["utilisation"], percent)):
+        for value, form in (
+            (metrics["accuracy"], percent),
+            (metrics["cross_entropy"], nats),
+            (known["floor"], percent),
+            (known["ceiling"], percent),
+            (known["utilisation"], percent),
+        ):
             assert_interval(row, value, form)
         assert f"{percent(tower['uni'])}% {tower['uni_tower']}" in row
         row = parsed.row("Table of all metrics", words(name))
@@ -176,8 +186,10 @@ def test_every_figure_of_the_modalities_is_there(shown):
         assert_interval(row, entry["rate"], percent)
     for bins in accounting["reliability"].values():
         for one in bins:
-            assert (f"confidence {percent(one['confidence'])}%: right {percent(one['accuracy'])}%, "
-                    f"{percent(one['share'])}% of the samples") in parsed.text
+            assert (
+                f"confidence {percent(one['confidence'])}%: right {percent(one['accuracy'])}%, "
+                f"{percent(one['share'])}% of the samples"
+            ) in parsed.text
 
 
 def test_every_figure_of_arms_models_and_matrices_is_there(shown):
@@ -206,9 +218,15 @@ def test_every_figure_of_arms_models_and_matrices_is_there(shown):
 
 def test_provenance_and_gates_are_told_in_full(shown):
     robustness, accounting, gates, masks, _, parsed = shown
-    for told in (robustness["dataset"]["fingerprint"], "sum_logits", "each 0.5", "independent",
-                 nats(accounting["entropy"]), "1 of 3 gates failed",
-                 f"{robustness['budget']['total']:,} training samples seen by an encoder"):
+    for told in (
+        robustness["dataset"]["fingerprint"],
+        "sum_logits",
+        "each 0.5",
+        "independent",
+        nats(accounting["entropy"]),
+        "1 of 3 gates failed",
+        f"{robustness['budget']['total']:,} training samples seen by an encoder",
+    ):
         assert told in parsed.text
     for gate in gates["gates"]:
         assert f"{gate['gate']} : {'passed' if gate['passed'] else 'failed'}, {gate['checked']} checked" in parsed.text
@@ -253,8 +271,17 @@ def test_names_from_the_data_cannot_become_markup():
 def test_the_same_reports_give_the_same_bytes_in_every_process():
     reports = sample(FOUR)
     code = "import json, sys; from umemma.page import page; sys.stdout.write(page(*json.load(sys.stdin)))"
-    pages = [subprocess.run([sys.executable, "-c", code], input=json.dumps(reports), capture_output=True, text=True,
-                            check=True, env={"PYTHONHASHSEED": seed, "PYTHONUTF8": "1"}).stdout for seed in "12"]
+    pages = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            input=json.dumps(reports),
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed, "PYTHONUTF8": "1"},
+        ).stdout
+        for seed in "12"
+    ]
     assert pages == [page(*reports)] * 2
 
 
@@ -298,8 +325,11 @@ def test_what_a_corner_of_the_grid_says_of_all_samples_goes_before_the_pattern_a
 
 
 def test_without_the_empty_set_the_expectation_is_given_that_something_is_left():
-    known = {frozenset({"image"}): {"accuracy": 0.6}, frozenset({"audio"}): {"accuracy": 0.5},
-             frozenset({"image", "audio"}): {"accuracy": 0.9}}
+    known = {
+        frozenset({"image"}): {"accuracy": 0.6},
+        frozenset({"audio"}): {"accuracy": 0.5},
+        frozenset({"image", "audio"}): {"accuracy": 0.9},
+    }
     assert expected(known, {"image": 0.5, "audio": 0.5}) == pytest.approx({"accuracy": (0.6 + 0.5 + 0.9) / 3})
     assert expected(known, {"image": 1.0, "audio": 1.0}) is None
     del known[frozenset({"audio"})]
@@ -309,8 +339,10 @@ def test_without_the_empty_set_the_expectation_is_given_that_something_is_left()
 def test_early_fusion_is_named_only_where_it_surely_wins():
     accounting = sample(TWO)[1]
     [sentence] = findings.interaction(accounting)
-    early, best_late = (next(row["patterns"]["image+audio"]["accuracy"] for row in accounting["arms"]
-                             if row["arm"] == arm) for arm in ("early", "ume-mma"))
+    early, best_late = (
+        next(row["patterns"]["image+audio"]["accuracy"] for row in accounting["arms"] if row["arm"] == arm)
+        for arm in ("early", "ume-mma")
+    )
     assert sentence.startswith("Late fusion loses here.")
     assert percent(early["mean"]) in sentence
     assert f"ume-mma, at {percent(best_late['mean'])}%" in sentence
@@ -405,8 +437,9 @@ def test_of_several_labels_f1_is_told_wherever_accuracy_is():
         own = parsed.row("Table of patterns", f"{name.replace('+', ' + ')} {account['metrics'][name]['n']:,} samples")
         assert all(f"{percent(row[key])}%" in own for key in ("accuracy", "f1_micro", "f1_macro", "uni_f1_micro"))
     for row in (one for one in account["arms"] if full in one["patterns"]):
-        own = parsed.row(f"Arms, {full.replace('+', ' + ')}", f"{row['arm']}, each 0.5" if row["missing_rate"]
-                         else row["arm"])
+        own = parsed.row(
+            f"Arms, {full.replace('+', ' + ')}", f"{row['arm']}, each 0.5" if row["missing_rate"] else row["arm"]
+        )
         assert f"{percent(row['patterns'][full]['f1_macro']['mean'])}%" in own
     worst = min(results["patterns"].values(), key=lambda row: row["f1_micro"])
     assert f"{percent(worst['f1_micro'])}%" in parsed.text.split("Contents")[0]
@@ -418,8 +451,8 @@ def test_the_table_in_the_terminal_has_f1_of_several_labels_and_of_the_best_towe
     line = next(one for one in text_table(results, account).splitlines() if one.startswith("image "))
     row = results["patterns"]["image"]
     assert [f"{row[key]:.4f}" for key in ("f1_micro", "f1_macro", "uni_f1_micro", "uni_f1_macro")] == [
-        word for word in line.split() if re.fullmatch(r"0\.\d{4}", word)][0:1] + [
-        word for word in line.split() if re.fullmatch(r"0\.\d{4}", word)][3:6]
+        word for word in line.split() if re.fullmatch(r"0\.\d{4}", word)
+    ][0:1] + [word for word in line.split() if re.fullmatch(r"0\.\d{4}", word)][3:6]
 
 
 @pytest.mark.parametrize("several", [False, True])

@@ -7,11 +7,18 @@ import pytest
 
 from tests.page_sample import FOUR, HOSTILE, TWO, sample
 from umemma.missingness import patterns, probability
-from umemma.page import page
+from umemma.reporting.page import page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 KINDS = {"two": sample(TWO), "four": sample(FOUR), "hostile": sample(HOSTILE), "several": sample(TWO, several=True)}
 TEXTS_THAT_TOUCH = """() => [...document.querySelectorAll('svg')].flatMap((svg) => {
   const frame = svg.getBoundingClientRect();
@@ -75,8 +82,9 @@ def show(browser, files):
     contexts, trouble, asked = [], [], []
 
     def opened(name, *, width=1280, scheme="light", script=True):
-        context = browser.new_context(viewport={"width": width, "height": 740}, color_scheme=scheme,
-                                      java_script_enabled=script)
+        context = browser.new_context(
+            viewport={"width": width, "height": 740}, color_scheme=scheme, java_script_enabled=script
+        )
         contexts.append(context)
         shown = context.new_page()
         shown.on("console", lambda message: trouble.append(message.text))
@@ -144,13 +152,19 @@ def test_arrow_keys_on_a_slider_show_the_exact_expectation(show):
     rates = (0.57, 0.47, 1.0, 0.0)
     found = {one: robustness["patterns"]["+".join(itertools.compress(FOUR[0], one))] for one in patterns(4)}
     found[(False,) * 4] = robustness["rates"][-1]
-    for key, place, text in (("accuracy", "#expected-accuracy", "{:.1%}"),
-                             ("cross_entropy", "#expected-cross-entropy", "{:.3f}")):
+    for key, place, text in (
+        ("accuracy", "#expected-accuracy", "{:.1%}"),
+        ("cross_entropy", "#expected-cross-entropy", "{:.3f}"),
+    ):
         exact = sum(probability(one, rates) * row[key] for one, row in found.items())
         assert float(shown.locator(place).get_attribute("value")) == pytest.approx(exact, abs=1e-12)
         assert shown.locator(place).text_content() == text.format(exact)
     assert [shown.locator(f"#rate-{index}").get_attribute("aria-valuetext") for index in range(4)] == [
-        "57% missing", "47% missing", "100% missing", "0% missing"]
+        "57% missing",
+        "47% missing",
+        "100% missing",
+        "0% missing",
+    ]
     everything, without_inertial = (probability(one, rates) for one in ((True,) * 4, (True, True, False, True)))
     assert shown.locator("#share-0").text_content() == f"{everything:.1%}" == "0.0%"
     assert shown.locator("#share-2").text_content() == f"{without_inertial:.1%}" != "0.0%"

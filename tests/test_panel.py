@@ -5,10 +5,10 @@ import torch
 
 from tests.test_early_fusion import LENET
 from tests.test_late_fusion import CLASSES, POISONS, PRIOR, build, mixed, poisoned, seen
-from umemma import model
-from umemma.early_fusion import EarlyFusion
+from umemma.models import model
+from umemma.models.early_fusion import EarlyFusion
 from umemma.missingness import patterns
-from umemma.panel import Panel
+from umemma.models.panel import Panel
 
 TAKES = {(True, True): ["image", "audio"], (True, False): ["image"], (False, True): ["audio"]}
 
@@ -16,8 +16,10 @@ TAKES = {(True, True): ["image", "audio"], (True, False): ["image"], (False, Tru
 @pytest.fixture(params=["late", "early"])
 def panel(towers, media, request) -> Panel:
     """The towers for single modalities, and one or the other kind of fusion for both."""
-    members = {pattern: build({name: towers[name] for name in names}, media.only(names), "product_of_experts", "none")
-               for pattern, names in TAKES.items()}
+    members = {
+        pattern: build({name: towers[name] for name in names}, media.only(names), "product_of_experts", "none")
+        for pattern, names in TAKES.items()
+    }
     if request.param == "early":
         shapes = {name: value.shape[1:] for name, value in media.values.items()}
         members[True, True] = EarlyFusion(shapes, LENET, 3, substitute="donor", rows=media.values)
@@ -52,8 +54,9 @@ def test_a_missing_modality_cannot_move_the_logits(panel, media):
 
 
 def test_a_member_sees_only_what_it_takes(towers, media):
-    alone = {name: build({name: towers[name]}, media.only([name]), "product_of_experts", "none")
-             for name in media.modalities}
+    alone = {
+        name: build({name: towers[name]}, media.only([name]), "product_of_experts", "none") for name in media.modalities
+    }
     members = {(True, True): alone["audio"], (True, False): alone["image"], (False, True): alone["audio"]}
     best = Panel(members, {**TAKES, (True, True): ["audio"]}, PRIOR).eval()
     torch.testing.assert_close(best(media), towers["audio"](media.values["audio"]))

@@ -10,9 +10,9 @@ from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
 from umemma import composition, parameters
-from umemma.encoders import lenet
+from umemma.models.encoders import lenet
 from umemma.errors import ParameterError
-from umemma.substitutes import SUBSTITUTES
+from umemma.models.substitutes import SUBSTITUTES
 
 COMPOSED = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
 
@@ -27,58 +27,70 @@ def changed(key: str, value: object) -> dict:
     return content
 
 
-@pytest.mark.parametrize(("key", "value", "sentence"), [
-    ("fuse.missing_rate", 1.2, r"fuse\.missing_rate is 1\.2: .*less than or equal to 1"),
-    ("fuse.missing_rate", 1.0, r"fuse\.missing_rate is 1 for every modality"),
-    ("fuse.missing_rate", {"image": 0.2, "sound": 0.1}, r"no modality called 'sound'; there are audio, image"),
-    ("fuse.missing_rate", {"image": -0.2}, r"fuse\.missing_rate\.image is -0\.2"),
-    ("fuse.mising_rate", 0.2, r"fuse: there is no parameter called 'mising_rate'.*Did you mean 'missing_rate'"),
-    ("fuse.substitute", "zeroes",
-     r"fuse\.substitute is 'zeroes'.*'none', 'zeros', 'train_mean', 'noise', 'donor' or 'learned'"),
-    ("fuse.substitute_at", "output", r"fuse\.substitute_at is 'output'.*'feature' or 'input'"),
-    ("fuse.protocol", "balancd", r"fuse\.protocol is 'balancd'.*'independent', 'absent' or 'balanced'"),
-    ("fuse.towers", "frozen", r"fuse: there is no parameter called 'towers'"),
-    ("arm", "ume-maa", r"arm is 'ume-maa'.*'uni', 'joint', 'joint\+mma', 'ump', 'ume-mma', .*'specialist'"),
-    ("evaluate.bootstrap_replicates", 0, r"evaluate\.bootstrap_replicates is 0"),
-    ("evaluate.significance", 0.0, r"evaluate\.significance is 0\.0: .*greater than 0"),
-    ("evaluate.significance", 1.0, r"evaluate\.significance is 1\.0: .*less than 1"),
-    ("fuse.head", "concatt", r"fuse\.head: there is no head called 'concatt'; .*Did you mean 'concat'"),
-    ("fuse.epochs", "five", r"fuse\.epochs is 'five'"),
-    ("fuse.lr", True, r"fuse\.lr is True"),
-    ("dataset.adapter", "digit", r"dataset\.adapter: there is no dataset called 'digit'; .*Did you mean 'digits'"),
-    ("dataset.modalities.image.encoder.name", "lennet", r"no encoder called 'lennet'; .*Did you mean 'lenet'"),
-    ("dataset.modalities.image.encoder.name", "torchvison:resnet18",
-     r"no encoder called 'torchvison:resnet18'; there are .*, torchvision:VARIANT, "),
-    ("dataset.modalities.image.encoder.name", "torchvision", r"'torchvision' needs a variant after a colon"),
-    ("dataset.modalities.image.encoder.name", "torchvision:", r"'torchvision' needs a variant after a colon"),
-    ("dataset.modalities.image.encoder.name", "lenet:5", r"encoder\.name: 'lenet' has no variants"),
-    ("dataset.modalities.image.encoder.name", 3, r"no encoder called 3"),
-    ("dataset.modalities.image.decode.name", "image:png", r"decode\.name: 'image' has no variants"),
-    ("dataset.early.name", "lennet", r"dataset\.early\.name: there is no encoder called 'lennet'"),
-    ("dataset.modalities.audio.decode.name", "spectogram", r"no decoder called 'spectogram'"),
-    ("dataset.modalities.image.epoch", 3, r"dataset\.modalities\.image: .*'epoch'.*Did you mean 'epochs'"),
-    ("dataset.modalities", {}, r"dataset\.modalities is \{\}"),
-    ("dataset.classes", ["a", "a"], r"dataset\.classes holds a name twice"),
-    ("dataset.modalities.image.augment", "flip", r"dataset\.modalities\.image\.augment is 'flip'"),
-    ("validation.severity.clipping", "warning", r"severity\.clipping is 'warning': .*'error', 'warn' or 'ignore'"),
-    ("validation.severity.cliping", "warn", r"severity: there is no parameter called 'cliping'.*mean 'clipping'"),
-    ("validation.max_quarantined", 1.5, r"validation\.max_quarantined is 1\.5: .*less than or equal to 1"),
-    ("seed", -1, r"seed is -1"),
-    ("pretain", {}, r"top level: there is no parameter called 'pretain'"),
-    ("compute.threads", 0, r"compute\.threads is 0"),
-])
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("fuse.missing_rate", 1.2, r"fuse\.missing_rate is 1\.2: .*less than or equal to 1"),
+        ("fuse.missing_rate", 1.0, r"fuse\.missing_rate is 1 for every modality"),
+        ("fuse.missing_rate", {"image": 0.2, "sound": 0.1}, r"no modality called 'sound'; there are audio, image"),
+        ("fuse.missing_rate", {"image": -0.2}, r"fuse\.missing_rate\.image is -0\.2"),
+        ("fuse.mising_rate", 0.2, r"fuse: there is no parameter called 'mising_rate'.*Did you mean 'missing_rate'"),
+        (
+            "fuse.substitute",
+            "zeroes",
+            r"fuse\.substitute is 'zeroes'.*'none', 'zeros', 'train_mean', 'noise', 'donor' or 'learned'",
+        ),
+        ("fuse.substitute_at", "output", r"fuse\.substitute_at is 'output'.*'feature' or 'input'"),
+        ("fuse.protocol", "balancd", r"fuse\.protocol is 'balancd'.*'independent', 'absent' or 'balanced'"),
+        ("fuse.towers", "frozen", r"fuse: there is no parameter called 'towers'"),
+        ("arm", "ume-maa", r"arm is 'ume-maa'.*'uni', 'joint', 'joint\+mma', 'ump', 'ume-mma', .*'specialist'"),
+        ("evaluate.bootstrap_replicates", 0, r"evaluate\.bootstrap_replicates is 0"),
+        ("evaluate.significance", 0.0, r"evaluate\.significance is 0\.0: .*greater than 0"),
+        ("evaluate.significance", 1.0, r"evaluate\.significance is 1\.0: .*less than 1"),
+        ("fuse.head", "concatt", r"fuse\.head: there is no head called 'concatt'; .*Did you mean 'concat'"),
+        ("fuse.epochs", "five", r"fuse\.epochs is 'five'"),
+        ("fuse.lr", True, r"fuse\.lr is True"),
+        ("dataset.adapter", "digit", r"dataset\.adapter: there is no dataset called 'digit'; .*Did you mean 'digits'"),
+        ("dataset.modalities.image.encoder.name", "lennet", r"no encoder called 'lennet'; .*Did you mean 'lenet'"),
+        (
+            "dataset.modalities.image.encoder.name",
+            "torchvison:resnet18",
+            r"no encoder called 'torchvison:resnet18'; there are .*, torchvision:VARIANT, ",
+        ),
+        ("dataset.modalities.image.encoder.name", "torchvision", r"'torchvision' needs a variant after a colon"),
+        ("dataset.modalities.image.encoder.name", "torchvision:", r"'torchvision' needs a variant after a colon"),
+        ("dataset.modalities.image.encoder.name", "lenet:5", r"encoder\.name: 'lenet' has no variants"),
+        ("dataset.modalities.image.encoder.name", 3, r"no encoder called 3"),
+        ("dataset.modalities.image.decode.name", "image:png", r"decode\.name: 'image' has no variants"),
+        ("dataset.early.name", "lennet", r"dataset\.early\.name: there is no encoder called 'lennet'"),
+        ("dataset.modalities.audio.decode.name", "spectogram", r"no decoder called 'spectogram'"),
+        ("dataset.modalities.image.epoch", 3, r"dataset\.modalities\.image: .*'epoch'.*Did you mean 'epochs'"),
+        ("dataset.modalities", {}, r"dataset\.modalities is \{\}"),
+        ("dataset.classes", ["a", "a"], r"dataset\.classes holds a name twice"),
+        ("dataset.modalities.image.augment", "flip", r"dataset\.modalities\.image\.augment is 'flip'"),
+        ("validation.severity.clipping", "warning", r"severity\.clipping is 'warning': .*'error', 'warn' or 'ignore'"),
+        ("validation.severity.cliping", "warn", r"severity: there is no parameter called 'cliping'.*mean 'clipping'"),
+        ("validation.max_quarantined", 1.5, r"validation\.max_quarantined is 1\.5: .*less than or equal to 1"),
+        ("seed", -1, r"seed is -1"),
+        ("pretain", {}, r"top level: there is no parameter called 'pretain'"),
+        ("compute.threads", 0, r"compute\.threads is 0"),
+    ],
+)
 def test_a_slip_is_named_with_file_key_value_and_choices(key, value, sentence):
     with pytest.raises(ParameterError) as error:
         parameters.check(changed(key, value), "params.yaml")
     assert re.search(r"params\.yaml: .*" + sentence, str(error.value))
 
 
-@pytest.mark.parametrize(("protocol", "rate", "sentence"), [
-    ("absent", 0.5, r"fuse\.missing_rate is 0\.5, but .*`absent` needs .*fuse\.missing_rate=\{audio: 1\}"),
-    ("absent", {"image": 0.5}, r"fuse\.missing_rate is .*'image': 0\.5.* a rate is 0 or 1"),
-    ("absent", {"image": 1, "audio": 1}, r"fuse\.missing_rate is 1 for every modality"),
-    ("balanced", {"image": 0.7, "audio": 0.4}, r"`balanced` the rates sum to at most 1, not 1\.1"),
-])
+@pytest.mark.parametrize(
+    ("protocol", "rate", "sentence"),
+    [
+        ("absent", 0.5, r"fuse\.missing_rate is 0\.5, but .*`absent` needs .*fuse\.missing_rate=\{audio: 1\}"),
+        ("absent", {"image": 0.5}, r"fuse\.missing_rate is .*'image': 0\.5.* a rate is 0 or 1"),
+        ("absent", {"image": 1, "audio": 1}, r"fuse\.missing_rate is 1 for every modality"),
+        ("balanced", {"image": 0.7, "audio": 0.4}, r"`balanced` the rates sum to at most 1, not 1\.1"),
+    ],
+)
 def test_a_rate_that_the_protocol_cannot_have_is_named(protocol, rate, sentence):
     content = changed("fuse.missing_rate", rate)
     content["fuse"]["protocol"] = protocol
@@ -86,11 +98,17 @@ def test_a_rate_that_the_protocol_cannot_have_is_named(protocol, rate, sentence)
         parameters.check(content, "params.yaml")
 
 
-@pytest.mark.parametrize(("protocol", "rate", "rates"), [
-    ("independent", 0.5, (0.5, 0.5)), ("independent", {"audio": 0.3}, (0.0, 0.3)), ("balanced", 0.5, (0.25, 0.25)),
-    ("balanced", {"image": 0.5, "audio": 0.5}, (0.5, 0.5)), ("absent", {"audio": 1}, (0.0, 1.0)),
-    ("absent", 0.0, (0.0, 0.0)),
-])
+@pytest.mark.parametrize(
+    ("protocol", "rate", "rates"),
+    [
+        ("independent", 0.5, (0.5, 0.5)),
+        ("independent", {"audio": 0.3}, (0.0, 0.3)),
+        ("balanced", 0.5, (0.25, 0.25)),
+        ("balanced", {"image": 0.5, "audio": 0.5}, (0.5, 0.5)),
+        ("absent", {"audio": 1}, (0.0, 1.0)),
+        ("absent", 0.0, (0.0, 0.0)),
+    ],
+)
 def test_one_rate_is_every_modalitys_and_under_balanced_they_share_it(protocol, rate, rates):
     content = changed("fuse.missing_rate", rate)
     content["fuse"]["protocol"] = protocol
@@ -103,8 +121,18 @@ def test_every_arm_may_be_chosen(arm):
     assert parameters.check(changed("arm", arm), "params.yaml").arm == arm
 
 
-@pytest.mark.parametrize("key", ["arm", "fuse.lr", "fuse.protocol", "fuse.substitute_at", "dataset.early",
-                                 "evaluate.bootstrap_replicates", "evaluate.significance"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "arm",
+        "fuse.lr",
+        "fuse.protocol",
+        "fuse.substitute_at",
+        "dataset.early",
+        "evaluate.bootstrap_replicates",
+        "evaluate.significance",
+    ],
+)
 def test_a_parameter_that_is_not_set_is_named(key):
     content = copy.deepcopy(COMPOSED)
     *parents, last = key.split(".")
@@ -136,14 +164,17 @@ def test_a_setting_that_a_builder_does_not_take_is_named():
         parameters.call(build, {"name": "x", "widht": 4}, "encoder", 2)
 
 
-@pytest.mark.parametrize(("settings", "sentence"), [
-    ({"width": "big"}, "encoder.width must be a number, not 'big'"),
-    ({"dim": 0}, "dim and stem_stride must be 1 or more"),
-    ({"dropout": 2}, "dropout at least 0 and below 1"),
-    ({"stem_stride": [2]}, r"stem_stride is one whole number or \[height, width\], not \[2\]"),
-    ({"stem_stride": [2, 0]}, "stem_stride must be 1 or more"),
-    ({"stem_stride": "two"}, "stem_stride is one whole number or"),
-])
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"width": "big"}, "encoder.width must be a number, not 'big'"),
+        ({"dim": 0}, "dim and stem_stride must be 1 or more"),
+        ({"dropout": 2}, "dropout at least 0 and below 1"),
+        ({"stem_stride": [2]}, r"stem_stride is one whole number or \[height, width\], not \[2\]"),
+        ({"stem_stride": [2, 0]}, "stem_stride must be 1 or more"),
+        ({"stem_stride": "two"}, "stem_stride is one whole number or"),
+    ],
+)
 def test_a_setting_out_of_range_is_named(settings, sentence):
     with pytest.raises(ParameterError, match=sentence):
         parameters.call(lenet.build, settings, "encoder", (1, 8, 8))
@@ -215,7 +246,8 @@ def test_a_variant_is_passed_on_and_is_no_setting_of_its_own():
 def test_an_encoder_is_swapped_whole_by_one_override_and_can_still_be_changed():
     found = composition.composed(ROOT / "conf", ["dataset.modalities.image.encoder=${encoder:squeezenet}"])
     assert found["dataset"]["modalities"]["image"]["encoder"] == YAML(typ="safe").load(
-        (ROOT / "conf/encoder/squeezenet.yaml").read_text())
+        (ROOT / "conf/encoder/squeezenet.yaml").read_text()
+    )
     assert parameters.check(found, "conf").dataset.modalities["image"].epochs == 12
     changed = composition.composed(ROOT / "conf", ["dataset=mmimdb_lite", "dataset.modalities.image.encoder.dim=64"])
     assert changed["dataset"]["modalities"]["image"]["encoder"]["dim"] == 64

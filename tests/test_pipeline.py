@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from tests.conftest import ROOT, run
 from tests.trees import GENUINE
-from umemma import truth
+from umemma.sources import truth
 from umemma.missingness import pattern_name
 
 pytestmark = pytest.mark.slow
@@ -25,8 +25,10 @@ def ran(output: str) -> list[str]:
 
 def shortened(folder: Path) -> Path:
     """Make training short in the checkout's own conf/, so that experiments are short too."""
-    for path, old, new in [("conf/dataset/digits.yaml", r"epochs: \d+", "epochs: 4"),
-                           ("conf/config.yaml", r"epochs: \d+", "epochs: 2")]:
+    for path, old, new in [
+        ("conf/dataset/digits.yaml", r"epochs: \d+", "epochs: 4"),
+        ("conf/config.yaml", r"epochs: \d+", "epochs: 2"),
+    ]:
         text = (folder / path).read_text()
         (folder / path).write_text(re.sub(old, new, text))
     assert run(folder, "python", "-m", "umemma.composition", "write").returncode == 0
@@ -119,17 +121,20 @@ def test_each_training_stage_is_an_mlflow_run_with_its_data(project):
     assert list((project / ".mlflow/artifacts").rglob("model.safetensors"))
 
 
-@pytest.mark.parametrize(("override", "sentence"), [
-    ("dataset=digit", "digit"),
-    ("dataset.modalities.image.encoder.name=lennet", "no encoder called 'lennet'"),
-    ("fuse.head=concatt", "no head called 'concatt'"),
-    ("fuse.substitute=zeroes", "'none', 'zeros', 'train_mean', 'noise', 'donor' or 'learned'"),
-    ("fuse.missing_rate=1.2", "fuse.missing_rate is 1.2"),
-    ("arm=ume_mma", "arm is 'ume_mma'"),
-    ("fuse.protocol=absent", "which modality is absent"),
-    ("fuse.mising_rate=0.2", "mising_rate"),
-    ("dataset.classes=[zero,one,two]", "label"),
-])
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("dataset=digit", "digit"),
+        ("dataset.modalities.image.encoder.name=lennet", "no encoder called 'lennet'"),
+        ("fuse.head=concatt", "no head called 'concatt'"),
+        ("fuse.substitute=zeroes", "'none', 'zeros', 'train_mean', 'noise', 'donor' or 'learned'"),
+        ("fuse.missing_rate=1.2", "fuse.missing_rate is 1.2"),
+        ("arm=ume_mma", "arm is 'ume_mma'"),
+        ("fuse.protocol=absent", "which modality is absent"),
+        ("fuse.mising_rate=0.2", "mising_rate"),
+        ("dataset.classes=[zero,one,two]", "label"),
+    ],
+)
 def test_a_bad_override_ends_with_a_message_and_earlier_results_stay(project, override, sentence):
     before = (project / RESULTS).read_bytes()
     done = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", override)
@@ -164,8 +169,16 @@ def test_a_raw_file_that_is_damaged_or_missing_is_named(project, tmp_path):
     (tmp_path / "mnist").mkdir()
     (tmp_path / "mnist/train-images-idx3-ubyte.gz").write_bytes(b"cut")
     before = (project / RESULTS).read_bytes()
-    done = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset=avmnist",
-               environment={"UMEMMA_DATA": str(tmp_path)})
+    done = run(
+        project,
+        "dvc",
+        "--wait-for-lock",
+        "exp",
+        "run",
+        "-S",
+        "dataset=avmnist",
+        environment={"UMEMMA_DATA": str(tmp_path)},
+    )
     assert done.returncode != 0
     assert "mnist/train-images-idx3-ubyte.gz: sha256" in done.stderr
     assert "missing" in done.stderr
@@ -179,8 +192,17 @@ GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data").resolve
 @pytest.mark.skipif(not (GENUINE / "fsdd").is_dir(), reason="AV-MNIST's raw files are not on this machine")
 def test_avmnist_runs_on_the_genuine_files_and_digits_come_back_from_the_cache(project):
     few = ["dataset.options.max_samples=300", "dataset.modalities.image.epochs=1", "dataset.modalities.audio.epochs=1"]
-    done = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset=avmnist", *(f"-S{one}" for one in few),
-               environment={"UMEMMA_DATA": str(GENUINE)})
+    done = run(
+        project,
+        "dvc",
+        "--wait-for-lock",
+        "exp",
+        "run",
+        "-S",
+        "dataset=avmnist",
+        *(f"-S{one}" for one in few),
+        environment={"UMEMMA_DATA": str(GENUINE)},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((project / RESULTS).read_text())
     assert results["dataset"]["name"] == "avmnist"
@@ -195,8 +217,11 @@ def test_what_is_estimated_of_synthetic_data_agrees_with_what_is_true(project):
     assert done.returncode == 0, done.stdout + done.stderr
     accounting = json.loads((project / "data/reports/accounting.json").read_text())
     options = YAML(typ="safe").load(project / "params.yaml")["dataset"]["options"]
-    possible = {pattern_name(one, accounting["modalities"]): value
-                for one, value in truth.bayes_accuracy(options).items() if any(one)}
+    possible = {
+        pattern_name(one, accounting["modalities"]): value
+        for one, value in truth.bayes_accuracy(options).items()
+        if any(one)
+    }
     for name, row in accounting["information"].items():
         known = row["best_known"]
         assert known["value"] <= row["truth"] + (known["high"] - known["value"]), name

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from umemma.errors import DataError
-from umemma.layouts import plain_pickle
+from umemma.sources.layouts import plain_pickle
 
 
 class Runs:
@@ -64,8 +64,10 @@ def test_an_object_in_an_npy_file_is_read(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize(("content", "sentence"), [
-    (b"garbage", r"no readable \.npy file"), (npy(np.zeros(3)), r"holds an array \(3,\) of float64, not one object")])
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"garbage", r"no readable \.npy file"), (npy(np.zeros(3)), r"holds an array \(3,\) of float64, not one object")],
+)
 def test_an_npy_file_without_an_object_is_named(content, sentence):
     with pytest.raises(DataError, match=sentence):
         plain_pickle.npy(content)

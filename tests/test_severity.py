@@ -25,34 +25,51 @@ from tests.manifest_sample import (
     severe,
     whole,
 )
-from umemma import expectations
-from umemma.expected import Evidence
+from umemma.validation import expectations
+from umemma.validation.expected import Evidence
 from umemma.parameters import Severities, Validation
-from umemma.quarantine import Quarantined
+from umemma.data.quarantine import Quarantined
 
 # name: (what is done to the manifest, table and column that tell, keys); all of it is done to one manifest
 SPOILT: dict[str, tuple[Spoil, str, str, list[str]]] = {
     "group_leakage": (setting("val-06", group="train-g0"), "groups", "group", ["train-00", "val-06"]),
     "duplicates_across_splits": (
-        setting("val-06", image_sha256="train2"), "contents/image", "splits_with_it", ["train-02", "val-06"]),
+        setting("val-06", image_sha256="train2"),
+        "contents/image",
+        "splits_with_it",
+        ["train-02", "val-06"],
+    ),
     "duplicates_within_split": (
-        setting("val-06", vector_sha256="val3"), "contents/vector", "samples_of_split_with_it",
-        ["val-03", "val-06"]),
+        setting("val-06", vector_sha256="val3"),
+        "contents/vector",
+        "samples_of_split_with_it",
+        ["val-03", "val-06"],
+    ),
     "conflicting_labels": (
-        setting("val-06", series_sha256="val4"), "contents/series", "labels_with_it", ["val-04", "val-06"]),
+        setting("val-06", series_sha256="val4"),
+        "contents/series",
+        "labels_with_it",
+        ["val-04", "val-06"],
+    ),
     "label_support": (setting("train-02", label=1), "support", "num_samples", ["train/c"]),
     "classes_in_every_split": (
-        everywhere("split == 'val' and label == 2", label=1), "classes", "num_samples", ["val/c"]),
+        everywhere("split == 'val' and label == 2", label=1),
+        "classes",
+        "num_samples",
+        ["val/c"],
+    ),
     "class_balance": (
-        everywhere("split == 'test' and label == 2 and key != 'test-02'", label=1), "classes", "share",
-        ["val/b", "val/c", "test/c"]),
+        everywhere("split == 'test' and label == 2 and key != 'test-02'", label=1),
+        "classes",
+        "share",
+        ["val/b", "val/c", "test/c"],
+    ),
     "presence": (first("test", 7, image_present=False), "presence", "share", ["test/image"]),
     "same_shape": (setting("val-03", series_channels=4), "series", "series_channels", ["val-03"]),
     "file_size": (setting("val-03", text_num_bytes=2**29), "text", "text_num_bytes", ["val-03"]),
     "blank": (blank_images("val", 2), "val/image", "image_blank", ["val-00", "val-01"]),
     "silence": (first("val", 2, audio_peak=1e-5), "val/audio", "audio_peak", ["val-00", "val-01"]),
-    "clipping": (
-        first("val", 2, audio_clipped_share=0.2), "val/audio", "audio_clipped_share", ["val-00", "val-01"]),
+    "clipping": (first("val", 2, audio_clipped_share=0.2), "val/audio", "audio_clipped_share", ["val-00", "val-01"]),
     "duration": (setting("val-03", video_seconds=9.0), "video", "video_seconds", ["val-03"]),
     "size_px": (setting("val-03", image_width_px=2), "image", "image_width_px", ["val-03"]),
     "animation": (setting("val-03", image_num_frames=7), "image", "image_num_frames", ["val-03"]),
@@ -108,16 +125,22 @@ def test_an_error_fails_a_warning_passes_and_what_is_ignored_is_not_judged_but_s
 
 
 def test_what_nothing_can_do_without_is_an_error_whatever_the_severities() -> None:
-    for spoil in (lambda m: m.drop(columns="group"), setting("val-03", label=None), setting("val-03", label=3),
-                  lambda m: m.replace({"key": {"val-05": "train-04"}})):
+    for spoil in (
+        lambda m: m.drop(columns="group"),
+        setting("val-03", label=None),
+        setting("val-03", label=3),
+        lambda m: m.replace({"key": {"val-05": "train-04"}}),
+    ):
         assert judge(spoil(whole("image")), severe(everything="ignore"))["passed"] is False
 
 
 def test_a_class_that_is_in_test_only_is_an_error_by_default() -> None:
     manifest = everywhere("split != 'test' and label == 2", label=1)(whole("vector"))
     result = judge(manifest, BOUNDS.model_copy(update={"min_class_samples": 1}))
-    assert any("label_support: support, column num_samples" in one and "train/c" in one
-               for one in expectations.failures(result))
+    assert any(
+        "label_support: support, column num_samples" in one and "train/c" in one
+        for one in expectations.failures(result)
+    )
 
 
 def test_files_that_are_blank_or_missing_are_no_duplicates() -> None:
@@ -166,11 +189,16 @@ def test_classes_are_counted_by_label_where_a_sample_has_several() -> None:
     assert any(one.startswith("label_support: ") and "train/c" in one for one in sentences)
 
 
-@pytest.mark.parametrize(("labels", "sentence"), [
-    ([3], r"labels, column label: .*val-03"), ([-1, 0], r"labels, column label: .*val-03"),
-    (["drama"], r"labels, column label: .*in_type_list"), ([0.5], r"labels, column label: .*in_type_list"),
-    (None, r"samples, column labels: .*val-03"),
-])
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([3], r"labels, column label: .*val-03"),
+        ([-1, 0], r"labels, column label: .*val-03"),
+        (["drama"], r"labels, column label: .*in_type_list"),
+        ([0.5], r"labels, column label: .*in_type_list"),
+        (None, r"samples, column labels: .*val-03"),
+    ],
+)
 def test_labels_that_are_no_classes_are_errors(labels: object, sentence: str) -> None:
     manifest = several_labels(whole("image"))
     manifest.at[PER_SPLIT + 3, "labels"] = labels
@@ -192,6 +220,7 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[pd.DataFr
         monkeypatch.setattr("stages.validate.evidence", lambda *_: found)
         validate(tmp_path, bounds, tmp_path / "validation.json", tmp_path / "gate.json")
         return json.loads((tmp_path / "validation.json").read_text())
+
     return run
 
 
@@ -204,5 +233,8 @@ def test_a_warning_is_printed_stands_in_the_report_and_lets_the_gate_open(
     assert re.search(r"made-up: (\d+) of (\d+) expectations hold, the others warn", out)
     assert out.splitlines()[0] == f"WARNING {report['warnings'][0]}"
     assert (tmp_path / "gate.json").exists()
-    assert report["quarantine"] == {"judged": {"train": 12, "val": 12, "test": 12},
-                                    "kept": {"train": 12, "val": 12, "test": 12}, "by_reason": {}}
+    assert report["quarantine"] == {
+        "judged": {"train": 12, "val": 12, "test": 12},
+        "kept": {"train": 12, "val": 12, "test": 12},
+        "by_reason": {},
+    }

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from tests.media_files import PIXELS, picture
-from umemma import decoded, shard_writer, shards
-from umemma.datasets import digits
-from umemma.decoders.image import Decoder
+from umemma.data import decoded, shard_writer, shards
+from umemma.sources.datasets import digits
+from umemma.media.decoders.image import Decoder
 from umemma.errors import DataError
 from umemma.files import read_json, written_whole
-from umemma.manifest import targets
-from umemma.sample import Sample
+from umemma.data.manifest import targets
+from umemma.data.sample import Sample
 
 LABELS = [(0, 4), (), (9,)]
 NUM = {"train": 7, "val": 3, "test": 4}
@@ -40,7 +40,8 @@ class Holey:
 
 def write(folder, adapter, samples_per_shard=3, task="single_label"):
     return shard_writer.write(
-        adapter, folder, dataset="d", task=task, classes=list("0123456789"), samples_per_shard=samples_per_shard)
+        adapter, folder, dataset="d", task=task, classes=list("0123456789"), samples_per_shard=samples_per_shard
+    )
 
 
 @pytest.fixture
@@ -192,26 +193,32 @@ def test_a_key_that_a_shard_cannot_hold_is_named(tmp_path, key):
         write(tmp_path / "shards", OneSample(tmp_path, key=key))
 
 
-@pytest.mark.parametrize(("task", "label", "sentence"), [
-    ("single_label", 10, "sample k: label 10, but dataset.classes has 10 classes, 0 to 9"),
-    ("single_label", -1, "sample k: label -1, but dataset.classes has 10 classes, 0 to 9"),
-    ("single_label", 2.0, "sample k: label 2.0 is no number of a class"),
-    ("single_label", (2,), "sample k: label (2,) is a tuple, but dataset.task is single_label"),
-    ("multi_label", 2, "sample k: label 2 is one class, but dataset.task is multi_label"),
-    ("multi_label", (0, 10), "sample k: label 10, but dataset.classes has 10 classes, 0 to 9"),
-    ("multi_label", ("drama",), "sample k: label ('drama',) is no number of a class"),
-    ("multi_label", (4, 0), "sample k: labels [4, 0] must ascend, each of them once"),
-    ("multi_label", (4, 4), "sample k: labels [4, 4] must ascend, each of them once"),
-])
+@pytest.mark.parametrize(
+    ("task", "label", "sentence"),
+    [
+        ("single_label", 10, "sample k: label 10, but dataset.classes has 10 classes, 0 to 9"),
+        ("single_label", -1, "sample k: label -1, but dataset.classes has 10 classes, 0 to 9"),
+        ("single_label", 2.0, "sample k: label 2.0 is no number of a class"),
+        ("single_label", (2,), "sample k: label (2,) is a tuple, but dataset.task is single_label"),
+        ("multi_label", 2, "sample k: label 2 is one class, but dataset.task is multi_label"),
+        ("multi_label", (0, 10), "sample k: label 10, but dataset.classes has 10 classes, 0 to 9"),
+        ("multi_label", ("drama",), "sample k: label ('drama',) is no number of a class"),
+        ("multi_label", (4, 0), "sample k: labels [4, 0] must ascend, each of them once"),
+        ("multi_label", (4, 4), "sample k: labels [4, 4] must ascend, each of them once"),
+    ],
+)
 def test_a_label_that_is_no_class_is_named_with_its_sample(tmp_path, task, label, sentence):
     with pytest.raises(DataError, match=re.escape(sentence)):
         write(tmp_path / "shards", OneSample(tmp_path, label), task=task)
 
 
-@pytest.mark.parametrize(("members", "sentence"), [
-    ({"depth.png": b""}, "sample k: its adapter declares no modality depth"),
-    ({"image.jpg": b""}, "sample k: two files for image: audio.wav, image.jpg, image.png"),
-])
+@pytest.mark.parametrize(
+    ("members", "sentence"),
+    [
+        ({"depth.png": b""}, "sample k: its adapter declares no modality depth"),
+        ({"image.jpg": b""}, "sample k: two files for image: audio.wav, image.jpg, image.png"),
+    ],
+)
 def test_files_that_the_adapter_may_not_yield_are_named(tmp_path, members, sentence):
     with pytest.raises(DataError, match=sentence):
         write(tmp_path / "shards", OneSample(tmp_path, members=members))

@@ -11,10 +11,11 @@ from torchaudio.functional import resample
 
 from tests.conftest import ROOT
 from tests.media_files import npy, numbered, sound, tone, video
-from umemma import lengths, parameters, waves
-from umemma.decoders import log_mel, series, spectrogram, vector, waveform
+from umemma import parameters
+from umemma.media import lengths, waves
+from umemma.media.decoders import log_mel, series, spectrogram, vector, waveform
 from umemma.errors import DataError, ParameterError
-from umemma.kinds import sound as sound_kind
+from umemma.media.kinds import sound as sound_kind
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 SECOND = tone(seconds=1.0)
@@ -30,9 +31,17 @@ def loudest_hz(wave: torch.Tensor, rate_hz: int) -> float:
     return spectrum.argmax().item() * rate_hz / len(wave)
 
 
-@pytest.mark.parametrize(("form", "subtype", "tolerance"), [
-    ("WAV", "PCM_16", 1e-4), ("WAV", "PCM_24", 1e-6), ("WAV", "FLOAT", 0), ("FLAC", "PCM_16", 1e-4),
-    ("OGG", "VORBIS", 0.05), ("MP3", None, 0.05)])
+@pytest.mark.parametrize(
+    ("form", "subtype", "tolerance"),
+    [
+        ("WAV", "PCM_16", 1e-4),
+        ("WAV", "PCM_24", 1e-6),
+        ("WAV", "FLOAT", 0),
+        ("FLAC", "PCM_16", 1e-4),
+        ("OGG", "VORBIS", 0.05),
+        ("MP3", None, 0.05),
+    ],
+)
 def test_every_format_gives_its_samples(form, subtype, tolerance):
     found = heard(sound(tone(), form=form, subtype=subtype))
     assert found.shape == (8000,)
@@ -41,9 +50,15 @@ def test_every_format_gives_its_samples(form, subtype, tolerance):
     assert (found[middle] - torch.from_numpy(tone()[middle, 0])).abs().max() <= tolerance
 
 
-@pytest.mark.parametrize(("form", "codec", "sound_codec"), [
-    ("mp4", "mpeg4", "aac"), ("mpeg", "mpeg1video", "mp2"), ("matroska", "mpeg4", "flac"),
-    ("avi", "mpeg4", "pcm_s16le")])
+@pytest.mark.parametrize(
+    ("form", "codec", "sound_codec"),
+    [
+        ("mp4", "mpeg4", "aac"),
+        ("mpeg", "mpeg1video", "mp2"),
+        ("matroska", "mpeg4", "flac"),
+        ("avi", "mpeg4", "pcm_s16le"),
+    ],
+)
 def test_the_sound_track_of_a_video_is_heard(form, codec, sound_codec):
     clip = video(numbered(25), form=form, codec=codec, samples=tone(880, 1.0)[:, 0], sound_codec=sound_codec)
     found = heard(clip, seconds=0.9)
@@ -94,9 +109,15 @@ def test_a_longer_sound_is_cropped_where_it_is_asked_for(monkeypatch, crop, firs
     torch.testing.assert_close(found, torch.from_numpy(NOISE[first : first + 2000]), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("pad", "expected"), [
-    ("end", [1, 2, 3, 0, 0, 0, 0]), ("both", [0, 0, 1, 2, 3, 0, 0]), ("hold", [1, 2, 3, 3, 3, 3, 3]),
-    ("repeat", [1, 2, 3, 1, 2, 3, 1])])
+@pytest.mark.parametrize(
+    ("pad", "expected"),
+    [
+        ("end", [1, 2, 3, 0, 0, 0, 0]),
+        ("both", [0, 0, 1, 2, 3, 0, 0]),
+        ("hold", [1, 2, 3, 3, 3, 3, 3]),
+        ("repeat", [1, 2, 3, 1, 2, 3, 1]),
+    ],
+)
 def test_what_is_too_short_is_filled_up(pad, expected):
     short = torch.tensor([[1.0, 2, 3], [2, 4, 6]])
     found = lengths.fitted(short, 7, crop="start", pad=pad)
@@ -130,8 +151,9 @@ def test_a_long_sound_is_read_no_further_than_needed(monkeypatch):
     assert sum(taken) == 4000
 
 
-@pytest.mark.parametrize("content", [sound(np.full(4000, np.nan), subtype="FLOAT"),
-                                     sound(np.full(4000, np.inf), subtype="FLOAT")])
+@pytest.mark.parametrize(
+    "content", [sound(np.full(4000, np.nan), subtype="FLOAT"), sound(np.full(4000, np.inf), subtype="FLOAT")]
+)
 def test_what_is_no_number_is_named(content):
     with pytest.raises(DataError, match="sound holds NaN or infinity"):
         heard(content)
@@ -151,8 +173,12 @@ def test_the_log_mel_is_what_bc_resnet_takes(window_samples):
     mels = np.linspace(0, 2595 * np.log10(1 + 8000 / 700), 42)
     edges = 700 * (10 ** (mels / 2595) - 1)
     hz = np.linspace(0, 8000, 241)
-    bands = np.maximum(0, np.minimum((hz - edges[:-2, None]) / np.diff(edges)[:-1, None],
-                                     (edges[2:, None] - hz) / np.diff(edges)[1:, None]))
+    bands = np.maximum(
+        0,
+        np.minimum(
+            (hz - edges[:-2, None]) / np.diff(edges)[:-1, None], (edges[2:, None] - hz) / np.diff(edges)[1:, None]
+        ),
+    )
     np.testing.assert_allclose(found[0].numpy(), np.log(bands @ power + 1e-6), atol=0.01)
 
 
@@ -173,7 +199,8 @@ def test_decibels_are_cut_below_the_loudest():
 
 def test_a_band_of_the_log_mel_may_be_chosen():
     decoder = log_mel.Decoder(
-        sample_rate_hz=16000, seconds=1.0, f_min=300, f_max=4000, n_mels=20, n_fft=512, window=400)
+        sample_rate_hz=16000, seconds=1.0, f_min=300, f_max=4000, n_mels=20, n_fft=512, window=400
+    )
     image = decoder(sound(tone(3900, 1.0)))
     assert image.shape == (1, 20, 101)
     assert image[0].float().mean(dim=1).argmax() == 19
@@ -192,22 +219,41 @@ def test_a_spectrogram_of_a_long_sound_is_that_of_its_beginning():
     assert torch.equal(begun, long)
 
 
-@pytest.mark.parametrize(("decoder", "settings", "sentence"), [
-    (waveform, {"sample_rate_hz": 0, "seconds": 1.0}, "sample_rate_hz, seconds and their product must be above 0"),
-    (waveform, {"sample_rate_hz": 8000, "seconds": 0.0}, "sample_rate_hz, seconds and their product must be above 0"),
-    (waveform, {"sample_rate_hz": 8000, "seconds": 1.0, "channel": -1}, "channel null or 0 and more"),
-    (waveform, {"sample_rate_hz": 8000, "seconds": 1.0, "store": "int8"}, "'int8'; there are float16, float32, int16"),
-    (waveform, {"sample_rate_hz": 8000, "seconds": 1.0, "crop": "center"}, "'center'; there are centre, end, start"),
-    (waveform, {"sample_rate_hz": 8000, "seconds": 1.0, "pad": "zero"}, "'zero'; there are both, end, hold, repeat"),
-    (log_mel, {"sample_rate_hz": 8000, "seconds": 0.01}, "seconds longer than half of n_fft 480; seconds are 0.01"),
-    (log_mel, {"sample_rate_hz": 8000, "seconds": 1.0, "f_max": 5000}, "f_max <= sample_rate_hz / 2"),
-    (log_mel, {"sample_rate_hz": 8000, "seconds": 1.0, "window": 500}, "window <= n_fft"),
-    (log_mel, {"sample_rate_hz": 8000, "seconds": 1.0, "hop": 0}, "hop, n_mels, window and floor must be above 0"),
-    (log_mel, {"sample_rate_hz": 8000, "seconds": 1.0, "scale": "dB"}, "no scale called 'dB'; there are db, log"),
-    (log_mel, {"sample_rate_hz": 8000, "seconds": 1.0, "top_db": 80.0}, "top_db is above 0 and goes with scale db"),
-    (series, {"length": 0}, "length is null or a whole number above 0, not 0"),
-    (series, {"fit": "pad"}, r"decode\.fit: .*'pad'; there are crop, stretch"),
-])
+@pytest.mark.parametrize(
+    ("decoder", "settings", "sentence"),
+    [
+        (waveform, {"sample_rate_hz": 0, "seconds": 1.0}, "sample_rate_hz, seconds and their product must be above 0"),
+        (
+            waveform,
+            {"sample_rate_hz": 8000, "seconds": 0.0},
+            "sample_rate_hz, seconds and their product must be above 0",
+        ),
+        (waveform, {"sample_rate_hz": 8000, "seconds": 1.0, "channel": -1}, "channel null or 0 and more"),
+        (
+            waveform,
+            {"sample_rate_hz": 8000, "seconds": 1.0, "store": "int8"},
+            "'int8'; there are float16, float32, int16",
+        ),
+        (
+            waveform,
+            {"sample_rate_hz": 8000, "seconds": 1.0, "crop": "center"},
+            "'center'; there are centre, end, start",
+        ),
+        (
+            waveform,
+            {"sample_rate_hz": 8000, "seconds": 1.0, "pad": "zero"},
+            "'zero'; there are both, end, hold, repeat",
+        ),
+        (log_mel, {"sample_rate_hz": 8000, "seconds": 0.01}, "seconds longer than half of n_fft 480; seconds are 0.01"),
+        (log_mel, {"sample_rate_hz": 8000, "seconds": 1.0, "f_max": 5000}, "f_max <= sample_rate_hz / 2"),
+        (log_mel, {"sample_rate_hz": 8000, "seconds": 1.0, "window": 500}, "window <= n_fft"),
+        (log_mel, {"sample_rate_hz": 8000, "seconds": 1.0, "hop": 0}, "hop, n_mels, window and floor must be above 0"),
+        (log_mel, {"sample_rate_hz": 8000, "seconds": 1.0, "scale": "dB"}, "no scale called 'dB'; there are db, log"),
+        (log_mel, {"sample_rate_hz": 8000, "seconds": 1.0, "top_db": 80.0}, "top_db is above 0 and goes with scale db"),
+        (series, {"length": 0}, "length is null or a whole number above 0, not 0"),
+        (series, {"fit": "pad"}, r"decode\.fit: .*'pad'; there are crop, stretch"),
+    ],
+)
 def test_a_setting_of_sounds_or_series_that_cannot_be_is_named(decoder, settings, sentence):
     with pytest.raises(ParameterError, match=sentence):
         parameters.call(decoder.Decoder, settings, "decode")
@@ -216,16 +262,19 @@ def test_a_setting_of_sounds_or_series_that_cannot_be_is_named(decoder, settings
 STEPS = np.stack([np.arange(5.0), 10 * np.arange(5.0)], axis=1)
 
 
-@pytest.mark.parametrize(("settings", "expected"), [
-    ({}, [0, 1, 2, 3, 4]),
-    ({"length": 3}, [0, 1, 2]),
-    ({"length": 3, "crop": "centre"}, [1, 2, 3]),
-    ({"length": 3, "crop": "end"}, [2, 3, 4]),
-    ({"length": 7}, [0, 1, 2, 3, 4, 0, 0]),
-    ({"length": 7, "pad": "hold"}, [0, 1, 2, 3, 4, 4, 4]),
-    ({"length": 9, "fit": "stretch"}, [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4]),
-    ({"length": 3, "fit": "stretch"}, [0, 2, 4]),
-])
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [0, 1, 2, 3, 4]),
+        ({"length": 3}, [0, 1, 2]),
+        ({"length": 3, "crop": "centre"}, [1, 2, 3]),
+        ({"length": 3, "crop": "end"}, [2, 3, 4]),
+        ({"length": 7}, [0, 1, 2, 3, 4, 0, 0]),
+        ({"length": 7, "pad": "hold"}, [0, 1, 2, 3, 4, 4, 4]),
+        ({"length": 9, "fit": "stretch"}, [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4]),
+        ({"length": 3, "fit": "stretch"}, [0, 2, 4]),
+    ],
+)
 def test_a_series_is_channels_of_one_length(settings, expected):
     found = series.Decoder(**settings)(npy(STEPS))
     assert found.dtype == torch.float32

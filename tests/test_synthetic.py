@@ -13,13 +13,16 @@ from stages.decode import decode
 from stages.prepare import prepare
 from stages.validate import validate
 from tests.conftest import ROOT
-from umemma import composition, decoded, media, parameters, truth
-from umemma.datasets.synthetic import NOISE, Adapter
-from umemma.decoders.vector import Decoder
-from umemma.encoders import lenet, mlp
+from umemma import composition, parameters
+from umemma.data import decoded
+from umemma.media import media
+from umemma.sources import truth
+from umemma.sources.datasets.synthetic import NOISE, Adapter
+from umemma.media.decoders.vector import Decoder
+from umemma.models.encoders import lenet, mlp
 from umemma.errors import DataError, ParameterError
 from umemma.files import read_json
-from umemma.manifest import targets
+from umemma.data.manifest import targets
 from umemma.missingness import outcomes, pattern_name, patterns
 
 DIALS = [
@@ -128,8 +131,9 @@ def test_every_class_is_as_likely_and_the_distribution_sums_to_one(options):
 @pytest.mark.parametrize("num_modalities", [3, 4])
 @pytest.mark.parametrize("dial", [0.4, 1.0])
 def test_what_is_redundant_is_all_in_every_modality(num_modalities, dial):
-    found = named(truth.information(
-        {"num_modalities": num_modalities, "redundant": dial, "unique": 0, "synergistic": 0}))
+    found = named(
+        truth.information({"num_modalities": num_modalities, "redundant": dial, "unique": 0, "synergistic": 0})
+    )
     assert {round(value, 12) for name, value in found.items() if name} == {round(capacity(dial), 12)}
 
 
@@ -146,9 +150,14 @@ def test_what_is_unique_is_in_one_modality_alone_and_adds_up():
     assert [found[name] for name in ("c+d", "a+b+c+d")] == pytest.approx([found["c"] + found["d"]] * 2)
 
 
-@pytest.mark.parametrize(("dial", "moved"), [
-    ("redundant", {"a", "b", "c", "a+b", "a+c", "b+c", "a+b+c"}), ("synergistic", {"a+b", "a+b+c"}),
-    ("unique", {"c", "a+c", "b+c", "a+b+c"})])
+@pytest.mark.parametrize(
+    ("dial", "moved"),
+    [
+        ("redundant", {"a", "b", "c", "a+b", "a+c", "b+c", "a+b+c"}),
+        ("synergistic", {"a+b", "a+b+c"}),
+        ("unique", {"c", "a+c", "b+c", "a+b+c"}),
+    ],
+)
 def test_a_dial_moves_its_own_kind_by_the_same_amount_everywhere(dial, moved):
     low, high = named(truth.information({dial: 0.2})), named(truth.information({dial: 0.6}))
     gain = capacity(0.6) - capacity(0.2)
@@ -190,12 +199,14 @@ def test_a_sample_depends_on_seed_split_and_index_alone():
     assert first.sample("train", 7).members != other.sample("train", 7).members
 
 
-@pytest.mark.parametrize(("missing", "rates"), [
-    (0.3, (0.3, 0.3, 0.3)), ({"a": 0.6, "c": 0.2}, (0.6, 0.0, 0.2)), (0.9, (0.9, 0.9, 0.9))])
+@pytest.mark.parametrize(
+    ("missing", "rates"), [(0.3, (0.3, 0.3, 0.3)), ({"a": 0.6, "c": 0.2}, (0.6, 0.0, 0.2)), (0.9, (0.9, 0.9, 0.9))]
+)
 def test_modalities_are_missing_at_their_rates_and_one_is_left(missing, rates):
     adapter, count = Adapter(Path(), missing=missing), 2_000
-    kept = np.array([[name in adapter.sample("train", i).modalities for name in adapter.modalities]
-                     for i in range(count)])
+    kept = np.array(
+        [[name in adapter.sample("train", i).modalities for name in adapter.modalities] for i in range(count)]
+    )
     assert kept.any(axis=1).all()
     for pattern, share in outcomes((True, True, True), rates, "independent").items():
         assert abs((kept == pattern).all(axis=1).mean() - share) < 4.5 * math.sqrt(share * (1 - share) / count)
@@ -214,13 +225,16 @@ def test_what_is_missing_is_independent_of_the_values_and_changes_nothing_that_i
         assert samples[i].members.items() <= complete.members.items()
 
 
-@pytest.mark.parametrize(("options", "sentence"), [
-    ({"redundant": 1.2}, r"options\.redundant must be a number of 0 to 1, not 1\.2"),
-    ({"unique": -0.1}, r"options\.unique must be a number of 0 to 1, not -0\.1"),
-    ({"synergistic": math.nan}, r"options\.synergistic must be a number of 0 to 1, not nan"),
-    ({"num_modalities": 5}, r"options\.num_modalities must be 3 or 4, not 5"),
-    ({"num_modalities": 3.0}, r"options\.num_modalities must be 3 or 4, not 3\.0"),
-])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"redundant": 1.2}, r"options\.redundant must be a number of 0 to 1, not 1\.2"),
+        ({"unique": -0.1}, r"options\.unique must be a number of 0 to 1, not -0\.1"),
+        ({"synergistic": math.nan}, r"options\.synergistic must be a number of 0 to 1, not nan"),
+        ({"num_modalities": 5}, r"options\.num_modalities must be 3 or 4, not 5"),
+        ({"num_modalities": 3.0}, r"options\.num_modalities must be 3 or 4, not 3\.0"),
+    ],
+)
 def test_a_dial_out_of_range_is_named_by_truth_and_adapter(options, sentence):
     with pytest.raises(ParameterError, match=sentence):
         Adapter(Path(), **options)
@@ -229,25 +243,38 @@ def test_a_dial_out_of_range_is_named_by_truth_and_adapter(options, sentence):
             question(options)
 
 
-@pytest.mark.parametrize(("options", "sentence"), [
-    ({"missing": 1.0}, r"options\.missing: the rate of a must be 0 or more and below 1, not 1\.0"),
-    ({"missing": {"b": -0.2}}, r"options\.missing: the rate of b must be 0 or more and below 1, not -0\.2"),
-    ({"missing": {"d": 0.2}}, r"options\.missing: there is no modality called 'd'; there are a, b, c"),
-    ({"missing": "many"}, r"options\.missing: the rate of a .* not 'many'"),
-    ({"num_samples": {"trian": 3}}, r"options\.num_samples: there is no split called 'trian'.*Did you mean 'train'"),
-    ({"num_samples": {"train": 3, "val": 0, "test": 3}}, r"num_samples\.val must be a whole number .*, not 0"),
-    ({"num_samples": {"train": 3, "val": 2}}, r"num_samples\.test must be a whole number of 1 or more, not None"),
-    ({"num_samples": 300}, r"options\.num_samples must be {train: ., val: ., test: .}, not 300"),
-    ({"seed": "zero"}, r"options\.seed must be a number"),
-])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"missing": 1.0}, r"options\.missing: the rate of a must be 0 or more and below 1, not 1\.0"),
+        ({"missing": {"b": -0.2}}, r"options\.missing: the rate of b must be 0 or more and below 1, not -0\.2"),
+        ({"missing": {"d": 0.2}}, r"options\.missing: there is no modality called 'd'; there are a, b, c"),
+        ({"missing": "many"}, r"options\.missing: the rate of a .* not 'many'"),
+        (
+            {"num_samples": {"trian": 3}},
+            r"options\.num_samples: there is no split called 'trian'.*Did you mean 'train'",
+        ),
+        ({"num_samples": {"train": 3, "val": 0, "test": 3}}, r"num_samples\.val must be a whole number .*, not 0"),
+        ({"num_samples": {"train": 3, "val": 2}}, r"num_samples\.test must be a whole number of 1 or more, not None"),
+        ({"num_samples": 300}, r"options\.num_samples must be {train: ., val: ., test: .}, not 300"),
+        ({"seed": "zero"}, r"options\.seed must be a number"),
+    ],
+)
 def test_another_option_out_of_range_is_named(options, sentence):
     with pytest.raises(ParameterError, match=sentence):
         parameters.call(Adapter, options, "dataset.options", Path())
 
 
-@pytest.mark.parametrize("array", [
-    np.zeros((2, 3), np.float32), np.zeros(0, np.float32), np.array(["a"]), np.zeros(3, bool),
-    np.zeros((), np.float32)])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 3), np.float32),
+        np.zeros(0, np.float32),
+        np.array(["a"]),
+        np.zeros(3, bool),
+        np.zeros((), np.float32),
+    ],
+)
 def test_what_is_no_vector_is_named(array, tmp_path):
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(DataError, match=r"no readable vector: shape \("):
@@ -272,7 +299,9 @@ def test_facts_of_a_vector(tmp_path):
         np.save(tmp_path / f"{name}.npy", array)
     found = {path.stem: media.facts("a.npy", path.read_bytes()) for path in tmp_path.iterdir()}
     assert {name: (one["num_values"], one["blank"]) for name, one in found.items()} == {
-        "real": (5, False), "blank": (7, True)}
+        "real": (5, False),
+        "blank": (7, True),
+    }
     assert found["real"]["kind"] == "vector"
 
 
@@ -301,7 +330,7 @@ def test_shards_pass_the_gate_and_are_decoded_with_their_holes(dataset, tmp_path
     settings = dataset.dataset.modalities["b"].decode
     facts = decode(tmp_path / "shards", "b", settings, tmp_path / "b")
     batch = decoded.load({"b": tmp_path / "b"}, "val", found.label["val"], found.key["val"])
-    adapter = parameters.call(import_module("umemma.datasets.synthetic").Adapter, options, "dataset.options", tmp_path)
+    adapter = parameters.call(import_module("umemma.sources.datasets.synthetic").Adapter, options, "dataset.options", tmp_path)
     samples = [adapter.sample("val", i) for i in range(FEW["val"])]
     assert facts["shape"] == [16]
     assert batch.label.tolist() == [sample.label for sample in samples]

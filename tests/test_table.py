@@ -11,16 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.table_sample import FORMATS, adapter, plain_rows, png, samples, series, wav, write_table
-from umemma.datasets.table import Adapter
+from umemma.sources.datasets.table import Adapter
 from umemma.errors import ParameterError
-from umemma.media import KINDS
-from umemma.tables import cells, splits
-from umemma.tables.sources import SUFFIXES
+from umemma.media.media import KINDS
+from umemma.sources.tables import cells, splits
+from umemma.sources.tables.sources import SUFFIXES
 
 NUMBERS = {"columns": ["a", "b"], "kind": "vector"}
 TEXT = {"column": "note", "kind": "text"}
 WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=12).filter(
-    lambda word: not cells.is_missing(word))
+    lambda word: not cells.is_missing(word)
+)
 
 
 def vector(content: bytes) -> np.ndarray:
@@ -35,11 +36,19 @@ def tables(draw: st.DrawFn) -> list[dict[str, object]]:
     for number, key in enumerate(keys):
         has_text, has_vector = draw(st.sampled_from([(True, True), (True, False), (False, True)]))
         values = draw(st.tuples(*[st.floats(-1e6, 1e6, width=32)] * 2)) if has_vector else (None, None)
-        rows.append({
-            "id": key, "split": draw(st.sampled_from(["train", "val", "test"])) if number > 2 else
-            ("train", "val", "test")[number], "label": draw(st.sampled_from(["cat", "dog"])),
-            "group": draw(st.one_of(st.none(), WORDS)), "note": draw(WORDS) if has_text else None,
-            "a": values[0], "b": values[1]})
+        rows.append(
+            {
+                "id": key,
+                "split": draw(st.sampled_from(["train", "val", "test"]))
+                if number > 2
+                else ("train", "val", "test")[number],
+                "label": draw(st.sampled_from(["cat", "dog"])),
+                "group": draw(st.one_of(st.none(), WORDS)),
+                "note": draw(WORDS) if has_text else None,
+                "a": values[0],
+                "b": values[1],
+            }
+        )
     return rows
 
 
@@ -68,8 +77,9 @@ def test_key_split_label_group_and_holes_survive_every_file_format(rows):
             assert vector(sample.members["numbers.npy"]).tolist() == [row["a"], row["b"]]
 
 
-@pytest.mark.parametrize("key", [
-    "img_001.jpg", "a/b.c", "100%", "%2E", "tab\tand\nline", "back\\slash", "日本", "no\u00a0break\u200b"])
+@pytest.mark.parametrize(
+    "key", ["img_001.jpg", "a/b.c", "100%", "%2E", "tab\tand\nline", "back\\slash", "日本", "no\u00a0break\u200b"]
+)
 def test_any_key_is_written_so_that_it_can_be_read_back(tmp_path, key):
     rows = plain_rows()
     rows[0]["id"] = key
@@ -122,8 +132,10 @@ def test_equal_rows_without_a_key_are_told_apart_and_stay_in_one_split(tmp_path)
     assert len({s.group for s in found}) == 20
 
 
-@pytest.mark.parametrize(("said", "meant"), [
-    ("Training", "train"), ("valid", "val"), ("VALIDATION", "val"), ("dev", "val"), ("testing", "test")])
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("Training", "train"), ("valid", "val"), ("VALIDATION", "val"), ("dev", "val"), ("testing", "test")],
+)
 def test_splits_may_be_called_what_they_are_often_called(tmp_path, said, meant):
     rows = plain_rows(9)
     rows[6]["split"] = said
@@ -132,8 +144,9 @@ def test_splits_may_be_called_what_they_are_often_called(tmp_path, said, meant):
 
 
 def test_a_validation_split_is_drawn_from_train_where_the_table_has_none(tmp_path):
-    rows = [row | {"split": "test" if i % 4 == 0 else "train", "g": f"g{i // 2}"}
-            for i, row in enumerate(plain_rows(200))]
+    rows = [
+        row | {"split": "test" if i % 4 == 0 else "train", "g": f"g{i // 2}"} for i, row in enumerate(plain_rows(200))
+    ]
     path = write_table(tmp_path / "t.csv", rows)
     made = adapter(path, shares={"val": 0.2}, group="g")
     assert made.num_samples == {"train": 120, "val": 30, "test": 50}
@@ -142,8 +155,10 @@ def test_a_validation_split_is_drawn_from_train_where_the_table_has_none(tmp_pat
         adapter(path, shares={"test": 0.2})
 
 
-@pytest.mark.parametrize("shares", [{"train": 0.5, "val": 0.2, "test": 0.2}, {"val": 0.6, "test": 0.5}, {"dev": 0.1},
-                                    {"val": 0}, {"val": "a lot"}])
+@pytest.mark.parametrize(
+    "shares",
+    [{"train": 0.5, "val": 0.2, "test": 0.2}, {"val": 0.6, "test": 0.5}, {"dev": 0.1}, {"val": 0}, {"val": "a lot"}],
+)
 def test_shares_that_cannot_be_are_named(tmp_path, shares):
     path = write_table(tmp_path / "t.csv", plain_rows())
     with pytest.raises(ParameterError, match=r"dataset\.options\.shares"):
@@ -151,8 +166,12 @@ def test_shares_that_cannot_be_are_named(tmp_path, shares):
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(st.sets(st.integers(0, 4), min_size=1, max_size=3), st.integers(0, 40)),
-                min_size=60, max_size=120), st.integers(0, 9))
+@given(
+    st.lists(
+        st.tuples(st.sets(st.integers(0, 4), min_size=1, max_size=3), st.integers(0, 40)), min_size=60, max_size=120
+    ),
+    st.integers(0, 9),
+)
 def test_a_drawn_split_cuts_no_group_depends_on_no_order_and_gives_shares(rows, seed):
     labels, groups = [sorted(one) for one, _ in rows], [f"g{one}" for _, one in rows]
     drawn = splits.drawn(labels, groups, {"train": 0.6, "val": 0.2, "test": 0.2}, seed)
@@ -206,8 +225,9 @@ def test_one_of_several_columns_may_be_the_label(tmp_path):
     rows = [row | {"cat": int(row["label"] == "cat"), "dog": int(row["label"] == "dog")} for row in plain_rows(7)]
     rows[6] |= {"cat": 1, "dog": 1}
     made = adapter(write_table(tmp_path / "t.csv", rows), label=["cat", "dog"])
-    assert [s.label for s in samples(made)] == [s.label for s in samples(
-        adapter(write_table(tmp_path / "u.csv", rows[:6])))]
+    assert [s.label for s in samples(made)] == [
+        s.label for s in samples(adapter(write_table(tmp_path / "u.csv", rows[:6])))
+    ]
     assert [one.reason for one in made.rejected] == ["no single label: 2 of the label columns are 1"]
 
 
@@ -233,8 +253,9 @@ def test_files_are_passed_on_byte_for_byte_under_the_modalitys_name(tmp_path):
     rows = [row | MEDIA for row in plain_rows()]
     modalities = {kind: {"column": kind, "kind": kind, "inline": False} for kind in MEDIA}
     sample = adapter(write_table(tmp_path / "t.csv", rows), modalities=modalities).sample("val", 1)
-    expected = {f"{kind}.{name.rsplit('.')[-1].lower()}": (tmp_path / name).read_bytes()
-                for kind, name in MEDIA.items()}
+    expected = {
+        f"{kind}.{name.rsplit('.')[-1].lower()}": (tmp_path / name).read_bytes() for kind, name in MEDIA.items()
+    }
     assert sample.members == expected
     assert list(sample.members) == list(expected)
 
@@ -249,8 +270,14 @@ def test_paths_start_at_the_tables_folder_or_at_media_root(tmp_path):
     (tmp_path / "files").mkdir()
     (tmp_path / "files/a.txt").write_text("hello")
     path = write_table(tmp_path / "lists/t.csv", [row | {"note": "a.txt"} for row in plain_rows()])
-    options = {"classes": ["cat", "dog"], "task": "single_label", "file": "lists/t.csv", "label": "label",
-               "split": "split", "modalities": {"note": TEXT | {"inline": False}}}
+    options = {
+        "classes": ["cat", "dog"],
+        "task": "single_label",
+        "file": "lists/t.csv",
+        "label": "label",
+        "split": "split",
+        "modalities": {"note": TEXT | {"inline": False}},
+    }
     assert Adapter(tmp_path, **options, media_root="files").sample("val", 0).members == {"note.txt": b"hello"}
     write_table(path, [row | {"note": "../files/a.txt"} for row in plain_rows()])
     assert Adapter(tmp_path, **options).sample("val", 0).members == {"note.txt": b"hello"}, "inside the root after all"
@@ -278,8 +305,11 @@ def test_holes_in_numbers_are_filled_where_a_number_is_given(tmp_path):
     np.save(tmp_path / "m.npy", np.array([[1, 2], [np.nan, 4]]))
     rows = [row | {"a": 1.5, "b": None, "m": "m.csv", "n": "m.npy"} for row in plain_rows()]
     rows[1] |= {"a": None}
-    modalities = {"numbers": NUMBERS | {"fill": -1}, "m": {"column": "m", "kind": "series", "fill": 9},
-                  "n": {"column": "n", "kind": "series", "fill": 9.5}}
+    modalities = {
+        "numbers": NUMBERS | {"fill": -1},
+        "m": {"column": "m", "kind": "series", "fill": 9},
+        "n": {"column": "n", "kind": "series", "fill": 9.5},
+    }
     made = adapter(write_table(tmp_path / "t.csv", rows), modalities=modalities)
     members = made.sample("train", 0).members
     assert vector(members["numbers.npy"]).tolist() == [1.5, -1]
@@ -298,8 +328,9 @@ def test_one_column_of_numbers_is_a_vector_of_one(tmp_path):
 def test_a_list_in_a_cell_is_a_vector(tmp_path, suffix):
     rows = [row | {"e": [0.5, 1.0, i]} for i, row in enumerate(plain_rows())]
     rows[1]["e"] = None
-    made = adapter(write_table(tmp_path / f"t.{suffix}", rows),
-                   modalities={"e": {"column": "e", "kind": "vector"}, "note": TEXT})
+    made = adapter(
+        write_table(tmp_path / f"t.{suffix}", rows), modalities={"e": {"column": "e", "kind": "vector"}, "note": TEXT}
+    )
     assert vector(made.sample("train", 1).members["e.npy"]).tolist() == [0.5, 1.0, 3]
     assert list(made.sample("val", 0).members) == ["note.txt"]
 
@@ -312,10 +343,17 @@ def test_links_and_absolute_paths_are_followed_below_the_root_and_below_other_ro
     (root / "b.txt").write_text("own")
     (root / "link.txt").symlink_to(root / "b.txt")
     (root / "away").symlink_to(other)
-    rows = [row | {"note": name} for row, name in zip(plain_rows(), [
-        "link.txt", str(root / "b.txt"), "away/a.txt", str(other / "a.txt"), "b.txt", "b.txt"], strict=True)]
-    made = adapter(write_table(root / "t.csv", rows), modalities={"note": TEXT | {"inline": False}},
-                   other_roots=[str(other)])
+    rows = [
+        row | {"note": name}
+        for row, name in zip(
+            plain_rows(),
+            ["link.txt", str(root / "b.txt"), "away/a.txt", str(other / "a.txt"), "b.txt", "b.txt"],
+            strict=True,
+        )
+    ]
+    made = adapter(
+        write_table(root / "t.csv", rows), modalities={"note": TEXT | {"inline": False}}, other_roots=[str(other)]
+    )
     found = {s.key: s.members["note.txt"] for s in samples(made)}
     assert [found[f"k{i}"] for i in range(4)] == [b"own", b"own", b"other", b"other"]
 

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.table_sample import adapter, plain_rows, png, samples, wav, write_table
-from umemma.datasets.table import Adapter
+from umemma.sources.datasets.table import Adapter
 from umemma.errors import DataError, ParameterError
-from umemma.sample import BadSample
+from umemma.data.sample import BadSample
 
 GOOD = "id,split,label,note\na,train,cat,one\nb,val,dog,two\nc,test,cat,three\n"
 
@@ -26,32 +26,60 @@ def parquet_of(**columns: object) -> bytes:
 WHOLE = {  # name: (file, content, options, what is said)
     "empty": ("t.csv", b"", {}, r"t\.csv is empty"),
     "blank": ("t.csv", b"\n \n", {}, r"t\.csv is empty"),
-    "header only": ("t.csv", b"id,split,label,note\n", {},
-                    r"t\.csv has no rows, only the columns id, split, label, note"),
+    "header only": (
+        "t.csv",
+        b"id,split,label,note\n",
+        {},
+        r"t\.csv has no rows, only the columns id, split, label, note",
+    ),
     "a spreadsheet": ("t.xlsx", b"PK", {}, r"t\.xlsx is no table: its name must end in \.csv, .*saved as \.csv"),
-    "wrong delimiter": ("t.csv", GOOD.replace(",", ";").encode(), {},
-                        r"t\.csv has only one column where ',' is the delimiter; its first line holds ';'"),
+    "wrong delimiter": (
+        "t.csv",
+        GOOD.replace(",", ";").encode(),
+        {},
+        r"t\.csv has only one column where ',' is the delimiter; its first line holds ';'",
+    ),
     "tabs in a .csv": ("t.csv", GOOD.replace(",", "\t").encode(), {}, "its first line holds a tab"),
     "commas in a .tsv": ("t.tsv", GOOD.encode(), {}, r"only one column where '\\t' is the delimiter; .* holds ','"),
     "a delimiter that is none": ("t.csv", GOOD.encode(), {"delimiter": "||"}, "delimiter must be one character"),
     "one column": ("t.csv", b"id\na\n", {}, "only one column .* a table has a label"),
-    "a column missing": ("t.csv", GOOD.replace("note", "notes").encode(), {},
-                         r"modalities\.note: there is no column of .*t\.csv called 'note'; .*Did you mean 'notes'"),
+    "a column missing": (
+        "t.csv",
+        GOOD.replace("note", "notes").encode(),
+        {},
+        r"modalities\.note: there is no column of .*t\.csv called 'note'; .*Did you mean 'notes'",
+    ),
     "a label column missing": ("t.csv", GOOD.encode(), {"label": "lable"}, r"options\.label: .*'lable'.*'label'"),
     "a column twice": ("t.csv", GOOD.replace("note", "split").encode(), {}, "more than one column is called 'split'"),
-    "a short line": ("t.csv", GOOD.replace("b,val,dog,two", "b,val,dog").encode(), {},
-                     r"the header has 4 columns, but line 3 has 3"),
+    "a short line": (
+        "t.csv",
+        GOOD.replace("b,val,dog,two", "b,val,dog").encode(),
+        {},
+        r"the header has 4 columns, but line 3 has 3",
+    ),
     "a long line": ("t.csv", GOOD.replace("two", "two,too").encode(), {}, r"but line 3 has 5"),
     "a long line after one of two lines": (
-        "t.csv", GOOD.replace("one", '"one\n1"').replace("three", "3,3").encode(), {}, r"but line 5 has 5"),
+        "t.csv",
+        GOOD.replace("one", '"one\n1"').replace("three", "3,3").encode(),
+        {},
+        r"but line 5 has 5",
+    ),
     "an open quote": ("t.csv", GOOD.replace("two", '"two').encode(), {}, r"t\.csv line 3: unexpected end of data"),
     "a quote inside": ("t.csv", GOOD.replace("two", '"tw"o"').encode(), {}, r"t\.csv line 3: .*doubled"),
-    "gb18030": ("t.csv", GOOD.replace("two", "海报").encode("gb18030"), {},
-                r"t\.csv line 3 is no utf-8: byte 0xba\. .*dataset\.options\.encoding .*gb18030"),
+    "gb18030": (
+        "t.csv",
+        GOOD.replace("two", "海报").encode("gb18030"),
+        {},
+        r"t\.csv line 3 is no utf-8: byte 0xba\. .*dataset\.options\.encoding .*gb18030",
+    ),
     "latin-1": ("t.csv", GOOD.replace("three", "drei Äpfel").encode("latin-1"), {}, r"line 4 is no utf-8: byte 0xc4"),
     "utf-16": ("t.csv", GOOD.encode("utf-16"), {}, r"line 1 is no utf-8: .*its mark says utf-16"),
-    "an encoding that is none": ("t.csv", GOOD.encode(), {"encoding": "utf-eight"},
-                                 "no encoding is called 'utf-eight'"),
+    "an encoding that is none": (
+        "t.csv",
+        GOOD.encode(),
+        {"encoding": "utf-eight"},
+        "no encoding is called 'utf-eight'",
+    ),
     "a NUL byte": ("t.csv", GOOD.replace("two", "t\0o").encode(), {}, r"t\.csv line 3 holds a NUL byte"),
     "utf-16 without a mark": ("t.csv", GOOD.encode("utf-16-le"), {}, r"line 1 holds a NUL byte"),
     "no JSON": ("t.jsonl", b'{"id": "a"}\n{"id": \n', {}, r"t\.jsonl line 2: no JSON object"),
@@ -62,13 +90,29 @@ WHOLE = {  # name: (file, content, options, what is said)
     "no Parquet": ("t.parquet", b"PAR1 garbage", {}, r"t\.parquet is no readable Parquet file"),
     "Parquet cut short": ("t.parquet", parquet_of(id=["a"])[:-9], {}, r"t\.parquet is no readable Parquet file"),
     "a Parquet text that is no UTF-8": (
-        "t.parquet", parquet_of(id=pa.array([b"\xff"]).view(pa.string()), note=["x"]), {}, "no readable Parquet file"),
-    "duplicate keys": ("t.csv", (GOOD + "a,train,dog,four\nc,test,dog,5\na,train,cat,6\n").encode(), {},
-                       r"2 keys .*\n  'a': t\.csv line 2, t\.csv line 5, t\.csv line 7\n  'c': t\.csv line 4"),
-    "nothing usable": ("t.csv", GOOD.encode(), {"classes": ["x", "y"]},
-                       r"none of its 3 rows can be used; .*no class called 'cat'; there are x, y.*\(2 times\)"),
-    "a split that is empty": ("t.csv", GOOD.replace("val", "train").encode(), {},
-                              r"no usable row is in split val .*shares: \{val: 0\.15\} draws it from"),
+        "t.parquet",
+        parquet_of(id=pa.array([b"\xff"]).view(pa.string()), note=["x"]),
+        {},
+        "no readable Parquet file",
+    ),
+    "duplicate keys": (
+        "t.csv",
+        (GOOD + "a,train,dog,four\nc,test,dog,5\na,train,cat,6\n").encode(),
+        {},
+        r"2 keys .*\n  'a': t\.csv line 2, t\.csv line 5, t\.csv line 7\n  'c': t\.csv line 4",
+    ),
+    "nothing usable": (
+        "t.csv",
+        GOOD.encode(),
+        {"classes": ["x", "y"]},
+        r"none of its 3 rows can be used; .*no class called 'cat'; there are x, y.*\(2 times\)",
+    ),
+    "a split that is empty": (
+        "t.csv",
+        GOOD.replace("val", "train").encode(),
+        {},
+        r"no usable row is in split val .*shares: \{val: 0\.15\} draws it from",
+    ),
     "too few rows to draw from": ("t.csv", GOOD.encode(), {"split": None}, "no usable row is in split .* too few rows"),
 }
 
@@ -146,26 +190,50 @@ ROWS = {  # name: (what is changed in the first row, options, why it is left out
     "no key": ({"id": None}, {}, "the key is empty"),
     "no label": ({"label": None}, {}, "no label: label is empty"),
     "NaN for a label": ({"label": "NaN"}, {}, "no label: label is empty"),
-    "an unknown label": ({"label": "Cat"}, {},
-                         r"^unknown label: label: there is no class called 'Cat'; there are cat, dog\. .*'cat'"),
+    "an unknown label": (
+        {"label": "Cat"},
+        {},
+        r"^unknown label: label: there is no class called 'Cat'; there are cat, dog\. .*'cat'",
+    ),
     "no split": ({"split": None}, {}, "the split is empty"),
     "an unknown split": ({"split": "trian"}, {}, r"^unknown split: .*no split called 'trian'; .*Did you mean 'train'"),
     "nothing there": ({"note": None}, {}, "every modality is missing"),
-    "no label of several": ({"label": None}, {"task": "multi_label"},
-                            r"no label: label is empty \(dataset\.options\.unlabelled\)"),
+    "no label of several": (
+        {"label": None},
+        {"task": "multi_label"},
+        r"no label: label is empty \(dataset\.options\.unlabelled\)",
+    ),
     "an unknown label of several": ({"label": "cat|cow"}, {"task": "multi_label"}, "no class called 'cow'"),
-    "half a vector": ({"b": None}, {"modalities": {"v": {"kind": "vector", "columns": ["a", "b"]}}},
-                      r"half a vector: b of v empty, the others not; dataset\.options\.modalities\.v\.fill"),
-    "a word for a number": ({"b": "high"}, {"modalities": {"v": {"kind": "vector", "columns": ["a", "b"]}}},
-                            "no usable number: in b, 'high' is no number"),
-    "an infinite number": ({"a": "-inf"}, {"modalities": {"v": {"kind": "vector", "columns": ["a", "b"]}}},
-                           "no usable number: in a, '-inf' is not finite"),
-    "a number beyond float32": ({"a": 1e39}, {"modalities": {"v": {"kind": "vector", "columns": ["a", "b"]}}},
-                                "1e.39.* is not finite in float32"),
-    "a label column that is empty": ({"cat": None}, {"label": ["cat", "dog"], "task": "multi_label"},
-                                     "not known whether a class applies: cat is empty"),
-    "a label column that says maybe": ({"cat": "maybe"}, {"label": ["cat", "dog"], "task": "multi_label"},
-                                       "not known .*: in cat, 'maybe' is neither 1 nor 0"),
+    "half a vector": (
+        {"b": None},
+        {"modalities": {"v": {"kind": "vector", "columns": ["a", "b"]}}},
+        r"half a vector: b of v empty, the others not; dataset\.options\.modalities\.v\.fill",
+    ),
+    "a word for a number": (
+        {"b": "high"},
+        {"modalities": {"v": {"kind": "vector", "columns": ["a", "b"]}}},
+        "no usable number: in b, 'high' is no number",
+    ),
+    "an infinite number": (
+        {"a": "-inf"},
+        {"modalities": {"v": {"kind": "vector", "columns": ["a", "b"]}}},
+        "no usable number: in a, '-inf' is not finite",
+    ),
+    "a number beyond float32": (
+        {"a": 1e39},
+        {"modalities": {"v": {"kind": "vector", "columns": ["a", "b"]}}},
+        "1e.39.* is not finite in float32",
+    ),
+    "a label column that is empty": (
+        {"cat": None},
+        {"label": ["cat", "dog"], "task": "multi_label"},
+        "not known whether a class applies: cat is empty",
+    ),
+    "a label column that says maybe": (
+        {"cat": "maybe"},
+        {"label": ["cat", "dog"], "task": "multi_label"},
+        "not known .*: in cat, 'maybe' is neither 1 nor 0",
+    ),
 }
 
 
@@ -188,7 +256,8 @@ def test_of_rows_with_one_key_the_first_can_be_kept_and_the_others_are_listed(tm
     made = adapter(write_table(tmp_path / "t.parquet", rows), duplicate_keys="first")
     assert [(one.file, one.reason) for one in made.rejected] == [
         ("t.parquet row 5", "its key stands twice: t.parquet row 2 has 'k1' already"),
-        ("t.parquet row 8", "its key stands twice: t.parquet row 2 has 'k1' already")]
+        ("t.parquet row 8", "its key stands twice: t.parquet row 2 has 'k1' already"),
+    ]
     assert sum(made.num_samples.values()) == 7
 
 
@@ -214,15 +283,31 @@ def files(tmp_path):
     (root / "up").symlink_to(tmp_path)
     (root / "loop.png").symlink_to(root / "loop.png")
     os.mkfifo(root / "pipe.png")
-    for name, text in {"ragged.csv": "1,2\n3,4,5\n", "words.csv": "x,y\n1,2\n3,four\n", "inf.csv": "1,2\n3,inf\n",
-                       "hole.csv": "1,2\n,4\n", "gap.csv": "1\n\n2\n", "blank.csv": "\n\n", "head.csv": "x,y\n",
-                       "quote.csv": '1,"2\n', "comma.csv": "1,5;2,5\n", "first.csv": "nan,nan\n1,2\n",
-                       "firstinf.csv": "inf,inf\n1,2\n"}.items():
+    for name, text in {
+        "ragged.csv": "1,2\n3,4,5\n",
+        "words.csv": "x,y\n1,2\n3,four\n",
+        "inf.csv": "1,2\n3,inf\n",
+        "hole.csv": "1,2\n,4\n",
+        "gap.csv": "1\n\n2\n",
+        "blank.csv": "\n\n",
+        "head.csv": "x,y\n",
+        "quote.csv": '1,"2\n',
+        "comma.csv": "1,5;2,5\n",
+        "first.csv": "nan,nan\n1,2\n",
+        "firstinf.csv": "inf,inf\n1,2\n",
+    }.items():
         (root / name).write_text(text)
     (root / "utf16.csv").write_bytes("1,2\n".encode("utf-16"))
-    arrays = {"nan": np.array([[1.0, np.nan]]), "inf": np.array([[1.0, -np.inf]]), "huge": np.array([[1e300]]),
-              "cube": np.zeros((2, 2, 2)), "none": np.zeros((0, 3)), "words": np.array([["a", "b"]]),
-              "scalar": np.array(1.0), "complex": np.array([[1j]])}
+    arrays = {
+        "nan": np.array([[1.0, np.nan]]),
+        "inf": np.array([[1.0, -np.inf]]),
+        "huge": np.array([[1e300]]),
+        "cube": np.zeros((2, 2, 2)),
+        "none": np.zeros((0, 3)),
+        "words": np.array([["a", "b"]]),
+        "scalar": np.array(1.0),
+        "complex": np.array([[1j]]),
+    }
     for name, array in arrays.items():
         np.save(root / f"{name}.npy", array)
     np.save(root / "pickled.npy", np.array([[None, {}]], dtype=object), allow_pickle=True)
@@ -309,8 +394,10 @@ def test_a_path_with_a_nul_is_named(tmp_path):
         made.sample("train", 0)
 
 
-@pytest.mark.parametrize(("cell", "reason"), [
-    ([1.0, None], r"NaN in place \[1\]"), ([1.0, 1e39], "not finite in float32"), (["a", "b"], "'a' is no number")])
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [([1.0, None], r"NaN in place \[1\]"), ([1.0, 1e39], "not finite in float32"), (["a", "b"], "'a' is no number")],
+)
 def test_a_list_that_is_no_vector_is_named_with_its_line(tmp_path, cell, reason):
     rows = [row | {"e": [1.0, 2.0]} for row in plain_rows()]
     rows[0]["e"] = cell

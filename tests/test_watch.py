@@ -10,7 +10,8 @@ import pytest
 from stages.watch import watch
 from tests.conftest import run
 from tests.table_sample import adapter, plain_rows, png, write_table
-from umemma import adapters, composition, parameters, watched
+from umemma import composition, parameters
+from umemma.sources import adapters, watched
 from umemma.errors import ParameterError
 from umemma.files import read_json
 

@@ -18,13 +18,14 @@ import pytest
 import soundfile
 from PIL import Image
 
-from umemma.datasets import kinetics_sounds as kinetics_adapter
-from umemma.datasets import mmimdb as mmimdb_adapter
-from umemma.layouts import cutting
+from umemma.sources.datasets import kinetics_sounds as kinetics_adapter
+from umemma.sources.datasets import mmimdb as mmimdb_adapter
+from umemma.sources.layouts import cutting
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or Path(__file__).parent.parent / "../shared/data")
 needs_genuine = pytest.mark.skipif(
-    not (GENUINE / "formats").is_dir(), reason="genuine lists and media (UMEMMA_DATA) are not on this machine")
+    not (GENUINE / "formats").is_dir(), reason="genuine lists and media (UMEMMA_DATA) are not on this machine"
+)
 AVE_LISTS = {"train": "trainSet.txt", "val": "valSet.txt", "test": "testSet.txt"}
 
 
@@ -39,8 +40,11 @@ def ave(folder: Path) -> None:
     (folder / "AVE").mkdir(parents=True)
     repeated = [row.split("&")[1] for row in genuine("AVE_Annotations.txt").splitlines()]
     for (split, name), count in zip(AVE_LISTS.items(), (3, 1, 1), strict=True):
-        rows = [row for row in genuine(f"AVE_{name}").splitlines()
-                if int(row.split("&")[3]) < 2 and repeated.count(row.split("&")[1]) == 1]
+        rows = [
+            row
+            for row in genuine(f"AVE_{name}").splitlines()
+            if int(row.split("&")[3]) < 2 and repeated.count(row.split("&")[1]) == 1
+        ]
         chosen = picked({row: row.split("&")[0] for row in rows}, count)
         (folder / AVE_LISTS[split]).write_text("".join(f"{row}\n" for row in chosen))
         for number, row in enumerate(chosen):
@@ -85,8 +89,9 @@ def cremad(folder: Path) -> None:
     for split, count in (("train", 10), ("test", 2)):
         chosen = picked(dict(line.split(",") for line in genuine(f"CREMAD_{split}.csv").splitlines()), count)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{split}.csv").write_bytes(b"\xef\xbb\xbf" + "".join(
-            f"{name},{name.split('_')[2]}\r\n" for name in chosen).encode())
+        (folder / f"{split}.csv").write_bytes(
+            b"\xef\xbb\xbf" + "".join(f"{name},{name.split('_')[2]}\r\n" for name in chosen).encode()
+        )
         for name in chosen:
             clip = next(clips)
             write_frames(clip, folder / "Image-01-FPS" / name, "{:05d}.jpg", 3)
@@ -97,9 +102,11 @@ def food101(folder: Path) -> None:
     """101 dishes of 5, 1 and 1 photographs under genuine names, with both kinds of lists."""
     images, titles = posters(), (f"{film['title']} ({film['year']})" for film in films())
     names = json.loads(genuine("food101_split.json"))
-    split = {part: picked({name: name.rpartition("_")[0] for name in names[part]}, count)
-             for part, count in (("train", 5), ("val", 1), ("test", 1))}
-    title = {name: f"{next(titles)}, \"the\" recipe" for part in split.values() for name in part}
+    split = {
+        part: picked({name: name.rpartition("_")[0] for name in names[part]}, count)
+        for part, count in (("train", 5), ("val", 1), ("test", 1))
+    }
+    title = {name: f'{next(titles)}, "the" recipe' for part in split.values() for name in part}
     (folder / "texts").mkdir(parents=True)
     for part, own in (("train", split["train"] + split["val"]), ("test", split["test"])):
         for name in own:
@@ -120,9 +127,13 @@ def mmimdb(folder: Path, *, labels: str = "dataset", images: str = "dataset") ->
         (folder / place).mkdir(parents=True, exist_ok=True)
     for number, key in enumerate(key for own in split.values() for key in own):
         text = next(texts)
-        film = {"genres": [mmimdb_adapter.GENRES[number % 23], "Adult", mmimdb_adapter.GENRES[(number + 5) % 23]],
-                "plot": [f"{text['title']}.::Anonymous", f"{text['plot'][0]}::A. Writer <a@example.org>", "Short."],
-                "plot outline": "An outline.", "title": text["title"], "year": text["year"]}
+        film = {
+            "genres": [mmimdb_adapter.GENRES[number % 23], "Adult", mmimdb_adapter.GENRES[(number + 5) % 23]],
+            "plot": [f"{text['title']}.::Anonymous", f"{text['plot'][0]}::A. Writer <a@example.org>", "Short."],
+            "plot outline": "An outline.",
+            "title": text["title"],
+            "year": text["year"],
+        }
         (folder / f"{labels}/{key}.json").write_text(json.dumps(film, indent=4))
         shutil.copy(next(pictures), folder / f"{images}/{key}.jpeg")
     (folder / "split.json").write_text(json.dumps(split, indent=4))
@@ -137,8 +148,10 @@ def mmimdb_hdf5(folder: Path) -> None:
     ids = [key for own in json.loads(genuine("mmimdb_split.json")).values() for key in own[:10]][:10]
     folder.mkdir(parents=True, exist_ok=True)
     with h5py.File(folder / "multimodal_imdb.hdf5", "w") as file:
-        pixels = [np.moveaxis(np.asarray(Image.open(poster).resize((160, 256)).convert("RGB")), -1, 0)
-                  for poster, _ in zip(posters(), range(10), strict=False)]
+        pixels = [
+            np.moveaxis(np.asarray(Image.open(poster).resize((160, 256)).convert("RGB")), -1, 0)
+            for poster, _ in zip(posters(), range(10), strict=False)
+        ]
         file["images"] = np.stack(pixels).astype(np.int32)
         sequences = file.create_dataset("sequences", (10,), dtype=h5py.vlen_dtype(np.int32))
         for row, plot in enumerate(plots):
@@ -148,24 +161,44 @@ def mmimdb_hdf5(folder: Path) -> None:
         file["genres"] = np.eye(23, dtype=np.int32)[np.arange(10) * 2] + np.eye(23, dtype=np.int32)[1]
         file["genres"].attrs["target_names"] = json.dumps(mmimdb_adapter.GENRES[::-1])
         file["imdb_ids"] = np.array(ids, "S7")
-        table = [(name, source, start, stop, None, True, b"") for source in (b"images", b"genres", b"imdb_ids")
-                 for name, start, stop in ((b"train", 0, 6), (b"dev", 6, 8), (b"test", 8, 10))]
-        file.attrs["split"] = np.array(table, dtype=[
-            ("split", "S5"), ("source", "S12"), ("start", np.int64), ("stop", np.int64),
-            ("indices", h5py.special_dtype(ref=h5py.Reference)), ("available", bool), ("comment", "S1")])
+        table = [
+            (name, source, start, stop, None, True, b"")
+            for source in (b"images", b"genres", b"imdb_ids")
+            for name, start, stop in ((b"train", 0, 6), (b"dev", 6, 8), (b"test", 8, 10))
+        ]
+        file.attrs["split"] = np.array(
+            table,
+            dtype=[
+                ("split", "S5"),
+                ("source", "S12"),
+                ("start", np.int64),
+                ("stop", np.int64),
+                ("indices", h5py.special_dtype(ref=h5py.Reference)),
+                ("available", bool),
+                ("comment", "S1"),
+            ],
+        )
     write_metadata(folder, vocabulary)
 
 
 def write_metadata(folder: Path, vocabulary: list[str]) -> None:
     """Write metadata.npy: a pickled mapping as an object array without axes."""
-    table = {"ix_to_word": dict(enumerate(vocabulary)), "vocab_size": len(vocabulary),
-             "lookup": np.zeros((len(vocabulary), 3), np.float32)}
+    table = {
+        "ix_to_word": dict(enumerate(vocabulary)),
+        "vocab_size": len(vocabulary),
+        "lookup": np.zeros((len(vocabulary), 3), np.float32),
+    }
     np.save(folder / "metadata.npy", np.array(table, dtype=object), allow_pickle=True)
 
 
 BUILT: Mapping[str, Callable[[Path], None]] = {
-    "ave": ave, "cremad": cremad, "food101": food101, "kinetics_sounds": kinetics_sounds,
-    "kinetics_sounds_lists": kinetics_sounds_lists, "mmimdb": mmimdb}
+    "ave": ave,
+    "cremad": cremad,
+    "food101": food101,
+    "kinetics_sounds": kinetics_sounds,
+    "kinetics_sounds_lists": kinetics_sounds_lists,
+    "mmimdb": mmimdb,
+}
 
 
 def picked(kind_of: Mapping[str, str], count: int) -> list[str]:

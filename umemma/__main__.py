@@ -3,7 +3,7 @@
 import sys
 
 from umemma.errors import ParameterError, run, unknown
-from umemma.setup import init
+from umemma.init import init
 
 COMMANDS = {"init": init.main}
 _USAGE = "usage: umemma init FILE [--name NAME] [--root DIR] ...; `umemma init --help` lists the rest"

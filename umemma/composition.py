@@ -83,8 +83,11 @@ def notice(path: Path = parameters.FILE, conf: Path = CONF) -> str:
     lines = [f"  {key} is {mine}, conf/ says {theirs}" for key, mine, theirs in found[:10]]
     if len(found) > 10:
         lines.append(f"  and {len(found) - 10} more")
-    return "\n".join([f"note: {path} differs from conf/; `make params DATASET={dataset}` composes it anew:", *lines]
-                     ) if found else ""
+    return (
+        "\n".join([f"note: {path} differs from conf/; `make params DATASET={dataset}` composes it anew:", *lines])
+        if found
+        else ""
+    )
 
 
 def write(path: Path, conf: Path, overrides: Sequence[str]) -> None:

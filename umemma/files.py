@@ -29,8 +29,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(path.parent).free / 2**20
-            raise DataError(f"the disk is full: {path} could not be written, {free:.0f} MiB are free on that disk; "
-                            "nothing half-written was left behind") from error
+            raise DataError(
+                f"the disk is full: {path} could not be written, {free:.0f} MiB are free on that disk; "
+                "nothing half-written was left behind"
+            ) from error
         raise
     finally:
         _remove(temporary)

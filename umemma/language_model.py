@@ -29,8 +29,10 @@ def opened(name: str, opening: Callable[[str], Result]) -> Result:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         if own:
             raise ParameterError(f"{own}: no readable language model: {reason}") from error
-        raise DownloadError(f"{name} is neither a folder here nor an installed package, and the hub did not give it "
-                            f"({reason}); without a network, name a folder") from error
+        raise DownloadError(
+            f"{name} is neither a folder here nor an installed package, and the hub did not give it "
+            f"({reason}); without a network, name a folder"
+        ) from error
 
 
 def folder(name: str) -> Path | None:

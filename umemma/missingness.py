@@ -35,8 +35,9 @@ def probability(pattern: Pattern, rates: Sequence[float]) -> float:
 
 def key_digest(keys: Sequence[str]) -> torch.Tensor:
     """Return (sample,) int64: 63 bits of each key's SHA-256."""
-    return torch.tensor([int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1 for key in keys],
-                        dtype=torch.int64)
+    return torch.tensor(
+        [int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1 for key in keys], dtype=torch.int64
+    )
 
 
 def hide(
@@ -89,8 +90,9 @@ def _independent_outcomes(has: Pattern, rates: Sequence[float]) -> dict[Pattern,
     found = {}
     for kept in itertools.product((True, False), repeat=len(has)):
         if any(kept) and all(there or not left for there, left in zip(has, kept, strict=True)):
-            found[kept] = math.prod((1 - rate if left else rate)
-                                    for there, left, rate in zip(has, kept, rates, strict=True) if there)
+            found[kept] = math.prod(
+                (1 - rate if left else rate) for there, left, rate in zip(has, kept, rates, strict=True) if there
+            )
     total = sum(found.values())
     return {kept: share / total for kept, share in found.items() if share > 0} if total > 0 else {has: 1.0}
 

@@ -23,6 +23,12 @@ from ruamel.yaml.error import YAMLError
 from umemma.errors import ParameterError, unknown
 
 FILE = Path("params.yaml")
+PLUGINS = {
+    "datasets": "sources/datasets",
+    "decoders": "media/decoders",
+    "encoders": "models/encoders",
+    "heads": "models/heads",
+}
 HUB = "hub"  # as an encoder's `weights`: the publisher's own
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -42,9 +48,9 @@ class Section(BaseModel):
 class Modality(Section):
     """One modality: how its files become tensors, which encoder reads them, for how many epochs it is trained.
 
-    `decode` and `encoder` name a module of `umemma/decoders` and `umemma/encoders`; other keys are its settings. Some
+    `decode` and `encoder` name a module of `umemma/media/decoders` and `umemma/models/encoders`; other keys are its settings. Some
     encoders stand for many: `torchvision:resnet18`. `augment` changes decoded values in training, by the names in
-    `umemma/augment.py`. It is the one key that may be left out: nothing is then changed, which is no choice that a
+    `umemma/training/augment.py`. It is the one key that may be left out: nothing is then changed, which is no choice that a
     reader would have to be told of.
     """
 
@@ -262,7 +268,7 @@ def call(builder: Callable[..., Result], settings: Settings, where: str, *args: 
 
 def plugins(folder: str) -> list[str]:
     """Return the names that a folder of plug-ins offers: `plugins("encoders")`."""
-    return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / folder)])]
+    return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / PLUGINS[folder])])]
 
 
 def module_name(name: str) -> str:
@@ -300,16 +306,20 @@ def weights_file(path: str | Path) -> Path:
 def _name_troubles(parameters: Parameters) -> Iterator[str]:
     dataset, fuse = parameters.dataset, parameters.fuse
     chosen: list[tuple[str, str, object]] = [
-        ("dataset.adapter", "datasets", dataset.adapter), ("fuse.head", "heads", fuse.head)]
+        ("dataset.adapter", "datasets", dataset.adapter),
+        ("fuse.head", "heads", fuse.head),
+    ]
     for name, modality in dataset.modalities.items():
         if not name.isidentifier() or name.startswith("_"):  # WebDataset writes no member that begins with _
             yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _, a letter first)"
         chosen.append((f"dataset.modalities.{name}.encoder.name", "encoders", modality.encoder.get("name")))
         chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))
         if modality.augment and has_frozen_trunk(modality.encoder):
-            yield (f"dataset.modalities.{name}: augment changes what is decoded, but with encoder.trainable: "
-                   f"{modality.encoder['trainable']} features are computed once, of what was decoded; leave augment "
-                   "out, or train some of the encoder (trainable: last_1)")
+            yield (
+                f"dataset.modalities.{name}: augment changes what is decoded, but with encoder.trainable: "
+                f"{modality.encoder['trainable']} features are computed once, of what was decoded; leave augment "
+                "out, or train some of the encoder (trainable: last_1)"
+            )
     chosen.append(("dataset.early.name", "encoders", dataset.early.get("name")))
     for key, folder, value in chosen:
         module, _, variant = str(value).partition(":")
@@ -327,16 +337,23 @@ def _choices(folder: str) -> list[str]:
 
 
 def _about_variant(name: str, takes_one: bool) -> str:
-    return (f"{name!r} needs a variant after a colon, as in '{name}:VARIANT'" if takes_one
-            else f"{name!r} has no variants, so no colon follows")
+    return (
+        f"{name!r} needs a variant after a colon, as in '{name}:VARIANT'"
+        if takes_one
+        else f"{name!r} has no variants, so no colon follows"
+    )
 
 
 @cache
 def _takes_variant(folder: str, module: str) -> bool:
     """Read it from the source: importing a plug-in would import the library behind it."""
-    source = (Path(__file__).parent / folder / f"{module}.py").read_text("utf-8")
-    return any(own.arg == "variant" for node in ast.parse(source).body
-               if isinstance(node, ast.FunctionDef) and node.name == "build" for own in node.args.kwonlyargs)
+    source = (Path(__file__).parent / PLUGINS[folder] / f"{module}.py").read_text("utf-8")
+    return any(
+        own.arg == "variant"
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef) and node.name == "build"
+        for own in node.args.kwonlyargs
+    )
 
 
 def _rate_troubles(fuse: Fuse, modalities: Sequence[str]) -> Iterator[str]:
@@ -345,8 +362,10 @@ def _rate_troubles(fuse: Fuse, modalities: Sequence[str]) -> Iterator[str]:
             if name not in modalities:
                 yield unknown("fuse.missing_rate", "modality", name, modalities)
     elif fuse.protocol == "absent" and fuse.missing_rate > 0:
-        yield (f"fuse.missing_rate is {fuse.missing_rate}, but protocol `absent` needs to know which modality is "
-               f"absent: fuse.missing_rate={{{modalities[-1]}: 1}}")
+        yield (
+            f"fuse.missing_rate is {fuse.missing_rate}, but protocol `absent` needs to know which modality is "
+            f"absent: fuse.missing_rate={{{modalities[-1]}: 1}}"
+        )
     rates = missing_rates(fuse, modalities)
     if fuse.protocol == "absent" and not set(rates) <= {0.0, 1.0}:
         yield f"fuse.missing_rate is {dict(fuse.missing_rate)}; with protocol `absent` a rate is 0 or 1"  # type: ignore[arg-type]
@@ -364,8 +383,12 @@ def _sentences(error: ValidationError, where: str) -> Iterator[str]:
             continue  # the value is of the other kind that is allowed here; its own error follows
         if one["type"] == "extra_forbidden":
             *parents, name = one["loc"]
-            yield unknown(f"{where}: {'.'.join(map(str, parents)) or 'top level'}", "parameter", name,
-                          _section_at(parents).model_fields)
+            yield unknown(
+                f"{where}: {'.'.join(map(str, parents)) or 'top level'}",
+                "parameter",
+                name,
+                _section_at(parents).model_fields,
+            )
         elif one["type"] == "missing":
             yield f"{where}: {key} is not set"
         else:

@@ -20,7 +20,7 @@ from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param
 
-from umemma.training import Curve
+from umemma.training.training import Curve
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # or the first run's log is a page of database migrations
 STORE = Path(".mlflow")
@@ -40,8 +40,12 @@ class Run:
     def curve(self, curve: Curve) -> None:
         """Log every column of a training curve against its step."""
         now = int(time.time() * 1000)
-        points = [Metric(_name(name), value, now, int(row["step"])) for row in curve for name, value in row.items()
-                  if name != "step"]
+        points = [
+            Metric(_name(name), value, now, int(row["step"]))
+            for row in curve
+            for name, value in row.items()
+            if name != "step"
+        ]
         mlflow.MlflowClient().log_batch(self._run_id, metrics=points)
 
     def final(self, metrics: Mapping[str, float]) -> None:
@@ -71,8 +75,7 @@ def run(
             warnings.filterwarnings("ignore", "The specified dataset source can be interpreted in multiple ways")
             source = resolve_dataset_source("data/shards")
         dataset = MetaDataset(source, name=experiment, digest=shards_sha256[:36])  # type: ignore[abstract]  # it is not
-        mlflow.log_input(dataset, "training",
-                         {"shards.sha256": shards_sha256})
+        mlflow.log_input(dataset, "training", {"shards.sha256": shards_sha256})
         yield Run(run_id)
 
 
@@ -97,8 +100,12 @@ def _select(experiment: str, home: Path) -> None:
 
 def _revisions() -> dict[str, str]:
     tags = {"dvc.experiment": os.environ.get("DVC_EXP_NAME"), "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV")}
-    git = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-                         capture_output=True, text=True, check=False)
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     tags["git.commit"] = git.stdout.strip() if git.returncode == 0 else None
     return {name: value for name, value in tags.items() if value}
 

@@ -1,0 +1,140 @@
+"""Source files -> what code each stage can run (data/code/<stage>.json), so that code is one dependency of a stage.
+
+DVC runs this stage when any source file changes and stops where the digests come out as they were: an edited comment
+or docstring reruns nothing else, a changed constant makes stale what runs it. A plug-in that a parameter chooses has a
+file of its own (data/code/<folder>/<plug-in>.json), so that another decoder's code makes no array stale. Sources are
+parsed, never run: standard library only.
+"""
+
+import ast
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+PACKAGES = ("umemma", "stages")
+CHOSEN = ("umemma/sources/datasets", "umemma/media/decoders")  # dvc.yaml names the plug-in that a parameter chooses
+OUT = Path("data/code")
+
+
+def canonical(node: object) -> object:
+    """Return a syntax tree as nested lists without positions, docstrings and what is empty: alike in all Pythons."""
+    if isinstance(node, ast.AST):
+        fields = {
+            name: canonical(value) for name, value in ast.iter_fields(node) if name not in ("kind", "type_comment")
+        }
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            fields["body"] = fields["body"][1:]  # type: ignore[index]
+        return [type(node).__name__, {name: value for name, value in fields.items() if value not in (None, [])}]
+    if isinstance(node, list):
+        return [canonical(item) for item in node]
+    return node if isinstance(node, str | int | float | bool | None) else ["repr", repr(node)]
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """Return a file's syntax tree."""
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+@cache
+def digest(path: Path) -> str:
+    """Return a file's sha256: of its canonical syntax tree, or of its bytes where it is no Python."""
+    if path.suffix != ".py":
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(json.dumps(canonical(tree(path))).encode()).hexdigest()
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+@cache
+def running(path: Path) -> Sequence[ast.AST]:
+    """Return the nodes of a file's syntax tree, without what only a type checker reads."""
+    nodes: list[ast.AST] = [tree(path)]
+    for node in nodes:
+        nodes += [child for child in ast.iter_child_nodes(node) if not _is_for_types(child)]
+    return nodes
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
+    """Return the dotted names that a file imports anywhere, `from a import b` as both `a` and `a.b`."""
+    names: set[str] = set()
+    for node in running(path):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(names)
+
+
+def _files_of(name: str) -> Iterator[Path]:
+    """Yield the project's files that importing a dotted name runs: the module, and the packages it lies in."""
+    parts = name.split(".")
+    if parts[0] in PACKAGES:
+        yield from (Path(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1))
+        yield Path(*parts).with_suffix(".py")
+
+
+@cache
+def loaded_folders(path: Path) -> frozenset[str]:
+    """Return the folders of plug-ins that a file loads by name: `import_module(f"umemma.models.encoders.{name}")`."""
+    folders = set()
+    for node in running(path):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            start = node.args[0].values[0] if isinstance(node.args[0], ast.JoinedStr) else None
+            assert isinstance(start, ast.Constant), f"{path}: import_module takes an f-string that begins with a folder"
+            folders.add(str(start.value).rstrip(".").replace(".", "/"))
+    return frozenset(folders)
+
+
+@cache
+def needed(path: Path) -> frozenset[Path]:
+    """Return the files that a file needs directly: modules, plug-ins loaded by name, and data files named in it."""
+    if path.suffix != ".py":
+        return frozenset()
+    names = {*imported(path), ".".join(path.with_suffix("").parts)}  # its own packages are run too
+    modules = {file for name in names for file in _files_of(name)}
+    plugins = {file for folder in loaded_folders(path) - set(CHOSEN) for file in Path(folder).glob("*.py")}
+    texts = {node.value for node in running(path) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    beside = {file for file in path.parent.iterdir() if file.name in texts and file.suffix != ".py"}
+    return frozenset(file for file in modules | plugins | beside if file.is_file())
+
+
+def closure(path: Path) -> set[Path]:
+    """Return all files that running a file can run or read, itself included."""
+    found: set[Path] = set()
+    pending = [path]
+    while pending:
+        if (file := pending.pop()) not in found:
+            found.add(file)
+            pending += needed(file)
+    return found
+
+
+def write(path: Path, files: set[Path]) -> None:
+    """Write {file: digest}, in order of names."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({str(file): digest(file) for file in sorted(files)}, indent=1) + "\n", "utf-8")
+
+
+def main() -> None:
+    """Write a file for every stage, and for every plug-in that a parameter chooses."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    stages = [path for path in Path("stages").glob("*.py") if path.stem != "__init__"]
+    for stage in stages:
+        write(OUT / f"{stage.stem}.json", closure(stage))
+    for folder in CHOSEN:
+        for plugin in Path(folder).glob("*.py"):
+            write(OUT / Path(folder).name / f"{plugin.stem}.json", closure(plugin))
+
+
+if __name__ == "__main__":
+    main()

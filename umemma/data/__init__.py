@@ -1,0 +1,1 @@
+"""Samples, shards, arrays and batches."""

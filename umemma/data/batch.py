@@ -1,0 +1,69 @@
+"""The one shape in which data move: values by modality, what is present, label and key.
+
+A whole split is one large `Batch` over memory-mapped arrays; a training step takes some of its rows. Absence is a
+value: a missing modality's rows are there, `present` is False, and nothing may depend on what they hold.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Aligned samples.
+
+    values   {modality: (sample, ...)}, decoded media or features; order of keys = order of modalities
+    present  (sample, modality) bool
+    label    (sample,) int64, or (sample, class) bool where a sample may have several
+    key      (sample,) int64, a digest of each sample's key: what hidden modalities are drawn from
+    """
+
+    values: Mapping[str, torch.Tensor]
+    present: torch.Tensor
+    label: torch.Tensor
+    key: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names, in the order of `present`'s columns."""
+        return tuple(self.values)
+
+    def rows(self, index: torch.Tensor | slice) -> "Batch":
+        """Return some samples, in the order of `index`."""
+        return Batch(
+            {name: value[index] for name, value in self.values.items()},
+            self.present[index],
+            self.label[index],
+            self.key[index],
+        )
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on another device."""
+        return Batch(
+            {name: value.to(device) for name, value in self.values.items()},
+            self.present.to(device),
+            self.label.to(device),
+            self.key.to(device),
+        )
+
+    def with_present(self, present: torch.Tensor) -> "Batch":
+        """Return the same samples with other modalities present; values are not touched."""
+        return replace(self, present=present)
+
+    def with_values(self, values: Mapping[str, torch.Tensor]) -> "Batch":
+        """Return the same samples with other values, such as features in place of media."""
+        return replace(self, values=values)
+
+    def only(self, names: Sequence[str]) -> "Batch":
+        """Return the same samples with some of the modalities, in the batch's order."""
+        columns = [m for m, name in enumerate(self.values) if name in names]
+        return replace(
+            self,
+            values={name: self.values[name] for name in self.values if name in names},
+            present=self.present[:, columns],
+        )

@@ -1,0 +1,115 @@
+"""A folder of WebDataset shards: never read unverified. `umemma/shard_writer.py` writes it.
+
+- A sample whose modality is missing simply has no such member.
+- WebDataset loses samples silently from a tar that is cut at a block boundary or overwritten, even with the
+  re-raising handler. So `verify` compares every shard's digest before anything is read, and `members` counts.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from umemma.errors import DataError
+from umemma.files import read_json
+from umemma.media.media import KINDS
+
+INDEX, MANIFEST, QUARANTINE = "index.json", "manifest.parquet", "quarantine.parquet"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One tar of samples of one split; `sha256` is over the whole file."""
+
+    name: str
+    split: str
+    num_samples: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a folder of shards holds, in reading order.
+
+    `judged` samples of each split are in the shards or, `quarantined` of them, in the quarantine. Beside train, val
+    and test these count what the data put into no such split.
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    modalities: tuple[str, ...]
+    shards: tuple[Shard, ...]
+    manifest_sha256: str
+    quarantine_sha256: str
+    judged: Mapping[str, int]
+    quarantined: Mapping[str, int]
+
+    @property
+    def sha256(self) -> str:
+        """One digest for all shards and the manifest."""
+        text = "".join(shard.sha256 for shard in self.shards) + self.manifest_sha256
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def verify(folder: Path) -> Index:
+    """Compare every file's digest with the index. Raises DataError naming the file and both digests."""
+    index = _index(read_json(folder / INDEX), folder / INDEX)
+    for name, sha256 in [
+        (MANIFEST, index.manifest_sha256),
+        (QUARANTINE, index.quarantine_sha256),
+        *((one.name, one.sha256) for one in index.shards),
+    ]:
+        if not (folder / name).is_file():
+            raise DataError(f"{folder / name} is missing; `dvc checkout {folder}` or `dvc repro -f prepare` mends it")
+        if (found := file_sha256(folder / name)) != sha256:
+            raise DataError(
+                f"{folder / name} is damaged: sha256 {found}, {INDEX} says {sha256}; remove {folder}, then "
+                f"`dvc checkout {folder}` (from the cache) or `dvc repro --force prepare` (from raw data)"
+            )
+    return index
+
+
+def _index(content: Any, path: Path) -> Index:
+    try:
+        return Index(
+            **content
+            | {
+                "classes": tuple(content["classes"]),
+                "modalities": tuple(content["modalities"]),
+                "shards": tuple(Shard(**one) for one in content["shards"]),
+            }
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path} is no index of this version ({error}); `dvc repro prepare` makes it again") from error
+
+
+def read_manifest(folder: Path) -> pd.DataFrame:
+    """Return the manifest: a row for each sample, in the shards' order."""
+    return pd.read_parquet(folder / MANIFEST)
+
+
+def members(folder: Path, shard: Shard, modality: str) -> Iterator[tuple[str, bytes | None]]:
+    """Yield (key, bytes of the modality or None) for each sample of a shard that `verify` has seen.
+
+    Raises DataError if the count is not the index's.
+    """
+    from webdataset.tariterators import group_by_keys, tar_file_expander
+
+    count = 0
+    with (folder / shard.name).open("rb") as stream:  # opened here: WebDataset leaves a file open that is read in part
+        files = tar_file_expander([{"url": shard.name, "stream": stream}])
+        for sample in group_by_keys(files, lcase=False):  # else a modality called `Image` would be missing everywhere
+            count += 1
+            content = (sample[f"{modality}.{s}"] for s in KINDS if f"{modality}.{s}" in sample)
+            yield sample["__key__"], next(content, None)
+    if count != shard.num_samples:
+        raise DataError(f"{folder / shard.name} gave {count} samples, {INDEX} says {shard.num_samples}")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

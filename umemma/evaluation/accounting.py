@@ -1,0 +1,278 @@
+"""Is the information gone, or did the model fail to use it? The content of accounting.json.
+
+What is a bound and what an estimate: H(Y) - CE of any model is a bound on I(X_S; Y) from below, so `best_known` is too
+low if anything, `utilisation` too high, the Fano `ceiling` too low, the `floor` only lower than it could be. What
+subtracts one set's bound from another's (price, Shapley value, lost for good) can be wrong either way. The best known
+model is chosen on validation data and measured on test data, so that the choice does not flatter it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from umemma.evaluation import information
+from umemma.metrics import metrics
+from umemma.evaluation.bootstrap import LEVEL, Interval, Resamples, interval, rounded
+from umemma.evaluation.comparison import UNI, Figures, Model, arms, check_same_samples, matrices
+from umemma.missingness import Pattern, pattern_name
+
+Probes = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+UNDEFINED: Interval = {"value": None, "low": None, "high": None}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one set of modalities on the test samples that have it; (1 + replicate, variable), in nats.
+
+    The variable is the label; with several labels a sample there is one for each class, and each is bounded alone.
+    """
+
+    model: Model
+    entropy: torch.Tensor
+    cross_entropy: torch.Tensor
+    largest_share: torch.Tensor
+    num_outcomes: int
+
+    @property
+    def lower_bound(self) -> torch.Tensor:
+        """The bound on I(X_S; Y) by the best known model, or on the sum of I(X_S; Y_k); (1 + replicate,)."""
+        return information.lower_bound(self.entropy, self.cross_entropy).sum(dim=1)
+
+    @property
+    def residual(self) -> torch.Tensor:
+        """The bound on H(Y|X_S): the best known model's cross-entropy, or H(Y) where even that is less."""
+        return torch.minimum(self.cross_entropy, self.entropy)
+
+    @property
+    def floor(self) -> torch.Tensor:
+        """The accuracy that `residual` guarantees, (1 + replicate,); the mean over variables."""
+        return information.hellman_raviv_floor(self.residual, self.largest_share).mean(dim=1)
+
+    @property
+    def ceiling(self) -> torch.Tensor:
+        """The accuracy that `residual` allows, (1 + replicate,); the mean over variables."""
+        return information.fano_ceiling(self.residual, self.num_outcomes).mean(dim=1)
+
+    @property
+    def is_informative(self) -> bool:
+        """Does its interval lie above zero? Only then can a share of it be taken."""
+        low = interval(self.lower_bound)["low"]
+        return low is not None and low > 0
+
+
+def account(
+    models: Sequence[Model],
+    *,
+    main: Model,
+    probes: Probes | None,
+    truth: Mapping[Pattern, float] | None,
+    classes: Sequence[str],
+    seed: int,
+    replicates: int,
+    rates: Sequence[float],
+) -> dict[str, Any]:
+    """Return accounting.json but for `dataset`. Every set is measured on the test samples that have it.
+
+    `main` is this run's model, one of `models`; those of arm `uni` hold the towers. `probes`: for each modality, was a
+    linear probe right (sample,), on the pre-trained encoder and on the one inside `main`. `truth`: I(X_S; Y) where it
+    is known. `rates`: of the price and the matrices. Utilisation is undefined (None) where the interval of the best
+    known model's bound is not above zero: nothing is known to be there that could be used.
+
+    Raises DataError where the models did not answer the same samples in the same order.
+    """
+    assert main in models, "this run's model is one of the models that are compared"
+    check_same_samples(models, main)
+    test = main.splits["test"]
+    resamples = Resamples(test.group, replicates=replicates, seed=seed)
+    names = {pattern: pattern_name(pattern, test.modalities) for pattern in test.patterns()}
+    known = {pattern: _best_known(models, main, pattern, resamples) for pattern in names}
+    figures = {model: _figures(model, known) for model in models}
+    bins = {
+        pattern: resamples.sums(metrics.calibration_counts(test.logits[pattern], test.label), test.has(pattern))
+        for pattern in names
+    }
+    outcomes = metrics.outcome_counts(test.label, len(classes))
+    return {
+        "arm": main.arm,
+        "seed": main.seed,
+        "task": "multi_label" if test.label.ndim == 2 else "single_label",
+        "modalities": list(test.modalities),
+        "classes": list(classes),
+        "entropy": rounded(information.entropy(outcomes.sum(dim=0)).sum().item()),
+        "bootstrap": {
+            "replicates": replicates,
+            "level": LEVEL,
+            "clusters": resamples.num_clusters,
+            "clustered": resamples.is_clustered,
+        },
+        "metrics": {name: _metrics(main, one, bins[one], resamples) for one, name in names.items()},
+        "information": {
+            name: _information(main, one, known[one], resamples)
+            | {"truth": rounded(truth[one]) if truth is not None else None}
+            for one, name in names.items()
+        },
+        "by_modality": _by_modality(main, _towers_of(models, main), known, probes, resamples, rates=rates),
+        "counter_intuitive": counter_intuitive(main, resamples),
+        "reliability": {name: metrics.reliability(bins[one][0]) for one, name in names.items()},
+        "models": [_described(model, main, figures[model], names) for model in models],
+        "arms": arms(models, main, figures, resamples, seed=seed),
+        "matrices": matrices(models, rates),
+    }
+
+
+def counter_intuitive(main: Model, resamples: Resamples) -> list[dict[str, Any]]:
+    """Return how often one more modality turns a right answer wrong, for every set and modality not in it.
+
+    Of the test samples that have the larger set: right before, wrong after, and the true class less likely than before.
+    """
+    test, table = main.splits["test"], main.tables["test"]
+    found = []
+    for present in test.patterns():
+        for m, modality in enumerate(test.modalities):
+            after = information.added(present, m)
+            rows = test.has(after)
+            if present[m] or not rows.any():
+                continue
+            flipped = (
+                (table.right[present] & ~table.right[after] & (table.surprises[after] > table.surprises[present]))
+                .double()
+                .mean(dim=1)
+            )
+            found.append(
+                {
+                    "present": pattern_name(present, test.modalities),
+                    "added": modality,
+                    "rate": _share(resamples.mean(flipped, rows)),
+                }
+            )
+    return found
+
+
+def _best_known(models: Sequence[Model], main: Model, pattern: Pattern, resamples: Resamples) -> Known:
+    """Choose by cross-entropy on validation data; where none of these has the pattern, take this run's model."""
+    rows, test = main.splits["val"].has(pattern), main.splits["test"]
+    best = min(models, key=lambda model: model.tables["val"].cross_entropy(pattern)) if rows.any() else main
+    rows = test.has(pattern)
+    outcomes = metrics.outcome_counts(test.label, test.logits[pattern].shape[1])
+    counts = resamples.sums(outcomes, rows)
+    number = counts[:, :1].sum(dim=2)
+    return Known(
+        best,
+        information.entropy(counts),
+        resamples.sums(best.tables["test"].surprises[pattern], rows) / number,
+        counts.amax(dim=2) / number,
+        outcomes.shape[2],
+    )
+
+
+def _metrics(main: Model, pattern: Pattern, bins: torch.Tensor, resamples: Resamples) -> dict[str, Any]:
+    test, table = main.splits["test"], main.tables["test"]
+    rows, logits = test.has(pattern), test.logits[pattern]
+    counts = resamples.sums(table.counts[pattern], rows)
+    average_precision, auroc = metrics.ranking(logits[rows], test.label[rows], resamples.sample_weight(rows))
+    return {
+        "n": int(rows.sum()),
+        "accuracy": _share(resamples.mean(table.correct[pattern], rows)),
+        "f1_macro": _share(metrics.f1_macro(counts)),
+        "f1_micro": _share(metrics.f1_micro(counts)),
+        "f1_samples": _share(resamples.mean(metrics.f1_samples(table.counts[pattern]), rows)),
+        "average_precision": _share(average_precision),
+        "auroc": _share(auroc),
+        "cross_entropy": interval(resamples.mean(table.surprise[pattern], rows), lowest=0.0),
+        "ece": _share(metrics.calibration_error(bins)),
+    }
+
+
+def _information(main: Model, pattern: Pattern, known: Known, resamples: Resamples) -> dict[str, Any]:
+    cross_entropy = resamples.mean(main.tables["test"].surprise[pattern], main.splits["test"].has(pattern))
+    own = information.lower_bound(known.entropy.sum(dim=1), cross_entropy)
+    return {
+        "lower_bound": interval(own),
+        "best_known": {**interval(known.lower_bound), "model": known.model.name},
+        "utilisation": interval(own / known.lower_bound) if known.is_informative else UNDEFINED,
+        "floor": _share(known.floor),
+        "ceiling": _share(known.ceiling),
+    }
+
+
+def _by_modality(
+    main: Model,
+    towers: Model | None,
+    known: Mapping[Pattern, Known],
+    probes: Probes | None,
+    resamples: Resamples,
+    *,
+    rates: Sequence[float],
+) -> dict[str, Any]:
+    test = main.splits["test"]
+    values = {pattern: one.lower_bound for pattern, one in known.items()}
+    everything = (True,) * len(test.modalities)
+    every_rate = torch.tensor(rates, dtype=torch.float64)[:, None].repeat(1, len(test.modalities))
+    found = {}
+    for m, modality in enumerate(test.modalities):
+        alone = information.added((False,) * len(test.modalities), m)
+        worth = information.shapley(values, m)
+        shared = everything in known and known[everything].is_informative
+        found[modality] = {
+            "price": [
+                {"missing_rate": rate, **interval(one)}
+                for rate, one in zip(rates, information.price(values, m, every_rate), strict=True)
+            ],
+            "shapley": interval(worth),
+            "shapley_share": interval(worth / values[everything]) if shared else UNDEFINED,
+            "lost_for_good": interval(information.lost_for_good(values, m)),
+            "encoder_term": interval(resamples.mean(_less(*probes[modality]), test.present[:, m])) if probes else None,
+            "fusion_noise": interval(
+                resamples.mean(
+                    towers.tables["test"].correct[alone] - main.tables["test"].correct[alone], test.has(alone)
+                )
+            )
+            if towers is not None
+            else UNDEFINED,
+        }
+    return found
+
+
+def _towers_of(models: Sequence[Model], main: Model) -> Model | None:
+    """Return the towers of this run's seed, else any, else None."""
+    found = [model for model in models if model.arm == UNI]
+    return next((model for model in found if model.seed == main.seed), found[0] if found else None)
+
+
+def _figures(model: Model, known: Mapping[Pattern, Known]) -> Figures:
+    table, found = model.tables["test"], {}
+    for pattern, one in known.items():
+        cross_entropy, label_entropy = table.cross_entropy(pattern), one.entropy[0].sum().item()
+        best = one.lower_bound[0].item()
+        found[pattern] = {
+            "accuracy": table.accuracy(pattern),
+            "cross_entropy": cross_entropy,
+            "utilisation": (label_entropy - cross_entropy) / best if one.is_informative else None,
+            **(table.f1(pattern) if table.has_several_labels else {}),
+        }
+    return found
+
+
+def _described(model: Model, main: Model, figures: Figures, names: Mapping[Pattern, str]) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "arm": model.arm,
+        "seed": model.seed,
+        "missing_rate": None if model.missing_rate is None else dict(model.missing_rate),
+        "this_run": model is main,
+        "budget": model.budget,
+        "patterns": {
+            names[pattern]: {metric: None if value is None else rounded(value) for metric, value in row.items()}
+            for pattern, row in figures.items()
+        },
+    }
+
+
+def _share(estimate: torch.Tensor) -> Interval:
+    return interval(estimate, lowest=0.0, highest=1.0)
+
+
+def _less(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    return before.double() - after.double()

@@ -1,0 +1,190 @@
+"""`umemma init FILE`: looks at a table and its media, says what it found, and writes conf/dataset/<name>.yaml."""
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from umemma.errors import ParameterError, some
+from umemma.files import written_whole
+from umemma.init import starting_values, survey
+from umemma.init.conf_file import line
+from umemma.init.proposal import Given, Proposal, propose
+
+HOME = Path(__file__).parents[2]  # `umemma init` may be called from anywhere; the file goes into this project
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Do it. Raises ParameterError where the file is there already, and whatever is wrong with the table."""
+    given = _parser().parse_args(arguments)
+    file = Path(os.path.abspath(given.file))
+    root = Path(os.path.abspath(given.root)) if given.root else file.parent
+    name = given.name or re.sub(r"\W+", "_", file.stem, flags=re.ASCII).strip("_").lower()
+    print(
+        init(
+            file,
+            root,
+            name,
+            Given(given.key, given.split, given.label or (), given.group, given.encoding),
+            home=HOME,
+            force=given.force,
+        )
+    )
+
+
+def init(file: Path, root: Path, name: str, given: Given, *, home: Path, force: bool = False) -> str:
+    """Write `home`/conf/dataset/`name`.yaml and return what to tell a person about it."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, flags=re.ASCII):
+        raise ParameterError(f"--name: {name!r} must be letters, digits, _ and -")
+    if not file.is_relative_to(root):
+        raise ParameterError(f"--root: {root} must hold {file}")
+    path = home / f"conf/dataset/{name}.yaml"
+    if path.exists() and not force:
+        raise ParameterError(f"{path} is there already; --force writes it anew, --name NAME another one")
+    found = propose(file, root, given)
+    with written_whole(path) as temporary:
+        temporary.write_text(conf_text(found, name, _root_text(root, home)), "utf-8")
+    shown = path.relative_to(home)
+    return "\n".join(
+        [
+            *report(found, file),
+            "",
+            f"Wrote {shown}: look at it, and change what was guessed wrong. Then",
+            f"  git add {shown}",
+            f"  make run DATASET={name}    (or: dvc exp run -S dataset={name})",
+        ]
+    )
+
+
+def conf_text(found: Proposal, name: str, root: str) -> str:
+    """Return the file: Hydra's first line, the data set, and the bounds of the gate that it needs."""
+    options, label = found.options, found.label
+    num_train = found.num_samples["train"]
+    values = {
+        modality: starting_values.decode(found.kind(modality), found.surveys[modality].facts)
+        for modality in options["modalities"]
+    }
+    lines = [
+        "# @package _global_",
+        f"# Made by `umemma init` from {options['file']}, {found.num_rows} rows; yours to change. What options mean is",
+        "# in umemma/sources/datasets/table.py, what decoders and encoders take in umemma/media/decoders and umemma/models/encoders.",
+        "dataset:",
+        line(2, "name", name),
+        line(2, "adapter", "table"),
+        line(2, "root", root, "the folder of the table; from the project's root, or absolute"),
+        line(2, "sources", {}),
+        line(2, "watch", {"each_run": [name], "record": "data/watched.json"}, "`dvc repro` sees when data change"),
+        "  options:",
+        *_option_lines(found),
+        line(2, "task", label.task),
+        line(2, "classes", list(label.classes)),
+        "  modalities:",
+    ]
+    for modality, decoder in values.items():
+        kind = found.kind(modality)
+        seen = survey.sentence(kind, found.surveys[modality])
+        lines += [
+            f"    {modality}:" + (f"  # {seen}" if seen else ""),
+            line(6, "decode", decoder),
+            line(6, "encoder", starting_values.encoder(kind, decoder)),
+            line(6, "epochs", starting_values.epochs(num_train)),
+        ]
+    kinds = [found.kind(modality) for modality in values]
+    lines.append(line(2, "early", starting_values.early(kinds), "of the arm `early` only"))
+    return "\n".join([*lines, *_gate_lines(found, kinds)]) + "\n"
+
+
+def _gate_lines(found: Proposal, kinds: Sequence[str]) -> list[str]:
+    total = sum(found.label.counts.values())
+    seconds = [value for looked in found.surveys.values() for value in looked.facts.get("seconds", ())]
+    bounds = starting_values.validation(
+        [count / total for count in found.label.counts.values()],
+        seconds,
+        kinds,
+        smallest_split=min(found.num_samples.values()),
+    )
+    comments = {
+        "max_quarantined": "a few files of the smallest split",
+        "min_class_share": "the rarest class has about twice that",
+        "severity": "decoding makes shapes equal",
+    }
+    lines = [line(2, key, value, comments.get(key, "")) for key, value in bounds.items()]
+    return ["validation:  # of the gate between data and training, what these data need", *lines] if lines else []
+
+
+def _option_lines(found: Proposal) -> list[str]:
+    options, comments = (
+        found.options,
+        {
+            "label": "several in one cell" if "separator" in found.options else "",
+            "shares": "the table has no such split: this much of train, by `seed`",
+            "group": "what must not be in two splits",
+            "key": "what a sample is called",
+            "media_root": "where paths start from",
+        },
+    )
+    lines = [line(4, key, value, comments.get(key, "")) for key, value in options.items() if key != "modalities"]
+    if "key" not in options:
+        lines.append(line(4, "key", None, "a column; null: a digest of what the row holds"))
+    if "group" not in options:
+        lines.append(line(4, "group", None, "a column of what must not be in two splits: person, recording, film"))
+    if "split" not in options:
+        lines += [
+            line(4, "split", None, "a column of train, val and test"),
+            line(4, "shares", {"train": 0.7, "val": 0.15, "test": 0.15}),
+            line(4, "seed", 0),
+        ]
+    return [*lines, "    modalities:", *(line(6, name, entry) for name, entry in options["modalities"].items())]
+
+
+def report(found: Proposal, file: Path) -> list[str]:
+    """Return the lines that say what was found and what is unsure."""
+    options, label = found.options, found.label
+    columns = label.columns if isinstance(label.columns, str) else ", ".join(label.columns)
+    several = ", several a row" if label.task == "multi_label" else ""
+    split = str(options.get("split", "drawn by shares"))
+    if "split" in options and "shares" in options:
+        split += f", with {' and '.join(options['shares'])} drawn from its train"
+    num_rows = sum(found.num_samples.values())
+    sizes = ", ".join(f"{count} {name}" for name, count in found.num_samples.items())
+    lines = [
+        f"{file.name}: {found.num_rows} rows; {sizes}",
+        f"  label     {columns}: {len(label.classes)} classes{several}: {some(label.classes, 8)}",
+        f"  split     {split}",
+        f"  key       {options.get('key', 'none')}",
+        f"  group     {options.get('group', 'none')}",
+        "  modalities",
+    ]
+    width = max(map(len, options["modalities"]))
+    for name, entry in options["modalities"].items():
+        missing = num_rows - found.num_present[name]
+        seen = survey.sentence(found.kind(name), found.surveys[name])
+        source = entry.get("column") or some(entry["columns"])
+        holes = f"missing in {missing} of {num_rows} ({missing / num_rows:.0%})"
+        lines.append(f"    {name:{width}}  {entry['kind']:6}  {holes}; from {source}" + (f"; {seen}" if seen else ""))
+    if found.unused:
+        lines.append("  not used  " + "; ".join(f"{name} ({why})" for name, why in found.unused.items()))
+    if found.rejected:
+        lines.append("  left out  " + "; ".join(f"{count} rows: {why}" for why, count in found.rejected.items()))
+    return lines + (["Unsure:", *(f"  - {one}" for one in found.unsure)] if found.unsure else [])
+
+
+def _root_text(root: Path, home: Path) -> str:
+    return str(root.relative_to(home)) if root.is_relative_to(home) else str(root)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="umemma init", description=__doc__)
+    parser.add_argument("file", help="a .csv, .tsv, .parquet or .jsonl file with a row for every sample")
+    parser.add_argument("--name", help="of the data set; else the file's own")
+    parser.add_argument("--root", help="the folder below which all files lie; else the file's own")
+    parser.add_argument("--key", metavar="COLUMN", help="what names a sample")
+    parser.add_argument(
+        "--label", metavar="COLUMN", nargs="+", help="the label, or one column of 0 and 1 for each class"
+    )
+    parser.add_argument("--group", metavar="COLUMN", help="what must not be in two splits")
+    parser.add_argument("--split", metavar="COLUMN", help="train, val and test")
+    parser.add_argument("--encoding", default="utf-8", help="of a text table")
+    parser.add_argument("--force", action="store_true", help="write over the file that is there")
+    return parser

@@ -1,0 +1,137 @@
+"""What `umemma init` proposes for a table: the options of its adapter, and starting values for its media.
+
+The adapter itself reads the table with these options, so a proposal is one that works, or an error that says why none
+does. Media are only sampled (`survey`).
+"""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from umemma.sources.datasets.table import Adapter
+from umemma.errors import DataError, some
+from umemma.data.sample import SPLITS
+from umemma.init import modalities, places, roles
+from umemma.init.columns import Column, column
+from umemma.init.roles import Label
+from umemma.init.survey import Survey, survey
+from umemma.sources.tables import file as table_file
+from umemma.sources.tables.file import Table
+from umemma.sources.tables.rows import SPELLINGS
+
+_FEW_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a person has said: columns by name, and the table's encoding."""
+
+    key: str | None = None
+    split: str | None = None
+    label: Sequence[str] = ()
+    group: str | None = None
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Options that the adapter takes; `surveys` and `num_present` by modality; `unused` {column: why}; `unsure`."""
+
+    options: Mapping[str, Any]
+    label: Label
+    num_rows: int
+    num_samples: Mapping[str, int]
+    num_present: Mapping[str, int]
+    rejected: Mapping[str, int]
+    surveys: Mapping[str, Survey]
+    unused: Mapping[str, str]
+    unsure: Sequence[str]
+
+    def kind(self, modality: str) -> str:
+        """Return the kind of a modality."""
+        return str(self.options["modalities"][modality]["kind"])
+
+
+def propose(file: Path, root: Path, given: Given) -> Proposal:
+    """Look at a table below `root`. Raises DataError or ParameterError where it cannot be used."""
+    options, table = _opened(file, root, given.encoding)
+    columns = {name: column(name, cells) for name, cells in table.columns.items()}
+    chosen = roles.roles(columns, key=given.key, split=given.split, label=given.label, group=given.group)
+    rest = {name: one for name, one in columns.items() if name not in chosen.reserved}
+    base = places.start(file, root, rest.values())
+    found = modalities.modalities(rest, lambda one: places.num_axes(one, base, root))
+    if not found.entries:
+        raise DataError(
+            f"{file}: none of the columns {some(columns, 20)} holds media, texts or numbers to learn from"
+            + "".join(f"; {name}: {why}" for name, why in list(found.unused.items())[:5])
+        )
+    label = chosen.label
+    options |= {"label": label.columns}
+    if label.task == "multi_label" and isinstance(label.columns, str):
+        options["separator"] = label.separator
+    named = {"key": chosen.key, "group": chosen.group, "split": chosen.split}
+    options |= {option: one.name for option, one in named.items() if one} | _shares(chosen.split)
+    if base != file.parent:
+        options["media_root"] = os.path.relpath(base, root)
+    options["modalities"] = found.entries
+    adapter = Adapter(root, classes=label.classes, task=label.task, **options)
+    surveys = {
+        name: survey(adapter.members, name, str(entry["kind"]), list(adapter.rows.label))
+        for name, entry in found.entries.items()
+    }
+    rejected = Counter(one.reason.split(":")[0] for one in adapter.rejected)
+    unsure = [*chosen.unsure, *found.unsure, *_rare(label)]
+    unsure += [one for name in surveys for one in _doubts(name, surveys[name])]
+    return Proposal(
+        options,
+        label,
+        len(table.places),
+        adapter.num_samples,
+        _num_present(adapter),
+        rejected,
+        surveys,
+        found.unused,
+        unsure,
+    )
+
+
+def _opened(file: Path, root: Path, encoding: str) -> tuple[dict[str, Any], Table]:
+    """Read the table; return the options that say how, as far as they are not the usual ones."""
+    options: dict[str, Any] = {"file": os.path.relpath(file, root)}
+    usual = table_file.DELIMITERS.get(file.suffix.lower().removeprefix("."))
+    delimiter = table_file.likely_delimiter(file, encoding) if usual and file.is_file() else None
+    if delimiter != usual:
+        options["delimiter"] = delimiter
+    if encoding != "utf-8":
+        options["encoding"] = encoding
+    return options, table_file.read(file, delimiter=delimiter, encoding=encoding)
+
+
+def _shares(split: Column | None) -> dict[str, Any]:
+    """Return the shares that are to be drawn from train because the split column lacks a split."""
+    there = {SPELLINGS.get(said.casefold()) for said in split.counts} if split else set(SPLITS)
+    lacking = [one for one in SPLITS if one not in there and one != "train"]
+    return {"shares": dict.fromkeys(lacking, 0.15)} if lacking else {}
+
+
+def _num_present(adapter: Adapter) -> dict[str, int]:
+    return {name: sum(adapter.members.has(name, row) for row in adapter.rows.label) for name in adapter.modalities}
+
+
+def _rare(label: Label) -> list[str]:
+    rare = [f"{name} ({label.counts[name]})" for name in label.classes if label.counts[name] < _FEW_ROWS]
+    return [f"classes with fewer than {_FEW_ROWS} rows can hardly be learned: {some(rare)}"] if rare else []
+
+
+def _doubts(name: str, looked: Survey) -> list[str]:
+    doubts = []
+    if looked.troubles:
+        reasons = some(f"{why} ({count})" for why, count in looked.troubles.items())
+        count = sum(looked.troubles.values())
+        doubts.append(f"{name}: of {looked.num_seen} looked at {count} cannot be used, as {looked.example}: {reasons}")
+    if len(set(looked.facts.get("channels", ()))) > 1 and "num_steps" in looked.facts:
+        doubts.append(f"{name}: the series have different numbers of channels")
+    return doubts

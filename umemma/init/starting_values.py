@@ -1,0 +1,172 @@
+"""Where `umemma init` starts: decoder, encoder and epochs for each kind of media and the sizes it comes in.
+
+The one table of these defaults. They are to train in minutes on two cores and to be changed afterwards, not to be best:
+pictures become 64 pixels, sound at most 16 kHz and ten seconds, texts 256 words, series 1,024 steps.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Values = dict[str, Any]
+Facts = Mapping[str, Sequence[float]]  # of the files looked at: each fact of `media.facts`, a value for each file
+
+SIDE_PX, MAX_HZ, MAX_SECONDS, MAX_WORDS, MAX_STEPS = 64, 16_000, 10.0, 256, 1024
+BUCKETS = 20_000
+_SAMPLES_SEEN = 30_000  # by an encoder while it is trained: 12 epochs of the data set digits are 13,000
+_MIN_EPOCHS, _MAX_EPOCHS = 3, 30
+_FEW_BAD = 3  # samples that cannot be used are not to stop a small data set: one of 90 is more than 1 %
+_LONG_FRAMES = 128  # of a spectrogram, from which the first convolution passes over some
+
+
+def decode(kind: str, facts: Facts) -> Values:
+    """Return a modality's decoder with its settings; `facts` may be empty where no file could be read."""
+    return _DECODERS[kind](facts)
+
+
+def encoder(kind: str, decoded: Values) -> Values:
+    """Return a modality's encoder, fit for what its decoder gives."""
+    chosen = dict(_ENCODERS[kind])
+    if kind == "audio":
+        num_frames = decoded["sample_rate_hz"] * decoded["seconds"] / decoded["hop"]
+        if num_frames > _LONG_FRAMES:
+            chosen["stem_stride"] = [1, min(4, math.ceil(num_frames / _LONG_FRAMES))]
+    return chosen
+
+
+def epochs(num_train: int) -> int:
+    """Return for how many epochs a tower is trained."""
+    return min(_MAX_EPOCHS, max(_MIN_EPOCHS, round(_SAMPLES_SEEN / max(1, num_train))))
+
+
+def early(kinds: Sequence[str]) -> Values:
+    """Return the encoder of the arm `early`: one for maps where all modalities are, else one for vectors."""
+    if set(kinds) <= {"image", "audio"}:
+        return {"name": "resnet", "width": 16, "dim": 64, "size_px": 32}
+    return {"name": "mlp", "width": 128, "depth": 2, "dim": 64, "dropout": 0.2}
+
+
+def validation(
+    class_shares: Sequence[float], seconds: Sequence[float], kinds: Sequence[str], *, smallest_split: int
+) -> Values:
+    """Return the bounds of the gate that these data need to be other than conf/config.yaml has them.
+
+    `smallest_split` is the number of its samples.
+    """
+    bounds: Values = {}
+    if smallest_split < 100 * _FEW_BAD:
+        bounds["max_quarantined"] = min(0.1, math.ceil(100 * _FEW_BAD / max(1, smallest_split)) / 100)
+    if min(class_shares) < 0.04:
+        bounds["min_class_share"] = _down(min(class_shares) / 2)
+    if max(class_shares) > 0.4:
+        bounds["max_class_share"] = min(1.0, math.ceil(max(class_shares) * 120) / 100)
+    if seconds and max(seconds) > 50:
+        bounds["max_seconds"] = float(math.ceil(max(seconds) * 1.2))
+    if {"image", "audio", "video", "series"} & set(kinds):
+        bounds["severity"] = {"same_shape": "ignore"}
+    return bounds
+
+
+def _image(facts: Facts) -> Values:
+    channels = facts.get("channels", ())
+    return {
+        "name": "image",
+        "mode": "gray" if channels and max(channels) <= 2 else "rgb",
+        "size_px": _size_px(facts.get("height_px", ()), facts.get("width_px", ())),
+    }
+
+
+def _audio(facts: Facts) -> Values:
+    """About 50 ms a window and 10 ms a step; 40 bands."""
+    rate_hz = int(min(MAX_HZ, _usual(facts.get("sample_rate_hz", ()), MAX_HZ)))
+    seconds = min(MAX_SECONDS, max(0.2, math.ceil(_most(facts.get("seconds", ()), 1.0) * 10) / 10))
+    return {
+        "name": "log_mel",
+        "sample_rate_hz": rate_hz,
+        "seconds": seconds,
+        "n_fft": 2 ** round(math.log2(0.06 * rate_hz)),
+        "hop": max(1, round(0.01 * rate_hz)),
+        "n_mels": 40,
+    }
+
+
+def _video(facts: Facts) -> Values:
+    return {
+        "name": "frames",
+        "num_frames": 8,
+        "mode": "rgb",
+        "size_px": _size_px(facts.get("height_px", ()), facts.get("width_px", ())),
+    }
+
+
+def _text(facts: Facts) -> Values:
+    return {
+        "name": "words",
+        "buckets": BUCKETS,
+        "length": min(MAX_WORDS, max(16, 16 * math.ceil(_most(facts.get("num_words", ()), 64) / 16))),
+    }
+
+
+def _series(facts: Facts) -> Values:
+    """Pad or cut what is nearly of one length; stretch what is much too long, or what differs much in length."""
+    steps = sorted(facts.get("num_steps", ())) or [128]
+    if steps[0] == steps[-1] <= MAX_STEPS:
+        return {"name": "series", "length": int(steps[0])}
+    length = min(MAX_STEPS, 8 * math.ceil(_most(steps, 128) / 8))
+    is_uneven = steps[-1] > MAX_STEPS or steps[0] * 2 < steps[-1]
+    return {"name": "series", "length": length} | ({"fit": "stretch"} if is_uneven else {})
+
+
+def _vector(_: Facts) -> Values:
+    return {"name": "vector"}
+
+
+_DECODERS: Mapping[str, Callable[[Facts], Values]] = {
+    "image": _image,
+    "audio": _audio,
+    "video": _video,
+    "text": _text,
+    "series": _series,
+    "vector": _vector,
+}
+_ENCODERS: Mapping[str, Values] = {
+    "image": {"name": "resnet", "width": 16, "dim": 64},
+    "audio": {"name": "resnet", "width": 16, "dim": 64},
+    "video": {"name": "resnet", "width": 16, "dim": 64, "frames": "mean"},
+    "text": {"name": "text_cnn", "vocabulary": BUCKETS, "dim": 64},
+    "series": {"name": "tcn", "width": 32, "dim": 64},
+    "vector": {"name": "mlp", "width": 64, "depth": 2, "dim": 32, "dropout": 0.2},
+}
+
+
+def _size_px(heights: Sequence[float], widths: Sequence[float]) -> list[int] | int:
+    """Return height and width of the usual shape, the shorter side SIDE_PX or what it is, in steps of 8 pixels."""
+    if not heights:
+        return SIDE_PX
+    height, width = _middle(heights), _middle(widths)
+    scale = min(1.0, SIDE_PX / min(height, width))
+    if scale == 1.0 and len(set(heights)) == len(set(widths)) == 1 and max(height, width) <= 2 * SIDE_PX:
+        size = [int(height), int(width)]
+    else:
+        size = [max(8, 8 * round(side * scale / 8)) for side in (height, width)]
+    size = [min(side, 2 * SIDE_PX) for side in size]
+    return size[0] if size[0] == size[1] else size
+
+
+def _middle(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def _usual(values: Sequence[float], otherwise: float) -> float:
+    return max(sorted(set(values)), key=list(values).count, default=otherwise)
+
+
+def _most(values: Sequence[float], otherwise: float) -> float:
+    """Return what 95 % of the values do not exceed."""
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1] if values else otherwise
+
+
+def _down(share: float) -> float:
+    """Round down to one digit that counts."""
+    place = 10 ** math.floor(math.log10(share))
+    return float(f"{math.floor(share / place) * place:.1g}")

@@ -1,0 +1,70 @@
+"""A look at some of the media that a table names: how large, how long, how many are not there."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from umemma.errors import DataError
+from umemma.media.media import facts
+from umemma.data.sample import BadSample
+from umemma.sources.tables.members import Members
+
+MOST_FILES = {"video": 12}  # each of a video's frames is decoded
+_MOST = 50
+_SHOWN = {
+    "image": {"height_px": "px high", "width_px": "px wide"},
+    "audio": {"sample_rate_hz": "Hz", "seconds": "s"},
+    "video": {"height_px": "px high", "width_px": "px wide", "seconds": "s"},
+    "text": {"num_words": "words"},
+    "series": {"num_steps": "steps", "channels": "channels"},
+    "vector": {"num_values": "numbers"},
+}
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Of one modality: `facts` {fact: a value for each file that was read}, `troubles` {why: how many}, `num_seen`."""
+
+    facts: Mapping[str, Sequence[float]]
+    troubles: Mapping[str, int]
+    num_seen: int
+    example: str | None
+
+
+def survey(members: Members, modality: str, kind: str, rows: Sequence[int]) -> Survey:
+    """Read the modality in some of the rows that have it, evenly spread."""
+    having = [row for row in rows if members.has(modality, row)]
+    most = MOST_FILES.get(kind, _MOST)
+    chosen = having[:: -(-len(having) // most)] if having else []
+    found: dict[str, list[float]] = {}
+    troubles: Counter[str] = Counter()
+    example: str | None = None
+    for row in chosen:
+        try:
+            name, content = members.member(modality, row)
+            known = facts(name, content)
+        except BadSample as error:
+            troubles[error.reason.split(":")[0]] += 1
+            example = example or error.file
+            continue
+        except DataError as error:
+            troubles[str(error).split(": ", 1)[-1].split(":")[0]] += 1
+            example = example or members.place(row)
+            continue
+        if kind == "text":
+            known["num_words"] = len(content.split())
+        for fact, value in known.items():
+            if isinstance(value, int | float):
+                found.setdefault(fact, []).append(float(value))
+    return Survey(found, troubles, len(chosen), example)
+
+
+def sentence(kind: str, looked: Survey) -> str:
+    """Return sizes in words: `128 to 192 px high, 128 px wide`."""
+    named = _SHOWN[kind]
+    return ", ".join(f"{_range(looked.facts[fact])} {unit}" for fact, unit in named.items() if fact in looked.facts)
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+    return low if low == high else f"{low} to {high}"

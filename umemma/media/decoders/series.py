@@ -1,0 +1,36 @@
+"""A series of measurements, stored as the bytes of a .npy file (step, channel), to a float32 tensor (channel, time)."""
+
+import torch
+
+from umemma.media import lengths
+from umemma.errors import ParameterError, unknown
+from umemma.media.kinds import array
+
+_FITS = ("crop", "stretch")
+
+
+class Decoder:
+    """Decode a .npy file of real numbers, (step, channel) or (step,) for one channel, to float32 (channel, time).
+
+    `length` null keeps the length, which all samples must then share. `fit: crop` cuts what is longer as `crop` says
+    (start, centre, end) and fills up what is shorter as `pad` says (end, both, hold, repeat); `fit: stretch` takes
+    `length` points of the straight lines between the steps, first and last kept, without a low-pass before it.
+    """
+
+    def __init__(self, *, length: int | None = None, fit: str = "crop", crop: str = "start", pad: str = "end") -> None:
+        if length is not None and (not isinstance(length, int) or length < 1):
+            raise ValueError(f"length is null or a whole number above 0, not {length!r}")
+        if fit not in _FITS:
+            raise ParameterError(unknown("decode.fit", "way to fit", fit, _FITS))
+        lengths.check(crop, pad)
+        self._length, self._fit, self._crop, self._pad = length, fit, crop, pad
+
+    def __call__(self, content: bytes) -> torch.Tensor:
+        """Return the series. Raises DataError for unreadable bytes, other shapes or types, and NaN or infinity."""
+        values = torch.from_numpy(array.read(content, axes=(2, 1)))
+        series = (values[:, None] if values.ndim == 1 else values).T
+        if self._length is None:
+            return series
+        if self._fit == "stretch":
+            return torch.nn.functional.interpolate(series[None], self._length, mode="linear", align_corners=True)[0]
+        return lengths.fitted(series, self._length, crop=self._crop, pad=self._pad)

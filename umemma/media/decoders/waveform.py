@@ -1,0 +1,56 @@
+"""Encoded sound bytes to the waveform itself, for encoders that start from it.
+
+`store` int16 takes half the memory of float32 and loses nothing of a 16-bit recording; the values are then 32,767
+times as large, which an encoder that scales its input by mean and deviation does not see.
+"""
+
+import torch
+
+from umemma.media import lengths, waves
+from umemma.errors import ParameterError, unknown
+
+_FULL_SCALE = 32767
+_STORES = ("float32", "float16", "int16")
+
+
+class Decoder:
+    """Decode sound, or a video's sound track, to (time,): `seconds` at `sample_rate_hz`, one channel, -1..1.
+
+    `crop` (start, centre, end) of a longer sound, `pad` (end, both, hold, repeat) of a shorter one: `umemma.lengths`.
+    `channel` null averages the channels, a number takes one. `store`: float32, float16, or int16 (-32,767..32,767).
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate_hz: int,
+        seconds: float,
+        crop: str = "start",
+        pad: str = "end",
+        channel: int | None = None,
+        store: str = "float32",
+    ) -> None:
+        if sample_rate_hz < 1 or round(sample_rate_hz * seconds) < 1 or (channel or 0) < 0:
+            raise ValueError(
+                f"sample_rate_hz, seconds and their product must be above 0, channel null or 0 and more; "
+                f"they are {sample_rate_hz}, {seconds} and {channel}"
+            )
+        if store not in _STORES:
+            raise ParameterError(unknown("decode.store", "type to store", store, _STORES))
+        lengths.check(crop, pad)
+        self._sample_rate_hz, self._num_samples = sample_rate_hz, round(sample_rate_hz * seconds)
+        self._crop, self._pad, self._channel, self._store = crop, pad, channel, store
+
+    def __call__(self, content: bytes) -> torch.Tensor:
+        """Return the waveform. Raises DataError for unreadable sound."""
+        heard = waves.load(
+            content,
+            sample_rate_hz=self._sample_rate_hz,
+            num_samples=self._num_samples,
+            crop=self._crop,
+            channel=self._channel,
+        )
+        waveform = lengths.fitted(heard, self._num_samples, crop=self._crop, pad=self._pad)
+        if self._store == "int16":
+            return (waveform * _FULL_SCALE).round().clamp(-_FULL_SCALE, _FULL_SCALE).to(torch.int16)
+        return waveform.to(getattr(torch, self._store))

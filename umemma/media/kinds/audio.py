@@ -1,0 +1,51 @@
+"""Sounds: their facts, from one pass over all samples in blocks."""
+
+import numpy as np
+
+from umemma.errors import DataError
+from umemma.media.kinds import sound
+
+MAX_SECONDS = 3 * 3600
+MAX_CHANNELS = 64
+_HALF_STEP = 2.0**-16  # of 16 bits
+
+
+def facts(content: bytes) -> dict[str, object]:
+    """Return rate, length, channels and level: `peak` (1 is full scale) and the share of samples that are clipped.
+
+    `blank`: digital silence, nothing that would survive 16 bits. `constant`: no channel ever changes, as silence and
+    as a dead microphone. Raises DataError for no samples, NaN or infinity, and more than can be a sound.
+    """
+    known = sound.header(content)
+    _check_size(known)
+    num_samples, num_clipped = 0, 0
+    low, high = np.full(known.channels, np.inf), np.full(known.channels, -np.inf)
+    for block in sound.blocks(content, known):
+        if not np.isfinite(block).all():
+            at = num_samples + int(np.argmin(np.isfinite(block).all(axis=1)))
+            raise DataError(f"sound holds NaN or infinity, first at {at / known.rate_hz:.3f} s")
+        num_samples += len(block)
+        if num_samples > MAX_SECONDS * known.rate_hz:
+            raise DataError(f"sound is longer than {MAX_SECONDS:,} s, the most that is read")
+        num_clipped += int((np.abs(block) >= known.full_scale).sum())
+        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+    if not num_samples:
+        raise DataError("no readable sound: it has 0 samples")
+    peak = float(max(-low.min(), high.max()))
+    return {
+        "sample_rate_hz": known.rate_hz,
+        "seconds": num_samples / known.rate_hz,
+        "channels": known.channels,
+        "peak": peak,
+        "clipped_share": num_clipped / (num_samples * known.channels),
+        "blank": peak < _HALF_STEP,
+        "constant": bool((low == high).all()),
+    }
+
+
+def _check_size(known: sound.Header) -> None:
+    """Refuse, before anything is decoded, what a small file can claim to be but no sound is."""
+    if known.channels > MAX_CHANNELS:
+        raise DataError(f"sound has {known.channels} channels, at most {MAX_CHANNELS} are read")
+    if known.num_samples is not None and known.num_samples > MAX_SECONDS * known.rate_hz:
+        raise DataError(f"sound claims {known.num_samples / known.rate_hz:,.0f} s, at most {MAX_SECONDS:,} are read")

@@ -1,0 +1,115 @@
+"""Sound as a stream of blocks: WAV, FLAC, Ogg and MP3 by libsndfile, all else by FFmpeg, a video's sound track too.
+
+A block at a time, so that an hour of eight channels takes no more memory than what a decoder keeps of it.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+import numpy as np
+import soundfile
+
+from umemma.errors import DataError
+from umemma.media.kinds import container, signature
+
+BLOCK = 1 << 16  # samples of each channel
+_VIDEO = ("mp4", "mpg", "mkv", "avi", "flv")
+_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_24": 24, "PCM_32": 32}  # of the others 16 are taken
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a sound says of itself. `num_samples` None: it does not say. `full_scale`: the largest value it can hold."""
+
+    rate_hz: int
+    channels: int
+    num_samples: int | None
+    full_scale: float
+    is_by_ffmpeg: bool
+
+
+def header(content: bytes) -> Header:
+    """Return what the sound says of itself. Raises DataError where there is none or its file is cut short."""
+    if reason := container.cut_short(content):
+        raise DataError(f"no readable sound: it is truncated, {reason}")
+    if signature.suffix(content) in _VIDEO:
+        return _ffmpeg_header(content)
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            full_scale = 1 - 2.0 ** (1 - _BITS.get(file.subtype, 16))
+            return Header(file.samplerate, file.channels, file.frames, full_scale, is_by_ffmpeg=False)
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: raw audio, which it knows by name only
+        try:
+            return _ffmpeg_header(content)
+        except DataError:
+            raise DataError(f"no readable sound: {_plain(error)}") from error
+
+
+def blocks(content: bytes, known: Header, first: int = 0, last: int | None = None) -> Iterator[np.ndarray]:
+    """Yield the samples from `first` up to `last`, float32 (time, channel) within -1..1, in blocks.
+
+    Raises DataError where the sound breaks off.
+    """
+    whole = _ffmpeg_blocks(content) if known.is_by_ffmpeg else _sndfile_blocks(content, first)
+    position = 0 if known.is_by_ffmpeg else first
+    for block in whole:
+        part = block[max(0, first - position) : None if last is None else max(0, last - position)]
+        position += len(block)
+        if len(part):
+            yield part
+        if last is not None and position >= last:
+            return
+    if not known.is_by_ffmpeg and known.num_samples is not None and first < known.num_samples > position:
+        raise DataError(f"no readable sound: {known.num_samples:,} samples are promised, {position:,} could be read")
+
+
+def count(content: bytes, known: Header) -> int:
+    """Return the number of samples of each channel, by decoding once where the header is not to be relied on."""
+    if known.num_samples is not None:
+        return known.num_samples
+    return sum(len(block) for block in blocks(content, known))
+
+
+def _sndfile_blocks(content: bytes, first: int) -> Iterator[np.ndarray]:
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            file.seek(first)
+            while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+                yield block
+    except soundfile.LibsndfileError as error:
+        raise DataError(f"no readable sound: {_plain(error)}") from error
+
+
+def _ffmpeg_header(content: bytes) -> Header:
+    try:
+        with av.open(io.BytesIO(content), "r", metadata_errors="replace") as opened:
+            if not opened.streams.audio:
+                raise DataError("no readable sound: the video has no sound track")
+            codec = opened.streams.audio[0].codec_context
+            if codec is None or codec.sample_rate < 1:
+                raise DataError("no readable sound: FFmpeg does not know how it is encoded")
+            return Header(codec.sample_rate, codec.channels, None, 1 - 2.0**-15, is_by_ffmpeg=True)
+    except av.FFmpegError as error:
+        raise DataError(f"no readable sound: {error.strerror}") from error
+
+
+def _ffmpeg_blocks(content: bytes) -> Iterator[np.ndarray]:
+    try:
+        with av.open(io.BytesIO(content), "r", metadata_errors="replace") as opened:
+            stream = opened.streams.audio[0]
+            # To what the header says: of AAC the decoder may give twice the rate or the channels.
+            planar = av.AudioResampler("fltp", stream.codec_context.layout, stream.codec_context.sample_rate)
+            for frame in opened.decode(stream):
+                yield from (part.to_ndarray().T for part in planar.resample(frame))
+            yield from (part.to_ndarray().T for part in planar.resample(None))
+    except av.FFmpegError as error:
+        raise DataError(f"no readable sound: {error.strerror}") from error
+    except ValueError as error:  # rate or channels change on the way
+        raise DataError(f"no readable sound: {error}") from error
+
+
+def _plain(error: Exception) -> str:
+    """Return libsndfile's own words, without the address of the object it read."""
+    return str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")

@@ -1,0 +1,98 @@
+"""Videos, read by FFmpeg through PyAV, which brings FFmpeg along: one frame at a time, never all in memory.
+
+For the facts every frame is decoded: a damaged one in the middle shows in no header. It costs 0.07 ms a frame of
+96 x 96, 0.4 at 320 x 240. Frames are turned upright as the file's display matrix says.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av
+import numpy as np
+
+from umemma.errors import DataError
+from umemma.media.kinds import container
+
+MAX_PIXELS = 8192 * 4320  # of one frame
+MAX_FRAMES = 500_000  # five hours and a half at 25 a second
+_NOISE = 4  # of 255: what compression makes of one colour
+
+
+@contextmanager
+def opened(content: bytes) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """Open a video for reading; errors of FFmpeg within become a DataError.
+
+    Raises DataError for what is no video, has no picture, or is larger than any video.
+    """
+    if reason := container.cut_short(content):
+        raise DataError(f"no readable video: it is truncated, {reason}")
+    try:
+        with av.open(io.BytesIO(content), "r", metadata_errors="replace") as file:
+            if not file.streams.video:
+                raise DataError("no readable video: it has no picture, only sound or nothing")
+            stream = file.streams.video[0]
+            if stream.codec_context is None:
+                raise DataError("no readable video: FFmpeg does not know how it is encoded")
+            if stream.width * stream.height > MAX_PIXELS or stream.frames > MAX_FRAMES:
+                raise DataError(
+                    f"video claims {stream.frames:,} frames of {stream.width} x {stream.height}, at most "
+                    f"{MAX_FRAMES:,} of {MAX_PIXELS:,} pixels are read"
+                )
+            yield file, stream
+    except av.FFmpegError as error:
+        raise DataError(f"no readable video: {error.strerror}") from error
+
+
+def times(content: bytes) -> list[float]:
+    """Return when each frame is shown, in seconds, ascending: from the packets, without decoding any."""
+    with opened(content) as (file, stream):
+        fps = float(stream.average_rate or stream.guessed_rate or 25)
+        stamps = [packet.pts for packet in file.demux(stream) if packet.size and not packet.is_discard]
+        known = [stamp for stamp in stamps if stamp is not None]
+        if len(known) < len(stamps) or stream.time_base is None:  # an MPEG stream may stamp some frames only
+            return [number / fps for number in range(len(stamps))]
+        return sorted(float(stamp * stream.time_base) for stamp in known)
+
+
+def frames(content: bytes, format_: str) -> Iterator[np.ndarray]:
+    """Yield the frames in the order they are shown, upright: uint8 (height, width) for `gray`, (..., 3) for `rgb24`."""
+    with opened(content) as (file, stream):
+        for frame in file.decode(stream):
+            yield np.rot90(frame.to_ndarray(format=format_), round(frame.rotation / 90))
+
+
+def facts(content: bytes) -> dict[str, object]:
+    """Return size (upright), frames, rate and length; `blank`: every frame is of one brightness.
+
+    Raises DataError for what is no video, has no frame, is cut short or cannot be decoded.
+    """
+    num_frames, is_blank, is_turned = 0, True, False
+    with opened(content) as (file, stream):
+        fps = float(stream.average_rate or stream.guessed_rate or 0)
+        seconds = float(file.duration or 0) / av.time_base
+        has_sound = bool(file.streams.audio)
+        promised, size = stream.frames, (stream.height, stream.width)
+        num_packets = 0
+        for packet in file.demux(stream):
+            num_packets += packet.size > 0
+            for frame in packet.decode():
+                num_frames += 1
+                is_blank = is_blank and int(np.ptp(frame.to_ndarray(format="gray"))) <= _NOISE
+                is_turned = frame.rotation % 180 != 0
+                if num_frames > MAX_FRAMES:
+                    raise DataError(f"video has more than {MAX_FRAMES:,} frames, the most that are read")
+    if not num_frames:
+        raise DataError("no readable video: it has no frame")
+    if num_packets < promised:
+        raise DataError(f"no readable video: it is truncated, {promised} frames are promised, {num_packets} are there")
+    height, width = reversed(size) if is_turned else size
+    return {
+        "height_px": height,
+        "width_px": width,
+        "num_frames": num_frames,
+        "fps": fps,
+        "seconds": num_frames / fps if fps else seconds,
+        "has_sound": has_sound,
+        "blank": is_blank,
+    }

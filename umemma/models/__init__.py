@@ -1,0 +1,1 @@
+"""Encoders, heads, fusion models, and their files."""

@@ -1,0 +1,82 @@
+"""A temporal convolutional network for series (channel, time): Bai et al. 2018 (arXiv 1803.01271), not causal.
+
+Residual blocks whose dilation doubles (1, 2, 4, ...) until one output sees the whole series, or `depth` blocks; then
+mean and maximum over time, side by side: how much there is of something, and whether it is there at all. The whole
+series is known when it is classified, so that a block may look both ways. Each channel is scaled on its own: sensors
+have units.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+_MAX_DEPTH = 8
+
+
+def build(
+    shape: Sequence[int],
+    *,
+    width: int = 32,
+    kernel: int = 5,
+    depth: int | None = None,
+    dim: int = 64,
+    dropout: float = 0.1,
+) -> nn.Module:
+    """Return a module (batch, channel, time) -> (batch, dim).
+
+    `width` channels throughout, `kernel` steps (odd); `depth` null: as many blocks as it takes, at most 8.
+    """
+    if len(shape) != 2:
+        raise ValueError(f"tcn takes series (channel, time), not {tuple(shape)}; mlp takes vectors")
+    if min(width, dim, 1 if depth is None else depth) < 1 or kernel < 3 or kernel % 2 == 0 or not 0 <= dropout < 1:
+        raise ValueError(
+            f"width, dim and depth must be 1 or more, kernel odd and 3 or more, dropout at least 0 and "
+            f"below 1; they are {width}, {dim}, {depth}, {kernel} and {dropout}"
+        )
+    blocks = [Residual(width, kernel, 2**n, dropout) for n in range(depth or _enough(kernel, shape[1]))]
+    return TCN(nn.Sequential(nn.Conv1d(shape[0], width, 1), *blocks), width, dim, dropout)
+
+
+class TCN(nn.Module):
+    """(batch, channel, time) -> (batch, dim)."""
+
+    scaling = "channel"
+
+    def __init__(self, body: nn.Module, width: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.body = body
+        self.output = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, dim), nn.ReLU())
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        """Return (batch, dim)."""
+        steps = self.body(value)
+        return self.output(torch.cat([steps.mean(dim=2), steps.amax(dim=2)], dim=1))
+
+
+class Residual(nn.Module):
+    """(batch, channel, time) -> the same: two dilated convolutions around which the input goes."""
+
+    def __init__(self, width: int, kernel: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        padding = dilation * (kernel // 2)
+        self.body = nn.Sequential(
+            nn.Conv1d(width, width, kernel, padding=padding, dilation=dilation, bias=False),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Conv1d(width, width, kernel, padding=padding, dilation=dilation, bias=False),
+            nn.BatchNorm1d(width),
+        )
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        """Return the block's output."""
+        return (value + self.body(value)).relu()
+
+
+def _enough(kernel: int, num_steps: int) -> int:
+    """Return how many blocks it takes until one output sees `num_steps`."""
+    depth = 1
+    while depth < _MAX_DEPTH and 1 + 2 * (kernel - 1) * (2**depth - 1) < num_steps:
+        depth += 1
+    return depth

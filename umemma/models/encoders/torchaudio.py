@@ -1,0 +1,90 @@
+"""A pre-trained speech model as encoder of sound: `torchaudio:wav2vec2_base`, `torchaudio:hubert_base`, ...
+
+Names are torchaudio's bundles of wav2vec 2.0 (arXiv 2006.11477) and HuBERT (2106.07447) in lower case. The network is
+built from the bundle's description, without a download, and without the layer for letters that some have. Input is a
+waveform at the bundle's 16,000 Hz, between -1 and 1 or as int16; zeros at its end are taken for padding, as a decoder
+that cuts or pads leaves them: they are neither attended to nor averaged. Blocks are the convolutions with all that
+comes before the layers, then each layer.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torchaudio import models, pipelines
+from torchaudio.pipelines import Wav2Vec2Bundle
+
+from umemma.models import pretrained
+from umemma.models.backbone import Backbone
+from umemma.errors import ParameterError, unknown
+from umemma.parameters import HUB
+from umemma.models.tuning import Tuning
+
+_LEAST_SAMPLES = 400  # the convolutions' field of view
+_INT16 = 32_768
+
+
+def build(
+    shape: Sequence[int],
+    *,
+    variant: str,
+    weights: str | None = None,
+    trainable: str = "full",
+    dim: int | None = None,
+    lr_scale: float = 1.0,
+    lr_decay: float = 1.0,
+    projection_dropout: float = 0.0,
+) -> nn.Module:
+    """Return a module (batch, time) -> (batch, dim or the model's own features).
+
+    `weights`: torchaudio's own with `hub`, or a file of its key names; other settings: `umemma.tuning.Tuning`.
+    """
+    bundles = {
+        name.lower(): one
+        for name, one in vars(pipelines).items()  # `_params` is what `get_model` builds from
+        if isinstance(one, Wav2Vec2Bundle) and one._model_type == "Wav2Vec2"
+    }
+    if variant not in bundles:
+        raise ParameterError(unknown("encoder.name", "bundle of torchaudio", variant, bundles))
+    if len(shape) != 1 or shape[0] < _LEAST_SAMPLES:
+        raise ValueError(f"torchaudio takes waveforms (time,) of {_LEAST_SAMPLES} samples or more, not {tuple(shape)}")
+    bundle = bundles[variant]
+    model = models.wav2vec2_model(**bundle._params | {"aux_num_out": None})
+    if weights == HUB:
+        state = pretrained.from_hub(lambda: bundle._get_state_dict(None), bundle._path)
+        pretrained.fill(model, state, bundle._path, unused=("aux.",))
+    elif weights not in (None, pretrained.LATER):
+        pretrained.load(model, weights, unused=("aux.",))
+    *layers, last = model.encoder.transformer.layers
+    return Backbone(
+        MeanOfFrames(model, bundle._normalize_waveform),
+        [[], *([layer] for layer in layers), [last]],
+        bundle._params["encoder_embed_dim"],
+        Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout),
+        scaling="none",
+    )
+
+
+class MeanOfFrames(nn.Module):
+    """(batch, time) -> (batch, feature); `normalises`: each waveform to mean 0 and variance 1 first."""
+
+    def __init__(self, model: models.Wav2Vec2Model, normalises: bool) -> None:
+        super().__init__()
+        self.model, self.normalises = model, normalises
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        """Return the mean over a waveform's own frames."""
+        waveform = value / _INT16 if value.dtype == torch.int16 else value.float()
+        steps = torch.arange(1, waveform.shape[1] + 1, device=waveform.device)
+        lengths = (steps * (waveform != 0)).amax(dim=1).clamp_min(_LEAST_SAMPLES)
+        if self.normalises:
+            waveform = _normalised(waveform, steps <= lengths[:, None])
+        frames, lengths = self.model(waveform, lengths)
+        there = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]
+        return frames.masked_fill(~there[:, :, None], 0.0).sum(dim=1) / lengths[:, None]
+
+
+def _normalised(waveform: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    count = there.sum(dim=1, keepdim=True)
+    centred = (waveform - waveform.sum(dim=1, keepdim=True) / count).masked_fill(~there, 0.0)
+    return centred / (centred.square().sum(dim=1, keepdim=True) / count + 1e-5).sqrt()

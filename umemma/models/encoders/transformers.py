@@ -1,0 +1,113 @@
+"""A pre-trained language model as encoder of text: `transformers:<folder, package or hub name>`.
+
+The mean of its last layer over the text's own tokens, as sentence encoders take it. Token ids are those of the decoder
+`tokens`, with `decode.model` the same name: one more than the tokeniser's, 0 for padding. The pooling layer that BERT
+has for another purpose is left out. Blocks are the embeddings, then each layer. Loading is refused where the files lack
+a part of the network or hold one that it lacks; heads for other tasks, beside the network, are left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel
+
+from umemma import language_model
+from umemma.models import pretrained
+from umemma.models.backbone import Backbone
+from umemma.errors import ParameterError
+from umemma.parameters import HUB
+from umemma.models.tuning import Tuning
+
+_POOLER = "pooler"
+
+
+def build(
+    shape: Sequence[int],
+    *,
+    variant: str,
+    weights: str | None = HUB,
+    trainable: str = "full",
+    dim: int | None = None,
+    lr_scale: float = 1.0,
+    lr_decay: float = 1.0,
+    projection_dropout: float = 0.0,
+    config: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """Return a module (batch, length) of ids -> (batch, dim or the model's own features).
+
+    `weights`: `hub` takes those that come with `variant`, also where that is a folder; a file holds a state dict of the
+    same network. `config`: the content of its config.json, for where `variant` is not at hand. Others: `Tuning`.
+    """
+    if len(shape) != 1:
+        raise ValueError(f"transformers takes token ids (length,), not {tuple(shape)}")
+    made = AutoConfig.for_model(**config) if config else language_model.opened(variant, AutoConfig.from_pretrained)
+    if made.is_encoder_decoder:
+        raise ValueError(f"{variant} is an encoder with a decoder ({made.model_type}); only encoders are taken")
+    if shape[0] > getattr(made, "max_position_embeddings", shape[0]):
+        raise ValueError(f"{variant} takes {made.max_position_embeddings} tokens at most; decode.length is {shape[0]}")
+    model = _model(variant, weights, made)
+    if getattr(model, _POOLER, None) is not None:
+        setattr(model, _POOLER, None)
+    kept = {key: value for key, value in made.to_dict().items() if key != "_name_or_path"}  # a path of one machine
+    return Backbone(
+        MeanOfTokens(model, getattr(made, "pad_token_id", None) or 0),
+        _blocks(model),
+        made.hidden_size,
+        Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout),
+        scaling="none",
+        value_range=(0, made.vocab_size),
+        architecture={"config": kept},
+    )
+
+
+class MeanOfTokens(nn.Module):
+    """(batch, length) of ids, one more than the model's and 0 for padding -> (batch, hidden size)."""
+
+    def __init__(self, model: nn.Module, padding: int) -> None:
+        super().__init__()
+        self.model, self.padding = model, padding
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the tokens; zeros where there is none."""
+        ids = value.long()
+        last = (ids > 0).any(dim=0).nonzero().flatten()[-1:]  # what all are padded with beyond costs as much as words
+        ids = ids[:, : int(last.sum()) + 1]
+        there = ids > 0
+        states = self.model(input_ids=(ids - 1).masked_fill(~there, self.padding), attention_mask=there.long())
+        summed = states.last_hidden_state.float().masked_fill(~there[:, :, None], 0.0).sum(dim=1)
+        return summed / there.sum(dim=1, keepdim=True).clamp_min(1)
+
+
+def _model(variant: str, weights: str | None, config: Any) -> nn.Module:
+    if weights != HUB:
+        model = AutoModel.from_config(config).float()
+        if weights not in (None, pretrained.LATER):
+            pretrained.load(model, weights, unused=(f"{_POOLER}.",), expected_missing=(f"{_POOLER}.",))
+        return model
+    model, found = language_model.opened(
+        variant, partial(AutoModel.from_pretrained, dtype=torch.float32, output_loading_info=True)
+    )
+    parts = {name for name, _ in model.named_children()} - {_POOLER}
+    troubles = {
+        "missing": [key for key in found["missing_keys"] if key.split(".")[0] in parts],
+        "unexpected": [key for key in found["unexpected_keys"] if key.split(".")[0] in parts],
+        "of another shape": [key for key, *_ in found["mismatched_keys"]],
+    }
+    told = "; ".join(f"{len(keys)} {kind}: {', '.join(sorted(keys)[:8])}" for kind, keys in troubles.items() if keys)
+    if told:
+        raise ParameterError(f"{variant}: its weights do not fit its config.json ({told})")
+    return model
+
+
+def _blocks(model: nn.Module) -> list[list[nn.Module]]:
+    """Return nothing for the embeddings - all that is in no block - then the layers, the last with what follows it."""
+    lists = [(name, one) for name, one in model.named_modules() if isinstance(one, nn.ModuleList)]
+    if not lists:
+        raise ValueError(f"{type(model).__name__} has no list of layers")
+    name, layers = max(lists, key=lambda pair: sum(p.numel() for p in pair[1].parameters()))
+    siblings = list(model.get_submodule(name.rpartition(".")[0]).children())
+    after = siblings[siblings.index(layers) + 1 :]
+    return [[], *([layer] for layer in layers[:-1]), [layers[-1], *after]]

@@ -1,0 +1,95 @@
+"""The late-fusion model: encoders, a substitute, a head. It knows nothing of what the modalities are."""
+
+from collections.abc import Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from umemma.models import substitutes
+from umemma.data.batch import Batch
+from umemma.models.encoding import encode, encode_in_use
+from umemma.models.towers import Encoder, Tower
+
+
+class LateFusion(nn.Module):
+    """Batch -> logits (batch, class), from whatever is present. `settings` are those it was built with."""
+
+    def __init__(
+        self, encoders: Mapping[str, Encoder], substitute: nn.Module, head: nn.Module, settings: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        self.substitute, self.head, self.settings = substitute, head, dict(settings)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Encode what is there and fuse it."""
+        return self.fuse(self.encode(batch), batch.present, batch.key)
+
+    def encode(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return {modality: (batch, dim)}; rows of a missing modality are zero."""
+        return encode(self.parts(), batch)
+
+    def parts(self) -> dict[str, Encoder]:
+        """Return the encoders by modality, in order."""
+        return {name: cast(Encoder, encoder) for name, encoder in self.encoders.items()}
+
+    def fuse(self, features: Mapping[str, torch.Tensor], present: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        """Return logits from features that `encode` gave, for any `present` (batch, modality)."""
+        in_use = {name: partial(encode_in_use, encoder) for name, encoder in self.parts().items()}
+        filled, visible = self.substitute(features, present, key, in_use)
+        return self.head(filled, visible)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what it takes to build this model again."""
+        return {"kind": "late", **self.settings, "encoders": [one.facts() for one in self.parts().values()]}
+
+
+def build(
+    towers: Mapping[str, Tower],
+    *,
+    head: str,
+    substitute: str,
+    substitute_at: str,
+    log_prior: torch.Tensor,
+    rows: substitutes.Rows,
+) -> LateFusion:
+    """Join towers: their encoders, a head that may start from theirs, a substitute.
+
+    `log_prior` (class,) and `rows` {modality: (sample, dim or *shape)}, features or inputs as `substitute_at` says,
+    are of the training set.
+    """
+    heads = {name: tower.calibrated_head() for name, tower in towers.items()}
+    head_class = import_module(f"umemma.models.heads.{head}").Head
+    settings = {
+        "head": head,
+        "substitute": substitute,
+        "substitute_at": substitute_at,
+        "num_rows": {name: min(len(value), substitutes.NUM_DONORS) for name, value in rows.items()},
+    }
+    return LateFusion(
+        {name: tower.encoder for name, tower in towers.items()},
+        substitutes.build(substitute, substitute_at, rows),
+        head_class(heads, log_prior),
+        settings,
+    )
+
+
+def blank(facts: Mapping[str, Any], num_classes: int) -> LateFusion:
+    """Build the model that `facts` describe, with weights still to be loaded."""
+    towers = {one["modality"]: Tower(Encoder.blank(one), num_classes) for one in facts["encoders"]}
+    shapes = {
+        name: (tower.encoder.dim,) if facts["substitute_at"] == "feature" else tower.encoder.shape
+        for name, tower in towers.items()
+    }
+    rows = {name: torch.zeros(facts["num_rows"][name], *shape) for name, shape in shapes.items()}
+    return build(
+        towers,
+        head=facts["head"],
+        substitute=facts["substitute"],
+        substitute_at=facts["substitute_at"],
+        log_prior=torch.zeros(num_classes),
+        rows=rows,
+    )

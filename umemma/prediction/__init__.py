@@ -1,0 +1,1 @@
+"""Asking a model about every sample and pattern."""

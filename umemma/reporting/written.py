@@ -1,0 +1,82 @@
+"""Numbers as people read them on the page: percent, nats, points, intervals, ticks of axes. A dash for none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from umemma.reporting.svg import element
+
+NONE, MINUS = "\u2013", "\u2212"
+
+
+def percent(fraction: float | None) -> str:
+    """Return a fraction as percent with one digit."""
+    return NONE if fraction is None else f"{_signed(100 * fraction, 1)}%"
+
+
+def nats(value: float | None) -> str:
+    """Return three digits."""
+    return NONE if value is None else _signed(value, 3)
+
+
+def points(fraction: float | None) -> str:
+    """Return a difference of fractions in percentage points, with its sign."""
+    if fraction is None:
+        return NONE
+    return ("+" if round(100 * fraction, 1) > 0 else "") + _signed(100 * fraction, 1)
+
+
+def interval(value: Mapping[str, Any] | None, form: str = "percent") -> Markup:
+    """Return a figure with the ends of its interval; `form`: percent, nats or points."""
+    write = {"percent": percent, "nats": nats, "points": points}[form]
+    if value is None or value["value"] is None:
+        return element("span", NONE, class_="none")
+    figure = element("span", write(value["value"]), class_="figure")
+    if value["low"] is None or value["high"] is None:
+        return figure
+    ends = f"[{write(value['low']).rstrip('%')}, {write(value['high']).rstrip('%')}]"
+    return figure + Markup(" ") + element("span", ends, class_="ends")
+
+
+def chance(p: float | None) -> str:
+    """Return a p value with three digits, as an upper limit where that would be zero."""
+    return NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def rate(fraction: float | None) -> str:
+    """Return a rate as percent with up to two digits."""
+    return NONE if fraction is None else f"{round(100 * fraction, 2):g}%"
+
+
+def settings(value: Any) -> str:
+    """Return a setting of the run as text; what is equal for every modality only once."""
+    if not isinstance(value, Mapping):
+        return NONE if value is None else str(value)
+    if len(value) > 1 and len(set(value.values())) == 1:
+        return f"each {next(iter(value.values()))}"
+    return ", ".join(f"{name} {one}" for name, one in value.items())
+
+
+def in_words(pattern: str) -> str:
+    """Return a pattern's name as it stands in a sentence."""
+    return pattern.replace("+", " + ")
+
+
+def tick(fraction: float) -> str:
+    """Return the label of an axis in percent."""
+    return f"{round(100 * fraction, 4):g}%".replace("-", MINUS)
+
+
+def tick_points(fraction: float) -> str:
+    """Return the label of an axis in percentage points."""
+    return tick(fraction).rstrip("%")
+
+
+def tick_nats(value: float) -> str:
+    """Return the label of an axis in nats."""
+    return f"{round(value, 4):g}".replace("-", MINUS)
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)

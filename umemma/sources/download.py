@@ -1,0 +1,175 @@
+"""One file from a list of mirrors: resumed where it broke off, compared with its checksum, then renamed into place.
+
+- The unfinished file is `<name>.part` beside its place; nothing under the final name is ever half a file.
+- A server that ignores Range is read from the start; one that cuts the connection is asked to go on, five times.
+- A short body is an error: `http.client` reports a connection cut in mid-body as the end of the file.
+"""
+
+import errno
+import hashlib
+import http.client
+import os
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from umemma.errors import DownloadError
+
+TIMEOUT_SECONDS = 30  # for connecting and for every read
+ATTEMPTS = 5  # for each address, while it sends anything at all
+CHUNK_BYTES = 1 << 18
+LINE_SECONDS = 5  # between two lines of progress where there is no terminal
+
+
+class _Trouble(Exception):
+    """Why one attempt brought no file; `retry` where the same address may well do better."""
+
+    def __init__(self, reason: str, retry: bool) -> None:
+        super().__init__(reason)
+        self.retry = retry
+
+
+def download(urls: Sequence[str], path: Path, *, sha256: str | None) -> None:
+    """Fetch `path` from the first address that has it; `sha256` null: the caller checks what is inside.
+
+    Raises DownloadError naming every address and why it failed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    troubles = []
+    for url in urls:
+        try:
+            _from_one(url, part, sha256)
+            os.replace(part, path)
+            return
+        except _Trouble as trouble:
+            troubles.append(f"  {url}: {trouble}")
+            if sha256 is None:  # what one mirror began, another cannot be trusted to finish
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            part.unlink(missing_ok=True)
+            raise DownloadError(f"the disk is full: {path} could not be written") from error
+    raise DownloadError(f"{path.name} could not be downloaded:\n" + "\n".join(troubles or ["  no address is given"]))
+
+
+def _from_one(url: str, part: Path, sha256: str | None) -> None:
+    """Complete `part` from one address, or raise _Trouble with the last attempt's reason."""
+    for attempt in range(1, ATTEMPTS + 1):
+        begun_bytes = part.stat().st_size if part.exists() else 0
+        try:
+            _append(url, part)
+            if sha256 is not None:
+                _check(part, sha256, resumed=begun_bytes > 0)
+            return
+        except _Trouble as trouble:
+            if not trouble.retry or attempt == ATTEMPTS:
+                raise
+
+
+def _append(url: str, part: Path) -> None:
+    """Ask for what is missing in `part` and write it; return when the server has sent all it announced."""
+    begun_bytes = part.stat().st_size if part.exists() else 0
+    with _opened(url, part, begun_bytes) as response:
+        if response is None:
+            return
+        first_byte, total_bytes = _range(response, begun_bytes)
+        if first_byte not in (0, begun_bytes):
+            part.unlink()
+            raise _Trouble(f"asked for byte {begun_bytes}, it sent byte {first_byte}", retry=True)
+        received_bytes = first_byte
+        with part.open("ab" if first_byte else "wb") as file:
+            for chunk in _with_progress(_chunks(response), url.rsplit("/", 1)[-1], first_byte, total_bytes):
+                file.write(chunk)
+                received_bytes += len(chunk)
+    if total_bytes is not None and received_bytes != total_bytes:
+        raise _Trouble(f"broke off after {received_bytes} of {total_bytes} bytes", retry=received_bytes > begun_bytes)
+
+
+@contextmanager
+def _opened(url: str, part: Path, begun_bytes: int) -> Iterator[http.client.HTTPResponse | None]:
+    """Yield the server's answer; None where `part` is complete already."""
+    if not url.startswith(("http://", "https://")):
+        raise _Trouble("is no http or https address", retry=False)
+    request = urllib.request.Request(url, headers={"User-Agent": "umemma", "Accept-Encoding": "identity"})
+    if begun_bytes:
+        request.add_header("Range", f"bytes={begun_bytes}-")
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        with error:
+            complete = error.headers.get("Content-Range", "") == f"bytes */{begun_bytes}"
+        if error.code != 416 or not begun_bytes:
+            raise _Trouble(f"HTTP {error.code} {error.reason}", retry=False) from error
+        if not complete:
+            part.unlink()
+            raise _Trouble("the unfinished file is longer than the whole one", retry=True) from error
+        yield None
+        return
+    except urllib.error.URLError as error:
+        raise _Trouble(str(error.reason), retry=False) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _Trouble(str(error) or type(error).__name__, retry=False) from error
+    with response:
+        yield response
+
+
+def _range(response: http.client.HTTPResponse, begun_bytes: int) -> tuple[int, int | None]:
+    """Return the first byte the answer holds and how long the whole file is, null where the server does not say."""
+    if response.status == 206:
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if found:
+            return int(found[1]), None if found[2] == "*" else int(found[2])
+        return begun_bytes, None
+    length = response.headers.get("Content-Length")
+    return 0, None if length is None else int(length)
+
+
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = response.read1(CHUNK_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise _Trouble(f"broke off: {error or type(error).__name__}", retry=True) from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def _with_progress(chunks: Iterator[bytes], name: str, done_bytes: int, total_bytes: int | None) -> Iterator[bytes]:
+    """Pass the chunks on; show a bar on a terminal, else a line every few seconds and one at the end."""
+    at_terminal, last = sys.stderr.isatty(), time.monotonic()
+    with tqdm(
+        desc=name, initial=done_bytes, total=total_bytes, unit="B", unit_scale=True, disable=not at_terminal
+    ) as bar:
+        for chunk in chunks:
+            yield chunk
+            done_bytes += len(chunk)
+            bar.update(len(chunk))
+            if not at_terminal and time.monotonic() - last > LINE_SECONDS:
+                last = time.monotonic()
+                print(_line(name, done_bytes, total_bytes), file=sys.stderr, flush=True)
+    if not at_terminal:
+        print(_line(name, done_bytes, total_bytes), file=sys.stderr, flush=True)
+
+
+def _line(name: str, done_bytes: int, total_bytes: int | None) -> str:
+    share = f" ({done_bytes / total_bytes:.0%})" if total_bytes else ""
+    return f"{name}: {done_bytes / 2**20:.1f} MiB{share}"
+
+
+def _check(part: Path, sha256: str, *, resumed: bool) -> None:
+    with part.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        part.unlink()
+        # Where an older beginning was completed, that may be at fault: once more, from the start.
+        raise _Trouble(f"its sha256 is {found}, expected {sha256}", retry=resumed)

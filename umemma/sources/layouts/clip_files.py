@@ -1,0 +1,74 @@
+"""The files of one clip as audio-visual data sets keep them: a video or a folder of frames; sound or a spectrogram.
+
+- A folder of frames becomes one MP4 that holds the very JPEGs (`cutting.motion_jpeg`), so a clip is one member whatever
+  it was kept as. Frames are ordered by the number at the end of their names; their rate is in the name of the folder
+  they all lie in (`Image-01-FPS`), else one a second, as every public list extracts them.
+- A `.pkl` is a pickled spectrogram of librosa's, (frequency, frame). It is read without running it (`plain_pickle`) and
+  turned into an .npy (frame, frequency), float32: the axes of a series, and of the Kaldi `.npy` files, which stay.
+- What a list names and is not there, is empty or broken is a BadSample.
+"""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+
+from umemma.errors import DataError
+from umemma.sources.layouts import cutting, plain_pickle
+from umemma.sources.layouts.listed import File
+from umemma.sources.layouts.lists import blamed, named
+from umemma.data.sample import BadSample
+
+VIDEO = ("mp4", "mkv", "webm", "avi", "mpg", "flv")
+SOUND = ("wav", "flac", "ogg", "mp3", "m4a", "npy", "pkl", "mp4")
+
+
+def video(folder: Path, name: str, *, min_frames: int = 1) -> File:
+    """Return a clip's picture. Raises BadSample where there is none, or too few frames."""
+    if (folder / name).is_dir():
+        return File("mp4", _from_frames(folder / name, min_frames), folder / name)
+    path = _first(folder, name, VIDEO, "neither a folder of frames nor a file")
+    return File(path.suffix[1:], named(path), path)
+
+
+def sound(folder: Path, name: str) -> File:
+    """Return a clip's sound. Raises BadSample where there is none."""
+    path = _first(folder, name, SOUND, "no file")
+    if path.suffix != ".pkl":
+        return File(path.suffix[1:], named(path), path)
+    with blamed(path):
+        return File("npy", _series(plain_pickle.loads(named(path))), path)
+
+
+def _from_frames(folder: Path, min_frames: int) -> bytes:
+    frames = sorted((path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg")), key=_number)
+    if len(frames) < max(min_frames, 1):
+        raise BadSample(str(folder), f"holds {len(frames)} frames (.jpg), fewer than {max(min_frames, 1)}")
+    rate = re.search(r"Image-(\d+)-FPS", folder.parent.name)
+    with blamed(folder):
+        return cutting.motion_jpeg([named(path) for path in frames], fps=max(int(rate[1]), 1) if rate else 1)
+
+
+def _number(path: Path) -> tuple[int, str]:
+    digits = re.search(r"(\d+)$", path.stem)
+    return (int(digits[1]) if digits else -1, path.name)
+
+
+def _first(folder: Path, name: str, suffixes: tuple[str, ...], what: str) -> Path:
+    for suffix in suffixes:
+        if (path := folder / f"{name}.{suffix}").is_file():
+            return path
+    raise BadSample(str(folder / name), f"there is {what} of this name (.{', .'.join(suffixes)})")
+
+
+def _series(values: object) -> bytes:
+    array = np.asarray(values)
+    if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.size:
+        raise DataError(
+            f"its pickle holds no spectrogram (frequency, frame) but {type(values).__name__} of shape "
+            f"{array.shape} and type {array.dtype}"
+        )
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array.T, dtype=np.float32), allow_pickle=False)
+    return buffer.getvalue()

@@ -1,0 +1,154 @@
+"""Video and sound cut, packed and looked into with PyAV, to the same bytes every time.
+
+- A span of a video is encoded anew as H.264, at a quality (CRF 12) that keeps the eye from seeing it: spans start
+  between key frames, so packets cannot be copied. One thread and FFmpeg's `bitexact` make it the same bytes each time.
+- JPEG frames are packed into an MP4 as they are (Motion JPEG): not one pixel changes, and they play.
+- Sound is cut to the sample and written as 16-bit FLAC.
+"""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import chain, dropwhile, takewhile
+from typing import Any
+
+import numpy as np
+import soundfile
+from PIL import Image
+
+from umemma.errors import DataError
+
+_BITEXACT = {"fflags": "+bitexact"}
+_H264 = {"crf": "12", "preset": "veryfast", "flags": "+bitexact"}
+
+
+def has_sound(content: bytes) -> bool:
+    """Return whether a video file has a sound track. Raises DataError where it is no video file."""
+    with _opened(content) as container:
+        return bool(container.streams.audio)
+
+
+def seconds(content: bytes) -> float:
+    """Return how long a video's picture lasts. Raises DataError where it has none or does not say."""
+    with _opened(content) as container:
+        if not container.streams.video:
+            raise DataError("has no picture")
+        stream = container.streams.video[0]
+        if stream.duration is None:
+            raise DataError("does not say how long it lasts")
+        return float(stream.duration * stream.time_base)
+
+
+def motion_jpeg(frames: Sequence[bytes], *, fps: int) -> bytes:
+    """Pack JPEG files of one size into an MP4. Raises DataError where one is no JPEG or of another size."""
+    import av
+
+    sizes = [_size(number, frame) for number, frame in enumerate(frames, 1)]
+    if len(set(sizes)) != 1:
+        raise DataError(
+            f"its frames have {len(set(sizes))} sizes, such as {sizes[0]} and "
+            f"{next(size for size in sizes if size != sizes[0])} px"
+        )
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options=_BITEXACT) as container:
+        stream: Any = container.add_stream("mjpeg", rate=fps)
+        stream.width, stream.height = sizes[0]
+        stream.pix_fmt = "yuvj420p"  # only a hint: a reader goes by the JPEGs
+        for number, frame in enumerate(frames):
+            packet: Any = av.Packet(frame)
+            packet.stream, packet.time_base = stream, Fraction(1, fps)
+            packet.pts = packet.dts = number
+            packet.duration, packet.is_keyframe = 1, True
+            container.mux(packet)
+    return buffer.getvalue()
+
+
+def video_span(content: bytes, start_seconds: float, end_seconds: float) -> bytes:
+    """Return the frames whose middle lies in the span, as an MP4 without sound that starts at 0.
+
+    Frames are decoded and encoded one by one. Raises DataError where the file is no video, or has no frame there.
+    """
+    with _opened(content) as container:
+        if not container.streams.video:
+            raise DataError("has no picture")
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate
+        if not rate:
+            raise DataError("does not say how many frames a second it has")
+        half, begin = Fraction(1, 2) / rate, stream.start_time or 0
+        times = (
+            ((frame.pts - begin) * stream.time_base + half, frame)
+            for frame in container.decode(stream)
+            if frame.pts is not None
+        )
+        later = dropwhile(lambda one: one[0] < start_seconds, times)
+        inside = (frame for _, frame in takewhile(lambda one: one[0] < end_seconds, later))
+        first = next(inside, None)
+        if first is None:
+            raise DataError(f"has no frame between {start_seconds:g} and {end_seconds:g} s")
+        return _h264(first, inside, rate)
+
+
+def sound_span(content: bytes, start_seconds: float, end_seconds: float) -> tuple[np.ndarray, int]:
+    """Return the sound of a span as float32 (sample, channel) within -1..1, and its rate in Hz.
+
+    Raises DataError where the file has no sound, or none there.
+    """
+    import av
+
+    with _opened(content) as container:
+        if not container.streams.audio:
+            raise DataError("has no sound")
+        stream = container.streams.audio[0]
+        rate_hz = stream.codec_context.sample_rate
+        planar = av.AudioResampler(format="fltp")  # only the number format: rate and channels stay
+        parts = [part.to_ndarray() for frame in container.decode(stream) for part in planar.resample(frame)]
+    samples = np.concatenate(parts, axis=1).T if parts else np.zeros((0, 1), np.float32)
+    span = samples[round(start_seconds * rate_hz) : round(end_seconds * rate_hz)]
+    if not len(span):
+        raise DataError(f"has no sound between {start_seconds:g} and {end_seconds:g} s")
+    return span, rate_hz
+
+
+def flac(samples: np.ndarray, rate_hz: int) -> bytes:
+    """Encode float samples, (sample,) or (sample, channel), as 16-bit FLAC; beyond -1..1 they are clipped."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate_hz, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[Any]:
+    """Open a video file in memory; FFmpeg's errors in the body, too, become DataError."""
+    import av
+
+    try:
+        with av.open(io.BytesIO(content)) as container:
+            yield container
+    except (av.FFmpegError, ValueError, EOFError) as error:
+        raise DataError(f"no readable video: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _h264(first: Any, others: Iterable[Any], rate: Fraction) -> bytes:
+    import av
+
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options=_BITEXACT) as container:
+        stream: Any = container.add_stream("libx264", rate=rate, options=_H264)
+        stream.width, stream.height = (max(side - side % 2, 2) for side in (first.width, first.height))
+        stream.pix_fmt, stream.codec_context.thread_count = "yuv420p", 1
+        for number, frame in enumerate(chain([first], others)):
+            even = frame.reformat(stream.width, stream.height, "yuv420p")
+            even.pts, even.time_base = number, 1 / rate
+            container.mux(stream.encode(even))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def _size(number: int, frame: bytes) -> tuple[int, int]:
+    try:
+        with Image.open(io.BytesIO(frame), formats=["JPEG"]) as image:
+            return image.size
+    except OSError as error:
+        raise DataError(f"frame {number} is no readable JPEG: {error}") from error

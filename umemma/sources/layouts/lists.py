@@ -1,0 +1,174 @@
+"""The lists that public data sets come with: where they lie, their rows, and which of them are left out and why.
+
+- A group (a video, a film, a person) belongs to one split. Where lists have it in several, test wins over validation
+  and validation over training: what is measured stays comparable, and training loses a few rows.
+- A split that the lists lack is drawn by class and by the hash of (seed, group): it depends on no order, and a row
+  more or less moves few others.
+- Whatever is left out is returned as `Rejected`, with file and line.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from umemma.errors import DataError, ParameterError
+from umemma.data.sample import SPLITS, BadSample, Rejected
+
+_POINTER = b"version https://git-lfs.github.com/"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a list: `file` is the list and line it stands in, `fields` whatever else its data set needs."""
+
+    key: str
+    split: str
+    label: int
+    group: str
+    file: str
+    fields: tuple[str, ...] = ()
+
+
+def folder_with(root: Path, name: str, markers: Sequence[str]) -> Path:
+    """Return `root/name`, or `root` itself, whichever holds one of `markers`. Raises DataError naming both."""
+    places = [root / name, root]
+    for place in places:
+        if any((place / marker).exists() for marker in markers):
+            return place
+    looked = " nor ".join(dict.fromkeys(map(str, places)))
+    raise DataError(
+        f"neither {looked} holds {' or '.join(markers)}; dataset.root or the variable UMEMMA_DATA names "
+        "the folder that does"
+    )
+
+
+def lines(path: Path) -> list[tuple[str, str]]:
+    """Return (file and line number, text) for every line that is not blank. Raises DataError where it is no UTF-8."""
+    return [(f"{path}:{number}", line) for number, line in enumerate(text(path).splitlines(), 1) if line.strip()]
+
+
+def text(path: Path) -> str:
+    """Return a whole list as text, without a byte order mark. Raises DataError where it cannot be read."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from error
+
+
+def mapping(path: Path) -> dict[str, Any]:
+    """Return the mapping in a JSON file. Raises DataError where it holds none."""
+    try:
+        content = json.loads(text(path))
+    except ValueError as error:
+        raise DataError(f"{path} is no valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no mapping but a {type(content).__name__}")
+    return content
+
+
+def once(rows: Iterable[Row], *, keep: str = "first") -> tuple[list[Row], list[Rejected]]:
+    """Return rows of which no group is in two splits and no key comes twice, in order, and those left out.
+
+    `keep`: of rows of one split with one key, the `first` or the `last` stays. Where a group is in two splits is
+    decided before, so that a label of the training list never replaces one of the test list.
+    """
+    if keep not in ("first", "last"):
+        raise ParameterError(f"dataset.options.repeated is 'first' or 'last', not {keep!r}")
+    listed = list(rows)
+    home: dict[str, Row] = {}
+    for row in listed:
+        if row.group not in home or SPLITS.index(row.split) > SPLITS.index(home[row.group].split):
+            home[row.group] = row
+    of_key: dict[str, Row] = {}
+    for row in listed if keep == "last" else reversed(listed):
+        if row.split == home[row.group].split:
+            of_key[row.key] = row
+    kept, rejected = [], []
+    for row in listed:
+        if row.split != home[row.group].split:
+            other = home[row.group]
+            rejected.append(Rejected(row.key, row.split, row.file, f"also in {other.split} ({Path(other.file).name})"))
+        elif of_key[row.key] is not row:
+            rejected.append(
+                Rejected(
+                    row.key, row.split, row.file, f"listed twice; {Path(of_key[row.key].file).name} counts (the {keep})"
+                )
+            )
+        else:
+            kept.append(row)
+    return kept, rejected
+
+
+def in_order(classes: Sequence[str], known: Collection[str], where: str) -> tuple[str, ...]:
+    """Return the classes of the data set's parameters. Raises ParameterError where they are not those that it has."""
+    if sorted(classes) != sorted(known):
+        lacking, more = sorted(set(known) - set(classes)), sorted(set(classes) - set(known))
+        said = [f"{what} {', '.join(names)}" for what, names in (("lacking", lacking), ("not of it", more)) if names]
+        raise ParameterError(
+            f"dataset.classes must be the {len(known)} classes of {where}, in any order; "
+            f"{' and '.join(said) or 'one is there twice'}"
+        )
+    return tuple(classes)
+
+
+def held_out(rows: Sequence[Row], *, share: float, seed: int) -> list[Row]:
+    """Return the rows with a `share` of the training set's groups moved to val, by class, in the same order."""
+    if not 0 < share < 1:
+        raise ParameterError(f"dataset.options.val_share must lie between 0 and 1, not {share}")
+    label_of = {row.group: row.label for row in reversed(rows) if row.split == "train"}
+    split_of = drawn(label_of, {"train": 1 - share, "val": share}, seed)
+    return [replace(row, split=split_of[row.group]) if row.split == "train" else row for row in rows]
+
+
+def drawn(label_of: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Return a split for each group, the `shares` kept within each class up to rounding."""
+    bounds = np.cumsum(list(shares.values()))[:-1]
+    split_of: dict[str, str] = {}
+    for label in sorted(set(label_of.values())):
+        groups = sorted(
+            (group for group, own in label_of.items() if own == label),
+            key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest(),
+        )
+        parts = np.split(np.array(groups, dtype=object), np.rint(bounds * len(groups)).astype(int))
+        split_of |= {group: split for split, part in zip(shares, parts, strict=True) for group in part}
+    return split_of
+
+
+def by_split(rows: Sequence[Row], rejected: Sequence[Rejected]) -> dict[str, list[Row]]:
+    """Return the rows of each split, in order; every split has a list. Raises DataError where no row is left at all."""
+    if not rows:
+        why = [f"{one.file}: {one.reason}" for one in rejected[:1]] or ["none is listed"]
+        raise DataError(f"no sample is left, {len(rejected)} were left out; {why[0]}")
+    return {split: [row for row in rows if row.split == split] for split in SPLITS}
+
+
+def named(path: Path) -> bytes:
+    """Return the bytes of a file that a list names. Raises BadSample where there are none."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadSample(str(path), f"cannot be read: {error.strerror}") from error
+    if not content:
+        raise BadSample(str(path), "is empty")
+    if content.startswith(_POINTER):
+        raise BadSample(str(path), "is a Git LFS pointer, not the file: `git lfs pull` fetches it")
+    return content
+
+
+@contextmanager
+def blamed(file: Path | str) -> Iterator[None]:
+    """Turn a DataError on what a file holds into a BadSample that names the file."""
+    try:
+        yield
+    except BadSample:
+        raise
+    except DataError as error:
+        raise BadSample(str(file), str(error)) from error

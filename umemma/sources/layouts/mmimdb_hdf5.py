@@ -1,0 +1,121 @@
+"""MM-IMDb as one file, multimodal_imdb.hdf5 with metadata.npy beside it, as its authors' training code reads it.
+
+- Rows are ordered train, dev, test; which are which is read from the file's own table (root attribute `split`, of the
+  library Fuel), not from the published counts.
+- `sequences` are word numbers; the words are in metadata.npy, a pickle, of which only that table is used
+  (`plain_pickle` reads it without running it).
+- `genres` has a column for each name in its attribute `target_names`, by falling frequency.
+- The file is opened anew for every sample: processes that share an open HDF5 file read each other's places.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from umemma.errors import DataError
+from umemma.sources.layouts import plain_pickle
+from umemma.sources.layouts.lists import Row
+from umemma.data.sample import BadSample
+
+FILE, METADATA = "multimodal_imdb.hdf5", "metadata.npy"
+_SPLITS = {"train": "train", "dev": "val", "test": "test"}
+
+
+def rows(path: Path) -> list[Row]:
+    """Return a row for each film, its place in the file as field and no label. Raises DataError."""
+    with opened(path) as file:
+        if "split" not in file.attrs or "imdb_ids" not in file:
+            raise DataError(f"{path} has no attribute 'split' or no 'imdb_ids'; it is no {FILE} of MM-IMDb")
+        ids = [one.decode("ascii") for one in file["imdb_ids"][:].ravel()]
+        bounds = {
+            one["split"].decode(): (int(one["start"]), int(one["stop"]))
+            for one in file.attrs["split"]
+            if one["source"] == b"imdb_ids" or one["source"] == b"genres"
+        }
+    if set(bounds) != set(_SPLITS):
+        raise DataError(f"{path}: its table of splits has {', '.join(bounds) or 'none'}, not train, dev and test")
+    return [
+        Row(ids[place], _SPLITS[split], 0, ids[place], f"{path}:{place}", (str(place),))
+        for split in _SPLITS
+        for place in range(*bounds[split])
+    ]
+
+
+def genres(path: Path) -> tuple[str, ...]:
+    """Return the names of the columns of `genres`. Raises DataError where they are not there."""
+    with opened(path) as file:
+        try:
+            names = tuple(json.loads(file["genres"].attrs["target_names"]))
+        except (KeyError, ValueError) as error:
+            raise DataError(f"{path}: 'genres' has no attribute 'target_names' with a JSON list: {error}") from error
+        if len(names) != file["genres"].shape[1]:
+            raise DataError(f"{path}: 'genres' has {file['genres'].shape[1]} columns and {len(names)} names")
+    return names
+
+
+def words(path: Path) -> dict[int, str]:
+    """Return the words by number from metadata.npy. Raises DataError where it has no such table."""
+    try:
+        table = plain_pickle.npy(path.read_bytes())
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}); without it the plots of {FILE} are numbers without "
+            "words. dataset.options.layout 'features' needs none"
+        ) from error
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    named = {key.decode() if isinstance(key, bytes) else key: value for key, value in dict(table).items()}
+    if not isinstance(named.get("ix_to_word"), dict):
+        raise DataError(f"{path} has no table 'ix_to_word'; it has {', '.join(map(str, named))}")
+    return {
+        int(number): word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
+        for number, word in named["ix_to_word"].items()
+    }
+
+
+def poster(file: Any, place: int) -> bytes:
+    """Return the image of a row as PNG, which loses nothing."""
+    pixels = np.moveaxis(np.asarray(file["images"][place]), 0, -1)
+    if pixels.min() < 0 or pixels.max() > 255:
+        raise BadSample(f"{file.filename}:{place}", f"pixels of {pixels.min()} to {pixels.max()}, not of 0 to 255")
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def plot(file: Any, place: int, words: dict[int, str]) -> str:
+    """Return the plot of a row, its words separated by spaces."""
+    numbers = [int(number) for number in file["sequences"][place]]
+    if unknown := [number for number in numbers if number not in words]:
+        raise BadSample(f"{file.filename}:{place}", f"word {unknown[0]} is not in {METADATA}")
+    return " ".join(words[number] for number in numbers)
+
+
+def vector(file: Any, name: str, place: int) -> bytes:
+    """Return a row of a float matrix as .npy."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(file[name][place], dtype=np.float32), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def labels(file: Any, place: int, columns: Sequence[str]) -> list[str]:
+    """Return the genres of a row."""
+    return [name for name, is_set in zip(columns, file["genres"][place], strict=True) if is_set]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Open the file for reading. Raises DataError where it is no HDF5 file."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"{path} is no readable HDF5 file: {error}") from error

@@ -1,0 +1,217 @@
+"""Raw data: where it lies, whether it is what it should be, and how it gets there.
+
+- `dataset.root`, else `$UMEMMA_DATA`, names a folder of the user's: it is read and checked, never written to.
+  Else it is `data/raw/<name>` of the main checkout, which is filled by download.
+- What files there are is `raw_files()` of the adapter's module (one without it needs none); what they should be is
+  `conf/dataset/<adapter>.sha256`, in the format of `sha256sum`.
+- Source `mnist` of `dataset.sources` holds the files below `mnist/`. An address that ends in .tar.gz is an archive
+  of them below one top folder, as GitHub's are; any other is the folder they lie in. An archive's own digest is not
+  fixed (GitHub packs anew), so the files taken from it are what is checked.
+- The same holds for a single gzip file: MNIST is in use in more than one packing. Where an adapter's `CONTENT_SHA256`
+  has the digest of what is inside, a file that has it is right, however it was packed.
+"""
+
+import fcntl
+import gzip
+import hashlib
+import os
+import sys
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from umemma.sources.download import download
+from umemma.errors import DataError, DownloadError
+from umemma.files import written_whole
+from umemma.parameters import Dataset, home
+
+CHECKSUMS = Path("conf/dataset")
+ARCHIVES = (".tar.gz", ".tgz")
+_NAMED = 5  # files listed in one error
+
+
+def root(dataset: Dataset) -> Path:
+    """Return the folder that the raw files' names are relative to; a relative one starts at the main checkout."""
+    given = dataset.root or os.environ.get("UMEMMA_DATA")
+    return home() / given if given else home() / "data/raw" / dataset.name
+
+
+def checksums(dataset: Dataset, folder: Path = CHECKSUMS) -> dict[str, str]:
+    """Return {file: sha256} for every raw file, sorted. Raises DataError where a file has no checksum."""
+    raw_files = getattr(_adapter(dataset), "raw_files", list)
+    names, path = sorted(raw_files()), folder / f"{dataset.adapter}.sha256"
+    if not names:
+        return {}
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    known = {name: sha256 for sha256, name in (line.split("  ", 1) for line in lines if "  " in line)}
+    if lacking := [name for name in names if name not in known]:
+        raise DataError(f"{path} has no checksum of {_some(lacking)}")
+    return {name: known[name] for name in names}
+
+
+def verified(dataset: Dataset) -> Path:
+    """Compare every raw file with its checksum and return the root. Raises DataError naming file and digests."""
+    place, expected = root(dataset), checksums(dataset)
+    with ThreadPoolExecutor() as pool:
+        found = dict(zip(expected, pool.map(_sha256, [place / name for name in expected]), strict=True))
+    contents: Mapping[str, str] = getattr(_adapter(dataset), "CONTENT_SHA256", {})
+    wrong = [
+        name
+        for name in expected
+        if found[name] != expected[name]
+        and not (found[name] and name in contents and _content_sha256(place / name) == contents[name])
+    ]
+    if wrong:
+        wrong.sort(key=lambda name: found[name] is None)  # damaged ones first: one of them says more than 3,000 missing
+        sentences = [
+            f"  {name}: " + (f"sha256 {found[name]}, expected {expected[name]}" if found[name] else "missing")
+            for name in wrong[:_NAMED]
+        ]
+        more = [f"  and {len(wrong) - _NAMED} more"] if len(wrong) > _NAMED else []
+        raise DataError(
+            "\n".join(
+                [
+                    f"{len(wrong)} of {len(expected)} raw files of {dataset.name} in {place} are missing or damaged:",
+                    *sentences,
+                    *more,
+                    _remedy(dataset),
+                ]
+            )
+        )
+    return place
+
+
+def fetched(dataset: Dataset) -> Path:
+    """Download what is missing, if the folder is the project's own; then do as `verified`.
+
+    Raises DownloadError where a file can be had nowhere: it names every address, and how to use files at hand.
+    """
+    names = list(checksums(dataset))
+    if names and not _given(dataset):
+        place = root(dataset)
+        with _alone_in(place):
+            missing = [name for name in names if not (place / name).is_file()]
+            try:
+                for source, own in _sources(missing).items():
+                    _fetch_source(dataset, place, source, own)
+            except DownloadError as error:
+                raise DownloadError(
+                    f"{error}\nFiles that are on disk already are used where dataset.root or the variable UMEMMA_DATA "
+                    f"names the folder that holds\n{_by_source(names)}"
+                ) from error
+    return verified(dataset)
+
+
+def _adapter(dataset: Dataset) -> ModuleType:
+    return import_module(f"umemma.sources.datasets.{dataset.adapter}")
+
+
+def _given(dataset: Dataset) -> bool:
+    return bool(dataset.root or os.environ.get("UMEMMA_DATA"))
+
+
+def _remedy(dataset: Dataset) -> str:
+    if _given(dataset):
+        key = "dataset.root" if dataset.root else "the variable UMEMMA_DATA"
+        return f"That folder is named by {key}: mend the files, or name none to have them downloaded."
+    return "Remove what is damaged; `python -m stages.fetch` downloads what is missing."
+
+
+def _fetch_source(dataset: Dataset, place: Path, source: str, names: Sequence[str]) -> None:
+    """Download the files `names`, all below `<source>/`, from the addresses of that source."""
+    urls = dataset.sources.get(source, ())
+    if not urls:
+        raise DownloadError(f"dataset.sources has no address for {source}, so these cannot be had: {_some(names)}")
+    print(f"{dataset.name}: downloading {len(names)} files of {source} to {place}", file=sys.stderr, flush=True)
+    archives = [url for url in urls if url.endswith(ARCHIVES)]
+    troubles = []
+    for url in archives:
+        archive = place / f"{source}.tar.gz"
+        try:
+            download([url], archive, sha256=None)
+            _unpack(archive, place, names)
+            return
+        except DownloadError as error:
+            troubles.append(f"{url}: {error}" if url not in str(error) else str(error))
+        finally:
+            archive.unlink(missing_ok=True)
+    bases = [url for url in urls if url not in archives]
+    if not bases:
+        raise DownloadError("\n".join(troubles))
+    expected = checksums(dataset)
+    for name in names:
+        download([base.rstrip("/") + name.removeprefix(source) for base in bases], place / name, sha256=expected[name])
+
+
+def _unpack(archive: Path, place: Path, names: Sequence[str]) -> None:
+    """Write the files `names` that the archive holds below its one top folder, and nothing else of it.
+
+    Where to write comes from our own list, so no member can lead out of `place`; links are not followed.
+    """
+    wanted = {name.split("/", 1)[1]: name for name in names}
+    try:
+        with tarfile.open(archive, "r|gz") as tar:
+            for member in tar:
+                name = wanted.get(member.name.partition("/")[2])
+                content = tar.extractfile(member) if name and member.isfile() else None
+                if name and content:
+                    with written_whole(place / name) as temporary:
+                        temporary.write_bytes(content.read())
+                    del wanted[member.name.partition("/")[2]]
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise DownloadError(f"{archive.name} is no readable archive: {error}") from error
+    if wanted:
+        raise DownloadError(f"{archive.name} does not hold {_some(sorted(wanted))}")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock: experiments side by side share raw data, and one of them fetches it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _sources(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the files by source: what stands before the first slash."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.split("/", 1)[0], []).append(name)
+    return found
+
+
+def _by_source(names: Sequence[str]) -> str:
+    return "\n".join(f"  {_some(own)}" for own in _sources(names).values())
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
+def _content_sha256(path: Path) -> str | None:
+    try:
+        with gzip.open(path) as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except (OSError, EOFError, zlib.error):
+        return None

@@ -1,0 +1,144 @@
+"""The modalities of a table's rows: what is there, and the member that it makes.
+
+Where there is nothing in any of its cells a modality is missing, which is no fault. A vector of which some numbers are
+there and others not is a fault of the row, unless `fill` says by which number to replace the others.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from umemma.errors import some
+from umemma.data.sample import BadSample
+from umemma.sources.tables import paths, series
+from umemma.sources.tables.cells import is_missing, number, text
+from umemma.sources.tables.file import Table
+from umemma.sources.tables.sources import SUFFIXES, Source
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where media lie: paths are relative to `base` and must lead below one of `roots` (`paths.real_roots`)."""
+
+    base: Path
+    roots: tuple[Path, ...]
+
+
+class Members:
+    """The modalities of every row of `table`; no file is opened but by `member`."""
+
+    def __init__(self, table: Table, sources: Mapping[str, Source], folders: Folders, missing: Collection[str]) -> None:
+        self.place, self._sources, self._folders, self._missing = table.place, dict(sources), folders, missing
+        columns = {name: [table.cells(column, one.where) for column in one.columns] for name, one in sources.items()}
+        self._cells = {name: own[0] for name, own in columns.items() if not sources[name].are_numbers}
+        self.bad: dict[int, str] = {}  # rows of which a vector cannot be made, and why
+        self._vectors = {
+            name: self._vector(sources[name], own) for name, own in columns.items() if sources[name].are_numbers
+        }
+        self.names = tuple(sources)
+
+    def has(self, modality: str, row: int) -> bool:
+        """Whether a row has anything of a modality."""
+        if modality in self._vectors:
+            return not np.isnan(self._vectors[modality][row]).all()
+        return not is_missing(self._cells[modality][row], self._missing)
+
+    def member(self, modality: str, row: int) -> tuple[str, bytes]:
+        """Return (member name, bytes) of a modality that the row has. Raises BadSample naming file and reason."""
+        if modality in self._vectors:
+            return f"{modality}.npy", series.npy(self._vectors[modality][row])
+        source, cell = self._sources[modality], self._cells[modality][row]
+        place = f"{self.place(row)}, {source.columns[0]}"
+        if source.inline:
+            return f"{modality}.txt", (cell if isinstance(cell, str) else text(cell)).encode()
+        if isinstance(cell, list | np.ndarray) and source.kind == "vector":
+            return f"{modality}.npy", _listed(cell, place, source.fill)
+        suffix, content = _of_file(text(cell), source, self._folders)
+        return f"{modality}.{suffix}", content
+
+    def file(self, modality: str, row: int) -> str | None:
+        """Return the path, as the table has it, that `member` reads; None where the cell itself is the content."""
+        if modality in self._vectors or self._sources[modality].inline:
+            return None
+        cell = self._cells[modality][row]
+        return None if isinstance(cell, list | np.ndarray) else text(cell)
+
+    def digest(self, row: int, group: str) -> str:
+        """Return 16 hex digits of what a row holds: its paths, texts and numbers, and its group."""
+        plain = []
+        for name in self.names:
+            cell: object = self._vectors[name][row] if name in self._vectors else self._cells[name][row]
+            plain.append(
+                [text(one) for one in cell]
+                if isinstance(cell, list | np.ndarray)
+                else text(cell)
+                if self.has(name, row)
+                else ""
+            )
+        return hashlib.sha256(json.dumps([group, plain]).encode()).hexdigest()[:16]
+
+    def files(self, rows: Iterable[int]) -> Iterator[Path]:
+        """Yield every file that these rows name and `member` would read, once, whether it is there or not."""
+        seen: set[Path] = set()
+        named = [name for name in self._cells if not self._sources[name].inline]
+        for row in rows:
+            for name in named:
+                cell = self._cells[name][row]
+                if isinstance(cell, str) and self.has(name, row):
+                    try:
+                        place = paths.located(text(cell), self._folders.base, self._folders.roots)
+                    except BadSample:
+                        continue  # `member` will not read it either, and says why
+                    if place not in seen:
+                        seen.add(place)
+                        yield place
+
+    def _vector(self, source: Source, columns: Sequence[Sequence[object]]) -> np.ndarray:
+        """Return float32 (row, column), NaN in rows where all are missing; note in `bad` what cannot be used."""
+        values = np.full((len(columns[0]), len(columns)), np.nan, np.float32)
+        for place, (name, cells) in enumerate(zip(source.columns, columns, strict=True)):
+            for row, cell in enumerate(cells):
+                if not is_missing(cell, self._missing):
+                    try:
+                        values[row, place] = number(cell)
+                    except ValueError as error:
+                        self.bad.setdefault(row, f"no usable number: in {name}, {error}")
+        holes = np.asarray(np.isnan(values))
+        partial = holes.any(axis=1, keepdims=True) & ~holes.all(axis=1, keepdims=True)
+        if source.fill is not None:
+            return np.where(partial & holes, np.float32(source.fill), values)
+        for row in np.flatnonzero(partial).tolist():
+            lacking = [name for place, name in enumerate(source.columns) if holes[row, place]]
+            self.bad.setdefault(
+                row,
+                f"half a vector: {some(lacking)} of {source.modality} empty, the others "
+                f"not; {source.where}.fill may say by which number to replace them",
+            )
+        return values
+
+
+def _listed(cell: Sequence[object] | np.ndarray, file: str, fill: float | None) -> bytes:
+    try:
+        numbers = [np.nan if is_missing(one) else number(one) for one in cell]
+    except ValueError as error:
+        raise BadSample(file, f"no usable number: {error}") from error
+    return series.from_npy(file, series.npy(np.array(numbers, np.float32)), "vector", fill)
+
+
+def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
+    """Return (suffix, bytes) of the file that a cell names; the suffix must be one of the kind's."""
+    suffix = Path(named).suffix.lower().removeprefix(".")
+    if suffix not in SUFFIXES[source.kind]:
+        raise BadSample(
+            named,
+            f"wrong kind of file: {source.columns[0]} holds {source.kind}, files that end in "
+            f"{', '.join(f'.{one}' for one in SUFFIXES[source.kind])}",
+        )
+    content = paths.content(named, folders.base, folders.roots)
+    if suffix == "csv":
+        return "npy", series.from_csv(named, content, source.fill)
+    return suffix, series.from_npy(named, content, source.kind, source.fill) if suffix == "npy" else content

@@ -1,0 +1,167 @@
+"""Which rows of a table are samples, and of each its key, group, split and label.
+
+A row that is none - no key, no or an unknown label or split, half a vector, no modality at all - is listed as rejected,
+with its line and reason; what is wrong with the table as a whole is an error.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from umemma.errors import DataError, ParameterError, some, unknown
+from umemma.data.sample import SPLITS, BadSample, Rejected
+from umemma.sources.tables import splits
+from umemma.sources.tables.cells import is_missing, text
+from umemma.sources.tables.file import Table
+from umemma.sources.tables.labels import Label, Labels
+from umemma.sources.tables.members import Members
+
+SPELLINGS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+DUPLICATES = ("error", "first")
+_NAMED = 10  # keys listed in one error
+
+
+@dataclass(frozen=True)
+class Named:
+    """Columns that name things; a cell that is missing is ''. `key` and `group` of every row, `split` as written."""
+
+    key: Sequence[str]
+    group: Sequence[str]
+    split: Sequence[str] | None
+
+
+@dataclass
+class Rows:
+    """The rows that are samples, by row number, and the others."""
+
+    label: dict[int, Label] = field(default_factory=dict)
+    split: dict[int, str] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def named(
+    table: Table, members: Members, *, key: str | None, group: str | None, split: str | None, missing: Collection[str]
+) -> Named:
+    """Read the columns that name things; make up what is not in the table.
+
+    Without a key column a row is called by what it holds, so that a new row or a corrected label renames no other; an
+    equal row is numbered, and one of the same group. Without a group a row is a group of its own.
+    """
+
+    def texts(column: str, option: str) -> list[str]:
+        return [
+            "" if is_missing(cell, missing) else text(cell) for cell in table.cells(column, f"dataset.options.{option}")
+        ]
+
+    groups = texts(group, "group") if group is not None else [""] * len(table.places)
+    keys = texts(key, "key") if key is not None else [members.digest(row, group) for row, group in enumerate(groups)]
+    own = [
+        one or (f"(no group) {other}" if group is not None else other) for one, other in zip(groups, keys, strict=True)
+    ]
+    if key is None:
+        seen: Counter[str] = Counter()
+        for row, content in enumerate(keys):
+            seen[content] += 1
+            keys[row] = content if seen[content] == 1 else f"{content}-{seen[content]}"
+    return Named(keys, own, texts(split, "split") if split is not None else None)
+
+
+def read(table: Table, members: Members, names: Named, labels: Labels, duplicate_keys: str) -> Rows:
+    """Judge every row; splits are '' where there is no column of them. Raises DataError for a key used twice."""
+    rows, doubles = Rows(), _doubles(table, names.key, duplicate_keys)
+    columns = [table.cells(column, "dataset.options.label") for column in labels.columns]
+    for row, key in enumerate(names.key):
+        place, split = table.place(row), ""
+        try:
+            split = _split(names.split[row], place) if names.split is not None else ""  # first: it counts what is bad
+            if not key:
+                raise BadSample(place, "the key is empty")
+            if row in doubles:
+                raise BadSample(place, f"its key stands twice: {table.place(doubles[row])} has {key!r} already")
+            label = labels([cells[row] for cells in columns], place)
+            if row in members.bad:
+                raise BadSample(place, members.bad[row])
+            if not any(members.has(name, row) for name in members.names):
+                raise BadSample(place, "every modality is missing")
+            rows.label[row], rows.split[row] = label, split
+        except BadSample as error:
+            rows.rejected.append(Rejected(escaped(key), split, error.file, error.reason))
+    if not rows.label:
+        reasons = Counter(one.reason for one in rows.rejected).most_common(3)
+        raise DataError(
+            f"{table.path}: none of its {len(rows.rejected)} rows can be used; "
+            + "; ".join(f"{reason} ({count} times)" for reason, count in reasons)
+        )
+    return rows
+
+
+def draw_splits(table: Table, rows: Rows, names: Named, shares: Mapping[str, float] | None, seed: int) -> None:
+    """Put a split where none is given; beside a split column, share out what it calls train, if shares are given.
+
+    Raises DataError where a split stays empty.
+    """
+    if names.split is None or shares is not None:
+        given = sorted(set(rows.split.values()))
+        asked = splits.checked_shares(shares or splits.DEFAULT_SHARES, given)
+        open_rows = [row for row, split in rows.split.items() if split in {"", "train"}]
+        classes = [(label,) if isinstance(label, int) else label for label in (rows.label[row] for row in open_rows)]
+        drawn = splits.drawn(classes, [names.group[row] for row in open_rows], asked, seed)
+        rows.split.update(zip(open_rows, drawn, strict=True))
+    counts = Counter(rows.split.values())
+    if empty := [split for split in SPLITS if not counts[split]]:
+        advice = (
+            "there are too few rows or groups for these shares"
+            if names.split is None
+            else f"dataset.options.shares: {{{empty[0]}: 0.15}} draws it from the rows of train"
+        )
+        raise DataError(f"{table.path}: no usable row is in split {' or '.join(empty)} ({dict(counts)}); {advice}")
+
+
+def escaped(key: str) -> str:
+    """Return a key without what a shard's names cannot hold; `urllib.parse.unquote` gives it back."""
+    return "".join(
+        one if one.isprintable() and one not in "%./\\" else "".join(f"%{byte:02X}" for byte in one.encode())
+        for one in key
+    )
+
+
+def _split(said: str, place: str) -> str:
+    if not said:
+        raise BadSample(place, "the split is empty")
+    if said.casefold() not in SPELLINGS:
+        raise BadSample(place, f"unknown split: {unknown('the column', 'split', said, SPELLINGS)}")
+    return SPELLINGS[said.casefold()]
+
+
+def _doubles(table: Table, keys: Sequence[str], duplicate_keys: str) -> dict[int, int]:
+    """Return {row: the first row of the same key}. Raises DataError, with the lines, where that is an error."""
+    if duplicate_keys not in DUPLICATES:
+        raise ParameterError(unknown("dataset.options.duplicate_keys", "choice", duplicate_keys, DUPLICATES))
+    first: dict[str, int] = {}
+    doubles = {row: first[key] for row, key in enumerate(keys) if key and first.setdefault(key, row) != row}
+    if doubles and duplicate_keys == "error":
+        places: dict[str, list[str]] = {}
+        for row, original in doubles.items():
+            places.setdefault(keys[row], [table.place(original)]).append(table.place(row))
+        lines = [f"  {key!r}: {some(where, _NAMED)}" for key, where in places.items()]
+        more = [f"  and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
+        raise DataError(
+            "\n".join(
+                [
+                    f"{table.path}: {len(lines)} keys stand in more than one row, but a key names one sample "
+                    "(dataset.options.duplicate_keys: first would keep the first row of each):",
+                    *lines[:_NAMED],
+                    *more,
+                ]
+            )
+        )
+    return doubles

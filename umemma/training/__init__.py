@@ -1,0 +1,1 @@
+"""Training towers and arms."""

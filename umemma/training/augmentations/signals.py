@@ -1,0 +1,77 @@
+"""Changes of waveforms, series, vectors and word ids that need no library."""
+
+from collections.abc import Sequence
+
+import torch
+
+from umemma.training.augmentations.change import Change
+from umemma.errors import ParameterError
+
+
+def shift(value: float, shape: Sequence[int]) -> Change:
+    """Move along the last axis by up to this share of it, either way; the edge is drawn out over what is left empty."""
+    most = round(value * shape[-1]) if 0 < value < 1 else 0
+    if most < 1:
+        raise ValueError(f"is a share of the length {shape[-1]} of at least one step and below 1, not {value!r}")
+
+    def shifted(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        by = torch.randint(-most, most + 1, (len(batch), 1), generator=generator)
+        index = (torch.arange(shape[-1]) + by).clamp(0, shape[-1] - 1)
+        index = index.reshape(len(batch), *[1] * (batch.ndim - 2), shape[-1]).expand(batch.shape)
+        return batch.gather(-1, index)
+
+    return shifted
+
+
+def gain_db(value: float, _: Sequence[int]) -> Change:
+    """Make louder or softer by up to so many decibels."""
+    if not 0 < value <= 60:
+        raise ValueError(f"is a number of decibels above 0 and at most 60, not {value!r}")
+
+    def louder(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        decibels = (2 * _uniform(batch, generator) - 1) * value
+        return _as_before(batch.float() * 10 ** (decibels / 20), batch, "gain_db")
+
+    return louder
+
+
+def noise(value: float, _: Sequence[int]) -> Change:
+    """Add Gaussian noise of this share of each sample's own standard deviation."""
+    if not 0 < value <= 10:
+        raise ValueError(f"is a share of the standard deviation above 0 and at most 10, not {value!r}")
+
+    def noisy(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        floats = batch.float()
+        deviation = floats.std(dim=tuple(range(1, batch.ndim)), keepdim=True, correction=0)
+        drawn = torch.randn(batch.shape, generator=generator)
+        return _as_before(floats + value * deviation * drawn, batch, "noise")
+
+    return noisy
+
+
+def word_drop(value: float, _: Sequence[int]) -> Change:
+    """Replace each word, with this probability, by 0, the id of padding."""
+    if not 0 < value < 1:
+        raise ValueError(f"is a probability above 0 and below 1, not {value!r}")
+
+    def dropped(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        if batch.dtype not in (torch.int32, torch.int64):
+            raise ParameterError(f"augment.word_drop is for word ids, whose values are int32; these are {batch.dtype}")
+        return batch.masked_fill(torch.rand(batch.shape, generator=generator) < value, 0)
+
+    return dropped
+
+
+def _uniform(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Return one number for each sample, to be multiplied with the batch."""
+    return torch.rand((len(batch), *[1] * (batch.ndim - 1)), generator=generator)
+
+
+def _as_before(changed: torch.Tensor, batch: torch.Tensor, name: str) -> torch.Tensor:
+    """Return the values in the batch's type: whole numbers rounded and kept within what the type holds."""
+    if batch.dtype in (torch.int32, torch.int64):
+        raise ParameterError(f"augment.{name}: these values are {batch.dtype}, ids of words, of which it makes others")
+    if not batch.dtype.is_floating_point:
+        bounds = torch.iinfo(batch.dtype)
+        changed = changed.round().clamp(bounds.min, bounds.max)
+    return changed.to(batch.dtype)

@@ -1,0 +1,115 @@
+"""The masks that a run draws, on file with their digests, and what share of each modality they hid.
+
+They are drawn from (seed, round, key, modality), so this file holds what training met and what any other program
+needs to test on the very same holes.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist
+from typing import Any
+
+import torch
+
+from umemma.data.batch import Batch
+from umemma.metrics.metrics import is_of
+from umemma.missingness import hide, outcomes
+
+_LEVEL = 1e-3  # of a false alarm, over all comparisons of one run
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How modalities are hidden: protocol, one rate per modality, seed."""
+
+    protocol: str
+    rates: tuple[float, ...]
+    seed: int
+
+
+def draw(data: Batch, plan: Plan, rounds: int) -> torch.Tensor:
+    """Return (round, sample, modality) bool: what is left."""
+    return torch.stack(
+        [
+            hide(data.present, data.key, plan.rates, protocol=plan.protocol, seed=plan.seed, round_=one)
+            for one in range(rounds)
+        ]
+    )
+
+
+def describe(masks: torch.Tensor, data: Batch, classes: Sequence[str]) -> dict[str, Any]:
+    """Return digest, rounds, and the share hidden of what is present, by modality, and by class and modality."""
+    by_class = {
+        name: _rates(masks[:, own], data.present[own], data.modalities)
+        for number, name in enumerate(classes)
+        for own in [is_of(data.label, number)]
+    }
+    return {
+        "sha256": hashlib.sha256(masks.numpy().tobytes()).hexdigest(),
+        "rounds": len(masks),
+        "n": len(data),
+        "realised": _rates(masks, data.present, data.modalities),
+        "by_class": by_class,
+    }
+
+
+def deviations(
+    masks: Mapping[str, torch.Tensor], data: Mapping[str, Batch], plan: Plan, classes: Sequence[str]
+) -> tuple[int, list[str]]:
+    """Compare the hidden counts of every split, class and modality with the protocol's exact probabilities.
+
+    Return how many comparisons there were, and a sentence for each that is outside sampling error: further from its
+    expectation than a normal variable gets in any of them with probability 0.001 (Bonferroni).
+    """
+    found = [
+        (split, name, modality, hidden, shown, expected, variance)
+        for split, mask in masks.items()
+        for number, name in enumerate(classes)
+        for own in [is_of(data[split].label, number)]
+        for modality, hidden, shown, expected, variance in _counts(
+            mask[:, own], data[split].present[own], plan, data[split].modalities
+        )
+    ]
+    bound = NormalDist().inv_cdf(1 - _LEVEL / (2 * max(1, len(found))))
+    return len(found), [
+        f"{split}, class {name}, {modality}: {hidden} of {shown} hidden, {expected:.1f} expected"
+        for split, name, modality, hidden, shown, expected, variance in found
+        if abs(hidden - expected) > bound * variance**0.5 + 1e-6
+    ]
+
+
+def _counts(
+    masks: torch.Tensor, present: torch.Tensor, plan: Plan, modalities: Sequence[str]
+) -> list[tuple[str, int, int, float, float]]:
+    """Return (modality, hidden, present, expected hidden, its variance), over all rounds."""
+
+    @cache
+    def hidden_share(has: tuple[bool, ...], m: int) -> float:
+        return sum(share for kept, share in outcomes(has, plan.rates, plan.protocol).items() if not kept[m])
+
+    patterns, number_of = present.unique(dim=0, return_counts=True)
+    rows = []
+    for m, modality in enumerate(modalities):
+        shares = [
+            (hidden_share(tuple(has), m), int(count) * len(masks))
+            for has, count in zip(patterns.tolist(), number_of, strict=True)
+            if has[m]
+        ]
+        rows.append(
+            (
+                modality,
+                int((present & ~masks)[..., m].sum()),
+                int(present[:, m].sum()) * len(masks),
+                sum(share * count for share, count in shares),
+                sum(share * (1 - share) * count for share, count in shares),
+            )
+        )
+    return rows
+
+
+def _rates(masks: torch.Tensor, present: torch.Tensor, modalities: Sequence[str]) -> dict[str, float | None]:
+    shown = present.sum(dim=0) * len(masks)
+    hidden = (present & ~masks).sum(dim=(0, 1))
+    return {name: round(int(hidden[m]) / int(shown[m]), 6) if shown[m] else None for m, name in enumerate(modalities)}

@@ -1,0 +1,85 @@
+"""What the gate is made of: the evidence, tables derived from it, and what is expected of a table's rows.
+
+Great Expectations' own classes, each with the name that `validation.severity` knows it by. One without a name is about
+what nothing could be computed without: it is always an error.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from great_expectations import expectations as gxe
+
+from umemma.data.shards import Index
+
+Expectation = gxe.Expectation
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is judged: the shards' manifest, index and quarantine, and what was accepted of the version before.
+
+    `accepted` is None where no version was accepted; then there is no drift.
+    """
+
+    manifest: pd.DataFrame
+    index: Index
+    quarantine: pd.DataFrame
+    accepted: Mapping[str, Any] | None = None
+
+    @property
+    def label_column(self) -> str:
+        """`labels` for data with several labels a sample, else `label`."""
+        return "labels" if "labels" in self.manifest else "label"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with what is expected of it; its column `key` names the rows."""
+
+    name: str
+    rows: pd.DataFrame
+    expected: Sequence[Expectation]
+
+
+def columns(names: Sequence[str]) -> Expectation:
+    """Expect that the table has these columns, and maybe others."""
+    return gxe.ExpectTableColumnsToMatchSet(column_set=list(names), exact_match=False)
+
+
+def filled(column: str) -> Expectation:
+    """Expect no null."""
+    return gxe.ExpectColumnValuesToNotBeNull(column=column)
+
+
+def typed(column: str, type_: str) -> Expectation:
+    """Expect values of one type, by its name."""
+    return gxe.ExpectColumnValuesToBeInTypeList(column=column, type_list=[type_])
+
+
+def equal(first: str, second: str) -> Expectation:
+    """Expect the same value in two columns."""
+    return gxe.ExpectColumnPairValuesToBeEqual(column_A=first, column_B=second)
+
+
+def every(column: str, values: Sequence[str]) -> Expectation:
+    """Expect that each of the values occurs."""
+    return gxe.ExpectColumnDistinctValuesToContainSet(column=column, value_set=list(values))
+
+
+def unique(column: str, name: str = "") -> Expectation:
+    """Expect no value twice."""
+    return gxe.ExpectColumnValuesToBeUnique(column=column, meta={"name": name})
+
+
+def among(column: str, values: Sequence[Any], name: str = "", *, mostly: float = 1) -> Expectation:
+    """Expect one of the values, in the share `mostly` of the rows that are not null."""
+    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values), mostly=mostly, meta={"name": name})
+
+
+def between(column: str, low: float | None, high: float | None, name: str = "", *, mostly: float = 1) -> Expectation:
+    """Expect a value from `low` to `high`, None: open, in the share `mostly` of the rows that are not null."""
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=column, min_value=low, max_value=high, mostly=mostly, meta={"name": name}
+    )
