@@ -8,7 +8,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent / "_ext")]
 
 project = "umemma"
 author = "the umemma authors"
-copyright = "the umemma authors, Apache-2.0"  # noqa: A001  Sphinx's name
+copyright = "the umemma authors, Apache-2.0"
 extensions = ["myst_parser", "sphinx_copybutton", "mathml", "repository_paths", "generated"]
 exclude_patterns = ["_build"]
 templates_path: list[str] = []

@@ -61,10 +61,18 @@ def _section(model: type[BaseModel], prefix: str, defaults: Any) -> Iterator[str
         if inner:
             below.append((inner, f"{key}.<modality>." if plural else f"{key}.", _at(defaults, name)))
         else:
-            rows.append((f"`{key}`", _takes(field.annotation, field.metadata), _default(field, defaults, name),
-                         field.description or _COMMENTS.get(key, "")))
+            rows.append(
+                (
+                    f"`{key}`",
+                    _takes(field.annotation, field.metadata),
+                    _default(field, defaults, name),
+                    field.description or _COMMENTS.get(key, ""),
+                )
+            )
     heading = f"`{prefix.rstrip('.')}`" if prefix else "Top level"
-    yield f"## {heading}\n\n{_first_paragraphs(model.__doc__)}\n\n" + _table(("key", "takes", "default", "meaning"), rows)
+    yield f"## {heading}\n\n{_first_paragraphs(model.__doc__)}\n\n" + _table(
+        ("key", "takes", "default", "meaning"), rows
+    )
     for inner, inner_prefix, inner_defaults in below:
         yield from _section(inner, inner_prefix, inner_defaults)
 
@@ -126,8 +134,12 @@ def _bounds(metadata: Sequence[Any]) -> str:
     found: dict[str, Any] = {}
     for part in metadata:
         for one in (part, *getattr(part, "metadata", ())):
-            for kind, name in ((annotated_types.Ge, "ge"), (annotated_types.Gt, "gt"), (annotated_types.Le, "le"),
-                               (annotated_types.Lt, "lt")):
+            for kind, name in (
+                (annotated_types.Ge, "ge"),
+                (annotated_types.Gt, "gt"),
+                (annotated_types.Le, "le"),
+                (annotated_types.Lt, "lt"),
+            ):
                 if isinstance(one, kind):
                     found[name] = getattr(one, name)
     if "ge" in found and "le" in found:
@@ -138,28 +150,28 @@ def _bounds(metadata: Sequence[Any]) -> str:
 
 def decoders() -> str:
     """Return every decoder with its settings."""
-    return _plug_ins(_folder("media/decoders", "decoders"), "Decoder")
+    return _plug_ins(_folder("decoders"), "Decoder")
 
 
 def encoders() -> str:
     """Return every encoder with its settings."""
-    return _plug_ins(_folder("models/encoders", "encoders"), "build")
+    return _plug_ins(_folder("encoders"), "build")
 
 
 def heads() -> str:
     """Return every fusion head; none has settings."""
-    return _plug_ins(_folder("models/heads", "heads"), None)
+    return _plug_ins(_folder("heads"), None)
 
 
 def adapters() -> str:
     """Return every adapter of a published data set: what it reads, its decisions and its options."""
-    return _plug_ins(_folder("sources/adapters", "datasets"), "Adapter", without=("table",))
+    return _plug_ins(_folder("adapters", "datasets"), "Adapter", without=("table",))
 
 
 def augmentations() -> str:
     """Return the changes of a training batch, each with what it takes."""
     rows = []
-    for path in sorted(_folder("training/augmentation", "augmentations").glob("*.py")):
+    for path in sorted(_folder("augmentation", "augmentations").glob("*.py")):
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and _is_change(node):
                 rows.append((f"`{node.name}`", _type(node.args.args[0].annotation), ast.get_docstring(node) or ""))
@@ -170,9 +182,11 @@ def _is_change(node: ast.FunctionDef) -> bool:
     return node.returns is not None and ast.unparse(node.returns) == "Change" and len(node.args.args) == 2
 
 
-def _folder(new: str, old: str) -> Path:
-    path = ROOT / "umemma" / new
-    return path if path.is_dir() else ROOT / "umemma" / old
+def _folder(*names: str) -> Path:
+    """Return the folder of plug-ins, whichever room it is in."""
+    return next(
+        path for name in names for path in [*sorted((ROOT / "umemma").glob(f"*/{name}")), *(ROOT / "umemma").glob(name)]
+    )
 
 
 def _plug_ins(folder: Path, builder: str | None, without: Sequence[str] = ()) -> str:
@@ -191,13 +205,30 @@ def _plug_ins(folder: Path, builder: str | None, without: Sequence[str] = ()) ->
 def _settings(tree: ast.Module, builder: str) -> list[str]:
     node = next(one for one in tree.body if getattr(one, "name", None) == builder)
     told = _plain(ast.get_docstring(node))
-    if isinstance(node, ast.ClassDef):
-        node = next((one for one in node.body if getattr(one, "name", None) == "__init__"), node)
+    node = _builder(tree, builder)
     if not isinstance(node, ast.FunctionDef) or not node.args.kwonlyargs:
         return [told, "No settings."]
-    rows = [(f"`{own.arg}`", _type(own.annotation), "needed" if default is None else f"`{_value(default)}`")
-            for own, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if own.arg != "variant"]
+    rows = [
+        (f"`{own.arg}`", _type(own.annotation), "needed" if default is None else f"`{_value(default)}`")
+        for own, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+        if own.arg != "variant"
+    ]
     return [told, _table(("setting", "type", "default"), rows)]
+
+
+def settings_of(adapter: str) -> list[str]:
+    """Return the names of an adapter's options."""
+    tree = ast.parse((_folder("adapters", "datasets") / f"{adapter}.py").read_text("utf-8"))
+    node = _builder(tree, "Adapter")
+    return [own.arg for own in node.args.kwonlyargs] if isinstance(node, ast.FunctionDef) else []
+
+
+def _builder(tree: ast.Module, name: str) -> ast.stmt:
+    """Return the function that takes the settings."""
+    node = next(one for one in tree.body if getattr(one, "name", None) == name)
+    if isinstance(node, ast.ClassDef):
+        return next((one for one in node.body if getattr(one, "name", None) == "__init__"), node)
+    return node
 
 
 def _value(node: ast.expr) -> str:
@@ -206,8 +237,15 @@ def _value(node: ast.expr) -> str:
 
 
 def _type(node: ast.expr | None) -> str:
-    words = {"int": "whole number", "float": "number", "str": "name", "bool": "true or false", "None": "null",
-             "Sequence[int]": "list of whole numbers", "Mapping[str, Any]": "mapping"}
+    words = {
+        "int": "whole number",
+        "float": "number",
+        "str": "name",
+        "bool": "true or false",
+        "None": "null",
+        "Sequence[int]": "list of whole numbers",
+        "Mapping[str, Any]": "mapping",
+    }
     parts = ast.unparse(node).split(" | ") if node else []
     return " or ".join(words.get(part, f"`{part}`") for part in parts)
 
@@ -221,8 +259,15 @@ def stages() -> str:
         stage = stage.get("do", stage)  # noqa: PLW2901
         written = [*_paths(stage.get("outs")), *_paths(stage.get("metrics")), *_paths(stage.get("plots"))]
         read = [path for path in _paths(stage.get("deps")) if path.startswith("data/")]
-        rows.append((f"`{name}@…`" if each else f"`{name}`", stage["desc"], _listed(read),
-                     _listed(stage.get("params", ())), _listed(written)))
+        rows.append(
+            (
+                f"`{name}@…`" if each else f"`{name}`",
+                stage["desc"],
+                _listed(read),
+                _listed(stage.get("params", ())),
+                _listed(written),
+            )
+        )
     return _table(("stage", "what it makes", "reads", "parameters", "writes"), rows)
 
 
@@ -232,7 +277,9 @@ def _paths(entries: Sequence[Any] | None) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"`{re.sub(r'[$][{]key[}]', '<modality>', name).replace('<key>', '<modality>')}`" for name in names)
+    return ", ".join(
+        f"`{re.sub(r'[$][{]key[}]', '<modality>', name).replace('<key>', '<modality>')}`" for name in names
+    )
 
 
 def targets() -> str:
@@ -243,18 +290,30 @@ def targets() -> str:
 
 def _table(head: Sequence[str], rows: Rows) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in line) + " |"
-                     for line in lines)
+    return "\n".join(
+        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
 
 
 def _first_paragraphs(docstring: str | None) -> str:
     return _plain(ast.get_docstring(ast.parse(f"'''{docstring or ''}'''")))
 
 
+_LINKS = {  # what docstrings call by the name of a module is a section of the site
+    r"`(?:umemma\.)?(?:\w+\.)*Tuning`": "[](encoders.md#pre-trained-encoders)",
+    r"`umemma\.(?:\w+\.)*resizing`": "[](#sizes-of-images-and-frames)",
+    r"`umemma\.(?:\w+\.)*(?:lengths|crop_or_pad)`": "[](#lengths-of-sound-and-series)",
+}
+
+
 def _plain(docstring: str | None) -> str:
     """Return a docstring as Markdown: what looks like HTML is none, a signature in words becomes code."""
     parts = re.split(r"(`[^`]*`)", docstring or "")
-    text = "".join(part if number % 2 else part.replace("<", "\\<").replace("*", "\\*") for number, part in enumerate(parts))
+    text = "".join(
+        part if number % 2 else part.replace("<", "\\<").replace("*", "\\*") for number, part in enumerate(parts)
+    )
+    for name, link in _LINKS.items():
+        text = re.sub(name, link, text)
     return re.sub(r"^Return a module (\([^)]*\))([^;.]*?) -> (\([^)]*\))", r"Shape: `\1`\2 to `\3`", text, flags=re.M)
 
 
@@ -273,4 +332,5 @@ def _comments() -> dict[str, str]:
 
 _COMMENTS = _comments()
 GENERATORS: dict[str, Callable[[], str]] = {
-    one.__name__: one for one in (parameters, decoders, encoders, heads, adapters, augmentations, stages, targets)}
+    one.__name__: one for one in (parameters, decoders, encoders, heads, adapters, augmentations, stages, targets)
+}

@@ -6,6 +6,7 @@ use the data set `films` and the names in EXAMPLES, which do not exist.
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from docutils import nodes
 from sphinx.util import logging
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = re.compile(r"\b(films|gas|median_filter|depth_map|max_logits|entropy_report)\b")
+EXAMPLES = re.compile(r"\b(films|ink|gas|mean_max|colour_histogram|most_confident|thermal|publish)\b")
 _FOLDERS = ("conf", "data", "docs", "flows", "stages", "tests", "umemma", ".ci")
 _PATH = re.compile(rf"({'|'.join(map(re.escape, _FOLDERS))})/[\w./<>*-]*")
 _MADE_ELSEWHERE = ("data/raw", "data/arms", "data/accepted", "data/docs", "data/reports/ablation")
@@ -47,14 +48,18 @@ def _exists(path: str) -> bool:
     if pattern.startswith(_BUILT):
         return True
     if pattern.startswith("data/"):
-        return any(pattern.startswith(one) for one in _MADE_ELSEWHERE) or any(_meets(pattern, one) for one in _outputs())
+        return any(pattern.startswith(one) for one in _MADE_ELSEWHERE) or any(
+            _meets(pattern, one) for one in _outputs()
+        )
     return any(ROOT.glob(pattern))
 
 
 def _meets(path: str, output: str) -> bool:
     """Whether one is the other or lies in it, part by part; `*` meets anything."""
-    return all("*" in (one, other) or one == other
-               for one, other in zip(path.split("/"), output.split("/"), strict=False))
+    return all(
+        fnmatch(one, other) or fnmatch(other, one)
+        for one, other in zip(path.split("/"), output.split("/"), strict=False)
+    )
 
 
 @cache
