@@ -3,7 +3,7 @@
 - `parameters`: every key of params.yaml, walked from the typed sections of `umemma.parameters`.
 - `decoders`, `encoders`, `heads`: settings from the signatures, read as syntax; nothing heavy is imported.
 - `adapters`: likewise. `augmentations`: from the functions of `umemma/training/augmentation`.
-- `stages`: from dvc.yaml. `targets`: from the Makefile.
+- `stages`, `stage_parameters`: from dvc.yaml. `targets`: from the Makefile.
 """
 
 import ast
@@ -251,35 +251,34 @@ def _type(node: ast.expr | None) -> str:
 
 
 def stages() -> str:
-    """Return the stages of dvc.yaml in order: what each reads of the data and the parameters, and what it writes."""
-    content = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+    """Return the stages of dvc.yaml in order: what each makes, reads of the data and writes."""
     rows = []
-    for name, stage in content.items():
-        each = "foreach" in stage
-        stage = stage.get("do", stage)  # noqa: PLW2901
-        written = [*_paths(stage.get("outs")), *_paths(stage.get("metrics")), *_paths(stage.get("plots"))]
-        read = [path for path in _paths(stage.get("deps")) if path.startswith("data/")]
-        rows.append(
-            (
-                f"`{name}@…`" if each else f"`{name}`",
-                stage["desc"],
-                _listed(read),
-                _listed(stage.get("params", ())),
-                _listed(written),
-            )
-        )
-    return _table(("stage", "what it makes", "reads", "parameters", "writes"), rows)
+    for name, stage in _stages():
+        read = [path for path in _paths(stage.get("deps")) if path.startswith("data/") and "/code" not in path]
+        written = [path for kind in ("outs", "metrics", "plots") for path in _paths(stage.get(kind))]
+        rows.append((name, stage["desc"], _listed(read), _listed(written)))
+    return _table(("stage", "what it makes", "reads", "writes"), rows)
+
+
+def stage_parameters() -> str:
+    """Return the parameters that each stage of dvc.yaml depends on."""
+    return _table(("stage", "parameters"), [(name, _listed(stage.get("params", ()))) for name, stage in _stages()])
+
+
+def _stages() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, stage in YAML(typ="safe").load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"].items():
+        yield f"`{name}@`" if "foreach" in stage else f"`{name}`", stage.get("do", stage)
 
 
 def _paths(entries: Sequence[Any] | None) -> list[str]:
-    names = [next(iter(one)) if isinstance(one, Mapping) else one for one in entries or ()]
-    return [re.sub(r"\$\{(?:item\.)?(?:\w+\.)*(\w+)\}", r"<\1>", name) for name in names]
+    names = [next(iter(entry)) if isinstance(entry, Mapping) else entry for entry in entries or ()]
+    named = [re.sub(r"\$\{(?:item\.)?(?:\w+\.)*(\w+)\}", r"<\1>", name) for name in names]
+    return list(dict.fromkeys(re.sub(r"(reports/(?:plots|curves)/).*", r"\1", name) for name in named))
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(
-        f"`{re.sub(r'[$][{]key[}]', '<modality>', name).replace('<key>', '<modality>')}`" for name in names
-    )
+    short = [re.sub(r"[$][{](key|item)[}]|<(key|item)>", "<modality>", name) for name in names]
+    return ", ".join(f"`{name}`" for name in short)
 
 
 def targets() -> str:
@@ -332,5 +331,6 @@ def _comments() -> dict[str, str]:
 
 _COMMENTS = _comments()
 GENERATORS: dict[str, Callable[[], str]] = {
-    one.__name__: one for one in (parameters, decoders, encoders, heads, adapters, augmentations, stages, targets)
+    one.__name__: one
+    for one in (parameters, decoders, encoders, heads, adapters, augmentations, stages, stage_parameters, targets)
 }

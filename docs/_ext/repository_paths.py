@@ -15,7 +15,7 @@ from docutils import nodes
 from sphinx.util import logging
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = re.compile(r"\b(films|ink|gas|mean_max|colour_histogram|most_confident|thermal|publish)\b")
+EXAMPLES = re.compile(r"\b(films|ink|gas|mean_max|colour_histogram|most_confident|publish|published)\b")
 _FOLDERS = ("conf", "data", "docs", "flows", "stages", "tests", "umemma", ".ci")
 _PATH = re.compile(rf"({'|'.join(map(re.escape, _FOLDERS))})/[\w./<>*-]*")
 _MADE_ELSEWHERE = ("data/raw", "data/arms", "data/accepted", "data/docs", "data/reports/ablation")
