@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from umemma.training.arms import ARMS, Arm
 from umemma.errors import ParameterError, unknown
+from umemma.training.arms import ARMS, Arm
 
 CHOICES: Mapping[str, Arm] = {str(name): arm for name, arm in ARMS.items()}
 

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from umemma import parameters
-from umemma.evaluation import accounting
-from umemma.models import weights
-from umemma.prediction import answers
-from umemma.evaluation.comparison import Model
+from umemma.data.settings import Dataset
 from umemma.errors import run
+from umemma.evaluation import accounting
+from umemma.evaluation.comparison import Model
 from umemma.files import read_json, write_json
-from umemma.parameters import Dataset
+from umemma.models import safetensors
+from umemma.prediction import predictions
 
 OWN, REFERENCE, OTHERS = Path("data/answers"), Path("data/reference/specialists.safetensors"), Path("data/arms")
 
 
 def model_of(path: Path, name: str | None = None) -> tuple[Model, str]:
     """Read one model's answers; return it with the fingerprint of the data it answered."""
-    splits, facts = answers.read(path)
+    splits, facts = predictions.read(path)
     return Model(
         name or facts["arm"], facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"], splits
     ), facts["fingerprint"]
@@ -59,7 +59,7 @@ def arm_table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def truth(dataset: Dataset) -> Any:
     """Return the information that each pattern truly holds, where the data set's adapter knows it."""
-    known = getattr(import_module(f"umemma.sources.datasets.{dataset.adapter}"), "information", None)
+    known = getattr(import_module(f"umemma.sources.adapters.{dataset.adapter}"), "information", None)
     return known(dataset.options) if known else None
 
 
@@ -74,7 +74,7 @@ def main() -> None:
         model_of(REFERENCE)[0],
         *others(fingerprint, OWN / "answers.safetensors"),
     ]
-    probed, _ = weights.read(OWN / "probes.safetensors")
+    probed, _ = safetensors.read(OWN / "probes.safetensors")
     probes = {
         name: (probed[f"{name}/pretrained"], probed[f"{name}/model"])
         for name in settings.dataset.modalities

@@ -5,15 +5,16 @@ from typing import Any
 
 from umemma import parameters
 from umemma.data import manifest
-from umemma.evaluation import comparison, leak
-from umemma.models import model, weights
-from umemma.prediction import answers
-from umemma.training import masks
-from umemma.evaluation.comparison import Model
-from umemma.training.course import Course, load
-from umemma.errors import run
-from umemma.files import read_json, write_json
 from umemma.data.sample import SPLITS
+from umemma.errors import run
+from umemma.evaluation import comparison, leak_audit
+from umemma.evaluation.comparison import Model
+from umemma.evaluation.settings import Evaluate
+from umemma.files import read_json, write_json
+from umemma.models import checkpoint, safetensors
+from umemma.prediction import predictions
+from umemma.training import masks
+from umemma.training.context import Course, load
 
 _NUM_SAMPLES = 64  # of the test set, on which the model is audited for leaks
 
@@ -21,13 +22,13 @@ _NUM_SAMPLES = 64  # of the test set, on which the model is audited for leaks
 def no_leak(course: Course, path: Path, arm: str) -> dict[str, Any]:
     """Plant NaN, infinity and strangers in what is missing: logits stay bit-identical, gradients zero."""
     batch = course.media["test"]
-    checked, failures = leak.audit(model.load(path), batch.rows(slice(0, min(len(batch), _NUM_SAMPLES))))
+    checked, failures = leak_audit.audit(checkpoint.load(path), batch.rows(slice(0, min(len(batch), _NUM_SAMPLES))))
     return _gate("no leak", checked, [f"{arm}, {one}" for one in failures])
 
 
 def realised_rates(course: Course, described: dict[str, Any], classes: list[str]) -> dict[str, Any]:
     """Hold the masks on file against the rates that were asked for."""
-    drawn, _ = weights.read(Path("data/masks/masks.safetensors"))
+    drawn, _ = safetensors.read(Path("data/masks/masks.safetensors"))
     rates = tuple(described["missing_rate"][name] for name in course.modalities)
     plan = masks.Plan(described["protocol"], rates, described["seed"])
     return _gate(
@@ -36,9 +37,9 @@ def realised_rates(course: Course, described: dict[str, Any], classes: list[str]
     )
 
 
-def never_below(evaluate: parameters.Evaluate, seed: int) -> dict[str, Any]:
+def never_below(evaluate: Evaluate, seed: int) -> dict[str, Any]:
     """Hold the run's answers against those of its towers."""
-    own, towers = ((one, *answers.read(Path(f"data/answers/{one}.safetensors"))) for one in ("answers", "uni"))
+    own, towers = ((one, *predictions.read(Path(f"data/answers/{one}.safetensors"))) for one in ("answers", "uni"))
     main_model, uni = (
         Model(name, facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"], splits)
         for name, splits, facts in (own, towers)

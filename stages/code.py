@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = ("umemma", "stages")
-CHOSEN = ("umemma/sources/datasets", "umemma/media/decoders")  # dvc.yaml names the plug-in that a parameter chooses
+CHOSEN = ("umemma/sources/adapters", "umemma/media/decoders")  # dvc.yaml names the plug-in that a parameter chooses
 OUT = Path("data/code")
 
 

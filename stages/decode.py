@@ -5,20 +5,21 @@ from pathlib import Path
 
 from stages import modality_of
 from umemma import parameters
-from umemma.data import decoded, shards
+from umemma.data import arrays, shards
 from umemma.errors import ParameterError, run, unknown
 from umemma.files import written_whole
+from umemma.settings import Settings, call
 
 
-def decode(shard_folder: Path, modality: str, settings: parameters.Settings, folder: Path) -> dict[str, object]:
+def decode(shard_folder: Path, modality: str, settings: Settings, folder: Path) -> dict[str, object]:
     """Decode one modality into `folder`, whole or not at all; return its facts."""
     index = shards.verify(shard_folder)
     if modality not in index.modalities:
         raise ParameterError(unknown("params.yaml: dataset.modalities", "modality in data", modality, index.modalities))
     decoder_class = import_module(f"umemma.media.decoders.{settings['name']}").Decoder
-    decoder = parameters.call(decoder_class, settings, f"dataset.modalities.{modality}.decode")
+    decoder = call(decoder_class, settings, f"dataset.modalities.{modality}.decode")
     with written_whole(folder) as temporary:
-        return decoded.write(index, shard_folder, modality, decoder, temporary)
+        return arrays.write(index, shard_folder, modality, decoder, temporary)
 
 
 def main() -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from stages import modality_of
 from umemma import parameters
-from umemma.models import encoded
-from umemma.training import compute
 from umemma.errors import run
 from umemma.files import read_json, written_whole
-from umemma.parameters import Compute
+from umemma.models import feature_cache
+from umemma.training import device as compute
+from umemma.training.settings import Compute
 
 
 def encode(decoded_folder: Path, trunk_file: Path, modality: str, folder: Path, compute_: Compute) -> str:
@@ -17,10 +17,10 @@ def encode(decoded_folder: Path, trunk_file: Path, modality: str, folder: Path, 
     trunk = read_json(trunk_file)
     with written_whole(folder) as temporary:
         if trunk is None:
-            encoded.write_none(modality, temporary)
+            feature_cache.write_none(modality, temporary)
             return "no frozen trunk; its tower is trained on what was decoded"
         device = compute.set_up(compute_)
-        facts = encoded.write(
+        facts = feature_cache.write(
             decoded_folder,
             modality,
             trunk,

@@ -11,31 +11,33 @@ from typing import Any
 import torch
 
 from umemma import parameters
-from umemma.data import decoded, manifest
-from umemma.evaluation import evaluation, probe
-from umemma.models import model, weights
-from umemma.prediction import answering, answers
-from umemma.training import compute
-from umemma.prediction.answers import Answers
-from umemma.training.arms import ARMS
-from umemma.training.course import Course, load
-from umemma.models.encoding import encode_split
-from umemma.errors import run
-from umemma.files import read_json, write_json, written_whole
-from umemma.training.fusion import fit
-from umemma.models.late_fusion import LateFusion
+from umemma.data import arrays, manifest
 from umemma.data.manifest import Targets
-from umemma.models.model import Model
-from umemma.parameters import Evaluate, Fuse, Parameters, missing_rates
 from umemma.data.sample import SPLITS
+from umemma.errors import run
+from umemma.evaluation import probe, robustness
+from umemma.evaluation.settings import Evaluate
+from umemma.files import read_json, write_json, written_whole
+from umemma.models import checkpoint, safetensors
+from umemma.models.checkpoint import Model
+from umemma.models.late_fusion import LateFusion
+from umemma.models.run_encoders import encode_split
+from umemma.parameters import Parameters
+from umemma.prediction import predict, predictions
+from umemma.prediction.predictions import Answers
 from umemma.prediction.thresholds import decided
+from umemma.training import device as compute
+from umemma.training.arms import ARMS
+from umemma.training.context import Course, load
+from umemma.training.fit import fit
+from umemma.training.settings import ArmName, Fuse, missing_rates
 
 
 def ask(one: Model, course: Course, targets: Targets, evaluate: Evaluate, *, on_features: bool) -> dict[str, Answers]:
     """Return the answers on validation and test data, from the towers' cached features or from the media."""
     device = compute.set_up(course.compute)
     found = {
-        split: answering.answer(
+        split: predict.answer(
             one,
             course.media[split],
             course.log_prior,
@@ -113,7 +115,7 @@ def training(settings: Parameters, names: list[str]) -> dict[str, Any]:
     }
 
 
-def trained_rate(arm: parameters.ArmName, fuse: Fuse, names: list[str]) -> dict[str, float] | None:
+def trained_rate(arm: ArmName, fuse: Fuse, names: list[str]) -> dict[str, float] | None:
     """Return each modality's missing rate in training; None for what is not trained as one model on all."""
     if ARMS[arm].fusion in ("best tower", "specialists") or ARMS[arm].trains == "nothing":
         return None
@@ -133,7 +135,7 @@ def write_answers(
     common = {"seed": settings.seed, "fingerprint": fingerprint}
     names = list(settings.dataset.modalities)
     with written_whole(Path("data/answers")) as folder:
-        answers.write(
+        predictions.write(
             folder / "answers.safetensors",
             found["main"],
             {
@@ -144,12 +146,12 @@ def write_answers(
             },
         )
         for arm in ("uni", "ensemble"):
-            answers.write(
+            predictions.write(
                 folder / f"{arm}.safetensors",
                 found[arm],
                 {**common, "arm": arm, "missing_rate": None, "budget": budget[arm]},
             )
-        weights.write(folder / "probes.safetensors", dict(probed) or {"none": torch.zeros(1)}, {})
+        safetensors.write(folder / "probes.safetensors", dict(probed) or {"none": torch.zeros(1)}, {})
 
 
 def main() -> None:
@@ -168,12 +170,12 @@ def main() -> None:
         compute=settings.compute,
         seed=settings.seed,
     )
-    chosen = model.load(Path("data/model/model.safetensors"))
+    chosen = checkpoint.load(Path("data/model/model.safetensors"))
     budget = read_json(Path("data/model/budget.json"))
     found = {"main": ask(chosen, course, targets, settings.evaluate, on_features=has_the_towers(chosen, course))}
     for arm in ("uni", "ensemble"):
         found[arm] = ask(fit(arm, course).model, course, targets, settings.evaluate, on_features=True)
-    fingerprint = decoded.fingerprint(
+    fingerprint = arrays.fingerprint(
         {name: Path("data/decoded") / dataset.name / name for name in names}, targets.label
     )
     pretrained = sum(tower.samples_seen for tower in course.towers.values())
@@ -184,7 +186,7 @@ def main() -> None:
         fingerprint=fingerprint,
         budget={"main": budget["total"], "uni": pretrained, "ensemble": pretrained},
     )
-    tables = {name: evaluation.Table(one["test"]) for name, one in found.items()}
+    tables = {name: robustness.Table(one["test"]) for name, one in found.items()}
     write_json(
         Path("data/reports/robustness.json"),
         {
@@ -197,7 +199,7 @@ def main() -> None:
             "seed": settings.seed,
             "training": training(settings, names),
             "budget": budget,
-            **evaluation.results(tables["main"], tables["uni"], settings.evaluate.rates),
+            **robustness.results(tables["main"], tables["uni"], settings.evaluate.rates),
         },
     )
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from umemma import parameters
-from umemma.sources import raw
+from umemma.data.settings import Dataset
 from umemma.errors import run
 from umemma.files import write_json
-from umemma.parameters import Dataset
+from umemma.sources import raw
 
 
 def fetch(dataset: Dataset, record: Path) -> None:

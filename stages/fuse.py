@@ -6,15 +6,16 @@ from pathlib import Path
 
 from umemma import parameters, tracking
 from umemma.data import manifest
-from umemma.models import model, weights
-from umemma.training import masks
-from umemma.training.arms import ARMS
 from umemma.data.batch import Batch
-from umemma.training.course import Course, load
 from umemma.errors import run
 from umemma.files import write_json, written_whole
-from umemma.training.fusion import Trained, fit
-from umemma.parameters import ArmName, missing_rates
+from umemma.models import checkpoint, safetensors
+from umemma.paths import home
+from umemma.training import masks
+from umemma.training.arms import ARMS
+from umemma.training.context import Course, load
+from umemma.training.fit import Trained, fit
+from umemma.training.settings import ArmName, missing_rates
 
 
 def fuse(arm: ArmName, course: Course, folder: Path, classes: list[str]) -> Trained:
@@ -23,7 +24,7 @@ def fuse(arm: ArmName, course: Course, folder: Path, classes: list[str]) -> Trai
     scratch = ARMS[arm].trains == "all from scratch"
     pretrained = {name: 0 if scratch else tower.samples_seen for name, tower in course.towers.items()}
     with written_whole(folder) as temporary:
-        model.save(trained.model, temporary / "model.safetensors", classes=classes)
+        checkpoint.save(trained.model, temporary / "model.safetensors", classes=classes)
         write_json(
             temporary / "budget.json",
             {
@@ -40,7 +41,7 @@ def write_masks(data: Mapping[str, Batch], plan: masks.Plan, train_rounds: int, 
     """Write the masks of every epoch of training, and of one round for each of the other splits."""
     drawn = {split: masks.draw(batch, plan, train_rounds if split == "train" else 1) for split, batch in data.items()}
     with written_whole(Path("data/masks")) as temporary:
-        weights.write(temporary / "masks.safetensors", drawn, {"protocol": plan.protocol, "rates": plan.rates})
+        safetensors.write(temporary / "masks.safetensors", drawn, {"protocol": plan.protocol, "rates": plan.rates})
     write_json(
         Path("data/reports/masks.json"),
         {
@@ -72,7 +73,7 @@ def main() -> None:
         "fuse",
         experiment=dataset.name,
         shards_sha256=targets.sha256,
-        home=parameters.home(),
+        home=home(),
         parameters={
             "seed": settings.seed,
             "arm": settings.arm,

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from umemma import parameters
 from umemma.data import shard_writer, shards
-from umemma.sources import adapters, raw
+from umemma.data.sample import SPLITS
+from umemma.data.settings import Dataset
 from umemma.errors import run
 from umemma.files import written_whole
-from umemma.parameters import Dataset
-from umemma.data.sample import SPLITS
+from umemma.sources import build, raw
 
 SHARDS, QUARANTINE = Path("data/shards"), Path("data/reports/quarantine.parquet")
 
 
 def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int) -> shards.Index:
     """Write the data set's shards into `folder`, whole or not at all, and return their index."""
-    adapter = adapters.built(dataset, root)
+    adapter = build.built(dataset, root)
     with written_whole(folder) as temporary:
         return shard_writer.write(
             adapter,

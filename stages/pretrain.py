@@ -7,17 +7,24 @@ import torch
 
 from stages import modality_of
 from umemma import parameters, tracking
-from umemma.data import decoded, manifest
-from umemma.models import encoded, towers, trunks, weights
-from umemma.training import augment, compute
+from umemma.data import arrays as decoded
+from umemma.data import manifest
 from umemma.data.batch import Batch
-from umemma.models.encoding import encode_split
+from umemma.data.sample import SPLITS
+from umemma.data.settings import Modality
 from umemma.errors import DataError, run
 from umemma.files import write_json, written_whole
-from umemma.metrics.metrics import correct, log_class_weight, log_prior, surprise
-from umemma.parameters import Compute, Modality, Parameters, Pretrain
-from umemma.data.sample import SPLITS
-from umemma.training.training import Curve, Schedule, train
+from umemma.metrics.classification import correct, log_class_weight, log_prior, surprise
+from umemma.models import feature_cache, frozen, safetensors, unimodal
+from umemma.models.run_encoders import encode_split
+from umemma.models.settings import has_frozen_trunk
+from umemma.parameters import Parameters
+from umemma.paths import home
+from umemma.settings import Settings
+from umemma.training import augment
+from umemma.training import device as compute
+from umemma.training.loop import Curve, Schedule, train
+from umemma.training.settings import Compute, Pretrain
 
 
 def pretrain(
@@ -29,13 +36,13 @@ def pretrain(
     shape: tuple[int, ...],
     num_classes: int,
     seed: int,
-) -> tuple[towers.Tower, dict[str, torch.Tensor], Curve]:
+) -> tuple[unimodal.Tower, dict[str, torch.Tensor], Curve]:
     """Train a tower on the samples that have its modality; return it calibrated, with all splits' features."""
     name = data["train"].modalities[0]
     device = compute.set_up(compute_)
     autocast = partial(compute.autocast, compute_, device)
     torch.manual_seed(seed)
-    tower = towers.Tower(towers.Encoder(name, shape, _trained_part(modality)), num_classes)
+    tower = unimodal.Tower(unimodal.Encoder(name, shape, _trained_part(modality)), num_classes)
     there = {
         split: batch.rows(batch.present[:, 0].nonzero().squeeze(1)) if not batch.present.all() else batch
         for split, batch in data.items()
@@ -75,9 +82,9 @@ def pretrain(
     return tower, found, curve
 
 
-def _trained_part(modality: Modality) -> parameters.Settings:
+def _trained_part(modality: Modality) -> Settings:
     settings = modality.encoder
-    return trunks.rest(settings) if parameters.has_frozen_trunk(settings) else settings
+    return frozen.rest(settings) if has_frozen_trunk(settings) else settings
 
 
 def _scores(logits: torch.Tensor, label: torch.Tensor, split: str) -> dict[str, float]:
@@ -88,7 +95,7 @@ def _scores(logits: torch.Tensor, label: torch.Tensor, split: str) -> dict[str, 
 
 
 def report(
-    tower: towers.Tower, features: dict[str, torch.Tensor], data: dict[str, Batch], curve: Curve
+    tower: unimodal.Tower, features: dict[str, torch.Tensor], data: dict[str, Batch], curve: Curve
 ) -> dict[str, float]:
     """Return what the tower reached, calibrated, and what it cost."""
     result = {"samples_seen": curve[-1]["samples_seen"], "temperature": round(tower.temperature.item(), 6)}
@@ -105,7 +112,9 @@ def main() -> None:
     name = modality_of(__doc__)
     settings = parameters.read()
     dataset = settings.dataset
-    arrays = encoded.arrays(Path("data/decoded") / dataset.name / name, Path("data/encoded") / dataset.name / name)
+    arrays = feature_cache.arrays(
+        Path("data/decoded") / dataset.name / name, Path("data/encoded") / dataset.name / name
+    )
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
     data = {split: decoded.load({name: arrays}, split, targets.label[split], targets.key[split]) for split in SPLITS}
     with tracking.run(
@@ -113,7 +122,7 @@ def main() -> None:
         experiment=dataset.name,
         parameters=_parameters(settings, name),
         shards_sha256=targets.sha256,
-        home=parameters.home(),
+        home=home(),
     ) as tracked:
         tower, features, curve = pretrain(
             data,
@@ -127,8 +136,8 @@ def main() -> None:
         result = report(tower, features, data, curve)
         folder = Path("data/towers") / dataset.name / name
         with written_whole(folder) as temporary:
-            towers.save(tower, temporary / "tower.safetensors")
-            weights.write(temporary / "features.safetensors", features, {"modality": name})
+            unimodal.save(tower, temporary / "tower.safetensors")
+            safetensors.write(temporary / "features.safetensors", features, {"modality": name})
         write_json(Path(f"data/reports/curves/{name}.json"), curve)
         tracked.curve(curve)
         tracked.final(result)

@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from umemma import parameters
-from umemma.data import decoded, manifest
-from umemma.prediction import answering, answers, thresholds
-from umemma.training import compute
-from umemma.training.course import Course, load
+from umemma.data import arrays, manifest
 from umemma.errors import run
 from umemma.files import written_whole
-from umemma.training.fusion import Trained, late, specialists
+from umemma.prediction import predict, predictions, thresholds
+from umemma.training import device as compute
+from umemma.training.context import Course, load
+from umemma.training.fit import Trained, late, specialists
 
 HEADS = ("sum_logits", "gated")
 MIN_EPOCHS = 3  # longer than an arm may train: the yardstick is to be hard to beat
@@ -55,13 +55,13 @@ def main() -> None:
         seed=settings.seed,
     )
     trained = reference(course)
-    fingerprint = decoded.fingerprint(
+    fingerprint = arrays.fingerprint(
         {name: Path("data/decoded") / settings.dataset.name / name for name in settings.dataset.modalities},
         targets.label,
     )
     device = compute.set_up(settings.compute)
     found = {
-        split: answering.answer(
+        split: predict.answer(
             trained.model,
             course.media[split],
             course.log_prior,
@@ -75,7 +75,7 @@ def main() -> None:
     }
     with written_whole(Path("data/reference")) as temporary:
         decided = thresholds.decided(found, settings.evaluate.threshold)
-        answers.write(
+        predictions.write(
             temporary / "specialists.safetensors",
             decided,
             {

@@ -11,9 +11,10 @@ from typing import Any
 
 from umemma import parameters, tracking
 from umemma.data import manifest, quarantine
-from umemma.reporting import left_out, page, report
 from umemma.errors import run
 from umemma.files import read_json, written_whole
+from umemma.paths import home
+from umemma.reporting import data_summary, page, tables
 
 REPORTS = Path("data/reports")
 PAGE, FOLDER = REPORTS / "report.html", REPORTS / "plots"
@@ -25,7 +26,7 @@ def read() -> dict[str, Any]:
     """Return the content of each of NAMES, and as `data` what was left out and warned of."""
     found = {name: read_json(REPORTS / f"{name}.json") for name in NAMES}
     reasons = quarantine.reasons(quarantine.read(REPORTS / "quarantine.parquet"), _REASONS)
-    return found | {"data": left_out.summary(found["validation"], reasons)}
+    return found | {"data": data_summary.summary(found["validation"], reasons)}
 
 
 def write(found: Mapping[str, Any]) -> None:
@@ -34,10 +35,10 @@ def write(found: Mapping[str, Any]) -> None:
         temporary.write_text(
             page.page(*(found[name] for name in ("robustness", "accounting", "gates", "masks", "data"))), "utf-8"
         )
-    for name, rows in report.tables(found["robustness"], found["accounting"]).items():
+    for name, rows in tables.tables(found["robustness"], found["accounting"]).items():
         _write_csv(FOLDER / f"{name}.csv", rows)
     with written_whole(FOLDER / "robustness.svg") as temporary:
-        report.picture(found["robustness"], temporary)
+        tables.picture(found["robustness"], temporary)
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -53,8 +54,8 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print the table and write nothing")
     is_shown_only, found = parser.parse_args().show, read()
     if is_shown_only:
-        print(report.text_table(found["robustness"], found["accounting"]))
-        print("", *left_out.lines(found["data"]), sep="\n")
+        print(tables.text_table(found["robustness"], found["accounting"]))
+        print("", *data_summary.lines(found["data"]), sep="\n")
         print(f"\nreport:  {PAGE}")
         print(
             f"next:    source .venv/bin/activate; dvc exp run -S dataset={found['robustness']['dataset']['name']} "
@@ -68,10 +69,10 @@ def main() -> None:
         "report",
         experiment=settings.dataset.name,
         shards_sha256=shards,
-        home=parameters.home(),
+        home=home(),
         parameters={"seed": settings.seed, "arm": settings.arm},
     ) as tracked:
-        tracked.final(report.metrics(found["robustness"], found["accounting"]))
+        tracked.final(tables.metrics(found["robustness"], found["accounting"]))
         for path in [PAGE, *(REPORTS / f"{name}.json" for name in NAMES), *sorted(FOLDER.iterdir())]:
             tracked.artifact(path, "report")
     print(f"written: {PAGE}; `make table` prints the results")

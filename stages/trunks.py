@@ -6,10 +6,11 @@ A stage of its own so that another seed, projection or learning rate computes no
 from pathlib import Path
 
 from umemma import parameters
-from umemma.models import trunks
+from umemma.data.settings import Dataset
 from umemma.errors import ParameterError, run
 from umemma.files import write_json, written_whole
-from umemma.parameters import Dataset
+from umemma.models import frozen
+from umemma.settings import FILE
 
 
 def describe(dataset: Dataset, folder: Path) -> None:
@@ -17,9 +18,9 @@ def describe(dataset: Dataset, folder: Path) -> None:
     with written_whole(folder) as temporary:
         for name, modality in dataset.modalities.items():
             try:
-                described = trunks.described(modality.encoder)
+                described = frozen.described(modality.encoder)
             except ParameterError as error:
-                raise ParameterError(f"{parameters.FILE}: dataset.modalities.{name}.encoder: {error}") from error
+                raise ParameterError(f"{FILE}: dataset.modalities.{name}.encoder: {error}") from error
             write_json(temporary / f"{name}.json", described)
             print(f"{name}: " + (f"{modality.encoder['name']}, frozen" if described else "no frozen trunk"))
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from umemma import parameters
 from umemma.data import quarantine, shards
-from umemma.validation import drift, expectations
 from umemma.errors import DataError, GateFailure, run
-from umemma.validation.expected import Evidence
 from umemma.files import write_json
-from umemma.parameters import Validation
+from umemma.validation import drift
+from umemma.validation import gate as expectations
+from umemma.validation.expectation import Evidence
+from umemma.validation.settings import Validation
 
 SHARDS, REPORT, GATE = Path("data/shards"), Path("data/reports/validation.json"), Path("data/gates/shards.json")
 ACCEPTED = Path("data/accepted")

@@ -8,16 +8,16 @@ because they may lie outside of the project.
 from pathlib import Path
 
 from umemma import parameters
-from umemma.sources import adapters, raw, watched
+from umemma.data.settings import Dataset
 from umemma.errors import run
 from umemma.files import write_json
-from umemma.parameters import Dataset
+from umemma.sources import build, changes, raw
 
 
 def watch(dataset: Dataset, record: Path) -> None:
     """Write the digests of the data set's raw data; `record` does not say where they lie."""
     root = raw.root(dataset)
-    found = watched.state(adapters.built(dataset, root), root.resolve())
+    found = changes.state(build.built(dataset, root), root.resolve())
     write_json(record, {"dataset": dataset.name, **found})
     print(f"{dataset.name}: {', '.join(found['lists'])} and {found['files']} files")  # type: ignore[arg-type]
 

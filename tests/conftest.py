@@ -12,7 +12,7 @@ import torch
 
 from umemma.data.batch import Batch
 from umemma.missingness import key_digest
-from umemma.models.towers import Encoder, Tower
+from umemma.models.unimodal import Encoder, Tower
 
 ROOT = Path(__file__).parent.parent
 

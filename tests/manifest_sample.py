@@ -11,12 +11,12 @@ import pandas as pd
 from tests.conftest import ROOT
 from umemma import parameters
 from umemma.data import quarantine
-from umemma.validation import expectations
-from umemma.validation.expected import Evidence
-from umemma.parameters import Severities, Validation
 from umemma.data.quarantine import Quarantined
 from umemma.data.sample import SPLITS
 from umemma.data.shards import Index, Shard
+from umemma.validation import gate
+from umemma.validation.expectation import Evidence
+from umemma.validation.settings import Severities, Validation
 
 DEFAULT = parameters.read(ROOT / "params.yaml").validation
 BOUNDS = DEFAULT.model_copy(
@@ -120,7 +120,7 @@ def evidence(
 
 
 def judge(manifest: pd.DataFrame, bounds: Validation = BOUNDS) -> dict[str, Any]:
-    return expectations.judge(evidence(manifest), bounds)
+    return gate.judge(evidence(manifest), bounds)
 
 
 def severe(bounds: Validation = BOUNDS, **severities: str) -> Validation:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import soundfile
 from PIL import Image
 
-from umemma.sources.datasets.table import Adapter
+from umemma.sources.adapters.table import Adapter
 
 FORMATS = ("csv", "tsv", "parquet", "jsonl")
 Row = Mapping[str, object]

@@ -8,12 +8,12 @@ import pytest
 import torch
 from scipy import stats
 
+from umemma.errors import DataError
 from umemma.evaluation.accounting import account, counter_intuitive
-from umemma.prediction.answers import Answers
 from umemma.evaluation.bootstrap import Resamples
 from umemma.evaluation.comparison import Model, gate_never_below
-from umemma.errors import DataError
 from umemma.missingness import key_digest, pattern_name, patterns, probability
+from umemma.prediction.predictions import Answers
 
 MODALITIES = ("image", "audio")
 CLASSES = ["one", "two", "three"]

@@ -5,13 +5,13 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from umemma.models import late_fusion
-from umemma.prediction import answers
-from umemma.prediction.answering import answer
-from umemma.prediction.answers import Answers
 from umemma.data.batch import Batch
 from umemma.errors import DataError
 from umemma.missingness import patterns
+from umemma.models import late_fusion
+from umemma.prediction import predictions
+from umemma.prediction.predict import answer
+from umemma.prediction.predictions import Answers
 
 CPU = torch.device("cpu")
 PRIOR = torch.tensor([0.5, 0.3, 0.2]).log()
@@ -85,8 +85,8 @@ def test_a_pattern_that_no_sample_has_in_full_is_not_listed(model, holed):
 
 def test_answers_that_were_written_are_read_the_same(model, holed, tmp_path):
     splits = {"val": ask(model, holed.rows(slice(0, 10))), "test": ask(model, holed)}
-    answers.write(tmp_path / "a", splits, {"arm": "frozen", "seed": 3})
-    found, facts = answers.read(tmp_path / "a")
+    predictions.write(tmp_path / "a", splits, {"arm": "frozen", "seed": 3})
+    found, facts = predictions.read(tmp_path / "a")
     assert (facts["arm"], facts["seed"], set(found)) == ("frozen", 3, {"val", "test"})
     for split, one in splits.items():
         assert found[split].modalities == one.modalities == ("image", "audio")
@@ -95,10 +95,10 @@ def test_answers_that_were_written_are_read_the_same(model, holed, tmp_path):
             assert getattr(found[split], name).dtype == getattr(one, name).dtype
         assert found[split].logits.keys() == one.logits.keys()
         assert all(torch.equal(found[split].logits[pattern], one.logits[pattern]) for pattern in one.logits)
-    answers.write(tmp_path / "b", splits, {"arm": "frozen", "seed": 3})
+    predictions.write(tmp_path / "b", splits, {"arm": "frozen", "seed": 3})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_a_file_without_answers_is_named(tmp_path):
     with pytest.raises(DataError, match="nothing holds no weights of this project"):
-        answers.read(tmp_path / "nothing")
+        predictions.read(tmp_path / "nothing")

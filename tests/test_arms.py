@@ -13,20 +13,21 @@ from torch import nn
 from stages.fuse import fuse
 from stages.pretrain import pretrain
 from umemma import missingness
-from umemma.models import model
-from umemma.training import masks
-from umemma.prediction.answering import answer
-from umemma.prediction.answers import Answers
-from umemma.training.arms import ARMS
 from umemma.data.batch import Batch
-from umemma.training.course import Course
-from umemma.models.early_fusion import EarlyFusion
-from umemma.models.encoding import encode_split
-from umemma.training.fusion import Trained, fit
-from umemma.models.late_fusion import LateFusion
+from umemma.data.settings import Modality
 from umemma.missingness import key_digest
-from umemma.parameters import ArmName, Compute, Fuse, Modality, Pretrain, missing_rates
-from umemma.models.towers import Encoder, Tower
+from umemma.models import checkpoint
+from umemma.models.early_fusion import EarlyFusion
+from umemma.models.late_fusion import LateFusion
+from umemma.models.run_encoders import encode_split
+from umemma.models.unimodal import Encoder, Tower
+from umemma.prediction.predict import answer
+from umemma.prediction.predictions import Answers
+from umemma.training import masks
+from umemma.training.arms import ARMS
+from umemma.training.context import Course
+from umemma.training.fit import Trained, fit
+from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
 
 CPU = torch.device("cpu")
 CLASSES = ["a", "b", "c"]
@@ -288,7 +289,7 @@ def test_every_arm_answers_every_pattern_and_the_same_after_it_was_kept(name, co
     found = answered(trained, course)
     assert set(found.logits) == {*missingness.patterns(2), (False, False)}
     assert all(value.shape == (24, 3) and value.isfinite().all() for value in found.logits.values())
-    kept = Trained(model.load(tmp_path / "model/model.safetensors"), [], 0)
+    kept = Trained(checkpoint.load(tmp_path / "model/model.safetensors"), [], 0)
     again = answered(kept, course)
     for pattern, value in found.logits.items():
         torch.testing.assert_close(again.logits[pattern], value, rtol=1e-5, atol=1e-5)

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from stages.pretrain import pretrain
-from umemma.training import augment
-from umemma.models.encoding import encode_split
+from umemma.data.settings import Modality
 from umemma.errors import ParameterError
-from umemma.parameters import Compute, Modality, Pretrain
-from umemma.models.towers import Encoder, Tower
-from umemma.training.training import Schedule, train
+from umemma.models.run_encoders import encode_split
+from umemma.models.unimodal import Encoder, Tower
+from umemma.training import augment
+from umemma.training.loop import Schedule, train
+from umemma.training.settings import Compute, Pretrain
 
 MAP, VIDEO, SERIES, WAVE = (3, 12, 16), (4, 3, 12, 16), (2, 40), (60,)
 SETTINGS = {

@@ -12,10 +12,10 @@ import soundfile
 
 from tests import trees
 from tests.trees import AVE_LISTS, needs_genuine
-from umemma.sources.datasets.ave import CLASSES, Adapter, read
-from umemma.errors import DataError, ParameterError
-from umemma.sources.layouts import cutting
 from umemma.data.sample import BadSample
+from umemma.errors import DataError, ParameterError
+from umemma.sources.adapters.ave import CLASSES, Adapter, read
+from umemma.sources.layouts import cutting
 
 pytestmark = needs_genuine
 ZERO = "Church bell&VWi2ENBuTbw&good&0&0"

@@ -17,7 +17,7 @@ from tests.manifest_sample import BOUNDS, severe
 from tests.media_files import npy, numbered, picture, png, sound, tone, video
 from tests.table_sample import adapter, write_table
 from umemma.data import quarantine, shard_writer, shards
-from umemma.validation import expectations
+from umemma.validation import gate
 
 SPLITS = ("train", "val", "test")
 COLUMNS = {"picture": "image", "heard": "audio", "clip": "video", "said": "text", "moved": "series"}
@@ -230,7 +230,7 @@ def made(tmp_path_factory):
         BOUNDS.model_copy(update={"max_blank": 0.0, "max_clipped_files": 0.0, "max_replaced": 0.0, "min_seconds": 0.1}),
         everything="warn",
     )
-    verdict = expectations.judge(evidence(folder), bounds)
+    verdict = gate.judge(evidence(folder), bounds)
     return index, shards.read_manifest(folder).set_index("key"), quarantine.read(folder / "quarantine.parquet"), verdict
 
 

@@ -10,10 +10,10 @@ import soundfile
 from PIL import Image
 
 from tests.trees import GENUINE, frames, grid_clips, needs_genuine, spectrogram, write_frames
+from umemma.data.sample import BadSample
 from umemma.errors import DataError
 from umemma.sources.layouts import clip_files, cutting
-from umemma.sources.layouts.listed import File
-from umemma.data.sample import BadSample
+from umemma.sources.layouts.listing import File
 
 pytestmark = needs_genuine
 CLIP = GENUINE / "grid_clips/clips/bbaf2n.mp4"

@@ -16,7 +16,7 @@ FILES = {
     "umemma/models/encoders/small.py": "from umemma import scale\n",
     "umemma/media/decoders/__init__.py": "",
     "umemma/media/decoders/text.py": "SIZE = 1\n",
-    "umemma/sources/datasets/__init__.py": "",
+    "umemma/sources/adapters/__init__.py": "",
     "umemma/towers.py": 'from importlib import import_module\n\n\ndef f(name):\n    import_module(f"umemma.models.encoders.{name}")\n',
     "umemma/page.py": 'TEMPLATE = "page.html"\n',
     "umemma/page.html": "<p>",

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from umemma.training import compute
-from umemma.parameters import Compute
+from umemma.training import device
+from umemma.training.settings import Compute
 
 CPU = torch.device("cpu")
 
 
 def dtype(precision: str) -> torch.dtype:
-    with compute.autocast(Compute(device="cpu", precision=precision, threads=None), CPU):
+    with device.autocast(Compute(device="cpu", precision=precision, threads=None), CPU):
         return (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests import trees
 from tests.trees import needs_genuine
-from umemma.sources.datasets.cremad import CLASSES, Adapter, read
-from umemma.errors import DataError, ParameterError
 from umemma.data.sample import BadSample
+from umemma.errors import DataError, ParameterError
+from umemma.sources.adapters.cremad import CLASSES, Adapter, read
 
 pytestmark = needs_genuine
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 131000\n"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from umemma.errors import DownloadError
 from umemma.sources import download as module
 from umemma.sources.download import download
-from umemma.errors import DownloadError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

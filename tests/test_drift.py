@@ -9,10 +9,11 @@ import pytest
 
 from stages import validate as stage
 from tests.manifest_sample import BOUNDS, blank_images, evidence, first, whole
-from umemma.validation import census, drift, expectations
-from umemma.errors import DataError, GateFailure
-from umemma.validation.expected import Evidence
 from umemma.data.sample import SPLITS
+from umemma.errors import DataError, GateFailure
+from umemma.validation import drift, statistics
+from umemma.validation import gate as expectations
+from umemma.validation.expectation import Evidence
 
 MANY = 2000
 
@@ -37,7 +38,7 @@ def large(present: float = 1.0, of_a: float = 0.5) -> Evidence:
 
 def moved(before: Evidence, now: Evidence) -> dict[str, dict[str, float]]:
     """Return, for presence and class, how far each share moved beyond chance, if at all."""
-    accepted = drift.accepted(before.index, census.statistics(before))
+    accepted = drift.accepted(before.index, statistics.statistics(before))
     found = Evidence(now.manifest, now.index, now.quarantine, json.loads(json.dumps(accepted)))
     return {
         table.name: {row["key"]: row["drift"] for row in table.rows.to_dict("records") if row["drift"] > 0}

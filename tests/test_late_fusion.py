@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from umemma.models import late_fusion, model, substitutes
 from umemma.data.batch import Batch
 from umemma.errors import ParameterError
-from umemma.models.late_fusion import LateFusion
 from umemma.missingness import Pattern, patterns
-from umemma.parameters import plugins
+from umemma.models import checkpoint, late_fusion, substitutes
+from umemma.models.late_fusion import LateFusion
 from umemma.models.substitutes import SUBSTITUTES
-from umemma.models.towers import Encoder, Tower
+from umemma.models.unimodal import Encoder, Tower
+from umemma.settings import plugins
 
 every_head = pytest.mark.parametrize("head", plugins("heads"))
 every_substitute = pytest.mark.parametrize("substitute", SUBSTITUTES)
@@ -202,8 +202,8 @@ def test_word_ids_are_not_averaged(substitute):
 @every_place
 def test_a_model_that_was_saved_answers_the_same(towers, media, head, substitute, at, tmp_path):
     fusion = build(towers, media, head, substitute, at).eval()
-    model.save(fusion, tmp_path / "model", classes=CLASSES)
-    again = model.load(tmp_path / "model")
+    checkpoint.save(fusion, tmp_path / "model", classes=CLASSES)
+    again = checkpoint.load(tmp_path / "model")
     assert again.facts() == fusion.facts()
     for batch in [seen(media, pattern) for pattern in patterns(2)] + [mixed(media)]:
         assert torch.equal(again(batch), fusion(batch))

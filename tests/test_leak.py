@@ -5,10 +5,10 @@ import torch
 
 from tests.test_late_fusion import PRIOR, build, every_head, every_place, every_substitute, mixed
 from umemma.data.batch import Batch
-from umemma.models.early_fusion import EarlyFusion
-from umemma.evaluation.leak import audit
+from umemma.evaluation.leak_audit import audit
 from umemma.missingness import patterns
-from umemma.models.panel import Panel
+from umemma.models.early_fusion import EarlyFusion
+from umemma.models.per_pattern import Panel
 
 NUM_COMPARISONS = 3 * 4  # patterns of two modalities, by three replacements and a gradient
 

@@ -7,11 +7,11 @@ from stages import report as stage
 from tests.manifest_sample import evidence, severe, whole
 from tests.page_sample import data
 from umemma.data import quarantine
-from umemma.reporting import left_out
-from umemma.validation import expectations
+from umemma.data.quarantine import Quarantined
 from umemma.errors import DataError
 from umemma.files import write_json
-from umemma.data.quarantine import Quarantined
+from umemma.reporting import data_summary
+from umemma.validation import gate
 
 BAD = [
     Quarantined("t1", "train", "image", "image.png", "no readable image: truncated"),
@@ -29,7 +29,7 @@ def told(tmp_path, monkeypatch):
     found = evidence(whole("image"), BAD)
     monkeypatch.setattr(stage, "REPORTS", tmp_path)
     for name in stage.NAMES:
-        write_json(tmp_path / f"{name}.json", expectations.judge(found, BOUNDS) if name == "validation" else {})
+        write_json(tmp_path / f"{name}.json", gate.judge(found, BOUNDS) if name == "validation" else {})
     quarantine.write(tmp_path / "quarantine.parquet", BAD)
     return stage.read()["data"]
 
@@ -54,7 +54,7 @@ def test_warnings_and_what_was_not_judged_are_named(told):
 
 
 def test_the_terminal_says_how_many_are_left_out_of_which_split_and_why(told):
-    first, header, *rows = left_out.lines(told)
+    first, header, *rows = data_summary.lines(told)
     assert first == "data: 36 of 41 samples used, 5 in quarantine (data/reports/quarantine.parquet)"
     assert header.split() == ["train", "val", "test", "no", "split"]
     assert rows[0].startswith("no readable image ")
@@ -65,7 +65,7 @@ def test_the_terminal_says_how_many_are_left_out_of_which_split_and_why(told):
 
 
 def test_where_nothing_is_left_out_one_line_says_so():
-    assert left_out.lines(data(clean=True)) == ["data: 70,000 of 70,000 samples used, 0 in quarantine"]
+    assert data_summary.lines(data(clean=True)) == ["data: 70,000 of 70,000 samples used, 0 in quarantine"]
 
 
 def test_rare_reasons_are_added_up_so_that_none_goes_uncounted():

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
+from umemma.data.sample import BadSample
 from umemma.errors import DataError, ParameterError
 from umemma.sources.layouts import lists
 from umemma.sources.layouts.lists import Row
-from umemma.data.sample import BadSample
 
 
 def row(key: str, split: str, label: int = 0, group: str | None = None) -> Row:

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from umemma import missingness
-from umemma.training import masks
 from umemma.data.batch import Batch
-from umemma.training.masks import Plan
 from umemma.missingness import hide, key_digest, uniform
+from umemma.training import masks
+from umemma.training.masks import Plan
 
 CLASSES = ["a", "b", "c"]
 PLANS = [Plan("independent", (0.3, 0.6), 7), Plan("absent", (0.0, 1.0), 7), Plan("balanced", (0.2, 0.5), 7)]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from tests.media_files import PIXELS, npy, numbered, picture, png, sound, tone, turned, video
-from umemma.media import media
+from umemma.media import facts
 from umemma.media.kinds import container, signature
 
 PALETTE = Image.fromarray(PIXELS).convert("P")
@@ -53,7 +53,7 @@ def turned_exif(orientation: int) -> Image.Exif:
     ],
 )
 def test_facts_of_images(name, content, expected):
-    found = media.facts(name, content)
+    found = facts.facts(name, content)
     assert found["kind"] == "image"
     assert found["num_bytes"] == len(content)
     assert {fact: found[fact] for fact in expected} == expected
@@ -81,7 +81,7 @@ CLIPPED = np.clip(4 * tone(), -1, 1)
     ],
 )
 def test_facts_of_sounds(name, content, expected):
-    found = media.facts(name, content)
+    found = facts.facts(name, content)
     assert found["kind"] == "audio"
     assert {fact: found[fact] for fact in expected} == expected
 
@@ -89,18 +89,18 @@ def test_facts_of_sounds(name, content, expected):
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"])
 def test_clipping_is_seen_whatever_the_samples_are_stored_as(subtype):
     share = (np.abs(4 * tone()) >= 1).mean()
-    found = media.facts("a.wav", sound(CLIPPED, subtype=subtype))
+    found = facts.facts("a.wav", sound(CLIPPED, subtype=subtype))
     assert found["clipped_share"] == pytest.approx(share, abs=0.02)
     assert found["peak"] > 0.99
-    assert media.facts("a.wav", sound(0.97 * tone(), subtype=subtype))["clipped_share"] == 0
+    assert facts.facts("a.wav", sound(0.97 * tone(), subtype=subtype))["clipped_share"] == 0
 
 
 def test_a_long_sound_is_read_in_blocks_and_gives_the_same_facts(monkeypatch):
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, (5000, 2))
     content = sound(samples)
-    whole = media.facts("a.wav", content)
+    whole = facts.facts("a.wav", content)
     monkeypatch.setattr("umemma.media.kinds.sound.BLOCK", 333)
-    assert media.facts("a.wav", content) == whole
+    assert facts.facts("a.wav", content) == whole
     assert whole["peak"] == pytest.approx(np.abs(samples).max(), abs=1e-4)
 
 
@@ -108,7 +108,7 @@ def test_a_wav_from_a_pipe_that_does_not_know_its_length_is_read_to_its_end():
     content = sound(tone())
     at = content.index(b"data") + 4
     piped = content[:at] + b"\xff\xff\xff\xff" + content[at + 4 :]
-    assert media.facts("a.wav", piped)["seconds"] == 0.5
+    assert facts.facts("a.wav", piped)["seconds"] == 0.5
 
 
 SILENT_VIDEO = video(numbered(12))
@@ -148,13 +148,13 @@ HEARD_VIDEO = video(numbered(12), samples=tone()[:, 0])
     ],
 )
 def test_facts_of_videos(name, content, expected):
-    found = media.facts(name, content)
+    found = facts.facts(name, content)
     assert found["kind"] == "video"
     assert {fact: found[fact] for fact in expected} == expected
 
 
 def test_the_sound_of_a_video_has_the_facts_of_a_sound_under_the_name_of_one():
-    found = media.facts("a.m4a", HEARD_VIDEO)
+    found = facts.facts("a.m4a", HEARD_VIDEO)
     assert found["kind"] == "audio"
     assert found["seconds"] == pytest.approx(0.5, abs=0.1)
     assert found["sample_rate_hz"] == 16000
@@ -172,7 +172,7 @@ def test_the_sound_of_a_video_has_the_facts_of_a_sound_under_the_name_of_one():
     ],
 )
 def test_facts_of_texts(content, expected):
-    found = media.facts("a.txt", content)
+    found = facts.facts("a.txt", content)
     assert found["kind"] == "text"
     assert {fact: found[fact] for fact in expected} == expected
 
@@ -187,7 +187,7 @@ def test_facts_of_texts(content, expected):
     ],
 )
 def test_facts_of_arrays(values, expected):
-    found = media.facts("a.npy", npy(values))
+    found = facts.facts("a.npy", npy(values))
     assert {fact: found[fact] for fact in expected} == expected
 
 
@@ -196,8 +196,8 @@ def test_a_format_that_pillow_does_not_load_at_once_is_read_first_thing(name, tm
     """In a process of its own: a reader used before would hide that one is not there."""
     (tmp_path / name).write_bytes(picture(PIXELS, name[2:].upper()))
     code = (
-        "import pathlib, sys; from umemma import media; path = pathlib.Path(sys.argv[1]); "
-        "print(media.facts(path.name, path.read_bytes())['height_px'], 'torch' in sys.modules)"
+        "import pathlib, sys; from umemma.media import facts; path = pathlib.Path(sys.argv[1]); "
+        "print(facts.facts(path.name, path.read_bytes())['height_px'], 'torch' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, tmp_path / name], cwd=ROOT, capture_output=True, text=True, check=False
@@ -225,4 +225,4 @@ def test_a_tag_before_the_sound_is_passed_over():
     tag = b"ID3\3\0\0\0\0\1\0" + bytes(128)
     assert signature.suffix(tag + sound(tone(), form="FLAC")) == "flac"
     assert signature.suffix(tag + sound(tone(), form="MP3")) == "mp3"
-    assert media.facts("a.mp3", tag + sound(tone(), form="MP3"))["seconds"] == 0.5
+    assert facts.facts("a.mp3", tag + sound(tone(), form="MP3"))["seconds"] == 0.5

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from tests.media_files import PIXELS, npy, numbered, picture, png, sound, tone, video
-from umemma.media import media
 from umemma.errors import DataError
+from umemma.media import facts
 from umemma.media.kinds import audio, image, text
 from umemma.media.kinds import video as video_kind
 
@@ -126,7 +126,7 @@ BAD = EMPTY | TRUNCATED | WRONG_NAME | ABSURD | DAMAGED
 def test_a_file_that_cannot_be_used_is_named_with_its_trouble(case):
     name, content, sentence = BAD[case]
     with pytest.raises(DataError, match=rf"^{name}: .*{sentence}"):
-        media.facts(name, content)
+        facts.facts(name, content)
 
 
 def test_a_bomb_is_refused_before_it_takes_memory():
@@ -152,10 +152,10 @@ def test_a_bomb_is_refused_before_it_takes_memory():
     ],
 )
 def test_every_bound_is_looked_at(monkeypatch, module, bound, name, content, sentence):
-    media.facts(name, content)
+    facts.facts(name, content)
     monkeypatch.setattr(module, bound, 100 if bound == "MAX_PIXELS" else 0.01)
     with pytest.raises(DataError, match=sentence):
-        media.facts(name, content)
+        facts.facts(name, content)
 
 
 GOOD = {
@@ -182,7 +182,7 @@ def test_whatever_is_done_to_a_file_nothing_but_a_data_error_comes_of_it(name):
             content[position] = generator.integers(256)
         for one in (bytes(content), GOOD[name][: generator.integers(1, len(content))]):
             with suppress(DataError):
-                media.facts(name, one)
+                facts.facts(name, one)
 
 
 def test_a_stored_array_is_never_run_as_code(tmp_path):
@@ -191,7 +191,7 @@ def test_a_stored_array_is_never_run_as_code(tmp_path):
             return os.mkdir, (str(tmp_path / "harm"),)
 
     with pytest.raises(DataError, match="Python objects"):
-        media.facts("a.npy", npy([Harm()], dtype=object))
+        facts.facts("a.npy", npy([Harm()], dtype=object))
     assert not (tmp_path / "harm").exists()
 
 
@@ -200,5 +200,5 @@ def test_a_picture_whose_metadata_are_damaged_is_still_a_picture():
     exif[0x0112] = 6
     content = picture(PIXELS, "JPEG", exif=exif)
     at = content.index(b"Exif\0\0") + 6
-    assert media.facts("a.jpg", content)["height_px"] == 32
-    assert media.facts("a.jpg", content[:at] + b"\xff" * 12 + content[at + 12 :])["height_px"] == 24
+    assert facts.facts("a.jpg", content)["height_px"] == 32
+    assert facts.facts("a.jpg", content[:at] + b"\xff" * 12 + content[at + 12 :])["height_px"] == 24

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from umemma.missingness import PROTOCOLS, hide, key_digest, outcomes, pattern_name, patterns, probability
-from umemma.parameters import Fuse
+from umemma.training.settings import Fuse
 
 KEYS = key_digest([f"sample-{i}" for i in range(20_000)])
 RATES = {

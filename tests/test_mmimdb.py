@@ -10,9 +10,9 @@ from PIL import Image
 
 from tests import trees
 from tests.trees import GENUINE, needs_genuine
-from umemma.sources.datasets.mmimdb import GENRES, Adapter, plot_of, read
-from umemma.errors import DataError, ParameterError
 from umemma.data.sample import BadSample
+from umemma.errors import DataError, ParameterError
+from umemma.sources.adapters.mmimdb import GENRES, Adapter, plot_of, read
 
 pytestmark = needs_genuine
 

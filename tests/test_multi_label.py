@@ -8,20 +8,20 @@ import torch
 from scipy import stats
 from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
 
-from umemma.prediction import answers as answers_file
-from umemma.metrics import metrics
-from umemma.prediction import thresholds
-from umemma.reporting import any_rate
-from umemma.training import fusion
-from umemma.evaluation.accounting import account
-from umemma.prediction.answers import Answers
 from umemma.data.batch import Batch
+from umemma.evaluation.accounting import account
 from umemma.evaluation.comparison import Model
-from umemma.training.course import Course
-from umemma.evaluation.evaluation import Table, results
+from umemma.evaluation.robustness import Table, results
+from umemma.metrics import classification
 from umemma.missingness import key_digest, pattern_name, patterns
-from umemma.parameters import Compute, Fuse, Pretrain
-from umemma.models.towers import Encoder, Tower
+from umemma.models.unimodal import Encoder, Tower
+from umemma.prediction import predictions as answers_file
+from umemma.prediction import thresholds
+from umemma.prediction.predictions import Answers
+from umemma.reporting import expected as any_rate
+from umemma.training import fit
+from umemma.training.context import Course
+from umemma.training.settings import Compute, Fuse, Pretrain
 
 MODALITIES = ("image", "audio")
 SHARE = np.array([[0.3, 0.1], [0.2, 0.4]])  # p(first label, second label)
@@ -36,24 +36,24 @@ def scored():
     return torch.randn(80, 4, generator=generator) + 1.5 * label - torch.tensor([0.5, 1.0, 1.0, 2.5]), label
 
 
-@pytest.mark.parametrize(("ours", "average"), [(metrics.f1_macro, "macro"), (metrics.f1_micro, "micro")])
+@pytest.mark.parametrize(("ours", "average"), [(classification.f1_macro, "macro"), (classification.f1_micro, "micro")])
 def test_f1_is_that_of_scikit_learn(scored, ours, average):
     logits, label = scored
-    found = ours(metrics.class_counts(logits, label).sum(0)).item()
+    found = ours(classification.class_counts(logits, label).sum(0)).item()
     kept = (label | (logits > 0)).any(dim=0).numpy()  # a class that is nowhere is left out, as documented
     assert found == pytest.approx(f1_score(label.numpy()[:, kept], (logits > 0).numpy()[:, kept], average=average))
 
 
 def test_f1_of_samples_is_that_of_scikit_learn(scored):
     logits, label = scored
-    found = metrics.f1_samples(metrics.class_counts(logits, label)).mean().item()
+    found = classification.f1_samples(classification.class_counts(logits, label)).mean().item()
     expected = f1_score(label.numpy(), (logits > 0).numpy(), average="samples", zero_division=1.0)
     assert found == pytest.approx(expected)
 
 
 def test_accuracy_is_the_share_of_labels_that_are_right(scored):
     logits, label = scored
-    assert metrics.correct(logits, label).mean() == ((logits > 0) == label).double().mean()
+    assert classification.correct(logits, label).mean() == ((logits > 0) == label).double().mean()
 
 
 def test_surprise_is_the_log_loss_of_every_label_added_up(scored):
@@ -61,12 +61,12 @@ def test_surprise_is_the_log_loss_of_every_label_added_up(scored):
     expected = sum(
         log_loss(label[:, k].numpy(), logits[:, k].double().sigmoid().numpy(), labels=[0, 1]) for k in range(4)
     )
-    assert metrics.surprise(logits, label).mean().item() == pytest.approx(expected)
+    assert classification.surprise(logits, label).mean().item() == pytest.approx(expected)
 
 
 def test_ranking_is_that_of_scikit_learn(scored):
     logits, label = scored
-    precision, auroc = metrics.ranking(logits, label, torch.ones(1, 80, dtype=torch.float64))
+    precision, auroc = classification.ranking(logits, label, torch.ones(1, 80, dtype=torch.float64))
     arguments = label.numpy(), logits.double().numpy()
     assert precision.item() == pytest.approx(average_precision_score(*arguments, average="macro"))
     assert auroc.item() == pytest.approx(roc_auc_score(*arguments, average="macro"))
@@ -74,7 +74,7 @@ def test_ranking_is_that_of_scikit_learn(scored):
 
 def test_the_prior_is_the_log_odds_of_every_class_and_finite_where_a_class_is_nowhere():
     label = torch.tensor([[True, False], [False, False], [True, False]])
-    torch.testing.assert_close(metrics.log_prior(label, 2).sigmoid(), torch.tensor([3 / 5, 1 / 5]))
+    torch.testing.assert_close(classification.log_prior(label, 2).sigmoid(), torch.tensor([3 / 5, 1 / 5]))
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_expected_f1_is_that_of_drawn_holes(bayes):
     label = bayes.splits["test"].label
     kept = generator.random((len(label), 2)) >= 0.4
     logits = torch.stack([bayes.splits["test"].logits[tuple(row)][i] for i, row in enumerate(kept.tolist())])
-    drawn = metrics.f1_micro(metrics.class_counts(logits, label).sum(0)).item()
+    drawn = classification.f1_micro(classification.class_counts(logits, label).sum(0)).item()
     assert table.expected((0.4, 0.4))["f1_micro"] == pytest.approx(drawn, abs=0.01)
     assert set(results(table, table, [0.0, 0.4])["rates"][0]) >= {"f1_micro", "f1_macro"}
 
@@ -308,12 +308,12 @@ def test_every_head_learns_several_labels_and_loses_only_those_of_what_is_missin
     if arm == "early" and head != "concat":
         return
     course = _course(head)
-    trained = fusion.fit(arm, course)
+    trained = fit.fit(arm, course)
     with torch.no_grad():
 
         def right(present):
             batch = course.media["test"].with_present(torch.tensor(present).expand(600, 2))
-            return metrics.right(trained.model(batch), batch.label).double().mean(dim=0)
+            return classification.right(trained.model(batch), batch.label).double().mean(dim=0)
 
         assert (right([True, True]) > 0.9).all()
         alone = right([True, False])
@@ -324,7 +324,7 @@ def test_every_head_learns_several_labels_and_loses_only_those_of_what_is_missin
 
 def test_the_ensemble_of_several_labels_is_the_product_of_its_towers_for_each_label():
     course = _course("sum_logits")
-    model = fusion.fit("ensemble", course).model
+    model = fit.fit("ensemble", course).model
     batch = course.media["test"]
     with torch.no_grad():
         both = model(batch)
@@ -341,16 +341,18 @@ def test_a_balanced_loss_still_has_its_optimum_at_true_probabilities(several):
     prior = share.logit() if several else share.log()
     for balance in (0.0, 0.5, 1.0):
         logits = prior.expand(200, 2).clone().requires_grad_()
-        weight = metrics.log_class_weight(prior, balance)
-        metrics.loss(logits, label, log_weight=weight).backward()
+        weight = classification.log_class_weight(prior, balance)
+        classification.loss(logits, label, log_weight=weight).backward()
         torch.testing.assert_close(logits.grad.sum(dim=0), torch.zeros(2, dtype=torch.float64))
     assert weight[0 if several else 1] > weight[1 if several else 0]  # the rare class weighs more
 
 
 def test_label_smoothing_pulls_every_label_to_one_half():
     logits, label = torch.zeros(1, 2), torch.tensor([[True, False]])
-    assert metrics.loss(logits, label, 0.2) == metrics.loss(logits, label)
-    assert metrics.loss(torch.tensor([[9.0, -9.0]]), label, 0.2) > metrics.loss(torch.tensor([[9.0, -9.0]]), label)
+    assert classification.loss(logits, label, 0.2) == classification.loss(logits, label)
+    assert classification.loss(torch.tensor([[9.0, -9.0]]), label, 0.2) > classification.loss(
+        torch.tensor([[9.0, -9.0]]), label
+    )
 
 
 def test_thresholds_are_for_several_labels_alone(bayes):

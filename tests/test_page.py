@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.page_sample import FOUR, HOSTILE, TWO, sample
-from umemma.reporting import findings, svg
-from umemma.reporting.any_rate import expected, per_pattern
 from umemma.missingness import patterns, probability
+from umemma.reporting import findings, svg
+from umemma.reporting.expected import expected, per_pattern
+from umemma.reporting.formatting import tick
 from umemma.reporting.page import page
-from umemma.reporting.report import text_table
-from umemma.reporting.written import tick
+from umemma.reporting.tables import text_table
 
 VOID = {"meta", "link", "input", "br"}
 
@@ -270,7 +270,7 @@ def test_names_from_the_data_cannot_become_markup():
 
 def test_the_same_reports_give_the_same_bytes_in_every_process():
     reports = sample(FOUR)
-    code = "import json, sys; from umemma.page import page; sys.stdout.write(page(*json.load(sys.stdin)))"
+    code = "import json, sys; from umemma.reporting.page import page; sys.stdout.write(page(*json.load(sys.stdin)))"
     pages = [
         subprocess.run(
             [sys.executable, "-c", code],

@@ -5,10 +5,10 @@ import torch
 
 from tests.test_early_fusion import LENET
 from tests.test_late_fusion import CLASSES, POISONS, PRIOR, build, mixed, poisoned, seen
-from umemma.models import model
-from umemma.models.early_fusion import EarlyFusion
 from umemma.missingness import patterns
-from umemma.models.panel import Panel
+from umemma.models import checkpoint
+from umemma.models.early_fusion import EarlyFusion
+from umemma.models.per_pattern import Panel
 
 TAKES = {(True, True): ["image", "audio"], (True, False): ["image"], (False, True): ["audio"]}
 
@@ -63,8 +63,8 @@ def test_a_member_sees_only_what_it_takes(towers, media):
 
 
 def test_a_panel_that_was_saved_answers_the_same(panel, media, tmp_path):
-    model.save(panel, tmp_path / "model", classes=CLASSES)
-    again = model.load(tmp_path / "model")
+    checkpoint.save(panel, tmp_path / "model", classes=CLASSES)
+    again = checkpoint.load(tmp_path / "model")
     assert again.facts() == panel.facts()
     for batch in [seen(media, pattern) for pattern in patterns(2)] + [mixed(media)]:
         assert torch.equal(again(batch), panel(batch))

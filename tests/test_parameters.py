@@ -10,9 +10,11 @@ from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
 from umemma import composition, parameters
-from umemma.models.encoders import lenet
 from umemma.errors import ParameterError
+from umemma.models.encoders import lenet
 from umemma.models.substitutes import SUBSTITUTES
+from umemma.settings import call
+from umemma.training.settings import ArmName, Fuse, missing_rates
 
 COMPOSED = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
 
@@ -113,10 +115,10 @@ def test_one_rate_is_every_modalitys_and_under_balanced_they_share_it(protocol, 
     content = changed("fuse.missing_rate", rate)
     content["fuse"]["protocol"] = protocol
     fuse = parameters.check(content, "params.yaml").fuse
-    assert parameters.missing_rates(fuse, ["image", "audio"]) == rates
+    assert missing_rates(fuse, ["image", "audio"]) == rates
 
 
-@pytest.mark.parametrize("arm", get_args(parameters.ArmName))
+@pytest.mark.parametrize("arm", get_args(ArmName))
 def test_every_arm_may_be_chosen(arm):
     assert parameters.check(changed("arm", arm), "params.yaml").arm == arm
 
@@ -159,9 +161,9 @@ def test_a_setting_that_a_builder_does_not_take_is_named():
     def build(shape: int, *, width: int = 3) -> int:
         return shape * width
 
-    assert parameters.call(build, {"name": "x", "width": 4}, "encoder", 2) == 8
+    assert call(build, {"name": "x", "width": 4}, "encoder", 2) == 8
     with pytest.raises(ParameterError, match=r"encoder: there is no setting called 'widht'; there are width"):
-        parameters.call(build, {"name": "x", "widht": 4}, "encoder", 2)
+        call(build, {"name": "x", "widht": 4}, "encoder", 2)
 
 
 @pytest.mark.parametrize(
@@ -177,12 +179,12 @@ def test_a_setting_that_a_builder_does_not_take_is_named():
 )
 def test_a_setting_out_of_range_is_named(settings, sentence):
     with pytest.raises(ParameterError, match=sentence):
-        parameters.call(lenet.build, settings, "encoder", (1, 8, 8))
+        call(lenet.build, settings, "encoder", (1, 8, 8))
 
 
 def test_the_stem_takes_one_stride_or_two_and_sees_every_pixel():
     image = torch.rand(2, 1, 40, 24, requires_grad=True)
-    body = parameters.call(lenet.build, {"stem_stride": [2, 4], "dim": 7}, "encoder", (1, 40, 24)).eval()
+    body = call(lenet.build, {"stem_stride": [2, 4], "dim": 7}, "encoder", (1, 40, 24)).eval()
     assert body[0].stride == (2, 4)
     assert body[0].kernel_size == (5, 9)
     assert body(image).shape == (2, 7)
@@ -192,7 +194,7 @@ def test_the_stem_takes_one_stride_or_two_and_sees_every_pixel():
 
 
 def test_every_substitute_that_parameters_allow_exists():
-    allowed = parameters.Fuse.model_fields["substitute"].annotation.__args__
+    allowed = Fuse.model_fields["substitute"].annotation.__args__
     assert set(allowed) == set(SUBSTITUTES)
 
 
@@ -236,11 +238,11 @@ def test_a_variant_is_passed_on_and_is_no_setting_of_its_own():
     def build(shape, *, variant, width=3):
         return shape, variant, width
 
-    assert parameters.call(build, {"name": "many:a/b:c"}, "encoder", (1,)) == ((1,), "a/b:c", 3)
+    assert call(build, {"name": "many:a/b:c"}, "encoder", (1,)) == ((1,), "a/b:c", 3)
     with pytest.raises(ParameterError, match="no setting called 'variant'; there are width"):
-        parameters.call(build, {"name": "many:a", "variant": "b"}, "encoder", (1,))
+        call(build, {"name": "many:a", "variant": "b"}, "encoder", (1,))
     with pytest.raises(ParameterError, match=r"encoder\.name: 'many' needs a variant"):
-        parameters.call(build, {"name": "many"}, "encoder", (1,))
+        call(build, {"name": "many"}, "encoder", (1,))
 
 
 def test_an_encoder_is_swapped_whole_by_one_override_and_can_still_be_changed():

@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 
 from tests.conftest import ROOT, run
 from tests.trees import GENUINE
-from umemma.sources import truth
 from umemma.missingness import pattern_name
+from umemma.sources import synthetic_distribution
 
 pytestmark = pytest.mark.slow
 RESULTS = Path("data/reports/robustness.json")
@@ -219,7 +219,7 @@ def test_what_is_estimated_of_synthetic_data_agrees_with_what_is_true(project):
     options = YAML(typ="safe").load(project / "params.yaml")["dataset"]["options"]
     possible = {
         pattern_name(one, accounting["modalities"]): value
-        for one, value in truth.bayes_accuracy(options).items()
+        for one, value in synthetic_distribution.bayes_accuracy(options).items()
         if any(one)
     }
     for name, row in accounting["information"].items():

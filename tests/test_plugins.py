@@ -10,12 +10,13 @@ import torch
 from tests.conftest import ROOT
 from tests.trees import BUILT, GENUINE
 from umemma import composition, parameters
-from umemma.media import media
-from umemma.sources import adapters
-from umemma.sources.datasets import avmnist, digits
-from umemma.errors import DataError, ParameterError
 from umemma.data.sample import SPLITS
-from umemma.models.towers import Encoder
+from umemma.errors import DataError, ParameterError
+from umemma.media import facts as media
+from umemma.models.unimodal import Encoder
+from umemma.settings import call, plugins
+from umemma.sources import build
+from umemma.sources.adapters import avmnist, digits
 
 READ = {"avmnist": "fsdd", "grid": "grid_clips", "mmimdb_lite": "mmimdb_lite"} | dict.fromkeys(BUILT, "formats")
 DATASETS = [
@@ -39,7 +40,7 @@ def dataset(request, tmp_path_factory):
     if request.param in BUILT:
         root = tmp_path_factory.mktemp(request.param)
         BUILT[request.param](root)
-    return settings, adapters.built(settings, root)
+    return settings, build.built(settings, root)
 
 
 def every(label):
@@ -95,7 +96,7 @@ def test_every_member_is_decoded_to_one_shape_and_encoded_to_features(dataset):
     settings, adapter = dataset
     for name, modality in settings.modalities.items():
         module = import_module(f"umemma.media.decoders.{modality.decode['name']}")
-        decoder = parameters.call(module.Decoder, modality.decode, name)
+        decoder = call(module.Decoder, modality.decode, name)
         members = [
             value
             for i in range(adapter.num_samples["train"])
@@ -120,7 +121,7 @@ NEEDED = {  # settings without a default
 }
 
 
-@pytest.mark.parametrize("decoder", parameters.plugins("decoders"))
+@pytest.mark.parametrize("decoder", plugins("decoders"))
 @pytest.mark.parametrize(
     "content",
     [b"", b"garbage", b"RIFF\0\0\0\0WAVE", b"\x89PNG\r\n\x1a\n", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4' "],

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.conftest import ROOT
-from umemma.models import pretrained
 from umemma.errors import DataError, DownloadError, ParameterError
-from umemma.models.towers import Encoder
+from umemma.models import pretrained
+from umemma.models.unimodal import Encoder
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 needs_weights = pytest.mark.skipif(not (GENUINE / "weights").is_dir(), reason="no ../shared/data/weights here")

@@ -15,10 +15,10 @@ from stages import prepare as stage
 from stages.validate import evidence, validate
 from tests.manifest_sample import DEFAULT
 from umemma.data import quarantine, shard_writer, shards
-from umemma.validation import expectations
-from umemma.errors import DataError, GateFailure
 from umemma.data.quarantine import Quarantined
 from umemma.data.sample import BadSample, Rejected, Sample
+from umemma.errors import DataError, GateFailure
+from umemma.validation import gate as expectations
 
 NUM = {"train": 40, "val": 10, "test": 10}
 

@@ -16,9 +16,9 @@ import pytest
 from stages.fetch import fetch
 from tests.test_download import Mirror, mirror, nobody_there  # noqa: F401  (the fixture)
 from umemma import composition, parameters
-from umemma.sources import raw
+from umemma.data.settings import Dataset
 from umemma.errors import DataError, DownloadError
-from umemma.parameters import Dataset
+from umemma.sources import raw
 
 ROOT = Path(__file__).parent.parent
 UNPACKED = b"an image" * 100
@@ -33,7 +33,7 @@ FILES = {
 @pytest.fixture
 def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of small raw files; the adapter `fake` wants them, and the cwd has their checksums."""
-    adapter = ModuleType("umemma.sources.datasets.fake")
+    adapter = ModuleType("umemma.sources.adapters.fake")
     adapter.raw_files = lambda: list(FILES)
     adapter.CONTENT_SHA256 = {"pictures/one.gz": hashlib.sha256(UNPACKED).hexdigest()}
     monkeypatch.setitem(sys.modules, adapter.__name__, adapter)

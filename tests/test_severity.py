@@ -25,10 +25,10 @@ from tests.manifest_sample import (
     severe,
     whole,
 )
-from umemma.validation import expectations
-from umemma.validation.expected import Evidence
-from umemma.parameters import Severities, Validation
 from umemma.data.quarantine import Quarantined
+from umemma.validation import gate as expectations
+from umemma.validation.expectation import Evidence
+from umemma.validation.settings import Severities, Validation
 
 # name: (what is done to the manifest, table and column that tell, keys); all of it is done to one manifest
 SPOILT: dict[str, tuple[Spoil, str, str, list[str]]] = {

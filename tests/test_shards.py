@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from tests.media_files import PIXELS, picture
-from umemma.data import decoded, shard_writer, shards
-from umemma.sources.datasets import digits
-from umemma.media.decoders.image import Decoder
-from umemma.errors import DataError
-from umemma.files import read_json, written_whole
+from umemma.data import arrays, shard_writer, shards
 from umemma.data.manifest import targets
 from umemma.data.sample import Sample
+from umemma.errors import DataError
+from umemma.files import read_json, written_whole
+from umemma.media.decoders.image import Decoder
+from umemma.sources.adapters import digits
 
 LABELS = [(0, 4), (), (9,)]
 NUM = {"train": 7, "val": 3, "test": 4}
@@ -107,11 +107,11 @@ def test_a_shard_that_loses_samples_silently_is_found_by_counting(folder):
 
 
 def test_decoded_rows_are_the_manifests_in_order_and_absent_ones_are_zero(folder, tmp_path):
-    facts = decoded.write(shards.verify(folder), folder, "image", Decoder(), tmp_path / "decoded")
+    facts = arrays.write(shards.verify(folder), folder, "image", Decoder(), tmp_path / "decoded")
     assert facts["shape"] == [1, 8, 8]
     adapter = Holey(tmp_path)
     for split, count in NUM.items():
-        batch = decoded.load({"image": tmp_path / "decoded"}, split, torch.zeros(count), torch.zeros(count))
+        batch = arrays.load({"image": tmp_path / "decoded"}, split, torch.zeros(count), torch.zeros(count))
         for row in range(count):
             members = adapter.sample(split, row).members
             assert batch.present[row, 0] == ("image.png" in members)
@@ -125,7 +125,7 @@ def test_an_image_of_another_size_is_named(folder, tmp_path):
         return value if np.asarray(value).sum() % 2 else value[:, :4]
 
     with pytest.raises(DataError, match=r"\.tar: sample digit-\d+: image has shape"):
-        decoded.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
+        arrays.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
 
 
 @pytest.mark.parametrize("wrong", [torch.float32, torch.int16])
@@ -135,7 +135,7 @@ def test_values_of_another_type_are_named_and_not_converted(folder, tmp_path, wr
         return value.to(wrong) if np.asarray(value).sum() % 2 else value
 
     with pytest.raises(DataError, match=r"sample digit-\d+: image has shape .* and type .* the first sample's are"):
-        decoded.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
+        arrays.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
 
 
 @pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.float16, torch.bool])
@@ -143,8 +143,8 @@ def test_decoded_values_keep_their_type(folder, tmp_path, dtype):
     def decoder(data: bytes) -> torch.Tensor:
         return (Decoder()(data) > 9).to(dtype)
 
-    decoded.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
-    batch = decoded.load({"image": tmp_path / "decoded"}, "val", torch.zeros(3), torch.zeros(3))
+    arrays.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
+    batch = arrays.load({"image": tmp_path / "decoded"}, "val", torch.zeros(3), torch.zeros(3))
     assert batch.values["image"].dtype == dtype
     assert batch.values["image"].sum() > 0
 
@@ -154,7 +154,7 @@ def test_a_sample_that_cannot_be_decoded_is_named_even_if_it_is_the_first(folder
         raise DataError("no readable image: it is of another age")
 
     with pytest.raises(DataError, match=r"train-000000\.tar: sample digit-\d+: image: no readable image: it is of"):
-        decoded.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
+        arrays.write(shards.verify(folder), folder, "image", decoder, tmp_path / "decoded")
 
 
 def test_files_of_every_suffix_are_found(tmp_path):
@@ -170,7 +170,7 @@ def test_files_of_every_suffix_are_found(tmp_path):
 
     write(tmp_path / "shards", Mixed(tmp_path))
     index = shards.verify(tmp_path / "shards")
-    facts = decoded.write(index, tmp_path / "shards", "image", Decoder(), tmp_path / "decoded")
+    facts = arrays.write(index, tmp_path / "shards", "image", Decoder(), tmp_path / "decoded")
     assert facts["present"] == 12
 
 

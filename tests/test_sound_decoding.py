@@ -11,11 +11,12 @@ from torchaudio.functional import resample
 
 from tests.conftest import ROOT
 from tests.media_files import npy, numbered, sound, tone, video
-from umemma import parameters
-from umemma.media import lengths, waves
-from umemma.media.decoders import log_mel, series, spectrogram, vector, waveform
 from umemma.errors import DataError, ParameterError
+from umemma.media import crop_or_pad
+from umemma.media import waveform as waveforms
+from umemma.media.decoders import log_mel, series, spectrogram, vector, waveform
 from umemma.media.kinds import sound as sound_kind
+from umemma.settings import call
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 SECOND = tone(seconds=1.0)
@@ -80,7 +81,7 @@ def test_another_rate_is_resampled(rate_hz):
 
 
 def test_resampling_is_torchaudios():
-    found = waves.load(sound(NOISE, 8000, subtype="FLOAT"), sample_rate_hz=12000)
+    found = waveforms.load(sound(NOISE, 8000, subtype="FLOAT"), sample_rate_hz=12000)
     torch.testing.assert_close(found, resample(torch.from_numpy(NOISE), 8000, 12000))
 
 
@@ -120,7 +121,7 @@ def test_a_longer_sound_is_cropped_where_it_is_asked_for(monkeypatch, crop, firs
 )
 def test_what_is_too_short_is_filled_up(pad, expected):
     short = torch.tensor([[1.0, 2, 3], [2, 4, 6]])
-    found = lengths.fitted(short, 7, crop="start", pad=pad)
+    found = crop_or_pad.fitted(short, 7, crop="start", pad=pad)
     assert found[0].tolist() == expected
     assert torch.equal(found[1], 2 * found[0])
     quarter = heard(sound(tone(seconds=0.25)), pad=pad)
@@ -256,7 +257,7 @@ def test_a_spectrogram_of_a_long_sound_is_that_of_its_beginning():
 )
 def test_a_setting_of_sounds_or_series_that_cannot_be_is_named(decoder, settings, sentence):
     with pytest.raises(ParameterError, match=sentence):
-        parameters.call(decoder.Decoder, settings, "decode")
+        call(decoder.Decoder, settings, "decode")
 
 
 STEPS = np.stack([np.arange(5.0), 10 * np.arange(5.0)], axis=1)

@@ -14,16 +14,17 @@ from stages.prepare import prepare
 from stages.validate import validate
 from tests.conftest import ROOT
 from umemma import composition, parameters
-from umemma.data import decoded
-from umemma.media import media
-from umemma.sources import truth
-from umemma.sources.datasets.synthetic import NOISE, Adapter
-from umemma.media.decoders.vector import Decoder
-from umemma.models.encoders import lenet, mlp
+from umemma.data import arrays
+from umemma.data.manifest import targets
 from umemma.errors import DataError, ParameterError
 from umemma.files import read_json
-from umemma.data.manifest import targets
+from umemma.media import facts as media
+from umemma.media.decoders.vector import Decoder
 from umemma.missingness import outcomes, pattern_name, patterns
+from umemma.models.encoders import lenet, mlp
+from umemma.settings import call
+from umemma.sources import synthetic_distribution
+from umemma.sources.adapters.synthetic import NOISE, Adapter
 
 DIALS = [
     {},
@@ -35,7 +36,7 @@ FEW = {"train": 400, "val": 200, "test": 200}
 
 
 def dials(options):
-    structure = truth.Structure.of(options)
+    structure = synthetic_distribution.Structure.of(options)
     return structure.redundant, structure.unique, structure.synergistic
 
 
@@ -45,7 +46,7 @@ def capacity(dial):
 
 
 def named(by_pattern):
-    names = truth.MODALITIES[: len(next(iter(by_pattern)))]
+    names = synthetic_distribution.MODALITIES[: len(next(iter(by_pattern)))]
     return {pattern_name(one, names): value for one, value in by_pattern.items()}
 
 
@@ -84,7 +85,7 @@ def combined(symbols, pattern):
 @pytest.mark.parametrize("options", DIALS)
 def test_the_enumerated_information_is_the_sum_of_the_channels_capacities(options):
     redundant, unique, synergistic = map(capacity, dials(options))
-    found = truth.information(options)
+    found = synthetic_distribution.information(options)
     assert len(found) == 2 ** options.get("num_modalities", 3)
     for (a, b, *rest), value in found.items():
         expected = redundant * any((a, b, *rest)) + synergistic * (a and b) + unique * sum(rest)
@@ -94,7 +95,7 @@ def test_the_enumerated_information_is_the_sum_of_the_channels_capacities(option
 @pytest.mark.parametrize("options", DIALS)
 def test_the_best_rule_guesses_each_bit_by_itself(options):
     redundant, unique, synergistic = ((1 + dial) / 2 for dial in dials(options))
-    for (a, b, *rest), value in truth.bayes_accuracy(options).items():
+    for (a, b, *rest), value in synthetic_distribution.bayes_accuracy(options).items():
         expected = (redundant if any((a, b, *rest)) else 0.5) * (synergistic if a and b else 0.5)
         assert value == pytest.approx(expected * math.prod(unique if there else 0.5 for there in rest))
 
@@ -102,7 +103,7 @@ def test_the_best_rule_guesses_each_bit_by_itself(options):
 @pytest.mark.parametrize("options", DIALS[:3])
 def test_tossed_coins_have_the_information_and_the_accuracy_that_are_enumerated(options):
     label, symbols = simulated(options, 200_000)
-    information, accuracy = truth.information(options), truth.bayes_accuracy(options)
+    information, accuracy = synthetic_distribution.information(options), synthetic_distribution.bayes_accuracy(options)
     for pattern in patterns(symbols.shape[1]):
         seen = combined(symbols, pattern)
         bias = len(np.unique(label)) * len(np.unique(seen)) / (2 * len(label))  # of the plug-in estimate, at most
@@ -115,36 +116,42 @@ def test_tossed_coins_have_the_information_and_the_accuracy_that_are_enumerated(
 @pytest.mark.parametrize("options", DIALS)
 def test_tossed_coins_follow_the_enumerated_distribution(options):
     label, symbols = simulated(options, 50_000)
-    assert_drawn_from(np.column_stack([label, symbols]), truth.joint(truth.Structure.of(options)))
+    assert_drawn_from(
+        np.column_stack([label, symbols]), synthetic_distribution.joint(synthetic_distribution.Structure.of(options))
+    )
 
 
 @pytest.mark.parametrize("options", DIALS)
 def test_every_class_is_as_likely_and_the_distribution_sums_to_one(options):
-    p = truth.joint(truth.Structure.of(options))
+    p = synthetic_distribution.joint(synthetic_distribution.Structure.of(options))
     np.testing.assert_allclose(p.reshape(len(p), -1).sum(axis=1), 1 / len(p), rtol=1e-12)
-    assert truth.entropy(options) == pytest.approx(math.log(len(p)))
+    assert synthetic_distribution.entropy(options) == pytest.approx(math.log(len(p)))
     empty = (False,) * (p.ndim - 1)
-    assert truth.information(options)[empty] == 0
-    assert truth.bayes_accuracy(options)[empty] == pytest.approx(1 / len(p))
+    assert synthetic_distribution.information(options)[empty] == 0
+    assert synthetic_distribution.bayes_accuracy(options)[empty] == pytest.approx(1 / len(p))
 
 
 @pytest.mark.parametrize("num_modalities", [3, 4])
 @pytest.mark.parametrize("dial", [0.4, 1.0])
 def test_what_is_redundant_is_all_in_every_modality(num_modalities, dial):
     found = named(
-        truth.information({"num_modalities": num_modalities, "redundant": dial, "unique": 0, "synergistic": 0})
+        synthetic_distribution.information(
+            {"num_modalities": num_modalities, "redundant": dial, "unique": 0, "synergistic": 0}
+        )
     )
     assert {round(value, 12) for name, value in found.items() if name} == {round(capacity(dial), 12)}
 
 
 def test_what_is_synergistic_is_in_the_pair_and_in_neither_alone():
-    found = named(truth.information({"redundant": 0, "unique": 0, "synergistic": 1}))
+    found = named(synthetic_distribution.information({"redundant": 0, "unique": 0, "synergistic": 1}))
     assert [found[name] for name in ("a+b", "a+b+c")] == pytest.approx([math.log(2)] * 2)
     assert [found[name] for name in ("a", "b", "c", "a+c", "b+c")] == pytest.approx([0] * 5, abs=1e-12)
 
 
 def test_what_is_unique_is_in_one_modality_alone_and_adds_up():
-    found = named(truth.information({"num_modalities": 4, "redundant": 0, "unique": 0.7, "synergistic": 0}))
+    found = named(
+        synthetic_distribution.information({"num_modalities": 4, "redundant": 0, "unique": 0.7, "synergistic": 0})
+    )
     assert [found[name] for name in ("a", "b", "a+b")] == pytest.approx([0] * 3, abs=1e-12)
     assert [found[name] for name in ("c", "d", "a+b+d")] == pytest.approx([capacity(0.7)] * 3)
     assert [found[name] for name in ("c+d", "a+b+c+d")] == pytest.approx([found["c"] + found["d"]] * 2)
@@ -159,14 +166,17 @@ def test_what_is_unique_is_in_one_modality_alone_and_adds_up():
     ],
 )
 def test_a_dial_moves_its_own_kind_by_the_same_amount_everywhere(dial, moved):
-    low, high = named(truth.information({dial: 0.2})), named(truth.information({dial: 0.6}))
+    low, high = (
+        named(synthetic_distribution.information({dial: 0.2})),
+        named(synthetic_distribution.information({dial: 0.6})),
+    )
     gain = capacity(0.6) - capacity(0.2)
     for name in low:
         assert high[name] - low[name] == pytest.approx(gain if name in moved else 0, abs=1e-12)
 
 
 def test_in_the_default_mix_every_kind_can_be_seen():
-    accuracy = named(truth.bayes_accuracy({}))
+    accuracy = named(synthetic_distribution.bayes_accuracy({}))
     assert min(accuracy[name] for name in "abc") > 1.5 * accuracy[""]
     assert accuracy["a+b+c"] > 1.5 * max(accuracy[pair] for pair in ("a+b", "a+c", "b+c"))
 
@@ -188,7 +198,7 @@ def test_a_vector_tells_its_symbol_without_error(options):
 def test_samples_follow_the_distribution(options):
     adapter = Adapter(Path(), **options)
     drawn = np.array([adapter.latent(split, i) for split in ("train", "test") for i in range(3_000)])
-    assert_drawn_from(drawn, truth.joint(truth.Structure.of(options)))
+    assert_drawn_from(drawn, synthetic_distribution.joint(synthetic_distribution.Structure.of(options)))
 
 
 def test_a_sample_depends_on_seed_split_and_index_alone():
@@ -238,7 +248,11 @@ def test_what_is_missing_is_independent_of_the_values_and_changes_nothing_that_i
 def test_a_dial_out_of_range_is_named_by_truth_and_adapter(options, sentence):
     with pytest.raises(ParameterError, match=sentence):
         Adapter(Path(), **options)
-    for question in (truth.information, truth.bayes_accuracy, truth.entropy):
+    for question in (
+        synthetic_distribution.information,
+        synthetic_distribution.bayes_accuracy,
+        synthetic_distribution.entropy,
+    ):
         with pytest.raises(ParameterError, match=sentence):
             question(options)
 
@@ -262,7 +276,7 @@ def test_a_dial_out_of_range_is_named_by_truth_and_adapter(options, sentence):
 )
 def test_another_option_out_of_range_is_named(options, sentence):
     with pytest.raises(ParameterError, match=sentence):
-        parameters.call(Adapter, options, "dataset.options", Path())
+        call(Adapter, options, "dataset.options", Path())
 
 
 @pytest.mark.parametrize(
@@ -310,7 +324,7 @@ def test_a_perceptron_takes_what_a_map_encoder_does_not():
     with pytest.raises(ValueError, match="width, depth and dim must be 1 or more"):
         mlp.build((16,), depth=0)
     with pytest.raises(ParameterError, match=r"encoder: lenet takes maps .*not \(16,\); mlp takes vectors"):
-        parameters.call(lenet.build, {}, "encoder", (16,))
+        call(lenet.build, {}, "encoder", (16,))
 
 
 @pytest.fixture(scope="module")
@@ -329,8 +343,8 @@ def test_shards_pass_the_gate_and_are_decoded_with_their_holes(dataset, tmp_path
     found = targets(tmp_path / "shards/manifest.parquet", len(changed.classes))
     settings = dataset.dataset.modalities["b"].decode
     facts = decode(tmp_path / "shards", "b", settings, tmp_path / "b")
-    batch = decoded.load({"b": tmp_path / "b"}, "val", found.label["val"], found.key["val"])
-    adapter = parameters.call(import_module("umemma.sources.datasets.synthetic").Adapter, options, "dataset.options", tmp_path)
+    batch = arrays.load({"b": tmp_path / "b"}, "val", found.label["val"], found.key["val"])
+    adapter = call(import_module("umemma.sources.build.synthetic").Adapter, options, "dataset.options", tmp_path)
     samples = [adapter.sample("val", i) for i in range(FEW["val"])]
     assert facts["shape"] == [16]
     assert batch.label.tolist() == [sample.label for sample in samples]
@@ -341,8 +355,8 @@ def test_shards_pass_the_gate_and_are_decoded_with_their_holes(dataset, tmp_path
 
 def test_the_adapter_and_the_parameters_have_the_same_defaults(dataset):
     options = dataset.dataset.options
-    assert truth.information(options) == truth.information({})
-    by_parameters = parameters.call(Adapter, options, "dataset.options", Path())
+    assert synthetic_distribution.information(options) == synthetic_distribution.information({})
+    by_parameters = call(Adapter, options, "dataset.options", Path())
     assert by_parameters.sample("test", 3) == Adapter(Path()).sample("test", 3)
     assert dict(by_parameters.num_samples) == dict(Adapter(Path()).num_samples)
     assert by_parameters.modalities == tuple(dataset.dataset.modalities)

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.table_sample import FORMATS, adapter, plain_rows, png, samples, series, wav, write_table
-from umemma.sources.datasets.table import Adapter
 from umemma.errors import ParameterError
-from umemma.media.media import KINDS
+from umemma.media.facts import KINDS
+from umemma.sources.adapters.table import Adapter
 from umemma.sources.tables import cells, splits
 from umemma.sources.tables.sources import SUFFIXES
 

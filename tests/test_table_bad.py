@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.table_sample import adapter, plain_rows, png, samples, wav, write_table
-from umemma.sources.datasets.table import Adapter
-from umemma.errors import DataError, ParameterError
 from umemma.data.sample import BadSample
+from umemma.errors import DataError, ParameterError
+from umemma.sources.adapters.table import Adapter
 
 GOOD = "id,split,label,note\na,train,cat,one\nb,val,dog,two\nc,test,cat,three\n"
 

@@ -5,8 +5,8 @@ import pickle
 import pytest
 import torch
 
-from umemma.media.decoders import tokens, words
 from umemma.errors import DataError, ParameterError
+from umemma.media.decoders import tokens, words
 
 
 def ids(text, length=12, **settings):

@@ -5,12 +5,12 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from umemma.models import towers as towers_module
-from umemma.models.encoding import encode, encode_split
 from umemma.errors import DataError, TrainingError
-from umemma.metrics.metrics import log_prior, surprise
-from umemma.models.towers import Encoder, Tower
-from umemma.training.training import Schedule, train
+from umemma.metrics.classification import log_prior, surprise
+from umemma.models import unimodal as towers_module
+from umemma.models.run_encoders import encode, encode_split
+from umemma.models.unimodal import Encoder, Tower
+from umemma.training.loop import Schedule, train
 
 
 def trained(media, seed: int, epochs: float = 6.0):

@@ -11,9 +11,10 @@ from stages.watch import watch
 from tests.conftest import run
 from tests.table_sample import adapter, plain_rows, png, write_table
 from umemma import composition, parameters
-from umemma.sources import adapters, watched
+from umemma.data.settings import Dataset
 from umemma.errors import ParameterError
 from umemma.files import read_json
+from umemma.sources import build, changes
 
 CONF = """# @package _global_
 dataset:
@@ -58,7 +59,7 @@ def pictured(folder: Path, count: int = 9) -> Path:
 
 def state(path: Path) -> dict[str, object]:
     modalities = {"pic": {"column": "pic", "kind": "image"}, "note": {"column": "note", "kind": "text"}}
-    return watched.state(adapter(path, modalities=modalities), path.parent.resolve())
+    return changes.state(adapter(path, modalities=modalities), path.parent.resolve())
 
 
 def edit_table(folder: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_path_that_leads_out_of_the_root_is_not_even_looked_at(tmp_path):
     assert state(write_table(tmp_path / "t.csv", rows))["files"] == 0
 
 
-def dataset(tmp_path: Path, text: str) -> parameters.Dataset:
+def dataset(tmp_path: Path, text: str) -> Dataset:
     conf = tmp_path / "conf"
     (conf / "dataset").mkdir(parents=True)
     (conf / "config.yaml").write_text((composition.CONF / "config.yaml").read_text())
@@ -129,18 +130,18 @@ def test_an_adapter_is_given_the_classes_and_the_task_and_must_have_the_modaliti
     (tmp_path / "data").mkdir()
     pictured(tmp_path / "data")
     good = CONF.format(root=tmp_path / "data")
-    made = adapters.built(dataset(tmp_path / "a", good), tmp_path / "data")
+    made = build.built(dataset(tmp_path / "a", good), tmp_path / "data")
     assert made.classes == ("cat", "dog")
     with pytest.raises(ParameterError, match=r"dataset\.options\.classes is no option; set dataset\.classes"):
-        adapters.built(dataset(tmp_path / "b", good.replace("key: id", "classes: [a, b]")), tmp_path / "data")
+        build.built(dataset(tmp_path / "b", good.replace("key: id", "classes: [a, b]")), tmp_path / "data")
     other = good.replace("numbers: {columns", "number: {columns")
     with pytest.raises(ParameterError, match=r"dataset\.modalities: .*'numbers'; there are number, pic"):
-        adapters.built(dataset(tmp_path / "c", other), tmp_path / "data")
+        build.built(dataset(tmp_path / "c", other), tmp_path / "data")
 
 
 def test_a_data_set_without_anything_to_look_at_says_so(tmp_path):
     with pytest.raises(ParameterError, match=r"dataset\.watch\.each_run must be \[\]"):
-        watched.state(object(), tmp_path)
+        changes.state(object(), tmp_path)
 
 
 @pytest.mark.slow

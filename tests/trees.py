@@ -18,8 +18,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from umemma.sources.datasets import kinetics_sounds as kinetics_adapter
-from umemma.sources.datasets import mmimdb as mmimdb_adapter
+from umemma.sources.adapters import kinetics_sounds as kinetics_adapter
+from umemma.sources.adapters import mmimdb as mmimdb_adapter
 from umemma.sources.layouts import cutting
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or Path(__file__).parent.parent / "../shared/data")

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from umemma import parameters
 from umemma.errors import ParameterError, run, unknown
+from umemma.settings import FILE
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -27,7 +28,7 @@ def register() -> None:
 
     def checked(value: object, *, _root_: Any) -> object:
         content = OmegaConf.create({**OmegaConf.to_container(_root_, resolve=False), "format": value})  # type: ignore[dict-item]
-        parameters.check(OmegaConf.to_container(content, resolve=True), str(parameters.FILE))
+        parameters.check(OmegaConf.to_container(content, resolve=True), str(FILE))
         return value
 
     def encoder(name: str) -> object:
@@ -75,7 +76,7 @@ def differences(mine: object, theirs: object, key: str = "") -> Iterator[tuple[s
         yield key, mine, theirs
 
 
-def notice(path: Path = parameters.FILE, conf: Path = CONF) -> str:
+def notice(path: Path = FILE, conf: Path = CONF) -> str:
     """Return a few lines that name where params.yaml differs from what conf/ composes for its data set, or ''."""
     content = YAML(typ="safe").load(path.read_text("utf-8"))
     dataset = content["dataset"]["name"] if isinstance(content.get("dataset"), Mapping) else None
@@ -104,7 +105,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
     if arguments.what == "write":
-        write(parameters.FILE, CONF, arguments.overrides)
+        write(FILE, CONF, arguments.overrides)
         return
     parameters.read()
     if text := notice():

@@ -7,204 +7,21 @@ head - is a module of the folder of that kind, or, as `module:variant`, one of m
 folder is listed, not imported.
 """
 
-import ast
-import inspect
-import os
-import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from umemma.data.settings import Dataset, Modality, Prepare
 from umemma.errors import ParameterError, unknown
-
-FILE = Path("params.yaml")
-PLUGINS = {
-    "datasets": "sources/datasets",
-    "decoders": "media/decoders",
-    "encoders": "models/encoders",
-    "heads": "models/heads",
-}
-HUB = "hub"  # as an encoder's `weights`: the publisher's own
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
-Settings = Mapping[str, Any]
-Severity = Literal["error", "warn", "ignore"]
-Result = TypeVar("Result")
-ArmName = Literal["uni", "joint", "joint+mma", "ump", "ume-mma", "ensemble", "frozen", "early", "specialist"]
-
-
-class Section(BaseModel):
-    """A part of params.yaml: nothing unknown, nothing converted silently, nothing changed later."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Modality(Section):
-    """One modality: how its files become tensors, which encoder reads them, for how many epochs it is trained.
-
-    `decode` and `encoder` name a module of `umemma/media/decoders` and `umemma/models/encoders`; other keys are its settings. Some
-    encoders stand for many: `torchvision:resnet18`. `augment` changes decoded values in training, by the names in
-    `umemma/training/augment.py`. It is the one key that may be left out: nothing is then changed, which is no choice that a
-    reader would have to be told of.
-    """
-
-    decode: Settings
-    encoder: Settings
-    epochs: Positive
-    augment: Settings = Field(default_factory=dict)
-
-
-class Watch(Section):
-    """Raw data that may change at any time: a stage `watch@NAME` for every name, and the file that it writes.
-
-    Without a name there is no such stage, and `record` is any file that never changes.
-    """
-
-    each_run: Sequence[str]
-    record: str
-
-
-class Dataset(Section):
-    """Which data, and what is in it. `root` null: `$UMEMMA_DATA`, else `data/raw/<name>`, filled by download.
-
-    `task`: has a sample one of the classes, or any number of them? `early` is the encoder of the early-fusion arm,
-    which reads all modalities at once.
-    """
-
-    name: str
-    adapter: str
-    root: str | None
-    sources: Mapping[str, Sequence[str]]
-    watch: Watch
-    options: Settings
-    task: Literal["single_label", "multi_label"]
-    classes: Annotated[Sequence[str], Field(min_length=2)]
-    modalities: Annotated[Mapping[str, Modality], Field(min_length=1)]
-    early: Settings
-
-
-class Prepare(Section):
-    """How shards are cut."""
-
-    samples_per_shard: Count
-
-
-class Severities(Section):
-    """What follows where an expectation does not hold: `error` stops the pipeline, `warn` is printed and reported.
-
-    `ignore`: it is not judged, and the report says so. What is not listed here (columns, keys, splits, labels in range,
-    shards as indexed, one kind of file in a modality) is always an error: nothing could be computed without it.
-    """
-
-    quarantine: Severity
-    group_leakage: Severity
-    duplicates_across_splits: Severity
-    duplicates_within_split: Severity
-    conflicting_labels: Severity
-    label_support: Severity
-    classes_in_every_split: Severity
-    class_balance: Severity
-    labels_per_sample: Severity
-    presence: Severity
-    presence_drift: Severity
-    class_drift: Severity
-    same_shape: Severity
-    file_size: Severity
-    blank: Severity
-    silence: Severity
-    clipping: Severity
-    duration: Severity
-    size_px: Severity
-    animation: Severity
-    video_frames: Severity
-    video_sound: Severity
-    text_length: Severity
-    text_encoding: Severity
-    series_length: Severity
-
-
-class Validation(Section):
-    """Bounds of the gate between data and training; shares are of one split."""
-
-    max_quarantined: Fraction
-    min_class_samples: Count
-    min_class_share: Fraction
-    max_class_share: Fraction
-    min_presence: Fraction
-    max_presence: Fraction
-    max_drift: Fraction
-    max_mib: Positive
-    max_blank: Fraction
-    min_peak: Fraction
-    max_clipped: Fraction
-    max_clipped_files: Fraction
-    min_seconds: Positive
-    max_seconds: Positive
-    min_px: Count
-    max_px: Count
-    min_frames: Count
-    min_chars: Count
-    max_chars: Count
-    max_replaced: Fraction
-    min_steps: Count
-    max_steps: Count
-    severity: Severities
-
-
-class Compute(Section):
-    """Where and how tensors are computed; `threads` null: all cores. Only equal settings repeat a seed exactly."""
-
-    device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["auto", "float32", "bfloat16"]
-    threads: Count | None
-
-
-class Pretrain(Section):
-    """How every tower is trained; how long is each modality's own setting.
-
-    `class_balance`: 0 weighs every sample the same, 1 every class; see `umemma.metrics.loss`.
-    """
-
-    batch_size: Count
-    lr: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    class_balance: Fraction
-
-
-class Fuse(Section):
-    """Fusion. `missing_rate`: one number, or one for each modality by name (one left out is never hidden)."""
-
-    head: str
-    substitute: Literal["none", "zeros", "train_mean", "noise", "donor", "learned"]
-    substitute_at: Literal["feature", "input"]
-    protocol: Literal["independent", "absent", "balanced"]
-    missing_rate: Fraction | Mapping[str, Fraction]
-    epochs: Positive
-    batch_size: Count
-    lr: Positive
-    tower_lr: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
-    class_balance: Fraction
-
-
-class Evaluate(Section):
-    """`rates`: the missing rates each modality takes in the grid. `significance`: of the gates' tests.
-
-    `threshold`: where yes begins for each class of multi-label data.
-    """
-
-    rates: Annotated[Sequence[Fraction], Field(min_length=1)]
-    batch_size: Count
-    bootstrap_replicates: Count
-    significance: Annotated[float, Field(gt=0, lt=1)]
-    threshold: Literal["validation", "half"]
+from umemma.evaluation.settings import Evaluate
+from umemma.models.settings import has_frozen_trunk
+from umemma.settings import FILE, Section, plugin_trouble
+from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
+from umemma.validation.settings import Validation
 
 
 class Parameters(Section):
@@ -244,65 +61,6 @@ def check(content: object, where: str) -> Parameters:
     return parameters
 
 
-def call(builder: Callable[..., Result], settings: Settings, where: str, *args: object) -> Result:
-    """Call `builder(*args, **settings)`; a setting it does not take is an error that lists those it takes.
-
-    `name` in the settings chose the builder; of it, only what follows a colon is passed on, as `variant`.
-    """
-    taken = {p.name: p for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    own = {key: value for key, value in settings.items() if key != "name"}
-    name, _, variant = str(settings.get("name", "")).partition(":")
-    if ("variant" in taken) != bool(variant):
-        raise ParameterError(f"{FILE}: {where}.name: {_about_variant(name, 'variant' in taken)}")
-    choices = taken.keys() - {"variant"}
-    for key, value in own.items():
-        if key not in choices:
-            raise ParameterError(unknown(f"{FILE}: {where}", "setting", key, choices))
-        if isinstance(taken[key].default, int | float) and not isinstance(value, int | float):
-            raise ParameterError(f"{FILE}: {where}.{key} must be a number, not {value!r}")
-    try:
-        return builder(*args, **own | ({"variant": variant} if variant else {}))
-    except (ValueError, TypeError, IndexError) as error:
-        raise ParameterError(f"{FILE}: {where}: {error}") from error
-
-
-def plugins(folder: str) -> list[str]:
-    """Return the names that a folder of plug-ins offers: `plugins("encoders")`."""
-    return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / PLUGINS[folder])])]
-
-
-def module_name(name: str) -> str:
-    """Return the plug-in that a name chooses: `torchvision` for `torchvision:resnet18`, `lenet` for `lenet`."""
-    return name.partition(":")[0]
-
-
-def has_frozen_trunk(encoder: Settings) -> bool:
-    """Return whether an encoder's pre-trained network stays as it is, so that its features are computed once."""
-    return encoder.get("trainable") in ("frozen", "head")
-
-
-def missing_rates(fuse: Fuse, modalities: Sequence[str]) -> tuple[float, ...]:
-    """Return one missing rate per modality, in the data set's order.
-
-    A single number is each modality's rate; with protocol `balanced` it is the share of samples that lose one of them.
-    """
-    rate = fuse.missing_rate
-    if isinstance(rate, Mapping):
-        return tuple(float(rate.get(name, 0.0)) for name in modalities)
-    return (float(rate) / (len(modalities) if fuse.protocol == "balanced" else 1),) * len(modalities)
-
-
-def home() -> Path:
-    """Return the main checkout's root: experiments run in folders of their own, but share raw data and runs."""
-    return Path(os.environ.get("UMEMMA_HOME") or os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
-
-
-def weights_file(path: str | Path) -> Path:
-    """Return where a file of weights lies: relative to the project's root, else to `$UMEMMA_DATA`, beside raw data."""
-    own, beside = home() / Path(path).expanduser(), Path(os.environ.get("UMEMMA_DATA", home())) / path
-    return beside if beside.exists() and not own.exists() else own
-
-
 def _name_troubles(parameters: Parameters) -> Iterator[str]:
     dataset, fuse = parameters.dataset, parameters.fuse
     chosen: list[tuple[str, str, object]] = [
@@ -322,38 +80,11 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
             )
     chosen.append(("dataset.early.name", "encoders", dataset.early.get("name")))
     for key, folder, value in chosen:
-        module, _, variant = str(value).partition(":")
-        if module not in plugins(folder):
-            yield unknown(key, folder[:-1], value, _choices(folder))
-        elif _takes_variant(folder, module) != bool(variant):
-            yield f"{key}: {_about_variant(module, _takes_variant(folder, module))}"
+        if trouble := plugin_trouble(key, folder, value):
+            yield trouble
     if len(set(dataset.classes)) != len(dataset.classes):
         yield f"dataset.classes holds a name twice: {list(dataset.classes)}"
     yield from _rate_troubles(fuse, list(dataset.modalities))
-
-
-def _choices(folder: str) -> list[str]:
-    return [f"{name}:VARIANT" if _takes_variant(folder, name) else name for name in plugins(folder)]
-
-
-def _about_variant(name: str, takes_one: bool) -> str:
-    return (
-        f"{name!r} needs a variant after a colon, as in '{name}:VARIANT'"
-        if takes_one
-        else f"{name!r} has no variants, so no colon follows"
-    )
-
-
-@cache
-def _takes_variant(folder: str, module: str) -> bool:
-    """Read it from the source: importing a plug-in would import the library behind it."""
-    source = (Path(__file__).parent / PLUGINS[folder] / f"{module}.py").read_text("utf-8")
-    return any(
-        own.arg == "variant"
-        for node in ast.parse(source).body
-        if isinstance(node, ast.FunctionDef) and node.name == "build"
-        for own in node.args.kwonlyargs
-    )
 
 
 def _rate_troubles(fuse: Fuse, modalities: Sequence[str]) -> Iterator[str]:

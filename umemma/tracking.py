@@ -20,8 +20,6 @@ from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param
 
-from umemma.training.training import Curve
-
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # or the first run's log is a page of database migrations
 STORE = Path(".mlflow")
 
@@ -37,7 +35,7 @@ class Run:
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
 
-    def curve(self, curve: Curve) -> None:
+    def curve(self, curve: Sequence[Mapping[str, float]]) -> None:
         """Log every column of a training curve against its step."""
         now = int(time.time() * 1000)
         points = [

@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 from pyarrow import parquet
 
+from umemma.data.sample import SPLITS
 from umemma.errors import DataError
 from umemma.missingness import key_digest
-from umemma.data.sample import SPLITS
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow
 from pyarrow import parquet
 
-from umemma.errors import DataError
 from umemma.data.sample import SPLITS
+from umemma.errors import DataError
 
 _NAMED = 20  # reasons that `by_reason` names
 _REST = "other reasons"

@@ -20,13 +20,13 @@ from typing import Protocol
 import pandas as pd
 
 from umemma.data import quarantine
+from umemma.data.quarantine import Quarantined
+from umemma.data.row import LABELS, Row, judged
+from umemma.data.sample import SPLITS, BadSample, Sample
+from umemma.data.shards import INDEX, MANIFEST, QUARANTINE, Index, Shard, file_sha256
 from umemma.errors import DataError, unknown
 from umemma.files import write_json
 from umemma.progress import shown
-from umemma.data.quarantine import Quarantined
-from umemma.data.sample import SPLITS, BadSample, Sample
-from umemma.data.sample_row import LABELS, Row, judged
-from umemma.data.shards import INDEX, MANIFEST, QUARANTINE, Index, Shard, file_sha256
 
 _SMALL = 5_000  # samples; fewer are written by this process alone, sooner than others would have started
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from umemma.errors import DataError
 from umemma.files import read_json
-from umemma.media.media import KINDS
+from umemma.media.facts import KINDS
 
 INDEX, MANIFEST, QUARANTINE = "index.json", "manifest.parquet", "quarantine.parquet"
 

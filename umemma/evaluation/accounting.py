@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from umemma.evaluation import information
-from umemma.metrics import metrics
 from umemma.evaluation.bootstrap import LEVEL, Interval, Resamples, interval, rounded
 from umemma.evaluation.comparison import UNI, Figures, Model, arms, check_same_samples, matrices
+from umemma.metrics import classification
 from umemma.missingness import Pattern, pattern_name
 
 Probes = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
@@ -90,10 +90,10 @@ def account(
     known = {pattern: _best_known(models, main, pattern, resamples) for pattern in names}
     figures = {model: _figures(model, known) for model in models}
     bins = {
-        pattern: resamples.sums(metrics.calibration_counts(test.logits[pattern], test.label), test.has(pattern))
+        pattern: resamples.sums(classification.calibration_counts(test.logits[pattern], test.label), test.has(pattern))
         for pattern in names
     }
-    outcomes = metrics.outcome_counts(test.label, len(classes))
+    outcomes = classification.outcome_counts(test.label, len(classes))
     return {
         "arm": main.arm,
         "seed": main.seed,
@@ -115,7 +115,7 @@ def account(
         },
         "by_modality": _by_modality(main, _towers_of(models, main), known, probes, resamples, rates=rates),
         "counter_intuitive": counter_intuitive(main, resamples),
-        "reliability": {name: metrics.reliability(bins[one][0]) for one, name in names.items()},
+        "reliability": {name: classification.reliability(bins[one][0]) for one, name in names.items()},
         "models": [_described(model, main, figures[model], names) for model in models],
         "arms": arms(models, main, figures, resamples, seed=seed),
         "matrices": matrices(models, rates),
@@ -155,7 +155,7 @@ def _best_known(models: Sequence[Model], main: Model, pattern: Pattern, resample
     rows, test = main.splits["val"].has(pattern), main.splits["test"]
     best = min(models, key=lambda model: model.tables["val"].cross_entropy(pattern)) if rows.any() else main
     rows = test.has(pattern)
-    outcomes = metrics.outcome_counts(test.label, test.logits[pattern].shape[1])
+    outcomes = classification.outcome_counts(test.label, test.logits[pattern].shape[1])
     counts = resamples.sums(outcomes, rows)
     number = counts[:, :1].sum(dim=2)
     return Known(
@@ -171,17 +171,17 @@ def _metrics(main: Model, pattern: Pattern, bins: torch.Tensor, resamples: Resam
     test, table = main.splits["test"], main.tables["test"]
     rows, logits = test.has(pattern), test.logits[pattern]
     counts = resamples.sums(table.counts[pattern], rows)
-    average_precision, auroc = metrics.ranking(logits[rows], test.label[rows], resamples.sample_weight(rows))
+    average_precision, auroc = classification.ranking(logits[rows], test.label[rows], resamples.sample_weight(rows))
     return {
         "n": int(rows.sum()),
         "accuracy": _share(resamples.mean(table.correct[pattern], rows)),
-        "f1_macro": _share(metrics.f1_macro(counts)),
-        "f1_micro": _share(metrics.f1_micro(counts)),
-        "f1_samples": _share(resamples.mean(metrics.f1_samples(table.counts[pattern]), rows)),
+        "f1_macro": _share(classification.f1_macro(counts)),
+        "f1_micro": _share(classification.f1_micro(counts)),
+        "f1_samples": _share(resamples.mean(classification.f1_samples(table.counts[pattern]), rows)),
         "average_precision": _share(average_precision),
         "auroc": _share(auroc),
         "cross_entropy": interval(resamples.mean(table.surprise[pattern], rows), lowest=0.0),
-        "ece": _share(metrics.calibration_error(bins)),
+        "ece": _share(classification.calibration_error(bins)),
     }
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from umemma.prediction.answers import Answers
-from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, interval, rounded, sign_flip
 from umemma.errors import DataError
-from umemma.evaluation.evaluation import Table
+from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, interval, rounded, sign_flip
+from umemma.evaluation.robustness import Table
 from umemma.missingness import Pattern, pattern_name
+from umemma.prediction.predictions import Answers
 
 UNI = "uni"  # the arm of the towers: under {m} tower m alone, under a larger set the best tower of the set
 Figures = Mapping[Pattern, Mapping[str, float | None]]  # accuracy, cross_entropy, utilisation; of several labels F1

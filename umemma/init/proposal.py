@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from umemma.sources.datasets.table import Adapter
-from umemma.errors import DataError, some
 from umemma.data.sample import SPLITS
-from umemma.init import modalities, places, roles
+from umemma.errors import DataError, some
+from umemma.init import modalities, paths, roles
 from umemma.init.columns import Column, column
 from umemma.init.roles import Label
 from umemma.init.survey import Survey, survey
+from umemma.sources.adapters.table import Adapter
 from umemma.sources.tables import file as table_file
 from umemma.sources.tables.file import Table
 from umemma.sources.tables.rows import SPELLINGS
@@ -61,8 +61,8 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
     columns = {name: column(name, cells) for name, cells in table.columns.items()}
     chosen = roles.roles(columns, key=given.key, split=given.split, label=given.label, group=given.group)
     rest = {name: one for name, one in columns.items() if name not in chosen.reserved}
-    base = places.start(file, root, rest.values())
-    found = modalities.modalities(rest, lambda one: places.num_axes(one, base, root))
+    base = paths.start(file, root, rest.values())
+    found = modalities.modalities(rest, lambda one: paths.num_axes(one, base, root))
     if not found.entries:
         raise DataError(
             f"{file}: none of the columns {some(columns, 20)} holds media, texts or numbers to learn from"

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from umemma.errors import DataError
-from umemma.media.media import facts
 from umemma.data.sample import BadSample
+from umemma.errors import DataError
+from umemma.media.facts import facts
 from umemma.sources.tables.members import Members
 
 MOST_FILES = {"video": 12}  # each of a video's frames is decoded

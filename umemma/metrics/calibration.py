@@ -2,7 +2,7 @@
 
 import torch
 
-from umemma.metrics import metrics
+from umemma.metrics import classification
 
 
 def temperature(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
@@ -13,7 +13,7 @@ def temperature(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
 
     def loss() -> torch.Tensor:
         search.zero_grad()
-        value = metrics.loss(logits / log_temperature.exp(), label)
+        value = classification.loss(logits / log_temperature.exp(), label)
         value.backward()
         return value
 

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from umemma import parameters
-from umemma.models import substitutes
 from umemma.data.batch import Batch
 from umemma.errors import ParameterError
+from umemma.models import substitutes
+from umemma.settings import FILE, Settings, call, module_name
 
 _MAX_POOLED_PX = 16  # a map among vectors is pooled to this before it is flattened
 
@@ -27,7 +27,7 @@ class EarlyFusion(nn.Module):
     def __init__(
         self,
         shapes: Mapping[str, Sequence[int]],
-        settings: parameters.Settings,
+        settings: Settings,
         num_classes: int,
         *,
         substitute: str,
@@ -51,11 +51,11 @@ class EarlyFusion(nn.Module):
         )
         scaled = {name: self._scaled(name, value) for name, value in rows.items()}
         self.source = substitutes.SOURCES["zeros" if substitute == "none" else substitute](scaled)
-        module = import_module(f"umemma.models.encoders.{parameters.module_name(settings['name'])}")
-        self.body: nn.Module = parameters.call(module.build, own, "dataset.early", self._stacked_shape())
+        module = import_module(f"umemma.models.encoders.{module_name(settings['name'])}")
+        self.body: nn.Module = call(module.build, own, "dataset.early", self._stacked_shape())
         if getattr(self.body, "scaling", "whole") == "none":
             raise ParameterError(
-                f"{parameters.FILE}: dataset.early: {settings['name']} takes decoded values as they "
+                f"{FILE}: dataset.early: {settings['name']} takes decoded values as they "
                 "are, and early fusion stacks standardised modalities: choose lenet, resnet or mlp"
             )
         with torch.no_grad():

@@ -8,10 +8,10 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from umemma.models import substitutes
 from umemma.data.batch import Batch
-from umemma.models.encoding import encode, encode_in_use
-from umemma.models.towers import Encoder, Tower
+from umemma.models import substitutes
+from umemma.models.run_encoders import encode, encode_in_use
+from umemma.models.unimodal import Encoder, Tower
 
 
 class LateFusion(nn.Module):

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from umemma.errors import DataError, DownloadError, ParameterError
-from umemma.parameters import weights_file
+from umemma.paths import weights_file
 
 LATER = "later"  # as `weights`: they come with a tower's own file, so nothing is to be read now
 _NESTED = ("state_dict", "model", "model_state_dict")

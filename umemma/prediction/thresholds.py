@@ -14,8 +14,8 @@ from dataclasses import replace
 
 import torch
 
-from umemma.prediction.answers import Answers
 from umemma.metrics.calibration import temperature
+from umemma.prediction.predictions import Answers
 
 _NUM_CANDIDATES = 200
 

@@ -8,7 +8,7 @@ Comparing two intervals of paired differences like this is stricter than testing
 from collections.abc import Mapping
 from typing import Any
 
-from umemma.reporting.written import in_words, percent
+from umemma.reporting.formatting import in_words, percent
 
 Accounting = Mapping[str, Any]  # the content of accounting.json
 EARLY, UNI, SIGNIFICANT = "early", "uni", 0.05

@@ -11,8 +11,8 @@ from typing import Any
 
 import jinja2
 
-from umemma.reporting import charts, findings, pictures, written
-from umemma.reporting.any_rate import Metrics, per_pattern
+from umemma.reporting import charts, figures, findings, formatting
+from umemma.reporting.expected import Metrics, per_pattern
 
 Json = Mapping[str, Any]
 
@@ -29,14 +29,14 @@ def page(robustness: Json, accounting: Json, gates: Json, masks: Json, data: Jso
     environment.filters |= {
         one.__name__: one
         for one in (
-            written.percent,
-            written.nats,
-            written.points,
-            written.rate,
-            written.interval,
-            written.settings,
-            written.chance,
-            written.in_words,
+            formatting.percent,
+            formatting.nats,
+            formatting.points,
+            formatting.rate,
+            formatting.interval,
+            formatting.settings,
+            formatting.chance,
+            formatting.in_words,
         )
     }
     modalities = accounting["modalities"]
@@ -55,17 +55,17 @@ def page(robustness: Json, accounting: Json, gates: Json, masks: Json, data: Jso
             name: charts.dots(modalities, [one in name.split("+") for one in modalities])
             for name in accounting["metrics"]
         },
-        strips=pictures.strips(robustness, accounting),
-        information=pictures.information(accounting),
-        rates=pictures.rates(robustness),
-        rate_curves=pictures.rate_curves(robustness, known),
+        strips=figures.strips(robustness, accounting),
+        information=figures.information(accounting),
+        rates=figures.rates(robustness),
+        rate_curves=figures.rate_curves(robustness, known),
         explored=_explored(robustness, known, modalities),
-        prices=pictures.prices(accounting),
-        worth=pictures.worth(accounting),
-        flips=pictures.flips(accounting),
-        arms=pictures.arms(accounting),
-        reliability=pictures.reliability(accounting),
-        budget=pictures.budget(robustness),
+        prices=figures.prices(accounting),
+        worth=figures.worth(accounting),
+        flips=figures.flips(accounting),
+        arms=figures.arms(accounting),
+        reliability=figures.reliability(accounting),
+        budget=figures.budget(robustness),
     )
 
 

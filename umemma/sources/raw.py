@@ -25,10 +25,11 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from umemma.sources.download import download
+from umemma.data.settings import Dataset
 from umemma.errors import DataError, DownloadError
 from umemma.files import written_whole
-from umemma.parameters import Dataset, home
+from umemma.paths import home
+from umemma.sources.download import download
 
 CHECKSUMS = Path("conf/dataset")
 ARCHIVES = (".tar.gz", ".tgz")
@@ -111,7 +112,7 @@ def fetched(dataset: Dataset) -> Path:
 
 
 def _adapter(dataset: Dataset) -> ModuleType:
-    return import_module(f"umemma.sources.datasets.{dataset.adapter}")
+    return import_module(f"umemma.sources.adapters.{dataset.adapter}")
 
 
 def _given(dataset: Dataset) -> bool:

@@ -9,7 +9,7 @@ every set, each tried in two ways, a yardstick and not a rival.
 from dataclasses import dataclass
 from typing import Literal
 
-from umemma.parameters import ArmName
+from umemma.training.settings import ArmName
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from umemma.training.augmentations import masks, pictures, signals
-from umemma.training.augmentations.change import Change
 from umemma.data.batch import Batch
 from umemma.errors import ParameterError, unknown
+from umemma.training.augmentations import masks, pictures, signals
+from umemma.training.augmentations.change import Change
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from umemma.data.batch import Batch
-from umemma.metrics.metrics import is_of
+from umemma.metrics.classification import is_of
 from umemma.missingness import hide, outcomes
 
 _LEVEL = 1e-3  # of a false alarm, over all comparisons of one run

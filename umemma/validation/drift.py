@@ -15,12 +15,12 @@ from typing import Any
 
 import pandas as pd
 
-from umemma.validation import census
-from umemma.errors import DataError
-from umemma.validation.expected import Evidence, Table, between
-from umemma.files import read_json
 from umemma.data.sample import SPLITS
 from umemma.data.shards import Index
+from umemma.errors import DataError
+from umemma.files import read_json
+from umemma.validation import statistics as census
+from umemma.validation.expectation import Evidence, Table, between
 
 Shares = Mapping[str, tuple[float, int]]  # "test/audio" -> share, of how many
 _STANDARD_ERRORS = 3

@@ -6,7 +6,7 @@ expectation of their own. Content is compared byte for byte (sha256), so a copy 
 
 import pandas as pd
 
-from umemma.validation.expected import Evidence, Table, between
+from umemma.validation.expectation import Evidence, Table, between
 
 
 def table(evidence: Evidence, modality: str) -> Table:

@@ -9,8 +9,8 @@ import torch
 from torchaudio.functional import amplitude_to_DB
 from torchaudio.transforms import MelSpectrogram
 
-from umemma.media import lengths, waves
 from umemma.errors import DataError, ParameterError, unknown
+from umemma.media import crop_or_pad, waveform
 
 _SCALES = ("log", "db")
 _MAX_FLOAT16 = 60_000.0
@@ -60,7 +60,7 @@ class Decoder:
             raise ParameterError(unknown("decode.scale", "scale", scale, _SCALES))
         if top_db is not None and (scale != "db" or top_db <= 0):
             raise ValueError(f"top_db is above 0 and goes with scale db; it is {top_db} with scale {scale}")
-        lengths.check(crop, pad)
+        crop_or_pad.check(crop, pad)
         self._sample_rate_hz, self._scale, self._floor, self._top_db = sample_rate_hz, scale, floor, top_db
         self._crop, self._pad, self._channel = crop, pad, channel
         self._mel = MelSpectrogram(
@@ -69,14 +69,14 @@ class Decoder:
 
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the spectrogram. Raises DataError for unreadable sound."""
-        heard = waves.load(
+        heard = waveform.load(
             content,
             sample_rate_hz=self._sample_rate_hz,
             num_samples=self._num_samples,
             crop=self._crop,
             channel=self._channel,
         )
-        power = self._mel(lengths.fitted(heard, self._num_samples, crop=self._crop, pad=self._pad))
+        power = self._mel(crop_or_pad.fitted(heard, self._num_samples, crop=self._crop, pad=self._pad))
         if self._scale == "log":
             value = (power + self._floor).log()
         else:

@@ -2,8 +2,8 @@
 
 import torch
 
-from umemma.media import lengths
 from umemma.errors import ParameterError, unknown
+from umemma.media import crop_or_pad
 from umemma.media.kinds import array
 
 _FITS = ("crop", "stretch")
@@ -22,7 +22,7 @@ class Decoder:
             raise ValueError(f"length is null or a whole number above 0, not {length!r}")
         if fit not in _FITS:
             raise ParameterError(unknown("decode.fit", "way to fit", fit, _FITS))
-        lengths.check(crop, pad)
+        crop_or_pad.check(crop, pad)
         self._length, self._fit, self._crop, self._pad = length, fit, crop, pad
 
     def __call__(self, content: bytes) -> torch.Tensor:
@@ -33,4 +33,4 @@ class Decoder:
             return series
         if self._fit == "stretch":
             return torch.nn.functional.interpolate(series[None], self._length, mode="linear", align_corners=True)[0]
-        return lengths.fitted(series, self._length, crop=self._crop, pad=self._pad)
+        return crop_or_pad.fitted(series, self._length, crop=self._crop, pad=self._pad)

@@ -7,8 +7,8 @@ quarter of the memory of float32.
 import torch
 from torchaudio.functional import spectrogram
 
-from umemma.media import waves
 from umemma.errors import DataError
+from umemma.media import waveform as waves
 
 
 class Decoder:

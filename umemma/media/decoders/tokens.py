@@ -7,7 +7,7 @@ RoBERTa, none for GPT-2), and a fixed rule lets every encoder of text know what 
 import torch
 from transformers import AutoTokenizer
 
-from umemma import language_model
+from umemma import hub
 from umemma.media.kinds import text
 
 
@@ -18,7 +18,7 @@ class Decoder:
     """
 
     def __init__(self, *, model: str, length: int) -> None:
-        self._tokenizer = language_model.opened(model, AutoTokenizer.from_pretrained)
+        self._tokenizer = hub.opened(model, AutoTokenizer.from_pretrained)
         if not 1 <= length <= self._tokenizer.model_max_length:
             raise ValueError(
                 f"length must be 1 to {self._tokenizer.model_max_length}, the most that {model} takes, not {length}"

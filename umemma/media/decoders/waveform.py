@@ -6,8 +6,9 @@ times as large, which an encoder that scales its input by mean and deviation doe
 
 import torch
 
-from umemma.media import lengths, waves
 from umemma.errors import ParameterError, unknown
+from umemma.media import crop_or_pad
+from umemma.media import waveform as waves
 
 _FULL_SCALE = 32767
 _STORES = ("float32", "float16", "int16")
@@ -37,7 +38,7 @@ class Decoder:
             )
         if store not in _STORES:
             raise ParameterError(unknown("decode.store", "type to store", store, _STORES))
-        lengths.check(crop, pad)
+        crop_or_pad.check(crop, pad)
         self._sample_rate_hz, self._num_samples = sample_rate_hz, round(sample_rate_hz * seconds)
         self._crop, self._pad, self._channel, self._store = crop, pad, channel, store
 
@@ -50,7 +51,7 @@ class Decoder:
             crop=self._crop,
             channel=self._channel,
         )
-        waveform = lengths.fitted(heard, self._num_samples, crop=self._crop, pad=self._pad)
+        waveform = crop_or_pad.fitted(heard, self._num_samples, crop=self._crop, pad=self._pad)
         if self._store == "int16":
             return (waveform * _FULL_SCALE).round().clamp(-_FULL_SCALE, _FULL_SCALE).to(torch.int16)
         return waveform.to(getattr(torch, self._store))

@@ -21,7 +21,7 @@ from torch import nn
 
 from umemma.models import pretrained
 from umemma.models.backbone import Backbone
-from umemma.parameters import HUB
+from umemma.models.settings import HUB
 from umemma.models.tuning import Tuning
 
 _NUM_BANDS = 5

@@ -14,10 +14,10 @@ from torch import nn
 from torchaudio import models, pipelines
 from torchaudio.pipelines import Wav2Vec2Bundle
 
+from umemma.errors import ParameterError, unknown
 from umemma.models import pretrained
 from umemma.models.backbone import Backbone
-from umemma.errors import ParameterError, unknown
-from umemma.parameters import HUB
+from umemma.models.settings import HUB
 from umemma.models.tuning import Tuning
 
 _LEAST_SAMPLES = 400  # the convolutions' field of view

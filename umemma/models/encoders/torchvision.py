@@ -17,11 +17,11 @@ import torch
 from torch import nn
 from torchvision import models
 
+from umemma.errors import ParameterError, unknown
 from umemma.models import pretrained
 from umemma.models.backbone import Backbone
-from umemma.errors import ParameterError, unknown
 from umemma.models.frames import EachFrame
-from umemma.parameters import HUB
+from umemma.models.settings import HUB
 from umemma.models.tuning import Tuning
 
 _CONTAINERS = {"features", "layers", "encoder", "blocks", "trunk_output", "classifier", "heads"}

@@ -14,11 +14,11 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel
 
-from umemma import language_model
+from umemma import hub
+from umemma.errors import ParameterError
 from umemma.models import pretrained
 from umemma.models.backbone import Backbone
-from umemma.errors import ParameterError
-from umemma.parameters import HUB
+from umemma.models.settings import HUB
 from umemma.models.tuning import Tuning
 
 _POOLER = "pooler"
@@ -43,7 +43,7 @@ def build(
     """
     if len(shape) != 1:
         raise ValueError(f"transformers takes token ids (length,), not {tuple(shape)}")
-    made = AutoConfig.for_model(**config) if config else language_model.opened(variant, AutoConfig.from_pretrained)
+    made = AutoConfig.for_model(**config) if config else hub.opened(variant, AutoConfig.from_pretrained)
     if made.is_encoder_decoder:
         raise ValueError(f"{variant} is an encoder with a decoder ({made.model_type}); only encoders are taken")
     if shape[0] > getattr(made, "max_position_embeddings", shape[0]):
@@ -87,7 +87,7 @@ def _model(variant: str, weights: str | None, config: Any) -> nn.Module:
         if weights not in (None, pretrained.LATER):
             pretrained.load(model, weights, unused=(f"{_POOLER}.",), expected_missing=(f"{_POOLER}.",))
         return model
-    model, found = language_model.opened(
+    model, found = hub.opened(
         variant, partial(AutoModel.from_pretrained, dtype=torch.float32, output_loading_info=True)
     )
     parts = {name for name, _ in model.named_children()} - {_POOLER}

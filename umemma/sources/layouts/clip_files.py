@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from umemma.data.sample import BadSample
 from umemma.errors import DataError
 from umemma.sources.layouts import cutting, plain_pickle
-from umemma.sources.layouts.listed import File
+from umemma.sources.layouts.listing import File
 from umemma.sources.layouts.lists import blamed, named
-from umemma.data.sample import BadSample
 
 VIDEO = ("mp4", "mkv", "webm", "avi", "mpg", "flv")
 SOUND = ("wav", "flac", "ogg", "mp3", "m4a", "npy", "pkl", "mp4")

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from umemma.errors import DataError, ParameterError
 from umemma.data.sample import SPLITS, BadSample, Rejected
+from umemma.errors import DataError, ParameterError
 
 _POINTER = b"version https://git-lfs.github.com/"
 

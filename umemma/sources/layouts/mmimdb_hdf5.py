@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from umemma.data.sample import BadSample
 from umemma.errors import DataError
 from umemma.sources.layouts import plain_pickle
 from umemma.sources.layouts.lists import Row
-from umemma.data.sample import BadSample
 
 FILE, METADATA = "multimodal_imdb.hdf5", "metadata.npy"
 _SPLITS = {"train": "train", "dev": "val", "test": "test"}

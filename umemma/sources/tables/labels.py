@@ -10,8 +10,8 @@
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from umemma.errors import ParameterError, some, unknown
 from umemma.data.sample import BadSample
+from umemma.errors import ParameterError, some, unknown
 from umemma.sources.tables.cells import MISSING, is_missing, items, shown, text, yes_or_no
 
 Label = int | tuple[int, ...]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from umemma.errors import some
 from umemma.data.sample import BadSample
+from umemma.errors import some
 from umemma.sources.tables import paths, series
 from umemma.sources.tables.cells import is_missing, number, text
 from umemma.sources.tables.file import Table

@@ -10,8 +10,8 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from umemma.errors import ParameterError
 from umemma.data.sample import BadSample
+from umemma.errors import ParameterError
 
 
 def real_roots(root: Path, others: Sequence[str]) -> tuple[Path, ...]:

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from umemma.errors import DataError, ParameterError, some, unknown
 from umemma.data.sample import SPLITS, BadSample, Rejected
+from umemma.errors import DataError, ParameterError, some, unknown
 from umemma.sources.tables import splits
 from umemma.sources.tables.cells import is_missing, text
 from umemma.sources.tables.file import Table

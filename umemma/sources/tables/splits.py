@@ -10,8 +10,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from umemma.errors import ParameterError, unknown
 from umemma.data.sample import SPLITS
+from umemma.errors import ParameterError, unknown
 
 DEFAULT_SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 

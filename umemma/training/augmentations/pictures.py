@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from umemma.training.augmentations.change import Change, seeded
 from umemma.errors import ParameterError
+from umemma.training.augmentations.change import Change, seeded
 
 
 def flip(value: bool, _: Sequence[int]) -> Change:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from umemma.training.augmentations.change import Change
 from umemma.errors import ParameterError
+from umemma.training.augmentations.change import Change
 
 
 def shift(value: float, shape: Sequence[int]) -> Change:

@@ -1,0 +1,97 @@
+"""What the manifest says of one sample, or why it cannot be used.
+
+Data that are bad make a row of the quarantine. What an adapter has no right to yield - a key that shards cannot hold,
+a modality nobody declared, a class that does not exist - is an error: more samples are wrong than the one it shows in.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from operator import index
+
+from umemma.data.quarantine import Quarantined
+from umemma.data.sample import Sample
+from umemma.errors import DataError
+from umemma.media.facts import facts
+
+Row = dict[str, object]
+LABELS = ("label", "labels")  # the one or the other is a column
+
+
+def judged(
+    sample: Sample, *, modalities: Sequence[str], task: str, num_classes: int, shard: str, position: str
+) -> Row | Quarantined:
+    """Return the manifest's row of a sample, or its row in the quarantine; `position` stands in for an empty key.
+
+    Raises DataError naming key and value where the sample breaks what an adapter must keep to.
+    """
+    _check_members(sample, modalities)
+    if not sample.key.strip():
+        return Quarantined(position, sample.split, None, "", "its key is empty")
+    _check_key(sample.key)
+    labels = _labels(sample, task, num_classes)
+    if not sample.members:
+        return Quarantined(sample.key, sample.split, None, "", "no modality is there")
+    media, troubles = _media(sample, modalities)
+    if troubles:
+        (modality, file, _), *_ = troubles
+        reason = "; ".join([troubles[0][2], *(f"{name}: {reason}" for _, name, reason in troubles[1:])])
+        return Quarantined(sample.key, sample.split, modality, file, reason)
+    return {"key": sample.key, "split": sample.split, **labels, "group": sample.group, "shard": shard} | media
+
+
+def _labels(sample: Sample, task: str, num_classes: int) -> Row:
+    """Return `{"label": 3}`, or `{"labels": [0, 4]}` where a sample may have several."""
+    several = task == "multi_label"
+    if isinstance(sample.label, tuple) != several:
+        raise DataError(
+            f"sample {sample.key}: label {sample.label!r} is {'one class' if several else 'a tuple'}, but "
+            f"dataset.task is {task}"
+        )
+    try:
+        found = [index(one) for one in (sample.label if isinstance(sample.label, tuple) else (sample.label,))]
+    except TypeError as error:
+        raise DataError(f"sample {sample.key}: label {sample.label!r} is no number of a class") from error
+    for one in found:
+        if not 0 <= one < num_classes:
+            raise DataError(
+                f"sample {sample.key}: label {one}, but dataset.classes has {num_classes} classes, "
+                f"0 to {num_classes - 1}"
+            )
+    if several and found != sorted(set(found)):
+        raise DataError(f"sample {sample.key}: labels {found} must ascend, each of them once")
+    return {"labels": found} if several else {"label": found[0]}
+
+
+def _check_key(key: str) -> None:
+    if "." in key or "/" in key or not key.isprintable():
+        raise DataError(f"sample key {key!r} holds '.', '/' or what cannot be printed, which shards cannot")
+
+
+def _check_members(sample: Sample, modalities: Sequence[str]) -> None:
+    if extra := set(sample.modalities) - set(modalities):
+        raise DataError(f"sample {sample.key}: its adapter declares no modality {', '.join(sorted(extra))}")
+    if twice := [name for name, count in Counter(sample.modalities).items() if count > 1]:
+        raise DataError(f"sample {sample.key}: two files for {twice[0]}: {', '.join(sorted(sample.members))}")
+
+
+def _media(sample: Sample, modalities: Sequence[str]) -> tuple[Row, list[tuple[str, str, str]]]:
+    """Return the columns of all modalities, and (modality, file, reason) for each file that cannot be read."""
+    files = {name.split(".", 1)[0]: (name, content) for name, content in sample.members.items()}
+    row: Row = {}
+    troubles = []
+    for modality in modalities:
+        row[f"{modality}_present"] = modality in files
+        if modality in files:
+            name, content = files[modality]
+            try:
+                row |= _columns(modality, name, content)
+            except DataError as error:
+                file = sample.files.get(name, name)
+                troubles.append((modality, file, str(error).removeprefix(f"{name}: ")))
+    return row, troubles
+
+
+def _columns(modality: str, name: str, content: bytes) -> Mapping[str, object]:
+    found = facts(name, content) | {"sha256": hashlib.sha256(content).hexdigest()}
+    return {f"{modality}_{fact}": value for fact, value in found.items()}

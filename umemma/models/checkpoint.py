@@ -1,0 +1,40 @@
+"""Any arm's model, and the file it is kept in."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from umemma.models import early_fusion, late_fusion, safetensors
+from umemma.models.early_fusion import EarlyFusion
+from umemma.models.late_fusion import LateFusion
+from umemma.models.per_pattern import Panel
+
+Model = LateFusion | EarlyFusion | Panel
+
+
+def save(model: Model, path: Path, *, classes: Sequence[str]) -> None:
+    """Write the whole model to one file."""
+    state = {name: value.clone() for name, value in model.state_dict().items()}  # members of a panel share encoders
+    safetensors.write(path, state, {"classes": list(classes), "model": model.facts()})
+
+
+def load(path: Path) -> Model:
+    """Read a model, ready to answer. Raises DataError where the file holds none."""
+    state, facts = safetensors.read(path)
+    model = _blank(facts["model"], len(facts["classes"]))
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def _blank(facts: Mapping[str, Any], num_classes: int) -> Model:
+    if facts["kind"] == "panel":
+        members = {
+            tuple(bit == "1" for bit in bits): _blank(one, num_classes) for bits, one in facts["members"].items()
+        }
+        takes = {tuple(bit == "1" for bit in bits): names for bits, names in facts["takes"].items()}
+        return Panel(members, takes, torch.zeros(num_classes))
+    if facts["kind"] == "early":
+        return early_fusion.blank(facts, num_classes)
+    return late_fusion.blank(facts, num_classes)

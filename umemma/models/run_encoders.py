@@ -1,0 +1,60 @@
+"""Running each modality's encoder over what is present, on one batch or over a whole split.
+
+A sample's missing modality never enters its encoder: it moves no batch statistics, and costs nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+
+import torch
+
+from umemma.data.batch import Batch
+from umemma.models.unimodal import Encoder
+
+
+def encode(encoders: Mapping[str, Encoder], batch: Batch) -> dict[str, torch.Tensor]:
+    """Return {modality: (batch, dim)}; rows of a missing modality are zero."""
+    return {
+        name: _encoded(encoder, batch.values[name], batch.present[:, m])
+        for m, (name, encoder) in enumerate(encoders.items())
+    }
+
+
+@torch.no_grad()
+def encode_split(
+    encoders: Mapping[str, Encoder],
+    data: Batch,
+    *,
+    batch_size: int,
+    device: torch.device,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> dict[str, torch.Tensor]:
+    """Return {modality: (sample, dim)} float32 on the CPU, with the encoders as in use, not as in training."""
+    modes = {name: encoder.training for name, encoder in encoders.items()}
+    for encoder in encoders.values():
+        encoder.eval()
+    parts: list[dict[str, torch.Tensor]] = []
+    for start in range(0, len(data), batch_size):
+        with autocast():
+            part = encode(encoders, data.rows(slice(start, start + batch_size)).to(device))
+        parts.append({name: value.float().cpu() for name, value in part.items()})
+    for name, encoder in encoders.items():
+        encoder.train(modes[name])
+    return {name: torch.cat([part[name] for part in parts]) for name in encoders}
+
+
+def encode_in_use(encoder: Encoder, value: torch.Tensor) -> torch.Tensor:
+    """Encode as the encoder is in use, whatever mode it is in: no batch statistics are moved, nothing is dropped."""
+    was_training = encoder.training
+    encoder.eval()
+    encoded = encoder(value)
+    encoder.train(was_training)
+    return encoded
+
+
+def _encoded(encoder: Encoder, value: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    if present.all():
+        return encoder(value)
+    encoded = torch.zeros(len(value), encoder.dim, device=value.device)
+    rows = present.nonzero().squeeze(1)
+    return encoded.index_copy(0, rows, encoder(value[rows])) if len(rows) else encoded

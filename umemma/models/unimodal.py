@@ -1,0 +1,186 @@
+"""A tower: one modality's encoder with a uni-modal head of its own, and the file it is kept in."""
+
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from umemma.errors import ParameterError
+from umemma.metrics.calibration import temperature
+from umemma.models import pretrained, safetensors
+from umemma.models.backbone import Backbone
+from umemma.settings import FILE, Settings, call, module_name
+
+_MAX_VALUES = 10**8  # that a scale is taken from: 400 MB
+
+
+class Encoder(nn.Module):
+    """A modality's encoder with the scaling of its input, so that whoever holds it can feed decoded media.
+
+    (batch, *shape) of any real type -> (batch, dim) float32. `settings` are those of `encoder` in params.yaml, whose
+    `name` is `module` or `module:variant`. The module that its `build` returns may have
+
+    - `scaling`: `whole` (if it has none), by the training set's one mean and standard deviation; `channel`, by those of
+      each entry of the first axis; `none`, for ids, and for pixels where pre-trained weights know their own scale.
+    - `value_range`: the least and the largest decoded value it can take.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, modality: str, shape: Sequence[int], settings: Settings) -> None:
+        super().__init__()
+        self.modality, self.shape, self.settings = modality, tuple(shape), dict(settings)
+        self._where = f"dataset.modalities.{modality}.encoder"
+        module = import_module(f"umemma.models.encoders.{module_name(settings['name'])}")
+        self.body: nn.Module = call(module.build, settings, self._where, shape)
+        self.scaling = getattr(self.body, "scaling", "whole")
+        size = (shape[0], *[1] * (len(shape) - 1)) if self.scaling == "channel" else ()
+        if len(shape) == 3:
+            self.body.to(memory_format=torch.channels_last)
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+        self.dim = _num_features(self.body, shape, self._where)
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        """Scale, then encode."""
+        return self.body(self.scaled(value)).float()
+
+    def scaled(self, value: torch.Tensor) -> torch.Tensor:
+        """Return decoded media as the encoder's module takes them."""
+        if self.scaling != "none":
+            value = (value.float() - self.mean) / self.std
+        return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+
+    def parameter_groups(self, lr: float) -> list[tuple[list[nn.Parameter], float]]:
+        """Return what of the encoder is trained, in groups, each with its learning rate."""
+        body = self.body
+        groups = body.lr_factors() if isinstance(body, Backbone) else [(list(body.parameters()), 1.0)]
+        wanted = [([one for one in own if one.requires_grad], lr * factor) for own, factor in groups]
+        return [(own, rate) for own, rate in wanted if own]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what it takes to build this encoder again, with weights still to be loaded: see `blank`."""
+        return {
+            "modality": self.modality,
+            "shape": list(self.shape),
+            "settings": self.settings,
+            "architecture": dict(getattr(self.body, "architecture", {})),
+        }
+
+    @classmethod
+    def blank(cls, facts: Mapping[str, Any]) -> "Encoder":
+        """Build the encoder that `facts` describe without the file, folder or hub that its weights once came from."""
+        settings = dict(facts["settings"])
+        build = import_module(f"umemma.models.encoders.{module_name(settings['name'])}").build
+        own = inspect.signature(build).parameters
+        if "weights" in own and settings.get("weights", own["weights"].default) is not None:
+            settings["weights"] = pretrained.LATER
+        encoder = cls(facts["modality"], facts["shape"], settings | facts["architecture"])
+        encoder.settings = dict(facts["settings"])
+        return encoder
+
+    def fit_scale(self, sample: torch.Tensor) -> None:
+        """Take what `scaling` needs from media of the training set, (sample, *shape).
+
+        A channel that never varies keeps its size: it says nothing here, and what it holds elsewhere must not explode.
+        Raises ParameterError where a value lies outside of what the encoder can take.
+        """
+        sample = sample[: max(1, _MAX_VALUES // max(1, sample[:1].numel()))]
+        self._check_range(sample)
+        if self.scaling == "whole":
+            self.mean.copy_(sample.float().mean())
+            self.std.copy_(sample.float().std().clamp_min(1e-6))
+        elif self.scaling == "channel":
+            each = sample.float().transpose(0, 1).flatten(1)
+            std = each.std(dim=1, correction=0)
+            self.mean.copy_(each.mean(dim=1).reshape(self.mean.shape))
+            self.std.copy_(torch.where(std > 1e-6, std, 1.0).reshape(self.std.shape))
+
+    def _check_range(self, sample: torch.Tensor) -> None:
+        least, largest = getattr(self.body, "value_range", None) or (-math.inf, math.inf)
+        low, high = sample.min().item(), sample.max().item()
+        if not least <= low <= high <= largest:
+            raise ParameterError(
+                f"{FILE}: {self._where}: {self.settings['name']} takes values from "
+                f"{least:g} to {largest:g}, but decoded are {low:g} to {high:g}: its decoder does "
+                "not fit it"
+            )
+
+
+def _num_features(body: nn.Module, shape: Sequence[int], where: str) -> int:
+    """Return what comes out for one sample of zeros; raises ParameterError where that shape does not go through."""
+    mode = body.training
+    try:
+        with torch.no_grad():
+            return body.eval()(torch.zeros(1, *shape)).shape[1]
+    except (RuntimeError, AssertionError, IndexError) as error:
+        raise ParameterError(
+            f"{FILE}: {where}: decoded media have shape {tuple(shape)}, which the encoder cannot take: {error}"
+        ) from error
+    finally:
+        body.train(mode)
+
+
+class Tower(nn.Module):
+    """Encoder and linear head; `temperature` (a scalar, 1 until fitted on validation data) calibrates the logits.
+
+    `samples_seen` counts what it was trained on, each epoch anew.
+    """
+
+    temperature: torch.Tensor
+    samples_seen = 0
+
+    def __init__(self, encoder: Encoder, num_classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.dim, num_classes)
+        self.register_buffer("temperature", torch.ones(()))
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        """(batch, *shape) -> logits (batch, class)."""
+        return self.answer(self.encoder(value))
+
+    def parameter_groups(self, lr: float) -> list[tuple[list[nn.Parameter], float]]:
+        """Return what of the tower is trained, in groups, each with its learning rate."""
+        return [(list(self.head.parameters()), lr), *self.encoder.parameter_groups(lr)]
+
+    def answer(self, features: torch.Tensor) -> torch.Tensor:
+        """(batch, dim) -> calibrated logits (batch, class)."""
+        return self.head(features) / self.temperature
+
+    def calibrated_head(self) -> nn.Linear:
+        """Return a copy of the head that has the temperature in its weights."""
+        head = nn.Linear(self.head.in_features, self.head.out_features)
+        with torch.no_grad():
+            head.weight.copy_(self.head.weight / self.temperature)
+            head.bias.copy_(self.head.bias / self.temperature)
+        return head
+
+    def fit_temperature(self, features: torch.Tensor, label: torch.Tensor) -> None:
+        """Fit the temperature to held-out samples: Guo et al. 2017, one scalar by cross-entropy."""
+        with torch.no_grad():
+            self.temperature.copy_(temperature(self.head(features), label))
+
+
+def save(tower: Tower, path: Path) -> None:
+    """Write the tower to one file."""
+    safetensors.write(
+        path,
+        tower.state_dict(),
+        {"num_classes": tower.head.out_features, "samples_seen": tower.samples_seen, **tower.encoder.facts()},
+    )
+
+
+def load(path: Path) -> Tower:
+    """Read a tower, ready to answer. Raises DataError where the file holds none."""
+    state, facts = safetensors.read(path)
+    tower = Tower(Encoder.blank(facts), facts["num_classes"])
+    tower.load_state_dict(state)
+    tower.samples_seen = facts["samples_seen"]
+    return tower.eval()

@@ -1,0 +1,55 @@
+"""Asking a model about every sample under every pattern, each once."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+
+import torch
+
+from umemma.data.batch import Batch
+from umemma.missingness import Pattern, patterns
+from umemma.models.checkpoint import Model
+from umemma.models.early_fusion import EarlyFusion
+from umemma.models.late_fusion import LateFusion
+from umemma.models.run_encoders import encode_split
+from umemma.prediction.predictions import Answers
+
+
+@torch.no_grad()
+def answer(
+    model: Model,
+    data: Batch,
+    log_prior: torch.Tensor,
+    *,
+    group: torch.Tensor,
+    batch_size: int,
+    device: torch.device,
+    autocast: Callable[[], AbstractContextManager[object]],
+    features: Mapping[str, torch.Tensor] | None = None,
+) -> Answers:
+    """Ask the model as it is in use. `log_prior` (class,) answers where nothing is left.
+
+    A late-fusion model encodes each sample once, or never where its `features` {modality: (sample, dim)} are given, as
+    they may be to a panel of such models too; only heads are asked 2^M - 1 times. Another model is asked whole.
+    """
+    was_training = model.training
+    model.to(device).eval()
+    if features is None and isinstance(model, LateFusion):
+        features = encode_split(model.parts(), data, batch_size=batch_size, device=device, autocast=autocast)
+    if features is not None:
+        data = data.with_values(features)
+    logits: dict[Pattern, torch.Tensor] = {}
+    for pattern in patterns(len(data.modalities)):
+        parts = []
+        for start in range(0, len(data), batch_size):
+            batch = data.rows(slice(start, start + batch_size))
+            batch = batch.with_present(batch.present & torch.tensor(pattern)).to(device)
+            if features is not None and not isinstance(model, EarlyFusion):
+                parts.append(model.fuse(batch.values, batch.present, batch.key).float().cpu())
+            else:
+                with autocast():
+                    parts.append(model(batch).float().cpu())
+        left = (data.present & torch.tensor(pattern)).any(dim=1, keepdim=True)
+        logits[pattern] = torch.where(left, torch.cat(parts), log_prior)
+    logits[(False,) * len(data.modalities)] = log_prior.expand(len(data), -1).clone()
+    model.train(was_training)
+    return Answers(data.modalities, data.present, data.label, group, data.key, logits)

@@ -1,0 +1,238 @@
+"""From the reports to the pictures of the page: which numbers each chart shows, in which order and on which scale."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from umemma.reporting import charts, findings, formatting
+from umemma.reporting.charts import Line, Panel
+from umemma.reporting.expected import Metrics, expected
+from umemma.reporting.formatting import in_words, nats, percent
+from umemma.reporting.svg import element
+from umemma.reporting.tables import rate_rows, score
+
+Json = Mapping[str, Any]
+EVERY = "every modality"
+
+
+def strips(robustness: Json, accounting: Json) -> dict[str, Markup]:
+    """Return a picture for each pattern of accuracy, best tower, floor and ceiling, and the axis (key: empty)."""
+    rows = {
+        name: (metrics["accuracy"], accounting["information"][name], robustness["patterns"][name]["uni"])
+        for name, metrics in accounting["metrics"].items()
+    }
+    values = [
+        value
+        for accuracy, row, tower in rows.values()
+        for value in (accuracy["value"], accuracy["low"], row["floor"]["value"], row["ceiling"]["value"], tower)
+        if value is not None
+    ]
+    scale = charts.strip_scale(values)
+    drawn = {"": charts.strip_axis(scale, formatting.tick)}
+    for name, (accuracy, row, tower) in rows.items():
+        floor, ceiling = row["floor"]["value"], row["ceiling"]["value"]
+        drawn[name] = charts.strip(
+            scale,
+            accuracy,
+            mark=tower,
+            band=None if floor is None or ceiling is None else (floor, ceiling),
+            told=f"{in_words(name)}: accuracy {percent(accuracy['value'])}, best tower {percent(tower)}, between floor "
+            f"{percent(floor)} and ceiling {percent(ceiling)}",
+        )
+    return drawn
+
+
+def rates(robustness: Json) -> dict[float, dict[str, Json]]:
+    """Return the measured points of the curves: missing rate -> line -> row."""
+    table: dict[float, dict[str, Json]] = {}
+    for row in sorted(rate_rows(robustness), key=lambda row: row["missing_rate"]):
+        table.setdefault(row["missing_rate"], {})[row["missing"]] = row
+    return table
+
+
+def rate_curves(robustness: Json, known: Mapping[frozenset[str], Metrics]) -> Markup | None:
+    """Return expected accuracy over the missing rate of one modality and of all; None where there is only one rate.
+
+    The lines are exact between the measured points too, for they follow from `known`, the figures by pattern; where
+    these are not known, they only join the points.
+    """
+    rows, lines, (key, title) = rate_rows(robustness), [], score(robustness)
+    if len({row["missing_rate"] for row in rows}) < 2:
+        return None
+    modalities = list(robustness["rates"][0]["missing_rate"])
+    for index, name in enumerate([*modalities, EVERY] if len(modalities) > 1 else modalities):
+        points = [(row["missing_rate"], row[key]) for row in rows if row["missing"] == name]
+        exact = [
+            (rate, expected(known, {one: rate if name in (one, EVERY) else 0.0 for one in modalities}))
+            for rate in (step / 50 for step in range(51))
+            if points[0][0] <= rate <= points[-1][0]
+        ]
+        path = [(rate, metrics[key]) for rate, metrics in exact if metrics is not None and key in metrics]
+        lines.append(Line(name, "all" if name == EVERY else charts.tone(index), path or points, points))
+    return _for_every_screen(
+        lines,
+        title=f"Expected {title} against the missing rate",
+        y_label=f"expected {title}",
+        written=formatting.tick,
+        highest=1.0,
+    )
+
+
+def information(accounting: Json) -> dict[str, dict[str, Any]]:
+    """Return, for each pattern, H(Y) split into what is used, what only the best known model finds, and the rest.
+
+    H(Y) is that of the samples which have the pattern: cross-entropy and bound were measured on them and add up to it.
+    """
+    rows, found = accounting["information"], {}
+    entropy = {
+        name: row["lower_bound"]["value"] + accounting["metrics"][name]["cross_entropy"]["value"]
+        for name, row in rows.items()
+    }
+    for name, row in rows.items():
+        used, best = row["lower_bound"]["value"], row["best_known"]["value"]
+        shown = min(max(used, 0.0), entropy[name])
+        failure = max(best - shown, 0.0)
+        rest = max(entropy[name] - shown - failure, 0.0)
+        told = (
+            f"{in_words(name)}: this run uses {nats(used)} of {nats(entropy[name])} nats, "
+            f"{row['best_known']['model']} finds {nats(failure)} more, {nats(rest)} unknown or lost"
+        )
+        found[name] = {
+            "failure": failure,
+            "rest": rest,
+            "has_truth": row["truth"] is not None,
+            "bar": charts.stack(
+                [("used", shown), ("failure", failure), ("rest", rest)],
+                total=max(entropy.values()),
+                mark=row["truth"],
+                told=told,
+            ),
+        }
+    return found
+
+
+def prices(accounting: Json) -> Markup | None:
+    """Return -dI*/d eta of each modality over the missing rate of all; None where no price is known."""
+    lines = []
+    for index, (name, row) in enumerate(accounting["by_modality"].items()):
+        known = [one for one in row["price"] if one["value"] is not None]
+        points = [(one["missing_rate"], one["value"]) for one in known]
+        band = [(one["missing_rate"], one["low"], one["high"]) for one in known if one["low"] is not None]
+        if len(points) > 1:
+            lines.append(Line(name, charts.tone(index), points, points, band))
+    return (
+        _for_every_screen(
+            lines,
+            title="Price of losing a modality",
+            y_label="nats for each unit of the rate",
+            written=formatting.tick_nats,
+            lowest=0.0,
+        )
+        if lines
+        else None
+    )
+
+
+def _for_every_screen(lines: list[Line], **settings: Any) -> Markup:
+    """Return a chart twice, wide and narrow; the page shows the one that fits."""
+    return Markup("").join(
+        element("div", charts.curves(lines, width=width, **settings), class_=name)
+        for name, width in (("wide", 760.0), ("narrow", 326.0))
+    )
+
+
+def worth(accounting: Json) -> Markup:
+    """Return what each modality is worth, by four measures side by side."""
+    rows = accounting["by_modality"]
+    kinds = (
+        ("shapley_share", "Shapley share", formatting.tick),
+        ("lost_for_good", "only it has, nats", formatting.tick_nats),
+        ("encoder_term", "encoder term, points", formatting.tick_points),
+        ("fusion_noise", "fusion noise, points", formatting.tick_points),
+    )
+    panels = [Panel(title, [row[key] for row in rows.values()], form, has_zero=True) for key, title, form in kinds]
+    return charts.dot_panels(
+        list(rows), [charts.tone(index) for index in range(len(rows))], panels, title="Worth of each modality"
+    )
+
+
+def flips(accounting: Json) -> list[dict[str, Any]]:
+    """Return the counter-intuitive rates, the worst first, each with its picture (the axis in the first)."""
+    rows = sorted(
+        (row for row in accounting["counter_intuitive"] if row["rate"]["value"] is not None),
+        key=lambda row: -row["rate"]["value"],
+    )
+    scale = charts.strip_scale([0.0, *(row["rate"]["high"] or row["rate"]["value"] for row in rows)])
+    axis = charts.strip_axis(scale, formatting.tick)
+    return [
+        {
+            **row,
+            "axis": axis,
+            "strip": charts.strip(
+                scale,
+                row["rate"],
+                told=(f"{row['added']} added to {in_words(row['present'])}: {percent(row['rate']['value'])}"),
+            ),
+        }
+        for row in rows
+    ]
+
+
+def reliability(accounting: Json) -> dict[str, Markup]:
+    """Return a reliability diagram for each pattern."""
+    return {
+        name: charts.reliability(bins, f"Reliability of {in_words(name)}: confidence across, accuracy up")
+        for name, bins in accounting["reliability"].items()
+    }
+
+
+def arms(accounting: Json) -> dict[str, Any]:
+    """Return the arms by falling accuracy on the fullest pattern, with names, and a dot plot of several."""
+    headline = findings.headline(accounting)
+    fullest, key = headline["fullest"], headline["score"]
+    rows = [{**row, "name": _arm_name(row)} for row in accounting["arms"]]
+    rows.sort(key=lambda row: -row["patterns"][fullest][key]["mean"] if fullest in row["patterns"] else 0.0)
+    if len(rows) < 2:
+        return {"rows": rows, "plot": None}
+    shown = list(dict.fromkeys([fullest, *(name for name in accounting["metrics"] if "+" not in name)]))
+    panels = [
+        Panel(
+            "everything" if "+" in name else name,
+            [_around(row["patterns"].get(name), key) for row in rows],
+            formatting.tick,
+            highest=1.0,
+        )
+        for name in shown
+    ]
+    return {
+        "rows": rows,
+        "plot": charts.dot_panels(
+            [row["name"] for row in rows],
+            ["this" if row["versus"] is None else "other" for row in rows],
+            panels,
+            title=f"{'Micro F1' if key == 'f1_micro' else 'Accuracy'} of every arm: mean and spread over seeds",
+        ),
+    }
+
+
+def _arm_name(row: Json) -> str:
+    return row["arm"] if row["missing_rate"] is None else f"{row['arm']}, {formatting.settings(row['missing_rate'])}"
+
+
+def _around(cell: Json | None, key: str) -> dict[str, float] | None:
+    if cell is None:
+        return None
+    mean, spread = cell[key]["mean"], cell[key]["spread"] or 0.0
+    return {"value": mean, "low": mean - spread, "high": mean + spread}
+
+
+def budget(robustness: Json) -> Markup | None:
+    """Return a bar of what was spent on each tower and on fusion; None where nothing was."""
+    spent = robustness["budget"]
+    if not spent or not spent["total"]:
+        return None
+    parts = [(charts.tone(index), count) for index, count in enumerate(spent["pretrain"].values())]
+    return charts.stack(
+        [*parts, ("fuse", spent["fuse"])], total=spent["total"], told=f"{spent['total']} {spent['unit']}"
+    )

@@ -1,0 +1,102 @@
+"""Typed sections of settings, and calling what a setting chooses by name.
+
+What is chosen by name - adapter, encoder, decoder, head - is a module of the folder of that kind, or, as
+`module:variant`, one of many things that a module stands for; the folder is listed, not imported.
+"""
+
+import ast
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from umemma.errors import ParameterError, unknown
+
+FILE = Path("params.yaml")
+PLUGINS = {
+    "datasets": "sources/adapters",
+    "decoders": "media/decoders",
+    "encoders": "models/encoders",
+    "heads": "models/heads",
+}
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+Settings = Mapping[str, Any]
+Result = TypeVar("Result")
+
+
+class Section(BaseModel):
+    """A part of params.yaml: nothing unknown, nothing converted silently, nothing changed later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def call(builder: Callable[..., Result], settings: Settings, where: str, *args: object) -> Result:
+    """Call `builder(*args, **settings)`; a setting it does not take is an error that lists those it takes.
+
+    `name` in the settings chose the builder; of it, only what follows a colon is passed on, as `variant`.
+    """
+    taken = {p.name: p for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    own = {key: value for key, value in settings.items() if key != "name"}
+    name, _, variant = str(settings.get("name", "")).partition(":")
+    if ("variant" in taken) != bool(variant):
+        raise ParameterError(f"{FILE}: {where}.name: {_about_variant(name, 'variant' in taken)}")
+    choices = taken.keys() - {"variant"}
+    for key, value in own.items():
+        if key not in choices:
+            raise ParameterError(unknown(f"{FILE}: {where}", "setting", key, choices))
+        if isinstance(taken[key].default, int | float) and not isinstance(value, int | float):
+            raise ParameterError(f"{FILE}: {where}.{key} must be a number, not {value!r}")
+    try:
+        return builder(*args, **own | ({"variant": variant} if variant else {}))
+    except (ValueError, TypeError, IndexError) as error:
+        raise ParameterError(f"{FILE}: {where}: {error}") from error
+
+
+def plugins(folder: str) -> list[str]:
+    """Return the names that a folder of plug-ins offers: `plugins("encoders")`."""
+    return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / PLUGINS[folder])])]
+
+
+def module_name(name: str) -> str:
+    """Return the plug-in that a name chooses: `torchvision` for `torchvision:resnet18`, `lenet` for `lenet`."""
+    return name.partition(":")[0]
+
+
+def plugin_trouble(key: str, folder: str, value: object) -> str | None:
+    """Return what is wrong with the name of a plug-in, or None: unknown, or with a variant where it has none."""
+    module, _, variant = str(value).partition(":")
+    if module not in plugins(folder):
+        return unknown(key, folder[:-1], value, _choices(folder))
+    if _takes_variant(folder, module) != bool(variant):
+        return f"{key}: {_about_variant(module, _takes_variant(folder, module))}"
+    return None
+
+
+def _choices(folder: str) -> list[str]:
+    return [f"{name}:VARIANT" if _takes_variant(folder, name) else name for name in plugins(folder)]
+
+
+def _about_variant(name: str, takes_one: bool) -> str:
+    return (
+        f"{name!r} needs a variant after a colon, as in '{name}:VARIANT'"
+        if takes_one
+        else f"{name!r} has no variants, so no colon follows"
+    )
+
+
+@cache
+def _takes_variant(folder: str, module: str) -> bool:
+    """Read it from the source: importing a plug-in would import the library behind it."""
+    source = (Path(__file__).parent / PLUGINS[folder] / f"{module}.py").read_text("utf-8")
+    return any(
+        own.arg == "variant"
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef) and node.name == "build"
+        for own in node.args.kwonlyargs
+    )

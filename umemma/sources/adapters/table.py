@@ -1,0 +1,132 @@
+r"""Everyone's own data: a CSV, TSV, Parquet or JSON-lines file, a row for every sample. `umemma init` writes its conf.
+
+`dataset.root` is the folder of the data. Of `dataset.options` the first three are mandatory:
+
+- `file`: the table, relative to the root.
+- `label`: the column of the label or labels; or one column of 0 and 1 for each class (`tables/labels.py`).
+- `modalities`: {name: {column or columns, kind, ...}}, what each modality is made of (`tables/sources.py`).
+- `separator` between the labels in one cell, "|"; `unlabelled`, where a multi-label row has nothing in that cell:
+  `reject` the row, or `none` of the classes applies.
+- `key`: the column of what names a sample. Null: a digest of what the row holds.
+- `group`: the column of what must not be in two splits; an empty cell makes a group of its own.
+- `split`: the column of train (training), val (valid, validation, dev) and test (testing). `shares`, {train: 0.7,
+  val: 0.15, test: 0.15} unless there is such a column: what is drawn by `seed` (`tables/splits.py`). Beside a split
+  column, of the rows that it calls train: {val: 0.15}.
+- `duplicate_keys`: `error`, or `first`: of rows with one key the others are left out.
+- `missing`: what a missing value looks like besides an empty one, in any case (`tables/cells.py`).
+- `delimiter`, `encoding` of a text table.
+- `media_root`: the folder that paths start from, itself relative to the root; null: the table's. `other_roots`:
+  absolute folders, besides the root, that they may lead to (`tables/paths.py`).
+
+A row that cannot be used is in `rejected` (`tables/rows.py`). Media are opened only in `sample`; one that is named and
+not there, or not as it should be, makes a BadSample. A shard's key holds no dot or slash: it is written as in an
+address, `%2E` for a dot, and `urllib.parse.unquote` is the way back.
+
+**When the data change.** `dvc repro` runs stage `watch` every time. It takes the digest of the table, and of path, size
+and time of every file that the table names. So an edited table, or a file added, replaced or removed, makes `prepare`
+run again; where the shards come out the same, as when only a column was edited that is not used, nothing after it does.
+A file replaced by one of the same size and time goes unnoticed: `dvc repro --force prepare`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from umemma.data.sample import SPLITS, BadSample, Sample
+from umemma.errors import DataError, ParameterError
+from umemma.sources.tables import file as table_file
+from umemma.sources.tables import paths, rows
+from umemma.sources.tables.cells import MISSING
+from umemma.sources.tables.labels import Labels
+from umemma.sources.tables.members import Folders, Members
+from umemma.sources.tables.sources import source
+
+
+class Adapter:
+    """Random access to the samples of a table. Raises DataError or ParameterError where it cannot be understood.
+
+    `classes` and `task` are the data set's own. `lists` are the files read here, `inputs()` those read by `sample`;
+    `rows` and `members` are for who wants to look at single rows.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        classes: Sequence[str],
+        task: Literal["single_label", "multi_label"],
+        file: str,
+        label: str | Sequence[str],
+        modalities: Mapping[str, object],
+        separator: str = "|",
+        unlabelled: str = "reject",
+        key: str | None = None,
+        group: str | None = None,
+        split: str | None = None,
+        shares: Mapping[str, float] | None = None,
+        seed: int = 0,
+        duplicate_keys: str = "error",
+        missing: Sequence[str] = MISSING,
+        delimiter: str | None = None,
+        encoding: str = "utf-8",
+        media_root: str | None = None,
+        other_roots: Sequence[str] = (),
+    ) -> None:
+        for name, given, kind in (
+            ("modalities", modalities, Mapping),
+            ("shares", shares or {}, Mapping),
+            ("missing", missing, list | tuple),
+        ):
+            if not isinstance(given, kind):
+                raise ParameterError(
+                    f"dataset.options.{name} must be a {'mapping' if kind is Mapping else 'list'}, not {given!r}"
+                )
+        spellings = frozenset(str(one).casefold() for one in missing)
+        labels = Labels(label, classes, task, separator=separator, unlabelled=unlabelled, missing=spellings)
+        sources = {name: source(name, entry) for name, entry in modalities.items()}
+        roots = paths.real_roots(root, other_roots)
+        path = _table_path(root, file, roots)
+        table = table_file.read(path, delimiter=delimiter, encoding=encoding)
+        folders = Folders(path.parent if media_root is None else root / media_root, roots)
+        self.members = Members(table, sources, folders, spellings)
+        self._names = rows.named(table, self.members, key=key, group=group, split=split, missing=spellings)
+        self.rows = rows.read(table, self.members, self._names, labels, duplicate_keys)
+        rows.draw_splits(table, self.rows, self._names, shares, seed)
+        self._of_split = {name: [row for row, own in self.rows.split.items() if own == name] for name in SPLITS}
+        self.num_samples: Mapping[str, int] = {name: len(own) for name, own in self._of_split.items()}
+        self.modalities, self.classes, self.lists = tuple(sources), tuple(classes), (path,)
+        self.rejected = tuple(self.rows.rejected)
+
+    def sample(self, split: str, index: int) -> Sample:
+        """Make sample `index` of `split` from its files. Raises BadSample where one of them is not usable."""
+        row = self._of_split[split][index]
+        key = rows.escaped(self._names.key[row])
+        try:
+            found = {name: self.members.member(name, row) for name in self.modalities if self.members.has(name, row)}
+        except BadSample as error:
+            raise BadSample(error.file, error.reason, key) from error
+        files = {member: file for name, (member, _) in found.items() if (file := self.members.file(name, row))}
+        return Sample(
+            key=key,
+            split=split,
+            label=self.rows.label[row],
+            group=self._names.group[row],
+            members=dict(found.values()),
+            files=files,
+        )
+
+    def inputs(self) -> Iterator[Path]:
+        """Yield every file that `sample` may read, once, whether it is there or not."""
+        return self.members.files(self.rows.split)
+
+
+def _table_path(root: Path, file: str, roots: Sequence[Path]) -> Path:
+    if not root.is_dir():
+        raise DataError(
+            f"{root} is no folder; dataset.root, or else the variable UMEMMA_DATA, names the folder that {file} lies in"
+        )
+    try:
+        paths.located(file, root, roots)
+    except BadSample as error:
+        raise ParameterError(f"dataset.options.file: {error}") from error
+    return root / file

@@ -1,0 +1,32 @@
+"""The adapter that a data set's parameters name, made from its options and from what it asks of the data set itself.
+
+An adapter whose constructor takes `classes` or `task` is given the data set's own; they are no options.
+"""
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from umemma.data.settings import Dataset
+from umemma.errors import ParameterError, unknown
+from umemma.settings import FILE, call
+
+_OWN = ("classes", "task")
+
+
+def built(dataset: Dataset, root: Path) -> Any:
+    """Return the adapter on the raw data below `root`. Raises ParameterError for options that it does not take."""
+    adapter_class = import_module(f"umemma.sources.adapters.{dataset.adapter}").Adapter
+    if own := [name for name in _OWN if name in dataset.options]:
+        raise ParameterError(f"{FILE}: dataset.options.{own[0]} is no option; set dataset.{own[0]}")
+    taken = inspect.signature(adapter_class).parameters
+    given = {name: getattr(dataset, name) for name in _OWN if name in taken}
+    adapter = call(adapter_class, {**dataset.options, **given}, "dataset.options", root)
+    for name in dataset.modalities:
+        if name not in adapter.modalities:
+            raise ParameterError(
+                f"{FILE}: "
+                + unknown("dataset.modalities", f"modality of adapter {dataset.adapter}", name, adapter.modalities)
+            )
+    return adapter

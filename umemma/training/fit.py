@@ -1,0 +1,271 @@
+"""Training the model of each arm, all from the same towers, samples and holes.
+
+An arm from scratch is given the samples that pre-training and fusion together see, and the settings of `pretrain`; an
+arm that trains pre-trained parts on, those of `fuse`. Statistics that a substitute needs (`train_mean`, `noise`,
+`donor`) are of the encoders as they are before fusion training.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import mean
+
+import torch
+from torch import nn
+
+from umemma.data.batch import Batch
+from umemma.metrics.classification import correct, log_class_weight, surprise
+from umemma.missingness import Pattern, hide, pattern_name, patterns
+from umemma.models import late_fusion
+from umemma.models.checkpoint import Model
+from umemma.models.early_fusion import EarlyFusion
+from umemma.models.late_fusion import LateFusion
+from umemma.models.per_pattern import Panel
+from umemma.models.unimodal import Encoder, Tower
+from umemma.prediction.predict import answer
+from umemma.prediction.predictions import Answers
+from umemma.training import augment
+from umemma.training import device as compute
+from umemma.training.arms import ARMS
+from umemma.training.context import Course
+from umemma.training.loop import Curve, Schedule, train
+from umemma.training.settings import ArmName, missing_rates
+
+Group = tuple[list[nn.Parameter], float]  # parameters with their learning rate
+_NUM_ROWS = 5_000  # inputs of the training set that a scale, a mean or a donor is taken from
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, how its training went, and the samples that its encoders saw after the towers', over all modalities."""
+
+    model: Model
+    curve: Curve
+    samples_seen: int
+
+
+def fit(name: ArmName, course: Course) -> Trained:
+    """Train the arm `name`."""
+    torch.manual_seed(course.seed)
+    arm = ARMS[name]
+    if arm.fusion == "best tower":
+        return _best_towers(course)
+    if arm.fusion == "specialists":
+        return specialists(
+            course, (lambda own: late(own, "towers and head", hides=False), lambda own: early(own, hides=False))
+        )
+    if arm.fusion == "early":
+        return early(course, hides=arm.hides)
+    if arm.trains == "nothing":
+        fuse = course.fuse.model_copy(update={"head": "product_of_experts", "substitute": "none"})
+        course = replace(course, fuse=fuse)
+    return late(course, arm.trains, hides=arm.hides)
+
+
+def late(course: Course, trains: str, *, hides: bool) -> Trained:
+    """Train a late-fusion model: nothing of it, its head, all of it from the towers on, or all of it from scratch."""
+    scratch, fuse = trains == "all from scratch", course.fuse
+    towers = {name: _fresh(tower) if scratch else deepcopy(tower) for name, tower in course.towers.items()}
+    at_input = fuse.substitute_at == "input"
+    source = course.media["train"] if at_input or scratch else course.features["train"]
+    rows = _rows(source)
+    if scratch and not at_input:
+        with torch.no_grad():
+            rows = {
+                name: torch.cat([towers[name].encoder.eval()(part) for part in value.split(500)])
+                for name, value in rows.items()
+            }
+    model = late_fusion.build(
+        towers,
+        head=fuse.head,
+        substitute=fuse.substitute,
+        substitute_at=fuse.substitute_at,
+        log_prior=course.log_prior,
+        rows=rows,
+    )
+    on_features = trains in ("nothing", "head")
+    lr, tower_lr = (course.pretrain.lr,) * 2 if scratch else (fuse.lr, fuse.tower_lr)
+    groups = [_trained_of(model.head, lr), _trained_of(model.substitute, lr)]
+    if on_features:
+        model.encoders.requires_grad_(False)
+        return _trained(
+            model,
+            groups,
+            course,
+            hides,
+            course.features,
+            forward=lambda batch: model.fuse(batch.values, batch.present, batch.key),
+        )
+    for encoder in model.parts().values():  # only what its own `trainable` leaves open
+        groups += encoder.parameter_groups(tower_lr)
+    return _trained(model, groups, course, hides, course.media, scratch=scratch)
+
+
+def early(course: Course, *, hides: bool) -> Trained:
+    """Train an early-fusion model from scratch."""
+    shapes = {name: tower.encoder.shape for name, tower in course.towers.items()}
+    model = EarlyFusion(
+        shapes, course.early, course.num_classes, substitute=course.fuse.substitute, rows=_rows(course.media["train"])
+    )
+    return _trained(model, [_trained_of(model, course.pretrain.lr)], course, hides, course.media, scratch=True)
+
+
+def specialists(course: Course, ways: tuple[Callable[[Course], Trained], ...]) -> Trained:
+    """Train a model for every set of modalities, each in several ways; validation cross-entropy chooses among them.
+
+    A set of one is its tower.
+    """
+    members: dict[Pattern, nn.Module] = {}
+    takes: dict[Pattern, list[str]] = {}
+    curve: Curve = []
+    seen = 0
+    for pattern in patterns(len(course.modalities)):
+        own = course.of(pattern)
+        takes[pattern] = list(own.modalities)
+        if sum(pattern) == 1 or min(len(batch) for batch in own.media.values()) == 0:
+            members[pattern] = _tower_alone(own)  # of the first, where no sample has the whole set
+            takes[pattern] = list(own.modalities)[:1]
+            continue
+        tried = [way(own) for way in ways]
+        best = min(tried, key=lambda one: _cross_entropy(one.model, own, own.media))
+        members[pattern] = best.model
+        seen += sum(one.samples_seen for one in tried)
+        offset = curve[-1]["step"] if curve else 0
+        curve += [{**row, "step": row["step"] + offset} for row in best.curve]
+    return Trained(Panel(members, takes, course.log_prior).eval(), curve or [_nothing_trained()], seen)
+
+
+def _best_towers(course: Course) -> Trained:
+    """Choose for every set the tower that does best alone, on the validation samples that have the set.
+
+    Where none has the whole set, on those that have the tower's modality.
+    """
+    members: dict[Pattern, nn.Module] = {}
+    takes: dict[Pattern, list[str]] = {}
+    for pattern in patterns(len(course.modalities)):
+        whole = course.of(pattern)
+        if len(whole.media["val"]) == 0:
+            whole = course
+        alone = {
+            name: whole.of(tuple(name == other for other in whole.modalities)) for name in course.of(pattern).modalities
+        }
+        best = min(alone, key=lambda name: _cross_entropy(_tower_alone(alone[name]), alone[name], alone[name].features))
+        members[pattern] = _tower_alone(alone[best])
+        takes[pattern] = [best]
+    return Trained(Panel(members, takes, course.log_prior).eval(), [_nothing_trained()], 0)
+
+
+def _tower_alone(course: Course) -> LateFusion:
+    """Return the first tower as a model of its own."""
+    name, tower = next(iter(course.towers.items()))
+    return late_fusion.build(
+        {name: deepcopy(tower)},
+        head="product_of_experts",
+        substitute="none",
+        substitute_at="feature",
+        log_prior=course.log_prior,
+        rows={name: torch.zeros(1, tower.encoder.dim)},
+    ).eval()
+
+
+def _fresh(tower: Tower) -> Tower:
+    """Return a tower as it was before it was trained here - pre-trained weights that it started from included.
+
+    The scaling of its input is the old one.
+    """
+    old = tower.encoder
+    fresh = Tower(Encoder(old.modality, old.shape, old.settings), tower.head.out_features)
+    fresh.encoder.mean.copy_(old.mean)
+    fresh.encoder.std.copy_(old.std)
+    return fresh
+
+
+def _rows(data: Batch) -> dict[str, torch.Tensor]:
+    return {
+        name: value[data.present[:, m].nonzero().squeeze(1)[:_NUM_ROWS]]
+        for m, (name, value) in enumerate(data.values.items())
+    }
+
+
+def _trained(
+    model: LateFusion | EarlyFusion,
+    groups: list[Group],
+    course: Course,
+    hides: bool,
+    data: Mapping[str, Batch],
+    *,
+    forward: Callable[[Batch], torch.Tensor] | None = None,
+    scratch: bool = False,
+) -> Trained:
+    groups = [(own, lr) for own, lr in groups if own]
+    if not groups:
+        return Trained(model.eval(), [_nothing_trained() | _validated(model, course, data)], 0)
+    fuse, pretrain = course.fuse, course.pretrain
+    device = compute.set_up(course.compute)
+    shapes = {name: tower.encoder.shape for name, tower in course.towers.items()}
+    change = augment.of_batches(course.augment, shapes, course.seed) if data is course.media else None
+    rates = missing_rates(fuse, course.modalities) if hides else (0.0,) * len(course.modalities)
+    schedule = (
+        Schedule(course.scratch_epochs, pretrain.batch_size, pretrain.weight_decay, pretrain.label_smoothing)
+        if scratch
+        else Schedule(fuse.epochs, fuse.batch_size, fuse.weight_decay)
+    )
+    model.to(device).train()
+    curve = train(
+        forward or model,
+        groups,
+        data["train"],
+        schedule=schedule,
+        seed=course.seed,
+        device=device,
+        autocast=partial(compute.autocast, course.compute, device),
+        name="fuse",
+        validate=lambda: _validated(model, course, data),
+        present=lambda batch, epoch: hide(
+            batch.present, batch.key, rates, protocol=fuse.protocol, seed=course.seed, round_=epoch
+        ),
+        augment=change,
+        log_weight=log_class_weight(course.log_prior, (pretrain if scratch else fuse).class_balance),
+    )
+    return Trained(model.cpu().eval(), curve, int(curve[-1]["samples_seen"]) * len(course.modalities))
+
+
+def _trained_of(part: nn.Module, lr: float) -> Group:
+    return [one for one in part.parameters() if one.requires_grad], lr
+
+
+def _nothing_trained() -> dict[str, float]:
+    return {"epoch": 0, "step": 0, "samples_seen": 0}
+
+
+def _validated(model: LateFusion | EarlyFusion, course: Course, data: Mapping[str, Batch]) -> dict[str, float]:
+    """Return validation accuracy for every pattern, and their mean."""
+    found = _answered(model, course, data)
+    accuracy = {
+        pattern_name(one, found.modalities): correct(found.logits[one], found.label)[found.has(one)].mean().item()
+        for one in found.patterns()
+    }
+    return {"val_accuracy": mean(accuracy.values())} | {f"val_accuracy/{one}": accuracy[one] for one in accuracy}
+
+
+def _cross_entropy(model: Model, course: Course, data: Mapping[str, Batch]) -> float:
+    """Return the validation cross-entropy with everything the course has present."""
+    found = _answered(model, course, data)
+    return surprise(found.logits[(True,) * len(course.modalities)], found.label).mean().item()
+
+
+def _answered(model: Model, course: Course, data: Mapping[str, Batch]) -> Answers:
+    device = compute.set_up(course.compute)
+    val = data["val"]
+    are_features = val is course.features["val"]
+    return answer(
+        model,
+        val,
+        course.log_prior,
+        group=val.key,
+        batch_size=500,
+        device=device,
+        autocast=partial(compute.autocast, course.compute, device),
+        features=dict(val.values) if are_features else None,
+    )

@@ -1,0 +1,182 @@
+"""The gate between data and training: Great Expectations suites written in code, and the verdict on them.
+
+Great Expectations' context lives in memory; nothing is written but Data Docs on demand. Decisions:
+
+- Three steps: the columns are there, the mandatory ones are filled and typed, then all the rest. What is expected in
+  a step is undefined where the step before failed, so a failure ends the judgement there.
+- An expectation looks at rows. What is about splits, classes or shards is an expectation of a derived table, whose
+  rows are named in `keys` as samples are: `train/7` is class 7 in split train.
+- What follows where one does not hold is `validation.severity`: a warning stands in the result and passes.
+- `judge` returns our own result. Great Expectations' holds ids and times, so it would differ from run to run.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import great_expectations as gx
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+)
+from great_expectations.expectations.metadata_types import FailureSeverity
+
+from umemma.data import quarantine
+from umemma.validation import drift, files, samples, statistics
+from umemma.validation.expectation import Evidence, Table
+from umemma.validation.settings import Validation
+
+NAMED = 10  # keys listed for one expectation
+_INTERNAL = ("batch_id", "column", "column_A", "column_B", "exact_match", "ignore_row_if")
+
+Step = Callable[[Evidence, Validation], Iterable[Table]]
+STEPS: dict[str, Step] = {
+    "columns": lambda evidence, bounds: [samples.left_out(evidence, bounds), *files.present(evidence)],
+    "mandatory": lambda evidence, _: samples.mandatory(evidence),
+    "contents": lambda evidence, bounds: [
+        *samples.contents(evidence, bounds),
+        *drift.tables(evidence, bounds.max_drift),
+        *files.files(evidence, bounds),
+    ],
+}
+
+
+def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
+    """Return the verdict: `passed`, `statistics` per split, and every expectation with up to ten keys that broke it.
+
+    `warnings` are sentences, as is what `failures` returns; `ignored` are the names that were not judged. Equal data
+    and bounds give an equal result: no ids, times or paths; floats are rounded to six places.
+    """
+    judged = _judged(_context(), evidence, bounds)
+    complete = any(one["table"] == "classes" for one in judged)
+    index = evidence.index
+    return {
+        "passed": all(one["passed"] for one in judged if one["severity"] == "error"),
+        "statistics": {"num_samples": len(evidence.manifest)}
+        | (_plain(statistics.statistics(evidence)) if complete else {}),
+        "quarantine": {
+            "judged": dict(index.judged),
+            "kept": {split: count - index.quarantined[split] for split, count in index.judged.items()},
+            "by_reason": quarantine.by_reason(evidence.quarantine),
+        },
+        "warnings": [_sentence(one) for one in judged if not one["passed"] and one["severity"] == "warn"],
+        "ignored": [name for name, severity in bounds.severity.model_dump().items() if severity == "ignore"],
+        "expectations": judged,
+    }
+
+
+def failures(result: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for every expectation of `judge`'s result that failed, warnings left out."""
+    return [_sentence(one) for one in result["expectations"] if not one["passed"] and one["severity"] == "error"]
+
+
+def data_docs(evidence: Evidence, bounds: Validation, folder: Path) -> Path:
+    """Build Great Expectations' pages in `folder` and return the first one; they load style sheets from the network."""
+    context = _context()
+    context.add_data_docs_site(
+        "docs",
+        {
+            "class_name": "SiteBuilder",
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())},
+        },
+    )
+    _judged(context, evidence, bounds)
+    context.build_data_docs(["docs"])
+    return folder / "index.html"
+
+
+def _judged(context: Any, evidence: Evidence, bounds: Validation) -> list[dict[str, Any]]:
+    """Take step after step until one fails in what has no name; return all that was judged."""
+    judged: list[dict[str, Any]] = []
+    severities: dict[str, str] = {"": "error"} | bounds.severity.model_dump()
+    for name, step in STEPS.items():
+        for table in step(evidence, bounds):
+            asset = f"{name} {table.name.replace('/', ' ')}"  # part of a file name
+            judged += _validated(context, table, asset, severities)
+        if not all(one["passed"] for one in judged if not one["name"]):
+            break
+    return judged
+
+
+def _context() -> Any:
+    # Set up by hand: the default context makes a folder in /tmp that it leaves behind, and draws progress bars.
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(), progress_bars=ProgressBarsConfig(globally=False)
+    )
+    context: Any = gx.get_context(mode="ephemeral", project_config=config)
+    context.data_sources.add_pandas("manifest")
+    return context
+
+
+def _validated(context: Any, table: Table, name: str, severities: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Judge one table under a name that the context has not seen yet; nothing where all of it is ignored."""
+    expected = [one for one in table.expected if severities[_name(one)] != "ignore"]
+    if not expected:
+        return []
+    for one in expected:  # as Data Docs show it
+        one.severity = FailureSeverity.CRITICAL if severities[_name(one)] == "error" else FailureSeverity.WARNING
+    asset = context.data_sources.get("manifest").add_dataframe_asset(name)
+    suite = context.suites.add(gx.ExpectationSuite(name, expectations=expected))
+    whole = asset.add_batch_definition_whole_dataframe("all")
+    definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=whole, suite=suite))
+    found = definition.run(
+        batch_parameters={"dataframe": table.rows},
+        result_format={
+            "result_format": "SUMMARY",
+            "partial_unexpected_count": NAMED,
+            "unexpected_index_column_names": ["key"],
+        },
+    )
+    entries = [_entry(table, one, severities) for one in found.results]
+    return sorted(entries, key=lambda one: (one["column"] or "", one["expectation"]))
+
+
+def _name(expectation: Any) -> str:
+    return str((expectation.meta or {}).get("name", ""))
+
+
+def _entry(table: Table, one: Any, severities: Mapping[str, str]) -> dict[str, Any]:
+    kwargs, result = one.expectation_config.kwargs, one.result
+    assert result, f"{one.expectation_config.type} of {table.name} could not be computed: {one.exception_info}"
+    columns = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
+    rows = result.get("partial_unexpected_index_list") or []
+    observed = result.get("observed_value", result.get("partial_unexpected_list"))
+    lacking = result.get("details", {}).get("mismatched", {}).get("missing")
+    name = _name(one.expectation_config)
+    return _plain(
+        {
+            "expectation": one.expectation_config.type,
+            "name": name,
+            "severity": severities[name],
+            "table": table.name,
+            "column": ", ".join(columns) or None,
+            "passed": bool(one.success),
+            "observed": f"no {', '.join(lacking)}" if lacking else observed,
+            "bound": {name: value for name, value in kwargs.items() if name not in _INTERNAL and value is not None},
+            "unexpected_count": result.get("unexpected_count", 0),
+            "keys": list(dict.fromkeys(str(row["key"]) for row in rows))[:NAMED],
+        }
+    )
+
+
+def _sentence(one: Mapping[str, Any]) -> str:
+    where = f"{one['table']}, column {one['column']}" if one["column"] else one["table"]
+    bound = "".join(f", {name} {value}" for name, value in one["bound"].items())
+    rows = f"; {one['unexpected_count']} rows, as {', '.join(one['keys'])}" if one["keys"] else ""
+    name = f"{one['name']}: " if one["name"] else ""
+    return f"{name}{where}: {one['expectation']}{bound}; found {one['observed']}{rows}"
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: no NumPy types, no NaN, floats rounded, whole ones as integers."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float):
+        return None if not math.isfinite(value) else int(value) if value.is_integer() else round(value, 6)
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

@@ -1,0 +1,166 @@
+"""What is expected of samples, labels, groups, presence and shards; files are in `media_expectations.py`."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pandas as pd
+
+from umemma.data import quarantine
+from umemma.data.sample import SPLITS
+from umemma.validation import statistics
+from umemma.validation.expectation import Evidence, Table, among, between, equal, every, filled, typed, unique
+from umemma.validation.settings import Validation
+
+MANDATORY = {"key": "str", "split": "str", "group": "str", "shard": "str"}
+_NAMED = 5  # quarantined samples that a sentence names
+
+
+def left_out(evidence: Evidence, bounds: Validation) -> Table:
+    """Return a row for each split: samples judged, and those in the quarantine, of which the key names a few."""
+    index, rows = evidence.index, evidence.quarantine
+    kept = {split: sum(one.num_samples for one in index.shards if one.split == split) for split in index.judged}
+    parts = {split: rows[rows["split"] == split] for split in index.judged} | {"all": rows}
+    judged = dict(index.judged) | {"all": sum(index.judged.values())}
+    kept["all"] = sum(kept.values())
+    table = [
+        {
+            "key": f"{split or 'no split'}: {len(part)} of {judged[split]}"
+            + (f", such as {quarantine.some(part, _NAMED)}" if len(part) else ""),
+            "judged": judged[split],
+            "accounted": kept[split] + len(part),
+            # Of what the data put into no split nothing is kept, so it has no share of its own: it counts in `all`.
+            "share": statistics.share(len(part), judged[split]) if split in (*SPLITS, "all") else None,
+        }
+        for split, part in parts.items()
+    ]
+    return Table(
+        "quarantine",
+        pd.DataFrame(table),
+        [equal("judged", "accounted"), between("share", None, bounds.max_quarantined, "quarantine")],
+    )
+
+
+def mandatory(evidence: Evidence) -> list[Table]:
+    """Expect that the columns all else builds on are filled and typed."""
+    several = evidence.label_column == "labels"
+    types = (
+        MANDATORY
+        | ({} if several else {"label": "int64"})
+        | {f"{name}_present": "bool" for name in evidence.index.modalities}
+    )
+    # As objects: Great Expectations does not know pandas' own text type, and so names the rows that hold another.
+    rows = evidence.manifest.astype(
+        {name: object for name in types if isinstance(evidence.manifest[name].dtype, pd.StringDtype)}
+    )
+    if several:  # nor does it know lists
+        rows = rows.assign(labels=rows["labels"].map(lambda labels: None if labels is None else "there"))
+    expected = [filled("labels")] if several else []
+    for name, type_ in types.items():
+        expected += [filled(name), typed(name, type_)]
+    labels = statistics.labels(evidence)
+    of_labels = [Table("labels", labels, [typed("label", "int64")])] if several and len(labels) else []
+    return [Table("samples", rows, expected), *of_labels]
+
+
+def contents(evidence: Evidence, bounds: Validation) -> list[Table]:
+    """Expect the rest that is about samples."""
+    return [
+        _samples(evidence),
+        *_labels(evidence),
+        _groups(evidence),
+        *_classes(evidence, bounds),
+        _presence(evidence, bounds),
+        _shards(evidence),
+    ]
+
+
+def _samples(evidence: Evidence) -> Table:
+    manifest, index = evidence.manifest, evidence.index
+    rows = manifest[[*MANDATORY, evidence.label_column]].assign(
+        num_modalities=manifest[[f"{name}_present" for name in index.modalities]].sum(axis=1),
+        split_of_shard=manifest["shard"].map({shard.name: shard.split for shard in index.shards}),
+    )
+    expected = [
+        unique("key"),
+        among("split", SPLITS),
+        every("split", SPLITS),
+        equal("split", "split_of_shard"),
+        between("num_modalities", 1, None),
+    ]
+    if evidence.label_column == "label":
+        expected.append(between("label", 0, len(index.classes) - 1))
+    return Table("samples", rows.drop(columns="labels", errors="ignore"), expected)
+
+
+def _labels(evidence: Evidence) -> Sequence[Table]:
+    """Return, for data with several labels, one row for each sample and one for each label."""
+    if evidence.label_column == "label":
+        return []
+    counts = evidence.manifest[["key"]].assign(num_labels=evidence.manifest["labels"].map(len))
+    return [
+        Table("labels", statistics.labels(evidence), [between("label", 0, len(evidence.index.classes) - 1)]),
+        Table("labelled", counts, [between("num_labels", 1, None, "labels_per_sample")]),
+    ]
+
+
+def _groups(evidence: Evidence) -> Table:
+    """Return one row for each group and split, with the first sample of it: a group must have one row."""
+    rows = evidence.manifest.drop_duplicates(["group", "split"])[["key", "group", "split"]]
+    return Table("groups", rows, [unique("group", "group_leakage")])
+
+
+def _classes(evidence: Evidence, bounds: Validation) -> Sequence[Table]:
+    counts = statistics.class_counts(evidence)
+    rows = pd.DataFrame(
+        [
+            {
+                "key": f"{split}/{name}",
+                "split": split,
+                "num_samples": count,
+                "share": statistics.share(count, sum(of_split.values())),
+            }
+            for split, of_split in counts.items()
+            for name, count in of_split.items()
+        ]
+    )
+    return [
+        Table(
+            "support",
+            rows[rows["split"] == "train"],
+            [between("num_samples", bounds.min_class_samples, None, "label_support")],
+        ),
+        Table(
+            "classes",
+            rows,
+            [
+                between("num_samples", 1, None, "classes_in_every_split"),
+                between("share", bounds.min_class_share, bounds.max_class_share, "class_balance"),
+            ],
+        ),
+    ]
+
+
+def _presence(evidence: Evidence, bounds: Validation) -> Table:
+    rows = pd.DataFrame(
+        [
+            {"key": f"{split}/{name}", "share": share}
+            for name, of_split in statistics.presence_shares(evidence).items()
+            for split, share in of_split.items()
+        ]
+    )
+    return Table("presence", rows, [between("share", bounds.min_presence, bounds.max_presence, "presence")])
+
+
+def _shards(evidence: Evidence) -> Table:
+    """Return one row for each shard that the index or a sample names."""
+    promised = {shard.name: shard.num_samples for shard in evidence.index.shards}
+    found = Counter(evidence.manifest["shard"])
+    names = sorted(promised.keys() | found.keys())
+    rows = pd.DataFrame(
+        {
+            "key": names,
+            "num_samples": [found.get(name, 0) for name in names],
+            "in_index": [promised.get(name, 0) for name in names],
+        }
+    )
+    return Table("shards", rows, [equal("num_samples", "in_index")])

@@ -1,0 +1,62 @@
+"""How many samples, labels and files there are: by split, class and modality."""
+
+from typing import Any
+
+import pandas as pd
+
+from umemma.data.sample import SPLITS
+from umemma.validation.expectation import Evidence
+
+
+def labels(evidence: Evidence) -> pd.DataFrame:
+    """Return a row (key, split, label) for each label; a sample with several has several, one with none has none."""
+    rows = evidence.manifest[["key", "split", evidence.label_column]].rename(columns={evidence.label_column: "label"})
+    if evidence.label_column == "label":
+        return rows
+    return rows.explode("label", ignore_index=True).dropna(subset="label").infer_objects()
+
+
+def class_counts(evidence: Evidence) -> dict[str, dict[str, int]]:
+    """Return {split: {class: number of labels}}, zeros included."""
+    counts = labels(evidence).groupby(["split", "label"]).size().to_dict()
+    return {
+        split: {name: int(counts.get((split, label), 0)) for label, name in enumerate(evidence.index.classes)}
+        for split in SPLITS
+    }
+
+
+def presence_shares(evidence: Evidence) -> dict[str, dict[str, float]]:
+    """Return {modality: {split: share of the samples that have it}}."""
+    manifest = evidence.manifest
+    parts = {split: manifest[manifest["split"] == split] for split in SPLITS}
+    return {
+        name: {split: share(int(part[f"{name}_present"].sum()), len(part)) for split, part in parts.items()}
+        for name in evidence.index.modalities
+    }
+
+
+def statistics(evidence: Evidence) -> dict[str, Any]:
+    """Return what the report tells of the data, and what a later version is held against."""
+    manifest = evidence.manifest
+    return {
+        "splits": {split: int((manifest["split"] == split).sum()) for split in SPLITS},
+        "groups": {split: manifest.loc[manifest["split"] == split, "group"].nunique() for split in SPLITS},
+        "classes": class_counts(evidence),
+        "presence": presence_shares(evidence),
+    }
+
+
+def share(count: int, total: int) -> float:
+    """Return count / total; of nothing, 0."""
+    return count / total if total else 0.0
+
+
+def most_common(rows: pd.DataFrame, column: str) -> list[Any]:
+    """Return the most common value, alone; of equally common ones the smallest. Nothing if all are null."""
+    return list(rows[column].mode()[:1])
+
+
+def kind(manifest: pd.DataFrame, modality: str) -> str:
+    """Return the kind that most files of a modality have; empty where none is known."""
+    column = f"{modality}_kind"
+    return str(next(iter(most_common(manifest, column)), "")) if column in manifest else ""
