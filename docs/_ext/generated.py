@@ -2,7 +2,7 @@
 
 - `parameters`: every key of params.yaml, walked from the typed sections of `umemma.parameters`.
 - `decoders`, `encoders`, `heads`: settings from the signatures, read as syntax; nothing heavy is imported.
-- `adapters`: likewise. `augmentations`: from the functions of `umemma/training/augmentation`.
+- `adapters`: likewise. `augmentations`: from the functions of `umemma/training/augmentations`.
 - `stages`, `stage_parameters`: from dvc.yaml. `targets`: from the Makefile.
 """
 
@@ -150,28 +150,28 @@ def _bounds(metadata: Sequence[Any]) -> str:
 
 def decoders() -> str:
     """Return every decoder with its settings."""
-    return _plug_ins(_folder("decoders"), "Decoder")
+    return _plug_ins(_folder("media/decoders"), "Decoder")
 
 
 def encoders() -> str:
     """Return every encoder with its settings."""
-    return _plug_ins(_folder("encoders"), "build")
+    return _plug_ins(_folder("models/encoders"), "build")
 
 
 def heads() -> str:
     """Return every fusion head; none has settings."""
-    return _plug_ins(_folder("heads"), None)
+    return _plug_ins(_folder("models/heads"), None)
 
 
 def adapters() -> str:
     """Return every adapter of a published data set: what it reads, its decisions and its options."""
-    return _plug_ins(_folder("adapters", "datasets"), "Adapter", without=("table",))
+    return _plug_ins(_folder("sources/adapters"), "Adapter", without=("table",))
 
 
 def augmentations() -> str:
     """Return the changes of a training batch, each with what it takes."""
     rows = []
-    for path in sorted(_folder("augmentation", "augmentations").glob("*.py")):
+    for path in sorted(_folder("training/augmentation").glob("*.py")):
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and _is_change(node):
                 rows.append((f"`{node.name}`", _type(node.args.args[0].annotation), ast.get_docstring(node) or ""))
@@ -182,11 +182,9 @@ def _is_change(node: ast.FunctionDef) -> bool:
     return node.returns is not None and ast.unparse(node.returns) == "Change" and len(node.args.args) == 2
 
 
-def _folder(*names: str) -> Path:
-    """Return the folder of plug-ins, whichever room it is in."""
-    return next(
-        path for name in names for path in [*sorted((ROOT / "umemma").glob(f"*/{name}")), *(ROOT / "umemma").glob(name)]
-    )
+def _folder(room: str) -> Path:
+    """Return the folder of plug-ins."""
+    return next((ROOT / "umemma").glob(f"{room}*"))
 
 
 def _plug_ins(folder: Path, builder: str | None, without: Sequence[str] = ()) -> str:
@@ -218,7 +216,7 @@ def _settings(tree: ast.Module, builder: str) -> list[str]:
 
 def settings_of(adapter: str) -> list[str]:
     """Return the names of an adapter's options."""
-    tree = ast.parse((_folder("adapters", "datasets") / f"{adapter}.py").read_text("utf-8"))
+    tree = ast.parse((_folder("sources/adapters") / f"{adapter}.py").read_text("utf-8"))
     node = _builder(tree, "Adapter")
     return [own.arg for own in node.args.kwonlyargs] if isinstance(node, ast.FunctionDef) else []
 
