@@ -55,6 +55,7 @@ def site(tmp_path_factory):
     return folder / "html"
 
 
+@pytest.mark.slow
 def test_the_site_builds_strictly_and_loads_nothing_from_the_web(site):
     pages = list(site.rglob("*.html"))
     assert {page.stem for page in pages} >= {page.stem for page in PAGES}
@@ -66,7 +67,8 @@ def test_the_site_builds_strictly_and_loads_nothing_from_the_web(site):
         assert not re.search(r"(url\(\s*['\"]?|@import\s+['\"]?)(https?:)?//", style.read_text("utf-8")), style
 
 
-def test_the_reference_names_every_parameter_with_its_meaning(site):
+@pytest.mark.slow
+def test_the_reference_names_every_parameter(site):
     from umemma.parameters import Parameters
 
     text = (
@@ -78,6 +80,7 @@ def test_the_reference_names_every_parameter_with_its_meaning(site):
     assert [key for key in keys if key not in text] == []
 
 
+@pytest.mark.slow
 def test_formulas_are_drawn_without_script(site):
     page = (site / "account.html").read_text("utf-8")
     assert '<math xmlns="http://www.w3.org/1998/Math/MathML"' in page
