@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := true
 unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 5 s more on imports
 .DEFAULT_GOAL := help
-.PHONY: help init run ablation table test test-slow lint format params lock ui up down data-docs clean
+.PHONY: help init run ablation table test test-slow lint format docs params lock ui up down data-docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ lint: .venv/.synced ## the formatter, ruff and mypy, changing nothing
 
 format: .venv/.synced ## the formatter over the whole tree
 	@$(BIN)/ruff check --quiet --fix --select I . && $(BIN)/ruff format .
+
+docs: .venv/.synced ## the documentation as a site that needs no network; a dead link fails
+	@$(BIN)/python -m sphinx -W --keep-going -n -q -d docs/_build/doctrees -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 params: .venv/.synced ## compose params.yaml anew from conf/; DATASET=avmnist chooses the data set
 	@$(BIN)/python -m umemma.composition write $(if $(DATASET),dataset=$(DATASET))

@@ -68,7 +68,7 @@ def conf_text(found: Proposal, name: str, root: str) -> str:
     lines = [
         "# @package _global_",
         f"# Made by `umemma init` from {options['file']}, {found.num_rows} rows; yours to change. What options mean is",
-        "# in umemma/sources/adapters/table.py, what decoders and encoders take in umemma/media/decoders and umemma/models/encoders.",
+        "# in docs/table-options.md, what decoders and encoders take in docs/plug-ins.md; `make docs` builds these pages.",
         "dataset:",
         line(2, "name", name),
         line(2, "adapter", "table"),

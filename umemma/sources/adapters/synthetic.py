@@ -1,6 +1,6 @@
 """Vectors whose information on the label is known exactly: redundant, unique and synergistic, with one dial each.
 
-What is drawn is `umemma/truth.py`'s p(label, symbols). A modality's vector is x = sum_j s_j e_j + noise: its symbol's
+What is drawn is the known distribution p(label, symbols). A modality's vector is x = sum_j s_j e_j + noise: its symbol's
 two bits as signs s_j, on orthonormal random directions e_j of its own, and Gaussian noise of standard deviation
 NOISE. Projecting on e_j leaves s_j with that noise, so a sign is misread with probability Phi(-1 / NOISE): 8e-24 at
 0.1. Then Fano's inequality puts I(X_S; Y) within 1e-20 nats of I(Z_S; Y), far below any rounding.
@@ -32,7 +32,7 @@ _SIGNS = np.array([np.unravel_index(symbol, (2, 2)) for symbol in range(NUM_SYMB
 class Adapter:
     """Random access to made-up vectors; `num_samples[split]` samples, each made by `sample(split, index)`.
 
-    `redundant`, `unique` and `synergistic` are dials of 0..1 (see `umemma.truth`). `missing` is the rate, 0 or more
+    `redundant`, `unique` and `synergistic` are dials of 0..1 (0: pure noise, 1: no noise). `missing` is the rate, 0 or more
     and below 1, at which modalities are really missing: one for all, or one for each by name (one left out is always
     there). A sample that would lose all is drawn again. With four modalities params.yaml needs `d` and 16 classes;
     the adapter does not see those: stages `decode` and `validate` name what does not agree.
