@@ -28,8 +28,14 @@ class Parameters(Section):
     """The whole of params.yaml; `format` is the version of its layout."""
 
     format: Literal[1]
+    """Version of this file's layout; composing it checks every value."""
     seed: Annotated[int, Field(ge=0)]
+    """Of everything random; equal seeds give equal results, byte for byte, on the same machine and number of threads.
+    """
     arm: ArmName
+    """How the model is trained: `uni`, `joint`, `joint+mma`, `ump`, `ume-mma`, `ensemble`, `frozen`, `early` or
+    `specialist` (docs: The method, Arms).
+    """
     dataset: Dataset
     prepare: Prepare
     validation: Validation

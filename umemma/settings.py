@@ -33,7 +33,9 @@ Result = TypeVar("Result")
 class Section(BaseModel):
     """A part of params.yaml: nothing unknown, nothing converted silently, nothing changed later."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
+    )
 
 
 def call(builder: Callable[..., Result], settings: Settings, where: str, *args: object) -> Result:

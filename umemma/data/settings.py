@@ -18,9 +18,13 @@ class Modality(Section):
     """
 
     decode: Settings
+    """Decoder, by `name`, and its settings: how files become tensors."""
     encoder: Settings
+    """Encoder, by `name`, and its settings: how tensors become features."""
     epochs: Positive
+    """For how many epochs the tower is trained; fractions are allowed."""
     augment: Settings = Field(default_factory=dict)
+    """Random changes of decoded values in training, by name; may be left out."""
 
 
 class Watch(Section):
@@ -30,7 +34,9 @@ class Watch(Section):
     """
 
     each_run: Sequence[str]
+    """Names of data sets whose raw data are looked at before every run; [] for data that never change."""
     record: str
+    """File that the stage `watch` writes; for data that never change, any file that does not."""
 
 
 class Dataset(Section):
@@ -44,20 +50,35 @@ class Dataset(Section):
     """
 
     name: str
+    """Name of the data set; names the folders of what is made from it."""
     adapter: str
+    """Module of `umemma/sources/adapters` that reads the raw data."""
     root: str | None
+    """Folder of the raw files; null: `$UMEMMA_DATA`, otherwise `data/raw/<name>`, filled by download."""
     sources: Mapping[str, Sequence[str]]
+    """Addresses to download from, tried in order, by the first part of a raw file's path."""
     watch: Watch
     options: Settings
+    """Settings of the adapter; a setting that it does not take is an error."""
     task: Literal["single_label", "multi_label"]
+    """`single_label`: every sample has one class; `multi_label`: any number of classes."""
     classes: Annotated[Sequence[str], Field(min_length=2)]
+    """Names of the classes, in the order of their numbers."""
     modalities: Annotated[Mapping[str, Modality], Field(min_length=1)]
     early: Settings
+    """Encoder of the arm `early`, which reads all modalities at once; `size_px` resizes maps (32)."""
     frozen: Sequence[str]
+    """The modalities whose pre-trained network stays as it is, so that its features are computed once; follows from the
+    encoders.
+    """
     inputs: Mapping[str, Literal["arrays", "features"]]
+    """What each modality's tower is trained on, decoded arrays or the features of a frozen network; follows from the
+    encoders.
+    """
 
 
 class Prepare(Section):
     """How shards are cut."""
 
     samples_per_shard: Count
+    """Samples in one WebDataset shard, at most."""

@@ -15,7 +15,14 @@ class Evaluate(Section):
     """
 
     rates: Annotated[Sequence[Fraction], Field(min_length=1)]
+    """Missing rates that each modality takes in the grid of results."""
     batch_size: Count
+    """Samples per forward pass; changes no result."""
     bootstrap_replicates: Count
+    """Of every interval."""
     significance: Annotated[float, Field(gt=0, lt=1)]
+    """Level of the gate "never below the uni-modal model"."""
     threshold: Literal["validation", "half"]
+    """Several labels: `validation` takes for each class the threshold with the best expected F1 on validation data,
+    `half` a probability of 0.5.
+    """

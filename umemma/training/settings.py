@@ -14,8 +14,11 @@ class Compute(Section):
     """Where and how tensors are computed; `threads` null: all cores. Only equal settings repeat a seed exactly."""
 
     device: Literal["auto", "cpu", "cuda"]
+    """`auto` takes a GPU where torch sees one."""
     precision: Literal["auto", "float32", "bfloat16"]
+    """Of forward passes; `auto`: bfloat16 where the processor has it."""
     threads: Count | None
+    """Of the CPU; null: all cores; only equal settings repeat a seed exactly."""
 
 
 class Pretrain(Section):
@@ -25,26 +28,45 @@ class Pretrain(Section):
     """
 
     batch_size: Count
+    """Samples per step."""
     lr: Positive
+    """Largest learning rate of the one-cycle schedule; arms from scratch use it, too."""
     weight_decay: Annotated[float, Field(ge=0)]
+    """Of AdamW."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the target spread over all classes."""
     class_balance: Fraction
+    """0 weights every sample the same, 1 every class (with several labels its positives); probabilities stay calibrated.
+    """
 
 
 class Fuse(Section):
     """Fusion. `missing_rate`: one number, or one for each modality by name (one left out is never hidden)."""
 
     head: str
+    """Fusion head: `sum_logits`, `mean_logits`, `concat`, `gated`, `attention` or `product_of_experts`."""
     substitute: Literal["none", "zeros", "train_mean", "noise", "donor", "learned"]
+    """What stands in for a missing modality; `none`: the head leaves it out."""
     substitute_at: Literal["feature", "input"]
+    """Where it stands in: in place of the feature, or of the input before the encoder."""
     protocol: Literal["independent", "absent", "balanced"]
+    """How modalities are hidden in training: each at its own rate, always, or at most one per sample."""
     missing_rate: Fraction | Mapping[str, Fraction]
+    """How often a modality is hidden in training: one number for all, or one for each by name (one left out is never
+    hidden).
+    """
     epochs: Positive
+    """Of fusion training; fractions are allowed."""
     batch_size: Count
+    """Samples per step."""
     lr: Positive
+    """Largest learning rate of head and substitute."""
     tower_lr: Positive
+    """Largest learning rate of pre-trained encoders, where an arm trains them further."""
     weight_decay: Annotated[float, Field(ge=0)]
+    """Of AdamW."""
     class_balance: Fraction
+    """As `pretrain.class_balance`."""
 
 
 def missing_rates(fuse: Fuse, modalities: Sequence[str]) -> tuple[float, ...]:

@@ -15,55 +15,104 @@ class Severities(Section):
     """
 
     quarantine: Severity
+    """At most `max_quarantined` of the samples are unusable."""
     group_leakage: Severity
+    """No group - a recording, person, film - is in two splits."""
     duplicates_across_splits: Severity
+    """No file's content is in two splits."""
     duplicates_within_split: Severity
+    """No file's content occurs twice in a split."""
     conflicting_labels: Severity
+    """No file's content has different labels."""
     label_support: Severity
+    """Every class has `min_class_samples` training samples."""
     classes_in_every_split: Severity
+    """Every class has at least one sample in every split."""
     class_balance: Severity
+    """Class shares lie between `min_class_share` and `max_class_share`."""
     labels_per_sample: Severity
+    """With several labels per sample, every sample has at least one."""
     presence: Severity
+    """Presence rates lie between `min_presence` and `max_presence`."""
     presence_drift: Severity
+    """Presence rates moved by at most `max_drift` since the accepted version."""
     class_drift: Severity
+    """Class shares moved by at most `max_drift` since the accepted version."""
     same_shape: Severity
+    """Files of a modality share pixels, channels, sample rate or length; `ignore` where decoding makes them equal."""
     file_size: Severity
+    """No file is larger than `max_mib`."""
     blank: Severity
+    """At most `max_blank` of the files are blank."""
     silence: Severity
+    """At most `max_blank` of the recordings stay below `min_peak`."""
     clipping: Severity
+    """At most `max_clipped_files` of the recordings are clipped."""
     duration: Severity
+    """Sounds and videos last `min_seconds` to `max_seconds`."""
     size_px: Severity
+    """Images and videos measure `min_px` to `max_px`."""
     animation: Severity
+    """Images have one frame; of several the first is used."""
     video_frames: Severity
+    """Videos have `min_frames` frames or more."""
     video_sound: Severity
+    """All videos of a modality have sound, or none has."""
     text_length: Severity
+    """Texts have `min_chars` to `max_chars` characters."""
     text_encoding: Severity
+    """At most `max_replaced` of the texts have lost characters."""
     series_length: Severity
+    """Series have `min_steps` to `max_steps` steps."""
 
 
 class Validation(Section):
     """Bounds of the gate between data and training; shares are of one split."""
 
     max_quarantined: Fraction
+    """Largest share of unusable samples among those judged."""
     min_class_samples: Count
+    """Fewest training samples of every class."""
     min_class_share: Fraction
+    """Smallest share of a split's labels that a class may have."""
     max_class_share: Fraction
+    """Largest share of a split's labels that a class may have."""
     min_presence: Fraction
+    """Smallest share of a split's samples that must have a modality; one present in fewer cannot be learned."""
     max_presence: Fraction
+    """Largest share of a split's samples that may have a modality."""
     max_drift: Fraction
+    """Largest change of a presence or class share since the accepted version, beyond chance (three standard errors)."""
     max_mib: Positive
+    """Largest file, in MiB."""
     max_blank: Fraction
+    """Largest share of blank files: images of one colour, silent or constant recordings, texts of white space, vectors
+    of equal numbers.
+    """
     min_peak: Fraction
+    """Peak below which a recording is silence; full scale is 1."""
     max_clipped: Fraction
+    """Largest share of a recording's values at full scale; a recording with more is clipped."""
     max_clipped_files: Fraction
+    """Largest share of recordings that are clipped."""
     min_seconds: Positive
+    """Shortest sound or video."""
     max_seconds: Positive
+    """Longest sound or video."""
     min_px: Count
+    """Smallest height and width of an image or video."""
     max_px: Count
+    """Largest height and width of an image or video."""
     min_frames: Count
+    """Fewest frames of a video."""
     min_chars: Count
+    """Fewest characters of a text."""
     max_chars: Count
+    """Most characters of a text."""
     max_replaced: Fraction
+    """Largest share of texts in which characters were lost before (U+FFFD)."""
     min_steps: Count
+    """Fewest steps of a series."""
     max_steps: Count
+    """Most steps of a series."""
     severity: Severities
