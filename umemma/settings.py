@@ -34,7 +34,7 @@ class Section(BaseModel):
     """A part of params.yaml: nothing unknown, nothing converted silently, nothing changed later."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
 
