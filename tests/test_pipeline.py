@@ -93,7 +93,7 @@ def test_an_arm_below_its_towers_fails_the_gate_after_the_report_is_written(proj
 
 def test_another_encoder_retrains_its_tower_only(project):
     changed = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset.modalities.image.encoder.width=8")
-    assert ran(changed.stdout) == ["trunks", "pretrain@image", "fuse", "reference", *AFTER_FUSION]
+    assert ran(changed.stdout) == ["frozen", "pretrain@image", "fuse", "reference", *AFTER_FUSION]
     assert run(project, "dvc", "--wait-for-lock", "exp", "run").returncode == 0
 
 
@@ -102,7 +102,7 @@ def test_a_pre_trained_encoder_is_swapped_in_by_one_override(project):
     swap = "dataset.modalities.image.encoder=${encoder:squeezenet}"
     environment = {"UMEMMA_DATA": str(GENUINE.resolve())}
     changed = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", swap, environment=environment)
-    assert ran(changed.stdout) == ["trunks", "encode@image", "pretrain@image", "fuse", "reference", *AFTER_FUSION]
+    assert ran(changed.stdout) == ["frozen", "encode@image", "pretrain@image", "fuse", "reference", *AFTER_FUSION]
     assert "512 features of torchvision:squeezenet1_0" in changed.stdout
     assert run(project, "dvc", "--wait-for-lock", "exp", "run").returncode == 0
 
