@@ -24,7 +24,7 @@ HOMES = {  # the modules of umemma that may import a tool
 LEVELS = [
     {"errors", "__init__"},
     {"files", "progress", "parameters", "sample", "batch", "missingness", "svg", "any_rate", "probe", "bootstrap",
-     "tuning"},
+     "tuning", "resolvers"},
     {"substitutes", "truth", "arms", "information", "metrics", "lengths", "resizing", "kinds.__init__",
      "kinds.signature", "augmentations.__init__", "augmentations.change", "layouts.__init__", "layouts.plain_pickle",
      "layouts.cutting", "layouts.lists", "layouts.listed", "tables.__init__", "tables.cells", "tables.text",

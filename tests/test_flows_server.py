@@ -33,7 +33,7 @@ def free_port() -> int:
 def make_project(root: Path) -> Path:
     """Make the toy with the flows in it, run once by DVC."""
     root.mkdir()
-    for name in ("flows", "umemma/errors.py", "umemma/__init__.py", "prefect.yaml"):
+    for name in ("flows", "umemma/errors.py", "umemma/resolvers.py", "umemma/__init__.py", "prefect.yaml"):
         source = REPOSITORY / name
         (root / name).parent.mkdir(exist_ok=True)
         if source.is_dir():

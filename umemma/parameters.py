@@ -11,6 +11,7 @@ import ast
 import inspect
 import os
 import pkgutil
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -301,8 +302,14 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
     dataset, fuse = parameters.dataset, parameters.fuse
     chosen: list[tuple[str, str, object]] = [
         ("dataset.adapter", "datasets", dataset.adapter), ("fuse.head", "heads", fuse.head)]
+    watched = [("dataset.watch.each_run", name) for name in dataset.watch.each_run]
+    for key, name in [("dataset.name", dataset.name), *watched]:
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, flags=re.ASCII):  # DVC makes and removes folders of this name
+            yield f"{key}: {name!r} must be a plain name (letters, digits, _ and -, a letter or digit first)"
+    if Path(dataset.watch.record).is_absolute() or ".." in Path(dataset.watch.record).parts:
+        yield f"dataset.watch.record: {dataset.watch.record!r} must be a file of the project, named from its root"
     for name, modality in dataset.modalities.items():
-        if not name.isidentifier() or name.startswith("_"):  # WebDataset writes no member that begins with _
+        if not re.fullmatch(r"[A-Za-z]\w*", name, flags=re.ASCII):  # WebDataset writes no member that begins with _
             yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _, a letter first)"
         chosen.append((f"dataset.modalities.{name}.encoder.name", "encoders", modality.encoder.get("name")))
         chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))
@@ -315,7 +322,7 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
         module, _, variant = str(value).partition(":")
         if module not in plugins(folder):
             yield unknown(key, folder[:-1], value, _choices(folder))
-        elif _takes_variant(folder, module) != bool(variant):
+        elif _takes_variant(folder, module) != bool(variant) or (":" in str(value) and not variant):
             yield f"{key}: {_about_variant(module, _takes_variant(folder, module))}"
     if len(set(dataset.classes)) != len(dataset.classes):
         yield f"dataset.classes holds a name twice: {list(dataset.classes)}"
