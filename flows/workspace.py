@@ -24,7 +24,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from flows.git import git
-from flows.overrides import apply_overrides
+from flows.overrides import apply_overrides, checked_form
 from umemma.errors import ParameterError
 
 Tell = Callable[[str], None]
@@ -54,6 +54,7 @@ def own_workspace(home: Path) -> Workspace:
 @contextmanager
 def experiment(home: Path, overrides: Sequence[str], name: str, tell: Tell) -> Iterator[Workspace]:
     """Make a worktree with the overrides applied; remove it at the end, whatever happens."""
+    checked_form(overrides)
     baseline = git(home, "rev-parse", "--verify", "--quiet", "HEAD", otherwise="there is no commit to start from")
     _check_name(home, baseline, name)
     store = home / ".dvc" / "tmp" / "flows"
