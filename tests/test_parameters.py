@@ -93,7 +93,7 @@ def test_a_name_that_becomes_a_path_or_a_part_of_a_command_must_be_a_plain_one(n
         parameters.check(changed("dataset.modalities", modalities), "params.yaml")
 
 
-@pytest.mark.parametrize("override", ["fuse.missing_rate=1.2", "fuse.head=concatt", "+dataset.x=x", "dataset.name=../x"])
+@pytest.mark.parametrize("override", ["fuse.missing_rate=1.2", "fuse.head=cat", "+dataset.x=x", "dataset.name=../x"])
 @pytest.mark.parametrize("format_", ["format=1", "format=${checked:1}", "~format", "format=1.0"])
 def test_what_was_composed_is_checked_whatever_is_overridden(tmp_path, format_, override):
     path = tmp_path / "params.yaml"
