@@ -296,6 +296,13 @@ def test_an_override_cannot_change_where_hydra_looks(toy: Path, override: str) -
         apply_overrides(toy, [override])
 
 
+@pytest.mark.parametrize("name", ["x;id", "x$(id)", "`id`", "a&b", "a'b", "../x", "a/b", "-x", "", ".x", "a b", "x\ny"])
+def test_the_name_of_an_experiment_is_a_plain_one(toy: Path, name: str) -> None:
+    with pytest.raises(ParameterError, match="not a name for an experiment"), experiment(toy, [], name, print):
+        pass
+    assert nothing_left(toy)
+
+
 def test_without_hydra_an_override_changes_the_value_where_it_stands(toy: Path) -> None:
     call(toy, "dvc", "config", "hydra.enabled", "false")
     apply_overrides(toy, ["fuse.rate=0.75"])

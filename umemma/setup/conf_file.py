@@ -53,5 +53,5 @@ def _text(value: str) -> str:
     if _PLAIN.fullmatch(value) and value.casefold() not in _WORDS:
         return value
     quoted = json.dumps(value, ensure_ascii=False)
-    return re.sub(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
+    return re.sub(r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
                   lambda found: f"\\u{ord(found[0]):04x}", quoted)

@@ -9,7 +9,7 @@ from pathlib import Path
 from umemma.errors import ParameterError, some
 from umemma.files import written_whole
 from umemma.setup import starting_values, survey
-from umemma.setup.conf_file import line
+from umemma.setup.conf_file import flow, line
 from umemma.setup.proposal import Given, Proposal, propose
 
 HOME = Path(__file__).parents[2]  # `umemma init` may be called from anywhere; the file goes into this project
@@ -50,8 +50,8 @@ def conf_text(found: Proposal, name: str, root: str) -> str:
               for modality in options["modalities"]}
     lines = [
         "# @package _global_",
-        f"# Made by `umemma init` from {options['file']}, {found.num_rows} rows; yours to change. What options mean is",
-        "# in umemma/datasets/table.py, what decoders and encoders take in umemma/decoders and umemma/encoders.",
+        f"# Made by `umemma init` from {flow(options['file'])}, {found.num_rows} rows; yours to change. What options",
+        "# mean is in umemma/datasets/table.py, what decoders and encoders take in umemma/decoders and /encoders.",
         "dataset:", line(2, "name", name), line(2, "adapter", "table"),
         line(2, "root", root, "the folder of the table; from the project's root, or absolute"),
         line(2, "sources", {}),
