@@ -4,7 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/bin/uv
 DVC := $(BIN)/dvc --wait-for-lock
-DATASET ?=
+# What is given reaches a shell only as "$$FILE", never as text of a command: nothing in it is run, by make neither.
+GIVEN := FILE DATASET ARMS SEEDS RATES ARGS PORT
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
+export $(GIVEN)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := true
 unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 5 s more on imports
@@ -15,16 +18,16 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 init: .venv/.synced ## conf/dataset/ for a table of your own: FILE=mydata.csv, and ARGS="--label genre --group film"
-	@$(BIN)/python -m umemma init $(FILE) $(ARGS)
+	@printf '%s\n' "$$ARGS" | xargs $(BIN)/python -m umemma init "$$FILE"
 
 run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the data, else what params.yaml says
-	@$(if $(DATASET),$(BIN)/python -m umemma.composition write dataset=$(DATASET),$(BIN)/python -m umemma.composition)
+	@$(BIN)/python -m umemma.composition $${DATASET:+write "dataset=$$DATASET"}
 	@$(DVC) repro
 	@$(MAKE) -s table
 
 ablation: .venv/.synced ## every arm and seed as DVC experiments, resumed where it stopped: DATASET=... SEEDS="0 1 2"
-	@$(BIN)/python -m flows.ablation $(if $(DATASET),--dataset $(DATASET)) $(if $(SEEDS),--seeds $(SEEDS)) \
-	  $(if $(ARMS),--arms $(ARMS)) $(if $(RATES),--rates $(RATES))
+	@set -f; $(BIN)/python -m flows.ablation $${DATASET:+--dataset "$$DATASET"} $${SEEDS:+--seeds $$SEEDS} \
+	  $${ARMS:+--arms $$ARMS} $${RATES:+--rates $$RATES}
 
 table: .venv/.synced ## print the results of the last run
 	@echo; $(BIN)/python -m stages.report --show
@@ -46,11 +49,11 @@ docs: .venv/.synced ## the documentation as a site that needs no network; a dead
 	@echo docs/_build/html/index.html
 
 params: .venv/.synced ## compose params.yaml anew from conf/; DATASET=avmnist chooses the data set
-	@$(BIN)/python -m umemma.composition write $(if $(DATASET),dataset=$(DATASET))
+	@$(BIN)/python -m umemma.composition write $${DATASET:+"dataset=$$DATASET"}
 
 ui: .venv/.synced ## MLflow's pages on http://127.0.0.1:5000, until Ctrl-C
-	@$(BIN)/mlflow ui --host 127.0.0.1 --port $(or $(PORT),5000) \
-	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/.mlflow/mlflow.db}"
+	@$(BIN)/mlflow ui --host 127.0.0.1 --port "$${PORT:-5000}" \
+	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$PWD/.mlflow/mlflow.db}"
 
 up: .venv/.synced ## Prefect server, work pool, worker and deployment on loopback
 	@$(BIN)/python -m flows.server up

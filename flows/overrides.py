@@ -20,45 +20,62 @@ from dvc.utils.serialize import load_path
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from umemma import resolvers
 from umemma.errors import ParameterError, unknown
 
 PARAMS_FILE = ParamsDependency.DEFAULT_PARAMS_FILE
 
 
 def apply_overrides(root: Path, overrides: Sequence[str]) -> list[str]:
-    """Change the parameter files under `root`; return their paths relative to it."""
-    by_file = to_path_overrides(overrides)
-    hydra = Config(dvc_dir=str(root / ".dvc")).get("hydra", {})
-    for path, changes in by_file.items():
-        _refuse_sweeps(changes)
-        before = load_path(str(root / path), _local_files()) if (root / path).is_file() else {}
-        try:
-            if hydra.get("enabled", False) and path == PARAMS_FILE:
-                compose(root, hydra, root / path, changes)
-            else:
-                change_values(root / path, changes)
-        except (HydraException, OmegaConfBaseException, DvcException, FileNotFoundError) as error:
-            raise ParameterError(_explain(path, changes, error, before)) from error
-    return list(by_file)
+    """Change the parameter file under `root`; return its path relative to it, in a list as git takes them."""
+    changes = checked_form(overrides)
+    if not changes:
+        return []
+    path, hydra, before = root / PARAMS_FILE, _hydra(root), _before(root)
+    try:
+        if hydra.get("enabled", False):
+            compose(root, hydra, path, changes)
+        else:
+            resolvers.forget_foreign()
+            change_values(path, changes)
+    except (HydraException, OmegaConfBaseException, DvcException, FileNotFoundError) as error:
+        raise ParameterError(_explain(PARAMS_FILE, changes, error, before)) from error
+    return [PARAMS_FILE]
 
 
 def check_overrides(root: Path, overrides: Sequence[str], scratch: Path) -> None:
     """Raise for an override that params.yaml cannot take, writing only to the file `scratch` (a .yaml)."""
-    hydra = Config(dvc_dir=str(root / ".dvc")).get("hydra", {})
-    changes = to_path_overrides(overrides).get(PARAMS_FILE, [])
+    changes, hydra = checked_form(overrides), _hydra(root)
     if not changes or not hydra.get("enabled", False):
         return
-    _refuse_sweeps(changes)
-    before = load_path(str(root / PARAMS_FILE), _local_files()) if (root / PARAMS_FILE).is_file() else {}
+    before = _before(root)
     try:
         compose(root, hydra, scratch, changes)
     except (HydraException, OmegaConfBaseException) as error:
         raise ParameterError(_explain(PARAMS_FILE, changes, error, before)) from error
 
 
+def checked_form(overrides: Sequence[str]) -> list[str]:
+    """Return overrides without the name of their file; nothing is read or written yet.
+
+    They may come from anybody who may start a run. Raises ParameterError for one of another file than params.yaml,
+    which DVC would change wherever it lies, for a sweep, and for one of Hydra's own settings (where it looks for
+    files).
+    """
+    by_file = to_path_overrides(overrides)
+    for path, changes in by_file.items():
+        if path != PARAMS_FILE:
+            raise ParameterError(
+                f"-S {path}:{changes[0]}: {path!r} is not {PARAMS_FILE}, the one file that a run changes"
+            )
+        _refuse_others(changes)
+    return by_file.get(PARAMS_FILE, [])
+
+
 def compose(root: Path, hydra: dict[str, Any], output: Path, overrides: Sequence[str]) -> None:
     """Write the parameters that the project's Hydra configuration and the overrides give."""
     module = hydra.get("config_module")
+    resolvers.forget_foreign()
     compose_and_dump(
         output,
         None if module else str(root / hydra.get("config_dir", "conf")),
@@ -69,13 +86,18 @@ def compose(root: Path, hydra: dict[str, Any], output: Path, overrides: Sequence
     )
 
 
-def _local_files() -> Any:
+def _hydra(root: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = Config(dvc_dir=str(root / ".dvc")).get("hydra", {})
+    return settings
+
+
+def _before(root: Path) -> Any:
     from dvc.fs import localfs
 
-    return localfs
+    return load_path(str(root / PARAMS_FILE), localfs) if (root / PARAMS_FILE).is_file() else {}
 
 
-def _refuse_sweeps(overrides: Sequence[str]) -> None:
+def _refuse_others(overrides: Sequence[str]) -> None:
     try:
         parsed = to_hydra_overrides(list(overrides))
     except HydraException as error:
@@ -85,6 +107,8 @@ def _refuse_sweeps(overrides: Sequence[str]) -> None:
             raise ParameterError(
                 f"-S {override.input_line}: several values are a sweep, and a run has one; start one run for each"
             )
+        if re.match(r"hydra\b", override.key_or_group):
+            raise ParameterError(f"-S {override.input_line}: how Hydra itself works is no parameter of a run")
 
 
 def _explain(path: str, overrides: Sequence[str], error: Exception, before: Any) -> str:

@@ -6,12 +6,11 @@ its settings are set.
 """
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
@@ -28,14 +27,25 @@ from prefect.states import Crashed
 from flows.services import same_process
 from flows.settings import GPU_LIMIT, state_folder
 
+# How a worker starts a run. Prefect's own for a process lets each run and deployment say with which command, in which
+# folder and with which environment; this one has no variables. Not even an empty `env`: Prefect would merge theirs in.
+JOB_TEMPLATE = {
+    "job_configuration": {"stream_output": True},
+    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+}
 UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 
 def put_in_order(root: Path, pool: str) -> None:
-    """Make the pool and the limit where they are missing; close the books on dead runs."""
+    """Make the pool and the limit where they are missing; close the books on dead runs.
+
+    A pool that is there may be of an earlier version, or changed since: it is given our template again.
+    """
     with get_client(sync_client=True) as client:
-        with suppress(ObjectAlreadyExists):
-            client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
+        try:
+            client.create_work_pool(WorkPoolCreate(name=pool, type="process", base_job_template=JOB_TEMPLATE))
+        except ObjectAlreadyExists:
+            client.update_work_pool(pool, WorkPoolUpdate(base_job_template=JOB_TEMPLATE))
         try:
             client.read_global_concurrency_limit_by_name(GPU_LIMIT)
         except ObjectNotFound:

@@ -1,8 +1,8 @@
 """The Prefect server of this project: `python -m flows.server up|down|status`.
 
-`up` starts a server (SQLite, this machine only), a process work pool with a worker, the limit of one GPU stage at a
-time and the deployment of prefect.yaml, waits until they answer and returns. All state is in `.prefect/`; the file
-prefect.toml in the root tells every `prefect` command typed there which server to use.
+`up` starts a server (SQLite, this machine only, with a password), a process work pool with a worker, the limit of one
+GPU stage at a time and the deployment of prefect.yaml, waits until they answer and returns. All state is in
+`.prefect/`; the file prefect.toml in the root tells every `prefect` command typed there which server to use.
 
 The server and worker are Prefect's own commands; pool and limit are made through its client, because each further
 `prefect` command costs two to three seconds of imports.
@@ -20,10 +20,12 @@ from flows.services import Service, wait_until
 from flows.settings import (
     DEFAULT_PORT,
     HOST,
+    PASSWORD,
     PORT_VARIABLE,
     api_url,
     chosen_port,
     is_healthy,
+    is_open,
     prefect_environment,
     remove_note,
     server_url,
@@ -46,8 +48,9 @@ def up(root: Path) -> None:
     """Start what does not run yet."""
     server, worker = _services(root)
     url = server_url(root)
-    if url and server.pid() and worker.pid():
+    if url and server.pid() and worker.pid() and not is_open(url):
         print(f"Prefect is up already: {_ui(url)}")
+        _tell_password(root)
         return
     down(root)
     port = chosen_port()
@@ -88,6 +91,7 @@ def up(root: Path) -> None:
         raise
     write_note(root, url)
     print(f"Prefect is up: {_ui(url)}")
+    _tell_password(root)
     print("Run:  prefect deployment run 'ume-mma/local' --watch")
 
 
@@ -117,6 +121,10 @@ def _services(root: Path) -> tuple[Service, Service]:
 
 def _ui(url: str) -> str:
     return url.removesuffix("/api")
+
+
+def _tell_password(root: Path) -> None:
+    print(f"Its page asks a browser once for the password:  cat {state_folder(root).relative_to(root) / PASSWORD}")
 
 
 def _refuse_taken(port: int) -> None:

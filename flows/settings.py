@@ -2,10 +2,14 @@
 
 Everything lies in `.prefect/` of the project: the SQLite file, logs, the numbers of running processes. The variables
 must be set before `prefect` is imported, so nothing here imports it, and neither does `pipeline.py` before its `main`.
+
+Whoever may talk to a Prefect server can run commands on the machine of its worker (a deployment's pull steps), so ours
+answer only those who know a password: it lies in `.prefect/` and in prefect.toml, both for their owner alone to read.
 """
 
 import json
 import os
+import secrets
 import tomllib
 import urllib.error
 import urllib.request
@@ -17,6 +21,7 @@ HOST = "127.0.0.1"
 PORT_VARIABLE = "UMEMMA_PREFECT_PORT"
 DEFAULT_PORT = 4200
 GPU_LIMIT = "gpu"
+PASSWORD = "auth"  # of the server, "user:password"; in `.prefect/`
 NOTE = "prefect.toml"  # read by Prefect from the current folder
 SIGNATURE = "# Written by `python -m flows.server up`, removed by `down`."
 
@@ -41,14 +46,23 @@ def api_url(port: int) -> str:
     return f"http://{HOST}:{port}/api"
 
 
+def password(root: Path) -> str:
+    """Return what the server asks of its clients, "user:password"; made at random where there is none yet."""
+    path = state_folder(root) / PASSWORD
+    if not path.exists():
+        _write_private(path, f"umemma:{secrets.token_urlsafe(32)}")
+    path.chmod(0o600)
+    return path.read_text()
+
+
 def is_healthy(url: str) -> bool:
-    """Whether a Prefect API answers at `url`, asked without any proxy and within five seconds."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"{url}/health", timeout=5) as answer:
-            return bool(answer.read().strip() == b"true")
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
+    """Whether a Prefect API answers at `url`. It says so to everybody."""
+    return _answer(f"{url}/health") == b"true"
+
+
+def is_open(url: str) -> bool:
+    """Whether the API at `url` answers everybody, as one does that an earlier version of this project started."""
+    return bool(_answer(f"{url}/admin/version"))
 
 
 def server_url(root: Path) -> str | None:
@@ -58,21 +72,17 @@ def server_url(root: Path) -> str | None:
     """
     if url := os.environ.get("PREFECT_API_URL"):
         return url
-    note = root / NOTE
-    try:
-        url = str(tomllib.loads(note.read_text())["api"]["url"])
-    except (FileNotFoundError, tomllib.TOMLDecodeError, KeyError):
+    url = _noted_url(root)
+    if url and not is_healthy(url):
+        remove_note(root)
         return None
-    if is_healthy(url):
-        return url
-    remove_note(root)
-    return None
+    return url
 
 
 def write_note(root: Path, url: str) -> None:
-    """Tell every `prefect` command that is typed in the project's root which server it is to use."""
-    home = json.dumps(str(state_folder(root) / "home"))
-    (root / NOTE).write_text(f'{SIGNATURE}\nhome = {home}\n\n[api]\nurl = "{url}"\n')
+    """Tell every `prefect` command that is typed in the project's root which server it is to use, and its password."""
+    home, auth = json.dumps(str(state_folder(root) / "home")), json.dumps(password(root))
+    _write_private(root / NOTE, f'{SIGNATURE}\nhome = {home}\n\n[api]\nurl = "{url}"\nauth_string = {auth}\n')
 
 
 def remove_note(root: Path) -> None:
@@ -86,7 +96,8 @@ def prefect_environment(root: Path, url: str | None) -> dict[str, str]:
     """Return the variables for any process that uses Prefect; without a `url` Prefect starts a server for one run.
 
     Leases in a file outlive a killed server; a waiting GPU stage looks every second (else up to 30), a worker every
-    two.
+    two. Pages from elsewhere may not read what the server answers. A server of others, which the user's environment
+    names, is not sent our password.
     """
     settings = {
         "PREFECT_HOME": str(state_folder(root) / "home"),
@@ -101,4 +112,40 @@ def prefect_environment(root: Path, url: str | None) -> dict[str, str]:
         "DVC_NO_ANALYTICS": "1",
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), HOST, "localhost"])),
     }
+    if not url or url != os.environ.get("PREFECT_API_URL") or url == _noted_url(root):
+        auth = password(root)
+        settings |= {
+            "PREFECT_API_AUTH_STRING": auth,
+            "PREFECT_SERVER_API_AUTH_STRING": auth,
+            "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": url.removesuffix("/api") if url else f"http://{HOST}",
+        }
     return {**settings, "PREFECT_API_URL": url} if url else settings
+
+
+def _noted_url(root: Path) -> str | None:
+    try:
+        return str(tomllib.loads((root / NOTE).read_text())["api"]["url"])
+    except (FileNotFoundError, tomllib.TOMLDecodeError, KeyError):
+        return None
+
+
+def _answer(url: str) -> bytes | None:
+    """Return what is answered with success, asked without any proxy or password and within five seconds."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5) as answer:
+            return bytes(answer.read().strip())
+    except urllib.error.HTTPError as error:
+        error.close()
+        return None
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, at no time another."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.unlink(missing_ok=True)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    os.replace(temporary, path)

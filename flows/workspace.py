@@ -10,6 +10,7 @@ use, so that what a killed run left is removed by the next.
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from flows.git import git
-from flows.overrides import apply_overrides
+from flows.overrides import apply_overrides, checked_form
 from umemma.errors import ParameterError
 
 Tell = Callable[[str], None]
@@ -54,6 +55,7 @@ def own_workspace(home: Path) -> Workspace:
 @contextmanager
 def experiment(home: Path, overrides: Sequence[str], name: str, tell: Tell) -> Iterator[Workspace]:
     """Make a worktree with the overrides applied; remove it at the end, whatever happens."""
+    checked_form(overrides)
     baseline = git(home, "rev-parse", "--verify", "--quiet", "HEAD", otherwise="there is no commit to start from")
     _check_name(home, baseline, name)
     store = home / ".dvc" / "tmp" / "flows"
@@ -111,9 +113,9 @@ def _share_cache(home: Path, root: Path) -> None:
 def _check_name(home: Path, baseline: str, name: str) -> None:
     if (
         subprocess.run(["git", "check-ref-format", f"refs/exps/{name}"], cwd=home, check=False).returncode
-        or "/" in name
+        or not re.fullmatch(r"\w[\w.+-]*", name, flags=re.ASCII)  # git takes `x;id`, and people paste names
     ):
-        raise ParameterError(f"--name {name!r}: not a name for an experiment (letters, digits, '-', '_' and '.')")
+        raise ParameterError(f"--name {name!r}: not a name for an experiment (letters, digits, '-', '_', '+' and '.')")
     if git(home, "for-each-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/{name}"):
         raise ParameterError(f"--name {name!r}: there is an experiment of this name; `dvc exp remove {name}` or rename")
 

@@ -263,6 +263,46 @@ def test_an_override_that_does_not_fit_names_the_key_and_changes_nothing(
     assert nothing_left(toy)
 
 
+@pytest.mark.parametrize("file", ["{outside}", "../outside.yaml", "conf/config.yaml", "./params.yaml", "params.yaml/"])
+def test_an_override_of_another_file_changes_none(toy: Path, file: str) -> None:
+    outside = toy.parent / "outside.yaml"
+    outside.write_text("key: old\nfuse: {rate: 0}\n")
+    contents = [path.read_bytes() for path in (outside, toy / "conf/config.yaml", toy / "params.yaml")]
+    for override in (f"{file}:key=new", f"{file}:fuse.rate=1"):
+        line = override.format(outside=outside)
+        with pytest.raises(ParameterError, match=r"is not params\.yaml, the one file"):
+            check_overrides(toy, [line], toy.parent / "scratch.yaml")
+        with pytest.raises(ParameterError, match=r"is not params\.yaml, the one file"):
+            apply_overrides(toy, [line])
+        with pytest.raises(ParameterError, match=r"is not params\.yaml"), experiment(toy, [line], "name", print):
+            pass
+    assert [path.read_bytes() for path in (outside, toy / "conf/config.yaml", toy / "params.yaml")] == contents
+    assert apply_overrides(toy, ["params.yaml:fuse.rate=0.25"]) == ["params.yaml"]
+
+
+@pytest.mark.parametrize("hydra", ["true", "false"])
+def test_an_override_cannot_read_the_environment(toy: Path, monkeypatch: pytest.MonkeyPatch, hydra: str) -> None:
+    call(toy, "dvc", "config", "hydra.enabled", hydra)
+    monkeypatch.setenv("SECRET", "hunter2")
+    for override in ("fuse.rate=${oc.env:SECRET}", "fuse.rate=${oc.decode:${oc.env:SECRET}}"):
+        with pytest.raises(ParameterError) as error:
+            apply_overrides(toy, [override])
+        assert "hunter2" not in str(error.value) + (toy / "params.yaml").read_text()
+
+
+@pytest.mark.parametrize("override", ["hydra.searchpath=[file:///tmp]", "+hydra.x=1", "hydra/launcher=basic"])
+def test_an_override_cannot_change_where_hydra_looks(toy: Path, override: str) -> None:
+    with pytest.raises(ParameterError, match="how Hydra itself works"):
+        apply_overrides(toy, [override])
+
+
+@pytest.mark.parametrize("name", ["x;id", "x$(id)", "`id`", "a&b", "a'b", "../x", "a/b", "-x", "", ".x", "a b", "x\ny"])
+def test_the_name_of_an_experiment_is_a_plain_one(toy: Path, name: str) -> None:
+    with pytest.raises(ParameterError, match="not a name for an experiment"), experiment(toy, [], name, print):
+        pass
+    assert nothing_left(toy)
+
+
 def test_without_hydra_an_override_changes_the_value_where_it_stands(toy: Path) -> None:
     call(toy, "dvc", "config", "hydra.enabled", "false")
     apply_overrides(toy, ["fuse.rate=0.75"])

@@ -1,5 +1,6 @@
 """Whole runs of the flow on a toy project, with a Prefect server of its own on a free port, and without one."""
 
+import base64
 import json
 import os
 import shutil
@@ -8,16 +9,19 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
 from tests.test_flows import REPOSITORY, call, environment, is_gone, make_toy, nothing_left, set_params, wait_for
+from tests.test_page_browser import browser  # noqa: F401
 
 pytestmark = pytest.mark.slow
 RUN = ("prefect", "deployment", "run", "ume-mma/local", "--watch")
@@ -33,7 +37,7 @@ def free_port() -> int:
 def make_project(root: Path) -> Path:
     """Make the toy with the flows in it, run once by DVC."""
     root.mkdir()
-    for name in ("flows", "umemma/errors.py", "umemma/__init__.py", "prefect.yaml"):
+    for name in ("flows", "umemma/errors.py", "umemma/resolvers.py", "umemma/__init__.py", "prefect.yaml"):
         source = REPOSITORY / name
         (root / name).parent.mkdir(exist_ok=True)
         if source.is_dir():
@@ -72,13 +76,20 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
     assert not list((root / ".prefect" / "runs").iterdir())
 
 
-def api(project: Path, path: str, body: Any) -> Any:
+def api(project: Path, path: str, body: Any = None, method: str = "POST") -> Any:
+    with asked(project, path, body, method, (project / ".prefect" / "auth").read_text()) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+def asked(project: Path, path: str, body: Any, method: str, password: str | None, **headers: str) -> Any:
+    """Open an address of the server's; raises urllib.error.HTTPError unless it answers with success."""
     url = (project / "prefect.toml").read_text().split('url = "')[1].split('"')[0]
-    request = urllib.request.Request(
-        f"{url}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
-    )
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
-        return json.load(answer)
+    if password is not None:
+        headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
+    content = None if body is None else json.dumps(body).encode()
+    headers |= {} if body is None else {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}/{path}", content, headers, method=method)
+    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20)
 
 
 def last_run(project: Path) -> tuple[Any, dict[str, str]]:
@@ -100,6 +111,107 @@ def lock(root: Path) -> Any:
 def test_up_twice_says_so_and_status_agrees(project: Path) -> None:
     assert "up already" in call(project, PYTHON, "-m", "flows.server", "up")
     assert "answers" in call(project, PYTHON, "-m", "flows.server", "status")
+
+
+def refusal(*request: Any) -> int | None:
+    """Return the code with which the server refuses what `asked` asks, or None where it answers."""
+    try:
+        asked(*request).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    return None
+
+
+REQUESTS = [
+    ("GET", "admin/version", None),
+    ("POST", "flow_runs/filter", {}),
+    ("POST", "deployments/filter", {}),
+    ("POST", "deployments/", {"name": "x", "pull_steps": [{"prefect.deployments.steps.run_shell_script": {}}]}),
+    ("PATCH", "work_pools/local", {"base_job_template": {}}),
+    ("GET", "work_pools/local/", None),
+]
+
+
+def test_the_server_answers_nobody_without_its_password(project: Path) -> None:
+    for password in (None, "", "umemma:", "admin:pass"):
+        for method, path, body in REQUESTS:
+            assert refusal(project, path, body, method, password) == 401, (password, path)
+
+
+def test_a_page_from_elsewhere_is_not_shown_what_the_server_answers(project: Path) -> None:
+    own = (project / "prefect.toml").read_text().split('url = "')[1].split('/api"')[0]
+    password = (project / ".prefect" / "auth").read_text()
+    for origin, allowed in (("https://example.org", None), ("null", None), ("http://127.0.0.1:1", None), (own, own)):
+        with asked(project, "health", None, "GET", password, Origin=origin) as answer:
+            assert answer.headers["Access-Control-Allow-Origin"] == allowed
+
+
+def test_the_server_listens_on_this_machine_only(project: Path) -> None:
+    listening = []
+    for name in ("server", "worker"):
+        process = psutil.Process(json.loads((project / ".prefect" / "pids" / f"{name}.json").read_text())["pid"])
+        for one in [process, *process.children(recursive=True)]:
+            listening += [at.laddr.ip for at in one.net_connections() if at.status == psutil.CONN_LISTEN]
+    assert listening
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_the_password_is_for_its_owner_alone_and_not_for_git(project: Path) -> None:
+    password = (project / ".prefect" / "auth").read_text()
+    assert len(password) > 40
+    assert password in (project / "prefect.toml").read_text()
+    for name in (".prefect/auth", "prefect.toml"):
+        assert (project / name).stat().st_mode & 0o777 == 0o600
+        assert call(project, "git", "check-ignore", name)
+        assert call(REPOSITORY, "git", "check-ignore", name)
+    logs = "".join(path.read_text() for path in (project / ".prefect" / "logs").iterdir())
+    assert password not in logs
+    assert password.partition(":")[2] not in logs
+    assert "cat .prefect/auth" in call(project, PYTHON, "-m", "flows.server", "up")
+
+
+HOW = ({"command": "touch F"}, {"env": {"PATH": "/tmp"}}, {"working_dir": "/tmp"}, {"env.PATH": "/tmp"})
+STARTED = """
+import asyncio, sys
+from prefect.workers.process import ProcessJobConfiguration
+from flows.records import JOB_TEMPLATE
+for how in {how}:
+    made = asyncio.run(ProcessJobConfiguration.from_template_and_values(JOB_TEMPLATE, how))
+    assert (made.command, made.env, made.working_dir) == (None, {{}}, None), made
+print("as ever")
+"""
+
+
+def test_a_run_cannot_say_how_it_is_started(project: Path) -> None:
+    deployment = api(project, "deployments/filter", {})[0]
+    password = (project / ".prefect" / "auth").read_text()
+    flow = {"name": "mine", "flow_id": deployment["flow_id"], "work_pool_name": "local"}
+    for how in HOW:
+        for path, body in ((f"deployments/{deployment['id']}/create_flow_run", {}), ("deployments/", flow)):
+            code = refusal(project, path, {**body, "job_variables": how}, "POST", password)
+            assert code in (409, 422), (how, path)
+    assert "as ever" in call(project, PYTHON, "-c", STARTED.format(how=HOW))
+
+
+def test_an_override_through_the_deployment_changes_no_other_file(project: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.yaml"
+    outside.write_text("key: old\n")
+    call(project, *RUN, "-p", f'overrides=["{outside}:key=new"]', code=1)
+    assert "is not params.yaml" in last_run(project)[0]["state"]["message"]
+    assert outside.read_text() == "key: old\n"
+
+
+def test_the_page_asks_for_the_password_and_then_shows_the_runs(project: Path, browser: Any) -> None:  # noqa: F811
+    url = (project / "prefect.toml").read_text().split('url = "')[1].split('/api"')[0]
+    call(project, PYTHON, "-m", "flows.pipeline")
+    page = browser.new_page()
+    page.goto(f"{url}/runs")
+    field = page.locator("input[type=password]")
+    field.fill((project / ".prefect" / "auth").read_text().strip())
+    field.press("Enter")
+    page.get_by_text(last_run(project)[0]["name"]).first.wait_for(timeout=30_000)
+    page.close()
 
 
 def test_an_unchanged_pipeline_is_all_cached(project: Path) -> None:
@@ -258,11 +370,17 @@ def test_down_and_up_mark_a_dead_run_crashed(tmp_path: Path) -> None:
             json.loads((root / ".prefect" / "pids" / f"{name}.json").read_text())["pid"]
             for name in ("worker", "server")
         )
+        open_template = {
+            "job_configuration": {"command": "{{ command }}"},
+            "variables": {"properties": {"command": {"type": "string"}}, "type": "object"},
+        }
+        api(root, "work_pools/local", {"base_job_template": open_template}, "PATCH")  # as an earlier version made it
         for pid in (worker, server, flow):
             os.kill(pid, signal.SIGKILL)
         assert is_gone(stage)
         call(root, "env", port, PYTHON, "-m", "flows.server", "up")
         assert last_run(root)[0]["state"]["type"] == "CRASHED"
+        assert "{{" not in json.dumps(api(root, "work_pools/local", method="GET")["base_job_template"])
     finally:
         call(root, PYTHON, "-m", "flows.server", "down")
     assert not (root / "prefect.toml").exists()

@@ -129,6 +129,14 @@ def test_every_file_format_of_a_table_becomes_the_same_conf(tmp_path, home, suff
     assert confs[0] == confs[1]
 
 
+def test_a_table_of_any_name_becomes_a_comment_and_an_option_and_no_parameter(tmp_path, home):
+    for name in ("x\nseed: 5\n#.csv", "a: b # c.csv", "f;touch F;.csv", "'\"`touch F`.csv", "x\u2028seed: 5.csv"):
+        _, found = initiated(home, write_table(tmp_path / name, rows_of()))
+        assert found.seed == 0
+        assert found.dataset.options["file"] == name
+        assert (home / "conf/dataset/mine.yaml").read_text().splitlines()[1].startswith("# Made by `umemma init` from ")
+
+
 def test_every_starting_value_is_of_a_decoder_and_an_encoder_that_take_it():
     facts = {
         "image": {"height_px": [480, 500], "width_px": [640, 600], "channels": [3, 4]},

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 import torch
+from omegaconf.basecontainer import BaseContainer
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
@@ -76,12 +77,78 @@ def changed(key: str, value: object) -> dict:
         ("seed", -1, r"seed is -1"),
         ("pretain", {}, r"top level: there is no parameter called 'pretain'"),
         ("compute.threads", 0, r"compute\.threads is 0"),
+        ("dataset.adapter", "digits:", r"dataset\.adapter: 'digits' has no variants"),
+        (
+            "dataset.adapter",
+            "../datasets/digits",
+            r"dataset\.adapter: there is no dataset called '\.\./datasets/digits'",
+        ),
+        (
+            "dataset.watch",
+            {"each_run": ["x;touch F"], "record": "a.py"},
+            r"dataset\.watch\.each_run: 'x;touch F' must be",
+        ),
+        ("dataset.watch", {"each_run": [], "record": "../../key"}, r"dataset\.watch\.record: '\.\./\.\./key' must be"),
+        ("dataset.watch", {"each_run": [], "record": "/etc/passwd"}, r"dataset\.watch\.record: '/etc/passwd' must be"),
     ],
 )
 def test_a_slip_is_named_with_file_key_value_and_choices(key, value, sentence):
     with pytest.raises(ParameterError) as error:
         parameters.check(changed(key, value), "params.yaml")
     assert re.search(r"params\.yaml: .*" + sentence, str(error.value))
+
+
+UNFIT = ["audio;touch F", "x$(touch F)", "x`touch F`", "../x", "a/b", "..", ".git", "", "a b", "-x", "x\n", "\xfc"]
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_name_that_becomes_a_path_or_a_part_of_a_command_must_be_a_plain_one(name):
+    content = copy.deepcopy(COMPOSED)
+    content["dataset"]["name"] = name
+    with pytest.raises(ParameterError, match=r"params\.yaml: dataset\.name: .* must be a plain name"):
+        parameters.check(content, "params.yaml")
+    modalities = {"image": COMPOSED["dataset"]["modalities"]["image"], name: COMPOSED["dataset"]["modalities"]["audio"]}
+    with pytest.raises(ParameterError, match=r"params\.yaml: dataset\.modalities: .* must be a plain name"):
+        parameters.check(changed("dataset.modalities", modalities), "params.yaml")
+
+
+@pytest.mark.parametrize("override", ["fuse.missing_rate=1.2", "fuse.head=cat", "+dataset.x=x", "dataset.name=../x"])
+@pytest.mark.parametrize("format_", ["format=1", "format=${checked:1}", "~format", "format=1.0"])
+def test_what_was_composed_is_checked_whatever_is_overridden(tmp_path, format_, override):
+    path = tmp_path / "params.yaml"
+    with pytest.raises(ParameterError):
+        composition.write(path, ROOT / "conf", [format_, override])
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "${oc.env:SECRET}",
+        "${${x}.env:SECRET}",
+        "${oc.decode:${oc.env:SECRET}}",
+        "x${oc.env:SECRET,y}",
+        "${oc.create:${oc.env:SECRET}}",
+        "${now:%H}",
+        "${hydra:runtime}",
+    ],
+)
+def test_what_is_composed_asks_for_nothing_outside(tmp_path, monkeypatch, value):
+    monkeypatch.setenv("SECRET", "hunter2")
+    with pytest.raises(ParameterError) as error:
+        composition.write(tmp_path / "params.yaml", ROOT / "conf", [f"arm='{value}'"])
+    assert "hunter2" not in str(error.value)
+    assert set(BaseContainer._resolvers) == {"checked", "encoder", "frozen_modalities", "tower_inputs"}
+
+
+def test_conf_asks_for_nothing_but_what_is_ours():
+    for path in (ROOT / "conf").rglob("*.yaml"):
+        assert set(re.findall(r"\$\{([\w.]+):", path.read_text())) <= {
+            "checked",
+            "encoder",
+            "frozen_modalities",
+            "tower_inputs",
+        }, path
 
 
 @pytest.mark.parametrize(

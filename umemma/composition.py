@@ -6,12 +6,13 @@ overrides in the form of `dvc exp run -S`.
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from umemma import parameters
+from umemma import parameters, resolvers
 from umemma.errors import ParameterError, run, unknown
 from umemma.models.settings import tower_inputs
 from umemma.settings import FILE
@@ -22,15 +23,11 @@ CONF = Path(__file__).parents[1] / "conf"
 def register() -> None:
     """Make known what conf/ may use in `${...}`.
 
-    `${checked:VALUE}` is VALUE, if the whole of the parameters around it is valid. `${encoder:NAME}` is the encoder of
-    conf/encoder/NAME.yaml, in whose place one written out in `-S` would be merged into the one that is there.
+    `${checked:VALUE}` is VALUE; only what checks its compositions knows it, so that nothing else composes conf/.
+    `${encoder:NAME}` is the encoder of conf/encoder/NAME.yaml, in whose place one written out in `-S` would be merged
+    into the one that is there.
     """
     from omegaconf import OmegaConf
-
-    def checked(value: object, *, _root_: Any) -> object:
-        content = OmegaConf.create({**OmegaConf.to_container(_root_, resolve=False), "format": value})  # type: ignore[dict-item]
-        parameters.check(OmegaConf.to_container(content, resolve=True), str(FILE))
-        return value
 
     def inputs(*, _root_: Any) -> dict[str, str]:
         modalities = _root_.dataset.modalities
@@ -46,35 +43,69 @@ def register() -> None:
             raise ParameterError(unknown(str(folder), "encoder", name, choices))
         return OmegaConf.load(folder / f"{name}.yaml")
 
-    OmegaConf.register_new_resolver("checked", checked, replace=True)
+    OmegaConf.register_new_resolver("checked", lambda value: value, replace=True)
     OmegaConf.register_new_resolver("tower_inputs", inputs, replace=True)
     OmegaConf.register_new_resolver("frozen_modalities", frozen, replace=True)
     OmegaConf.register_new_resolver("encoder", encoder, replace=True)
+
+
+def check_every_composition() -> None:
+    """Let whatever composes in this process (DVC) end in an error where the parameters are not valid.
+
+    Wrapped around the one method through which Hydra composes, for nothing that stands in conf/ is out of reach of an
+    override: neither a resolver in a value (`-S format=1` takes its place) nor a callback of Hydra's.
+    """
+    from hydra._internal.hydra import Hydra
+
+    plain = Hydra.compose_config
+    if hasattr(plain, "__wrapped__"):
+        return
+
+    @wraps(plain)
+    def compose_config(*arguments: Any, **named: Any) -> Any:
+        resolvers.forget_foreign()
+        config = plain(*arguments, **named)
+        _checked(config)
+        return config
+
+    register()
+    Hydra.compose_config = compose_config  # type: ignore[method-assign]
 
 
 def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """Return what Hydra composes from `conf/config.yaml`. Raises ParameterError for an override it does not know."""
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import InterpolationResolutionError
 
     register()
     try:
         with initialize_config_dir(str(conf.resolve()), version_base=None):
-            return OmegaConf.to_container(compose("config", overrides=list(overrides)), resolve=True)  # type: ignore[return-value]
-    except InterpolationResolutionError as error:
-        raise _own(error) from None
+            resolvers.forget_foreign()
+            return _checked(compose("config", overrides=list(overrides)))
     except HydraException as error:
         raise ParameterError(f"{conf}/config.yaml: {error}") from error
 
 
-def _own(error: BaseException) -> BaseException:
-    """Return our own error from within the one that OmegaConf has wrapped around it, or else that one."""
+def _checked(config: Any) -> dict[str, Any]:
+    """Return as plain values what was composed, less Hydra's own section. Raises ParameterError if it is not valid."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    ours = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    try:
+        content = OmegaConf.to_container(ours, resolve=True)
+    except OmegaConfBaseException as error:
+        raise _own(error) from None
+    parameters.check(content, str(FILE))
+    return content  # type: ignore[return-value]
+
+
+def _own(error: BaseException) -> ParameterError:
+    """Return our own error from within the one that OmegaConf has wrapped around it, or else one that tells of it."""
     inner: BaseException | None = error
     while inner is not None and not isinstance(inner, ParameterError):
         inner = inner.__cause__ or inner.__context__
-    return inner or error
+    return inner or ParameterError(f"{FILE} cannot be composed: {' '.join(str(error).split())}")
 
 
 def differences(mine: object, theirs: object, key: str = "") -> Iterator[tuple[str, object, object]]:

@@ -7,6 +7,7 @@ head - is a module of the folder of that kind, or, as `module:variant`, one of m
 folder is listed, not imported.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -73,8 +74,14 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
         ("dataset.adapter", "datasets", dataset.adapter),
         ("fuse.head", "heads", fuse.head),
     ]
+    watched = [("dataset.watch.each_run", name) for name in dataset.watch.each_run]
+    for key, name in [("dataset.name", dataset.name), *watched]:
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, flags=re.ASCII):  # DVC makes and removes folders of this name
+            yield f"{key}: {name!r} must be a plain name (letters, digits, _ and -, a letter or digit first)"
+    if Path(dataset.watch.record).is_absolute() or ".." in Path(dataset.watch.record).parts:
+        yield f"dataset.watch.record: {dataset.watch.record!r} must be a file of the project, named from its root"
     for name, modality in dataset.modalities.items():
-        if not name.isidentifier() or name.startswith("_"):  # WebDataset writes no member that begins with _
+        if not re.fullmatch(r"[A-Za-z]\w*", name, flags=re.ASCII):  # WebDataset writes no member that begins with _
             yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _, a letter first)"
         chosen.append((f"dataset.modalities.{name}.encoder.name", "encoders", modality.encoder.get("name")))
         chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))

@@ -75,7 +75,7 @@ def plugin_trouble(key: str, folder: str, value: object) -> str | None:
     module, _, variant = str(value).partition(":")
     if module not in plugins(folder):
         return unknown(key, folder[:-1], value, _choices(folder))
-    if _takes_variant(folder, module) != bool(variant):
+    if _takes_variant(folder, module) != bool(variant) or (":" in str(value) and not variant):
         return f"{key}: {_about_variant(module, _takes_variant(folder, module))}"
     return None
 

@@ -1,4 +1,4 @@
-"""Makes `${checked:...}` known where DVC composes conf/, so that a bad `-S` ends before anything runs.
+"""Checks whatever DVC composes from conf/, so that a bad `-S` ends before anything is written or runs.
 
 Hydra imports every module of a folder of this name; DVC is told of it by `hydra.plugins_path`.
 """
@@ -14,4 +14,4 @@ try:
 finally:
     sys.path.remove(_ROOT)
 
-composition.register()
+composition.check_every_composition()

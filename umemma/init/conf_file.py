@@ -54,7 +54,7 @@ def _text(value: str) -> str:
         return value
     quoted = json.dumps(value, ensure_ascii=False)
     return re.sub(
-        r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
+        r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
         lambda found: f"\\u{ord(found[0]):04x}",
         quoted,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from umemma.errors import ParameterError, some
 from umemma.files import written_whole
 from umemma.init import starting_values, survey
-from umemma.init.conf_file import line
+from umemma.init.conf_file import flow, line
 from umemma.init.proposal import Given, Proposal, propose
 
 HOME = Path(__file__).parents[2]  # `umemma init` may be called from anywhere; the file goes into this project
@@ -67,7 +67,7 @@ def conf_text(found: Proposal, name: str, root: str) -> str:
     }
     lines = [
         "# @package _global_",
-        f"# Made by `umemma init` from {options['file']}, {found.num_rows} rows; yours to change. What options mean is",
+        f"# Made by `umemma init` from {flow(options['file'])}, {found.num_rows} rows; yours to change. What options mean is",
         "# in docs/table-options.md, what decoders and encoders take in docs/plug-ins.md; `make docs` builds these pages.",
         "dataset:",
         line(2, "name", name),

@@ -17,7 +17,7 @@ import numpy as np
 from umemma.data.sample import BadSample
 from umemma.errors import DataError
 from umemma.sources.layouts import cutting, plain_pickle
-from umemma.sources.layouts.listing import File
+from umemma.sources.layouts.listed import File
 from umemma.sources.layouts.lists import blamed, named
 
 VIDEO = ("mp4", "mkv", "webm", "avi", "mpg", "flv")
@@ -63,12 +63,13 @@ def _first(folder: Path, name: str, suffixes: tuple[str, ...], what: str) -> Pat
 
 
 def _series(values: object) -> bytes:
-    array = np.asarray(values)
-    if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.size:
+    if not isinstance(values, np.ndarray):  # a list that holds itself many times over would become a very large one
+        raise DataError(f"its pickle holds no spectrogram (frequency, frame) but {type(values).__name__}")
+    if values.ndim != 2 or values.dtype.kind not in "fiu" or not values.size:
         raise DataError(
             f"its pickle holds no spectrogram (frequency, frame) but {type(values).__name__} of shape "
-            f"{array.shape} and type {array.dtype}"
+            f"{values.shape} and type {values.dtype}"
         )
     buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array.T, dtype=np.float32), allow_pickle=False)
+    np.save(buffer, np.ascontiguousarray(values.T, dtype=np.float32), allow_pickle=False)
     return buffer.getvalue()

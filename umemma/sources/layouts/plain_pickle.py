@@ -4,45 +4,119 @@ A pickle is a program: loading one from a stranger runs it. Public data sets com
 a vocabulary inside a `.npy`), so these are read by an unpickler that knows NumPy's array, type and scalar, and numbers,
 texts, lists, tuples and mappings, which need no name. Every other name in the pickle is an error before anything
 is called by it. Pickles of Python 2 are read, too; their plain strings come out as bytes.
+
+NumPy itself trusts what a pickle tells it: 94 bytes give a type a size, or its own flag for objects, that ends the
+process in a segmentation fault. So none of NumPy is called while a pickle is read. Stand-ins note what they are given,
+and arrays are made from the notes afterwards: of plain numbers and texts, as many as the bytes hold, or of objects that
+were themselves read. The unpickler is the one in Python: the one in C makes room for as many memos as a pickle claims.
 """
 
 import io
+import math
 import pickle
-from typing import Any
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
 from umemma.errors import DataError
 
 _CORES = ("numpy.core", "numpy._core")  # NumPy 1 and 2
-_ALLOWED = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): lambda text, encoding: text.encode("latin1"),  # how protocol 2 writes bytes
-    **{
-        (f"{core}.multiarray", name): getattr(np._core.multiarray, name)  # type: ignore[attr-defined]
-        for core in _CORES
-        for name in ("_reconstruct", "scalar")
-    },
-    **{(f"{core}.numeric", "_frombuffer"): np._core.numeric._frombuffer for core in _CORES},  # type: ignore[attr-defined]
+_PLAIN = (type(None), bool, int, float, str, bytes, bytearray)
+_KINDS = re.compile(r"[biufcSU]\d{1,9}|O[48]?")  # what NumPy writes for them; no fields, dates or parts of arrays
+_MOST_CODE_POINT = 0x10FFFF
+
+
+class _Known:
+    """A name of NumPy's that a pickle may call; nothing can be set on it."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., object]) -> None:
+        self._call = call
+
+    def __call__(self, *given: object) -> object:
+        return self._call(*given)
+
+    def __setstate__(self, state: object) -> None:
+        raise DataError("its pickle changes a function")
+
+
+class _Note:
+    """What a pickle says of one thing of NumPy's: what it is made with, and its state."""
+
+    __slots__ = ("given", "state")
+
+    def __init__(self, *given: object) -> None:
+        self.given = given
+        self.state: object = None
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+
+class _Type(_Note):
+    pass
+
+
+class _Scalar(_Note):
+    pass
+
+
+class _Array(_Note):  # with a state
+    pass
+
+
+class _Buffer(_Note):  # an array as protocol 5 writes it
+    pass
+
+
+def _bytes(*given: object) -> bytes:
+    if given:
+        raise DataError("its pickle makes bytes of something else")
+    return b""
+
+
+def _encoded(text: str, encoding: object) -> bytes:
+    """Return bytes as protocol 2 writes them: as a text of latin-1."""
+    return text.encode("latin1")
+
+
+_KNOWN = {
+    ("numpy", "ndarray"): _Known(_Note),
+    ("numpy", "dtype"): _Known(_Type),
+    ("_codecs", "encode"): _Known(_encoded),
+    ("__builtin__", "bytes"): _Known(_bytes),  # empty ones, in protocol 2
+    **{(f"{core}.multiarray", "_reconstruct"): _Known(_Array) for core in _CORES},
+    **{(f"{core}.multiarray", "scalar"): _Known(_Scalar) for core in _CORES},
+    **{(f"{core}.numeric", "_frombuffer"): _Known(_Buffer) for core in _CORES},
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
+        if (module, name) not in _KNOWN:
             raise DataError(f"its pickle holds {module}.{name}; only arrays, numbers, texts and containers are read")
-        return _ALLOWED[module, name]
+        return _KNOWN[module, name]
+
+    def load_bytearray(self) -> None:
+        """Python's own makes room for as many bytes as the pickle claims."""
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))  # type: ignore[attr-defined]
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray
 
 
 def loads(content: bytes) -> Any:
     """Return what a pickle holds. Raises DataError where it holds anything else, or is damaged."""
     try:
-        return _Unpickler(io.BytesIO(content), encoding="bytes").load()
+        return _made(_Unpickler(io.BytesIO(content), encoding="bytes").load(), {})
     except DataError:
         raise
     except Exception as error:  # a damaged pickle raises almost anything
-        raise DataError(f"no readable pickle: {error}") from error
+        raise DataError(f"no readable pickle: {error!r}") from error
 
 
 def npy(content: bytes) -> Any:
@@ -56,4 +130,109 @@ def npy(content: bytes) -> Any:
         raise DataError(f"no readable .npy file: {error}") from error
     if shape or not dtype.hasobject:
         raise DataError(f"holds an array {shape} of {dtype}, not one object")
-    return loads(stream.read())[()]
+    found = loads(stream.read())
+    if not isinstance(found, np.ndarray) or found.shape:
+        raise DataError(f"its pickle holds no array of one object but {type(found).__name__}")
+    return found[()]
+
+
+def _made(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
+    """Return a value with arrays in the place of notes; lists, mappings and sets are changed where they stand.
+
+    `done` has {identity: (thing, result)} of all that was met so far: what stands in two places is made once, and a
+    list may hold itself. It keeps every thing, so that no other one takes its identity.
+    """
+    if isinstance(value, _PLAIN):
+        return value
+    if id(value) in done:
+        found = done[id(value)][1]
+        if found is done:
+            raise DataError("its pickle holds something inside itself")
+        return found
+    done[id(value)] = (value, value if isinstance(value, list | dict | set) else done)
+    made: Any = value
+    if isinstance(value, list):
+        value[:] = [_made(one, done) for one in value]
+    elif isinstance(value, dict):
+        items = [(_made(key, done), _made(one, done)) for key, one in value.items()]
+        value.clear()
+        value.update(items)
+    elif isinstance(value, set):
+        members = [_made(one, done) for one in value]
+        value.clear()
+        value.update(members)
+    elif isinstance(value, tuple | frozenset):
+        made = type(value)([_made(one, done) for one in value])
+    else:
+        made = _of_numpy(value, done)
+    done[id(value)] = (value, made)
+    return made
+
+
+def _of_numpy(note: Any, done: dict[int, tuple[Any, Any]]) -> Any:
+    match note:
+        case _Type():
+            return _dtype(note)
+        case _Scalar(given=(_Type() as noted, bytes(data)), state=None):
+            return _scalar(_dtype(noted), data)
+        case _Buffer(given=(data, _Type() as noted, tuple(shape), "C" | "F" as order), state=None):
+            return _array(_dtype(noted), data, shape, order)
+        case _Buffer(given=(data, _Type() as noted, tuple(shape), "K", tuple(axes)), state=None):
+            return _array(_dtype(noted), data, shape, "C").transpose(axes)
+        case _Array(state=(*_, tuple(shape), _Type() as noted, is_fortran, data)):  # a version may come before
+            if isinstance(data, list):
+                return _objects(_dtype(noted), _made(data, done), shape)
+            return _array(_dtype(noted), data, shape, "F" if is_fortran else "C")
+    raise DataError("its pickle holds a part of NumPy's that is no array, number or text")
+
+
+def _dtype(note: _Type) -> np.dtype[Any]:
+    """Return the type of which a note tells. Raises DataError for one that is not of plain numbers, texts or objects.
+
+    Its state is (version, byte order, part of an array, names, fields, size, alignment, flags[, metadata]); all but
+    byte order and size, which must agree with the name, are for other types.
+    """
+    name = note.given[0] if note.given else None
+    name = name.decode("latin1") if isinstance(name, bytes) else name
+    if not isinstance(name, str) or not _KINDS.fullmatch(name):
+        raise DataError(f"its pickle holds an array of {name!r}; only those of numbers, texts and objects are read")
+    state = note.state if isinstance(note.state, tuple) else (3, "=", None, None, None, -1)
+    order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
+    made = np.dtype(name)
+    if order not in ("<", ">", "=", "|") or any(state[2:5]) or state[5] not in (-1, made.itemsize) or any(state[8:]):
+        raise DataError(f"its pickle holds an array of {name!r} that is not what NumPy writes")
+    return made if order == "|" else made.newbyteorder(order)  # type: ignore[arg-type]
+
+
+def _scalar(dtype: np.dtype[Any], data: bytes) -> Any:
+    if not data and not dtype.itemsize:
+        return dtype.type()
+    return _array(dtype, data, (), "C")[()]
+
+
+def _array(dtype: np.dtype[Any], data: object, shape: Sequence[object], order: str) -> Any:
+    """Return an array of the bytes, whose number must be what the shape needs."""
+    if not isinstance(data, bytes | bytearray) or dtype.hasobject:
+        raise DataError(f"its pickle holds an array of {dtype} made of {type(data).__name__}")
+    if not dtype.itemsize or _count(shape) * dtype.itemsize != len(data):
+        raise DataError(f"its pickle holds an array {tuple(shape)} of {dtype} in {len(data)} bytes")
+    if dtype.kind == "U" and np.frombuffer(data, f"{dtype.byteorder}u4").max(initial=0) > _MOST_CODE_POINT:
+        raise DataError("its pickle holds a text with characters that there are not")
+    flat = np.frombuffer(bytearray(data), dtype) if data else np.empty(0, dtype)
+    return flat.reshape(shape, order=order)  # type: ignore[call-overload]
+
+
+def _objects(dtype: np.dtype[Any], items: Sequence[object], shape: Sequence[object]) -> Any:
+    """Return an array of objects, which a pickle lists in the order of the last axis first, whatever the array's."""
+    if not dtype.hasobject or _count(shape) != len(items):
+        raise DataError(f"its pickle holds an array {tuple(shape)} of {dtype} made of {len(items)} objects")
+    flat = np.empty(len(items), dtype)
+    for place, item in enumerate(items):
+        flat[place] = item
+    return flat.reshape(shape)
+
+
+def _count(shape: Sequence[object]) -> int:
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise DataError(f"its pickle holds an array of the shape {tuple(shape)}")
+    return math.prod(shape)  # type: ignore[arg-type]

@@ -1,0 +1,129 @@
+"""What is given to `make` as NAME=VALUE reaches the programs as it was typed, and nothing in it is run."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+TOLD = f"""#!{sys.executable} -IS
+import json, os, sys
+with open(os.environ["TOLD"], "a") as file:
+    file.write(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]) + "\\n")
+"""
+VALUES = [
+    "my films.csv",
+    "f;touch F;.csv",
+    "x$(touch F).csv",
+    "x$(shell touch F)",
+    "`touch F`",
+    "a'b\"c.csv",
+    "$$x ${HOME} *",
+    "x\ntouch F",
+    "a > F",
+]
+
+
+@pytest.fixture
+def project(tmp_path):
+    return made(tmp_path / "project")
+
+
+def made(root: Path) -> Path:
+    """Make a folder with the Makefile, set up already, whose programs only say what they are told."""
+    for name in (
+        "requirements.txt",
+        ".tools/bin/uv",
+        ".venv/bin/python",
+        ".venv/bin/dvc",
+        ".venv/bin/mlflow",
+        ".venv/.synced",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(TOLD)
+        (root / name).chmod(0o755)
+    shutil.copy(ROOT / "Makefile", root)
+    return root
+
+
+def told(root: Path, *arguments: str, environment: dict[str, str] | None = None) -> list[list[str]]:
+    """Run make; return the commands that its programs were called with. Nothing may have made a file F."""
+    log = root.parent / "told"
+    log.write_text("")
+    kept = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "PORT", "MAKELEVEL")}
+    done = subprocess.run(
+        ["make", "-s", *arguments],
+        cwd=root,
+        env={**kept, "TOLD": str(log), **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert not list(root.parent.rglob("F")), done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_file_of_any_name_is_passed_on_as_it_is(project, value):
+    expected = [["python", "-m", "umemma", "init", value, "--label", "film genre"]]
+    assert told(project, "init", f"FILE={value}", "ARGS=--label 'film genre'") == expected
+    assert told(project, "init", "ARGS=--label 'film genre'", environment={"FILE": value}) == expected
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_data_set_of_any_name_is_passed_on_as_it_is(project, value):
+    composed = ["python", "-m", "umemma.composition", "write", f"dataset={value}"]
+    assert told(project, "params", f"DATASET={value}") == [composed]
+    assert told(project, "run", f"DATASET={value}") == [
+        composed,
+        ["dvc", "--wait-for-lock", "repro"],
+        ["python", "-m", "stages.report", "--show"],
+    ]
+    assert told(project, "ablation", f"DATASET={value}") == [["python", "-m", "flows.ablation", "--dataset", value]]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_lists_are_split_at_blanks_and_nothing_else(project, value):
+    words = value.split()
+    assert told(project, "ablation", f"SEEDS={value}", f"ARMS={value}", f"RATES={value}") == [
+        ["python", "-m", "flows.ablation", "--seeds", *words, "--arms", *words, "--rates", *words]
+    ]
+
+
+@pytest.mark.parametrize("value", [value for value in VALUES if not set(value) & set("'\"\\")])
+def test_further_arguments_are_split_at_blanks_and_nothing_else(project, value):
+    assert told(project, "init", "FILE=f.csv", f"ARGS={value}") == [
+        ["python", "-m", "umemma", "init", "f.csv", *value.split()]
+    ]
+
+
+@pytest.mark.parametrize("folder", ["project", "my `touch F` 'project' $(touch F)"])
+@pytest.mark.parametrize("value", ["6000", "$(touch F)", "1;touch F"])
+def test_a_port_is_passed_on_as_it_is_and_so_is_the_projects_folder(tmp_path, folder, value):
+    project = made(tmp_path / folder)
+    (command,) = told(project, "ui", f"PORT={value}", environment={"MLFLOW_TRACKING_URI": ""})
+    assert command == [
+        "mlflow",
+        "ui",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        value,
+        "--backend-store-uri",
+        f"sqlite:///{project}/.mlflow/mlflow.db",
+    ]
+
+
+def test_what_is_not_given_is_not_passed_on(project):
+    assert told(project, "init", "FILE=f.csv") == [["python", "-m", "umemma", "init", "f.csv"]]
+    assert told(project, "params") == [["python", "-m", "umemma.composition", "write"]]
+    assert told(project, "run")[0] == ["python", "-m", "umemma.composition"]
+    assert told(project, "ablation") == [["python", "-m", "flows.ablation"]]
+    assert told(project, "ui")[0][4:6] == ["--port", "5000"]
