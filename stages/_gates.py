@@ -8,13 +8,13 @@ from umemma.data.sample import SPLITS
 from umemma.evaluation import comparison, leak_audit
 from umemma.evaluation.comparison import Model
 from umemma.evaluation.settings import Evaluate
-from umemma.files import read_json
 from umemma.models import safetensors
 from umemma.models.checkpoint import Model as Network
 from umemma.parameters import Parameters
 from umemma.prediction import predictions
+from umemma.reporting import results
+from umemma.reporting.results import Gates, Masks
 from umemma.training import masks
-from umemma.training.arms import ARMS
 from umemma.training.context import Course
 
 _NUM_SAMPLES = 64  # of the test set, on which the model is audited for leaks
@@ -26,11 +26,9 @@ def no_leak(model: Network, test: Batch, arm: str) -> dict[str, Any]:
     return _gate("no leak", checked, [f"{arm}, {failure}" for failure in failures])
 
 
-def realised_rates(course: Course, described: dict[str, Any], classes: list[str]) -> dict[str, Any]:
+def realised_rates(course: Course, plan: masks.Plan, classes: list[str]) -> dict[str, Any]:
     """Hold the masks on file against the rates that were asked for."""
     drawn, _ = safetensors.read(Path("data/masks/masks.safetensors"))
-    rates = tuple(described["missing_rate"][name] for name in course.modalities)
-    plan = masks.Plan(described["protocol"], rates, described["seed"])
     return _gate(
         "realised missing rates",
         *masks.deviations({split: drawn[split] for split in SPLITS}, course.media, plan, classes),
@@ -49,13 +47,15 @@ def never_below(evaluate: Evaluate, seed: int) -> dict[str, Any]:
     )
 
 
-def judge(settings: Parameters, course: Course, model: Network) -> dict[str, Any]:
+def judge(settings: Parameters, course: Course, model: Network) -> Gates:
     """Return what data/reports/gates.json holds; a failed gate raises nothing, so that the report is written first."""
     gates = [no_leak(model, course.media["test"], settings.arm), never_below(settings.evaluate, settings.seed)]
-    if ARMS[settings.arm].hides:
-        described = read_json(Path("data/reports/masks.json"))
-        gates.append(realised_rates(course, described, list(settings.dataset.classes)))
-    return {"passed": all(gate["passed"] for gate in gates), "gates": gates}
+    drawn = results.read(Path("data/reports/masks.json"), Masks)
+    if drawn.protocol is not None and drawn.missing_rate is not None and drawn.seed is not None:
+        rates = tuple(drawn.missing_rate[name] for name in course.modalities)
+        plan = masks.Plan(drawn.protocol, rates, drawn.seed)
+        gates.append(realised_rates(course, plan, list(settings.dataset.classes)))
+    return Gates.model_validate({"passed": all(gate["passed"] for gate in gates), "gates": gates})
 
 
 def _gate(name: str, checked: int, failures: list[str]) -> dict[str, Any]:

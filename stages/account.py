@@ -13,9 +13,11 @@ from umemma.data.settings import Dataset
 from umemma.errors import run
 from umemma.evaluation import accounting
 from umemma.evaluation.comparison import Model
-from umemma.files import read_json, write_json
+from umemma.files import write_json
 from umemma.models import safetensors
 from umemma.prediction import predictions
+from umemma.reporting import results
+from umemma.reporting.results import Accounting, Arm, Robustness
 
 OWN, REFERENCE, OTHERS = Path("data/predictions"), Path("data/reference/specialists.safetensors"), Path("data/arms")
 
@@ -42,18 +44,15 @@ def others(fingerprint: str, own: Path) -> list[Model]:
     return found
 
 
-def arm_table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def arm_table(rows: list[Arm]) -> dict[str, dict[str, Any]]:
     """Return {arm: {pattern: {accuracy, utilisation}}}; an arm trained at several rates has one entry for each."""
     rates: dict[str, int] = {}
     for row in rows:
-        rates[row["arm"]] = rates.get(row["arm"], 0) + 1
+        rates[row.arm] = rates.get(row.arm, 0) + 1
     found = {}
     for row in rows:
-        name = row["arm"] if rates[row["arm"]] == 1 else f"{row['arm']} {_in_words(row['missing_rate'])}"
-        found[name] = {
-            pattern: {metric: cell for metric, cell in one.items() if metric != "cross_entropy"}
-            for pattern, one in row["patterns"].items()
-        }
+        name = row.arm if rates[row.arm] == 1 else f"{row.arm} {_in_words(row.missing_rate)}"
+        found[name] = {pattern: scores.content(without={"cross_entropy"}) for pattern, scores in row.patterns.items()}
     return found
 
 
@@ -66,7 +65,7 @@ def truth(dataset: Dataset) -> Any:
 def main() -> None:
     """Read all answers, write the account."""
     settings = parameters.read()
-    results = read_json(Path("data/reports/robustness.json"))
+    dataset = results.read(Path("data/reports/robustness.json"), Robustness).dataset
     main_model, fingerprint = model_of(OWN / "model.safetensors")
     models = [
         main_model,
@@ -90,8 +89,9 @@ def main() -> None:
         rates=settings.evaluate.rates,
         replicates=settings.evaluate.bootstrap_replicates,
     )
-    write_json(Path("data/reports/accounting.json"), {"dataset": results["dataset"], **found})
-    write_json(Path("data/reports/arms.json"), arm_table(found["arms"]))
+    account = Accounting.model_validate({"dataset": dataset, **found})
+    results.write(Path("data/reports/accounting.json"), account)
+    write_json(Path("data/reports/arms.json"), arm_table(account.arms))
 
 
 def _in_words(missing_rate: dict[str, float] | None) -> str:

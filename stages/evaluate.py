@@ -17,7 +17,7 @@ from umemma.data.sample import SPLITS
 from umemma.errors import run
 from umemma.evaluation import probe, robustness
 from umemma.evaluation.settings import Evaluate
-from umemma.files import read_json, write_json, written_whole
+from umemma.files import read_json, written_whole
 from umemma.models import checkpoint, safetensors
 from umemma.models.checkpoint import Model
 from umemma.models.late_fusion import LateFusion
@@ -26,6 +26,7 @@ from umemma.parameters import Parameters
 from umemma.prediction import predict, predictions
 from umemma.prediction.predictions import Answers
 from umemma.prediction.thresholds import decided
+from umemma.reporting import results as reports
 from umemma.training import device as compute
 from umemma.training.arms import ARMS
 from umemma.training.context import Course
@@ -174,8 +175,7 @@ def main() -> None:
         budget={"main": budget["total"], "uni": pretrained, "ensemble": pretrained},
     )
     tables = {name: robustness.Table(one["test"]) for name, one in found.items()}
-    write_json(
-        Path("data/reports/robustness.json"),
+    content = reports.Robustness.model_validate(
         {
             "dataset": {
                 "name": dataset.name,
@@ -187,9 +187,10 @@ def main() -> None:
             "training": training(settings, names),
             "budget": budget,
             **robustness.results(tables["main"], tables["uni"], settings.evaluate.rates),
-        },
+        }
     )
-    write_json(Path("data/reports/gates.json"), _gates.judge(settings, course, chosen))
+    reports.write(Path("data/reports/robustness.json"), content)
+    reports.write(Path("data/reports/gates.json"), _gates.judge(settings, course, chosen))
 
 
 if __name__ == "__main__":

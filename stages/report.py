@@ -1,44 +1,93 @@
 """The JSON and the quarantine of data/reports -> one page (report.html) and what `dvc plots` draws, both to MLflow.
 
-`--show` only prints the table.
+`--show` only prints the table; what takes long to import is imported where the report is written.
 """
 
 import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from umemma import parameters, tracking
-from umemma.data import manifest, quarantine
+from umemma.data import quarantine
 from umemma.errors import run
-from umemma.files import read_json, written_whole
-from umemma.paths import home
-from umemma.reporting import data_summary, page, tables
+from umemma.files import sha256, written_whole
+from umemma.reporting import data_summary, results, tables, terminal
+from umemma.reporting.data_summary import Summary
+from umemma.reporting.results import Accounting, Gates, Masks, Robustness, Validation
 
 REPORTS = Path("data/reports")
 PAGE, FOLDER = REPORTS / "report.html", REPORTS / "plots"
-NAMES = ("robustness", "accounting", "gates", "masks", "validation")
 _REASONS = 10  # that the page and the table name
 
 
-def read() -> dict[str, Any]:
-    """Return the content of each of NAMES, and as `data` what was left out and warned of."""
-    found = {name: read_json(REPORTS / f"{name}.json") for name in NAMES}
+class Reports(NamedTuple):
+    """All that the page is made of."""
+
+    robustness: Robustness
+    accounting: Accounting
+    gates: Gates
+    masks: Masks
+    data: Summary
+
+
+def read() -> Reports:
+    """Read the reports of the last run."""
+    return Reports(
+        results.read(REPORTS / "robustness.json", Robustness),
+        results.read(REPORTS / "accounting.json", Accounting),
+        results.read(REPORTS / "gates.json", Gates),
+        results.read(REPORTS / "masks.json", Masks),
+        read_data(),
+    )
+
+
+def read_data() -> Summary:
+    """Return what was left out and warned of."""
     reasons = quarantine.reasons(quarantine.read(REPORTS / "quarantine.parquet"), _REASONS)
-    return found | {"data": data_summary.summary(found["validation"], reasons)}
+    return data_summary.summary(results.read(REPORTS / "validation.json", Validation), reasons)
 
 
-def write(found: Mapping[str, Any]) -> None:
-    """Write the page, the tables and one picture of what `read` returned."""
+def write(reports: Reports) -> None:
+    """Write the page, the tables and one picture."""
+    from umemma.reporting.page import page
+
     with written_whole(PAGE) as temporary:
-        temporary.write_text(
-            page.page(*(found[name] for name in ("robustness", "accounting", "gates", "masks", "data"))), "utf-8"
-        )
-    for name, rows in tables.tables(found["robustness"], found["accounting"]).items():
+        temporary.write_text(page(*reports), "utf-8")
+    for name, rows in tables.tables(reports.robustness, reports.accounting).items():
         _write_csv(FOLDER / f"{name}.csv", rows)
     with written_whole(FOLDER / "robustness.svg") as temporary:
-        tables.picture(found["robustness"], temporary)
+        tables.picture(reports.robustness, temporary)
+
+
+def track(reports: Reports) -> None:
+    """Send to MLflow what was written and what it was made of."""
+    from umemma import parameters, tracking
+    from umemma.paths import home
+
+    settings = parameters.read()
+    with tracking.run(
+        "report",
+        experiment=settings.dataset.name,
+        shards_sha256=sha256(Path("data/shards/manifest.parquet")),
+        home=home(),
+        parameters={"seed": settings.seed, "arm": settings.arm},
+    ) as tracked:
+        tracked.final(tables.metrics(reports.robustness, reports.accounting))
+        sources = [REPORTS / f"{name}.json" for name in results.REPORTS]
+        for path in [PAGE, *sources, *sorted(FOLDER.iterdir())]:
+            tracked.artifact(path, "report")
+
+
+def show(reports: Reports) -> None:
+    """Print the table."""
+    print(terminal.table(reports.robustness, reports.accounting))
+    print("", *terminal.data_lines(reports.data), sep="\n")
+    print(f"\nreport:  {PAGE}")
+    print(
+        f"next:    source .venv/bin/activate; dvc exp run -S dataset={reports.robustness.dataset.name} "
+        "-S fuse.missing_rate=0.25; make exps; make ui"
+    )
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -52,29 +101,12 @@ def main() -> None:
     """Write the report, or only print the table of the last results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--show", action="store_true", help="print the table and write nothing")
-    is_shown_only, found = parser.parse_args().show, read()
+    is_shown_only, reports = parser.parse_args().show, read()
     if is_shown_only:
-        print(tables.text_table(found["robustness"], found["accounting"]))
-        print("", *data_summary.lines(found["data"]), sep="\n")
-        print(f"\nreport:  {PAGE}")
-        print(
-            f"next:    source .venv/bin/activate; dvc exp run -S dataset={found['robustness']['dataset']['name']} "
-            "-S fuse.missing_rate=0.25; dvc exp show; make ui"
-        )
+        show(reports)
         return
-    write(found)
-    settings = parameters.read()
-    shards = manifest.digest(Path("data/shards/manifest.parquet"))
-    with tracking.run(
-        "report",
-        experiment=settings.dataset.name,
-        shards_sha256=shards,
-        home=home(),
-        parameters={"seed": settings.seed, "arm": settings.arm},
-    ) as tracked:
-        tracked.final(tables.metrics(found["robustness"], found["accounting"]))
-        for path in [PAGE, *(REPORTS / f"{name}.json" for name in NAMES), *sorted(FOLDER.iterdir())]:
-            tracked.artifact(path, "report")
+    write(reports)
+    track(reports)
     print(f"written: {PAGE}; `make table` prints the results")
 
 

@@ -12,6 +12,7 @@ from umemma import parameters
 from umemma.data import quarantine, shards
 from umemma.errors import DataError, GateFailure, run
 from umemma.files import write_json
+from umemma.reporting import results
 from umemma.validation import drift
 from umemma.validation import gate as expectations
 from umemma.validation.expectation import Evidence
@@ -44,10 +45,10 @@ def validate(folder: Path, bounds: Validation, report: Path, gate: Path, accepte
     try:
         found = evidence(folder, accepted)
     except DataError as error:
-        write_json(report, {"passed": False, "error": str(error), "statistics": {}, "expectations": []})
+        results.write(report, results.Validation(passed=False, error=str(error), statistics={}, expectations=[]))
         raise
     result = expectations.judge(found, bounds)
-    write_json(report, result)
+    results.write(report, results.Validation.model_validate(result))
     failed, total = expectations.failures(result), len(result["expectations"])
     for sentence in result["warnings"]:
         print(f"WARNING {sentence}")

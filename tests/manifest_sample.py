@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import pandas as pd
 
 from tests.conftest import ROOT
 from umemma import parameters
-from umemma.data import quarantine
 from umemma.data.quarantine import Quarantined
 from umemma.data.sample import SPLITS
 from umemma.data.shards import Index, Shard
@@ -115,8 +113,7 @@ def evidence(
     """Return a manifest with an index and a quarantine that fit, whatever was done to it."""
     modalities = [name.removesuffix("_present") for name in manifest if name.endswith("_present")]
     counts = Counter(one.split for one in quarantined)
-    rows = pd.DataFrame([astuple(one) for one in quarantined], columns=quarantine.COLUMNS, dtype=object)
-    return Evidence(manifest, index(modalities or ("image", "audio"), counts), rows, accepted)
+    return Evidence(manifest, index(modalities or ("image", "audio"), counts), list(quarantined), accepted)
 
 
 def judge(manifest: pd.DataFrame, bounds: Validation = BOUNDS) -> dict[str, Any]:

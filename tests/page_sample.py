@@ -6,6 +6,8 @@ import math
 import random
 
 from umemma.missingness import pattern_name, patterns, probability
+from umemma.reporting.data_summary import Summary
+from umemma.reporting.results import Accounting, Gate, Gates, Masks, Robustness, SplitMasks
 
 CLASSES = ["zero", "one", "two", "three", '"&']
 ENTROPY = math.log(5)
@@ -26,7 +28,13 @@ def sample(kind, *, alone=False, passed=False, several=False):
     account = accounting(modalities, worth, results, alone=alone)
     if several:
         _with_f1(results, account)
-    return results, account, gates(passed or alone), masks(modalities), data(alone)
+    return (
+        Robustness.model_validate(results),
+        Accounting.model_validate(account),
+        gates(passed or alone),
+        masks(modalities),
+        data(alone),
+    )
 
 
 def _with_f1(results, account):
@@ -184,6 +192,7 @@ def pattern_metrics(row, share, rng):
         "accuracy": interval(row["accuracy"]),
         "f1_macro": interval(row["accuracy"] - 0.011),
         "f1_micro": interval(row["accuracy"] + 0.003),
+        "f1_samples": interval(row["accuracy"] + 0.003),
         "average_precision": interval(0.3 + 0.6 * share),
         "auroc": interval(0.55 + 0.4 * share),
         "cross_entropy": interval(row["cross_entropy"], 0.02),
@@ -270,36 +279,36 @@ def arms(modalities, metrics, rng):
 
 def gates(passed):
     failures = [] if passed else ["joint, audio: accuracy 0.499, tower audio 0.618: 0.119 lower (p 0.0003 after Holm)"]
-    return {
-        "passed": passed,
-        "gates": [
-            {"gate": "no leak", "passed": True, "checked": 84, "failures": []},
-            {"gate": "never below the uni-modal model", "passed": passed, "checked": 3, "failures": failures},
-            {"gate": "realised missing rates", "passed": True, "checked": 44, "failures": []},
+    return Gates(
+        passed=passed,
+        gates=[
+            Gate(gate="no leak", passed=True, checked=84, failures=[]),
+            Gate(gate="never below the uni-modal model", passed=passed, checked=3, failures=failures),
+            Gate(gate="realised missing rates", passed=True, checked=44, failures=[]),
         ],
-    }
+    )
 
 
 def masks(modalities):
     def split(n, at):
         realised = {name: round(0.5 + 0.001 * number + at, 6) for number, name in enumerate(modalities)}
-        return {
-            "sha256": hashlib.sha256(str(at).encode()).hexdigest(),
-            "rounds": 1,
-            "n": n,
-            "realised": realised,
-            "by_class": {
+        return SplitMasks(
+            sha256=hashlib.sha256(str(at).encode()).hexdigest(),
+            rounds=1,
+            n=n,
+            realised=realised,
+            by_class={
                 name: {one: round(rate + 0.002 * number, 6) for one, rate in realised.items()}
                 for number, name in enumerate(CLASSES)
             },
-        }
+        )
 
-    return {
-        "protocol": "independent",
-        "missing_rate": dict.fromkeys(modalities, 0.5),
-        "seed": 0,
-        "splits": {"train": split(55000, 0.0003), "val": split(5000, -0.0021), "test": split(10000, 0.0016)},
-    }
+    return Masks(
+        protocol="independent",
+        missing_rate=dict.fromkeys(modalities, 0.5),
+        seed=0,
+        splits={"train": split(55000, 0.0003), "val": split(5000, -0.0021), "test": split(10000, 0.0016)},
+    )
 
 
 def data(clean):
@@ -325,12 +334,14 @@ def data(clean):
         ]
     )
     left_out = {split: sum(row["by_split"].get(split, 0) for row in reasons) for split in used}
-    return {
-        "splits": list(used),
-        "judged": {split: count + left_out[split] for split, count in used.items()},
-        "used": used,
-        "quarantined": left_out,
-        "reasons": reasons,
-        "warnings": [] if clean else ["clipping: train/audio, column audio_clipped_share: <i>too loud</i>"],
-        "ignored": [] if clean else ["same_shape", "silence"],
-    }
+    return Summary.model_validate(
+        {
+            "splits": list(used),
+            "judged": {split: count + left_out[split] for split, count in used.items()},
+            "used": used,
+            "quarantined": left_out,
+            "reasons": reasons,
+            "warnings": [] if clean else ["clipping: train/audio, column audio_clipped_share: <i>too loud</i>"],
+            "ignored": [] if clean else ["same_shape", "silence"],
+        }
+    )

@@ -9,6 +9,7 @@ import re
 import struct
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -231,7 +232,12 @@ def made(tmp_path_factory):
         everything="warn",
     )
     verdict = gate.judge(evidence(folder), bounds)
-    return index, shards.read_manifest(folder).set_index("key"), quarantine.read(folder / "quarantine.parquet"), verdict
+    return (
+        index,
+        shards.read_manifest(folder).set_index("key"),
+        pd.DataFrame(quarantine.read(folder / "quarantine.parquet")),
+        verdict,
+    )
 
 
 @pytest.mark.parametrize("name", [*FILES, *CELLS])

@@ -103,7 +103,7 @@ def test_a_strangers_table_goes_to_the_report_without_a_hand_on_its_conf(tmp_pat
         done = run(project, *command, timeout=1800)
         assert done.returncode == 0, done.stdout + done.stderr
     found = quarantine.read(project / "data/reports/quarantine.parquet")
-    reasons = {unquote(key): reason for key, reason in zip(found["key"], found["reason"], strict=True)}
+    reasons = {unquote(row.key): row.reason for row in found}
     assert len(found) == len(bad)
     assert {film: reason for film, reason in bad.items() if reason in reasons.get(film, "")} == bad
     kept = pd.read_parquet(project / "data/shards/manifest.parquet")

@@ -1,6 +1,5 @@
 """What was left out and warned of is told in full, and adds up to what was judged."""
 
-import pandas as pd
 import pytest
 
 from stages import report as stage
@@ -10,7 +9,7 @@ from umemma.data import quarantine
 from umemma.data.quarantine import Quarantined
 from umemma.errors import DataError
 from umemma.files import write_json
-from umemma.reporting import data_summary
+from umemma.reporting import terminal
 from umemma.validation import gate
 
 BAD = [
@@ -28,64 +27,52 @@ def told(tmp_path, monkeypatch):
     """What the report reads after a validation of 36 good samples and the bad ones."""
     found = evidence(whole("image"), BAD)
     monkeypatch.setattr(stage, "REPORTS", tmp_path)
-    for name in stage.NAMES:
-        write_json(tmp_path / f"{name}.json", gate.judge(found, BOUNDS) if name == "validation" else {})
+    write_json(tmp_path / "validation.json", gate.judge(found, BOUNDS))
     quarantine.write(tmp_path / "quarantine.parquet", BAD)
-    return stage.read()["data"]
+    return stage.read_data()
 
 
 def test_every_sample_that_was_judged_is_used_or_stands_with_its_reason(told):
-    assert told["judged"] == {"train": 14, "val": 14, "test": 12, "": 1}
-    assert told["quarantined"] == {"train": 2, "val": 2, "test": 0, "": 1}
-    for split, count in told["quarantined"].items():
-        assert count == sum(row["by_split"].get(split, 0) for row in told["reasons"])
-        assert told["judged"][split] == told["used"][split] + count
-    assert [(row["reason"], row["total"]) for row in told["reasons"]] == [
+    assert told.judged == {"train": 14, "val": 14, "test": 12, "": 1}
+    assert told.quarantined == {"train": 2, "val": 2, "test": 0, "": 1}
+    for split, count in told.quarantined.items():
+        assert count == sum(row.by_split.get(split, 0) for row in told.reasons)
+        assert told.judged[split] == told.used[split] + count
+    assert [(row.reason, row.total) for row in told.reasons] == [
         ("no readable image", 3),
         ("is also in test", 1),
         ("the split is empty", 1),
     ]
-    assert told["reasons"][0]["example"] == "t1 (image.png: no readable image: truncated)"
+    assert told.reasons[0].example == "t1 (image.png: no readable image: truncated)"
 
 
 def test_warnings_and_what_was_not_judged_are_named(told):
-    assert [sentence.split(":")[0] for sentence in told["warnings"]] == ["quarantine"]
-    assert told["ignored"] == ["blank"]
+    assert [sentence.split(":")[0] for sentence in told.warnings] == ["quarantine"]
+    assert told.ignored == ["blank"]
 
 
 def test_the_terminal_says_how_many_are_left_out_of_which_split_and_why(told):
-    first, header, *rows = data_summary.lines(told)
+    first, header, *rows = terminal.data_lines(told)
     assert first == "data: 36 of 41 samples used, 5 in quarantine (data/reports/quarantine.parquet)"
     assert header.split() == ["train", "val", "test", "no", "split"]
     assert rows[0].startswith("no readable image ")
     assert rows[0].split()[3:7] == ["2", "1", "0", "0"]
     assert rows[3] == "warnings: 1 (data/reports/validation.json)"
-    assert rows[4] == f"- {told['warnings'][0]}"
+    assert rows[4] == f"- {told.warnings[0]}"
     assert rows[5:] == ["not judged (validation.severity: ignore): blank"]
 
 
 def test_where_nothing_is_left_out_one_line_says_so():
-    assert data_summary.lines(data(clean=True)) == ["data: 70,000 of 70,000 samples used, 0 in quarantine"]
+    assert terminal.data_lines(data(clean=True)) == ["data: 70,000 of 70,000 samples used, 0 in quarantine"]
 
 
 def test_rare_reasons_are_added_up_so_that_none_goes_uncounted():
-    rows = pd.DataFrame(
-        [
-            {
-                "key": f"k{number}",
-                "split": "train",
-                "modality": None,
-                "file": "f",
-                "reason": f"reason {number // 2}: detail",
-            }
-            for number in range(25)
-        ]
-    )
+    rows = [Quarantined(f"k{number}", "train", None, "f", f"reason {number // 2}: detail") for number in range(25)]
     found = quarantine.reasons(rows, 4)
     assert [row["reason"] for row in found] == ["reason 0", "reason 1", "reason 10", "reason 11", "other reasons"]
     assert found[-1] == {"reason": "other reasons", "total": 17, "by_split": {"train": 17}, "example": ""}
     assert sum(row["total"] for row in found) == 25
-    assert quarantine.reasons(rows.head(0), 4) == []
+    assert quarantine.reasons([], 4) == []
 
 
 def test_a_quarantine_that_is_missing_or_damaged_is_named_with_the_remedy(tmp_path):

@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
 
+from tests.page_sample import TWO, sample
 from umemma.data.batch import Batch
 from umemma.evaluation.accounting import account
 from umemma.evaluation.comparison import Model
@@ -19,6 +20,7 @@ from umemma.prediction import predictions as answers_file
 from umemma.prediction import thresholds
 from umemma.prediction.predictions import Answers
 from umemma.reporting import expected as any_rate
+from umemma.reporting.results import Robustness
 from umemma.training import fit
 from umemma.training.context import Course
 from umemma.training.settings import Compute, Fuse, Pretrain
@@ -244,16 +246,21 @@ def test_expected_f1_is_that_of_drawn_holes(bayes):
     assert set(results(table, table, [0.0, 0.4])["rates"][0]) >= {"f1_micro", "f1_macro"}
 
 
+def report(table, grid):
+    """Return robustness.json of a table, the rest of it from the sample of the page."""
+    return Robustness.model_validate(sample(TWO)[0].content() | results(table, table, grid))
+
+
 @pytest.mark.parametrize("rates", [(0.0, 0.0), (0.25, 0.8), (1.0, 0.5), (1.0, 1.0)])
 def test_expected_f1_follows_from_the_corners_of_the_grid_at_any_rates(bayes, rates):
     table = Table(bayes.splits["test"])
-    known = any_rate.per_pattern(results(table, table, [0.0, 1.0]))
+    known = any_rate.per_pattern(report(table, [0.0, 1.0]))
     found = any_rate.expected(known, dict(zip(MODALITIES, rates, strict=True)))
     exact = table.expected(rates)
     assert {name: found[name] for name in ("accuracy", "cross_entropy", "f1_micro")} == pytest.approx(
         {name: exact[name] for name in ("accuracy", "cross_entropy", "f1_micro")}, abs=3e-6
     )
-    without_corners = any_rate.per_pattern(results(table, table, [0.0, 0.5]))
+    without_corners = any_rate.per_pattern(report(table, [0.0, 0.5]))
     assert "f1_micro" not in any_rate.expected(without_corners, dict.fromkeys(MODALITIES, 0.5))
 
 

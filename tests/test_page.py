@@ -1,6 +1,5 @@
 """The page against the reports it was made from, and its sentences and sums against independent ones."""
 
-import copy
 import itertools
 import json
 import re
@@ -18,7 +17,8 @@ from umemma.reporting import findings, svg
 from umemma.reporting.expected import expected, per_pattern
 from umemma.reporting.formatting import tick
 from umemma.reporting.page import page
-from umemma.reporting.tables import text_table
+from umemma.reporting.results import Accounting, Robustness
+from umemma.reporting.terminal import table
 
 VOID = {"meta", "link", "input", "br"}
 
@@ -96,7 +96,7 @@ def shown(request):
 
 def assert_interval(row, value, form):
     for key in ("value", "low", "high"):
-        assert form(value[key]) in row, (row, key, form(value[key]))
+        assert form(getattr(value, key)) in row, (row, key, form(getattr(value, key)))
 
 
 def test_the_page_is_whole_and_loads_nothing(shown):
@@ -134,109 +134,109 @@ def test_the_structure_can_be_walked_without_looking(shown):
 
 def test_every_figure_of_the_patterns_stands_in_its_row(shown):
     robustness, accounting, parsed = shown[0], shown[1], shown[-1]
-    for name, metrics in accounting["metrics"].items():
-        known, tower = accounting["information"][name], robustness["patterns"][name]
-        row = parsed.row("Table of patterns", f"{words(name)} {metrics['n']:,} samples")
+    for name, metrics in accounting.metrics.items():
+        known, tower = accounting.information[name], robustness.patterns[name]
+        row = parsed.row("Table of patterns", f"{words(name)} {metrics.n:,} samples")
         for value, form in (
-            (metrics["accuracy"], percent),
-            (metrics["cross_entropy"], nats),
-            (known["floor"], percent),
-            (known["ceiling"], percent),
-            (known["utilisation"], percent),
+            (metrics.accuracy, percent),
+            (metrics.cross_entropy, nats),
+            (known.floor, percent),
+            (known.ceiling, percent),
+            (known.utilisation, percent),
         ):
             assert_interval(row, value, form)
-        assert f"{percent(tower['uni'])}% {tower['uni_tower']}" in row
+        assert f"{percent(tower.uni)}% {tower.uni_tower}" in row
         row = parsed.row("Table of all metrics", words(name))
         for key in ("f1_macro", "f1_micro", "average_precision", "auroc", "ece"):
-            assert_interval(row, metrics[key], percent)
+            assert_interval(row, getattr(metrics, key), percent)
         row = parsed.row("Table of information", words(name))
-        assert_interval(row, known["lower_bound"], nats)
-        assert_interval(row, known["best_known"], nats)
-        assert nats(known["truth"]) in row
-        assert known["best_known"]["model"] in row
+        assert_interval(row, known.lower_bound, nats)
+        assert_interval(row, known.best_known, nats)
+        assert nats(known.truth) in row
+        assert known.best_known.model in row
 
 
 def test_every_figure_of_rates_and_protocols_is_there(shown):
     robustness, parsed = shown[0], shown[-1]
-    for entry in robustness["rates"]:
-        rates = list(entry["missing_rate"].values())
+    for entry in robustness.rates:
+        rates = list(entry.missing_rate.values())
         hidden = [rate for rate in rates if rate]
         if len(hidden) == 1 or len(set(rates)) == 1:
             row = parsed.row("Table of accuracy by missing rate", f"{max(rates):.0%}")
-            assert percent(entry["accuracy"]) in row
-            assert nats(entry["cross_entropy"]) in row
-    for entry in robustness["protocols"]:
-        row = parsed.row("Table of protocols", entry["protocol"], entry["missing"], f"{entry['rate']:.0%}")
-        assert percent(entry["accuracy"]) in row
-        assert nats(entry["cross_entropy"]) in row
+            assert percent(entry.accuracy) in row
+            assert nats(entry.cross_entropy) in row
+    for entry in robustness.protocols:
+        row = parsed.row("Table of protocols", entry.protocol, entry.missing, f"{entry.rate:.0%}")
+        assert percent(entry.accuracy) in row
+        assert nats(entry.cross_entropy) in row
 
 
 def test_every_figure_of_the_modalities_is_there(shown):
     accounting, parsed = shown[1], shown[-1]
-    for name, found in accounting["by_modality"].items():
+    for name, found in accounting.by_modality.items():
         row = parsed.row("Table of modalities", name)
         for key in ("shapley", "lost_for_good"):
-            assert_interval(row, found[key], nats)
+            assert_interval(row, getattr(found, key), nats)
         for key in ("shapley_share", "encoder_term", "fusion_noise"):
-            assert_interval(row, found[key], percent)
-        for price in found["price"]:
-            assert_interval(parsed.row("Table of prices", f"{price['missing_rate']:.0%}"), price, nats)
-    for entry in accounting["counter_intuitive"]:
-        row = parsed.row("counter-intuitive rates", words(entry["present"]), entry["added"])
-        assert_interval(row, entry["rate"], percent)
-    for bins in accounting["reliability"].values():
+            assert_interval(row, getattr(found, key), percent)
+        for price in found.price:
+            assert_interval(parsed.row("Table of prices", f"{price.missing_rate:.0%}"), price, nats)
+    for entry in accounting.counter_intuitive:
+        row = parsed.row("counter-intuitive rates", words(entry.present), entry.added)
+        assert_interval(row, entry.rate, percent)
+    for bins in accounting.reliability.values():
         for one in bins:
             assert (
-                f"confidence {percent(one['confidence'])}%: right {percent(one['accuracy'])}%, "
-                f"{percent(one['share'])}% of the samples"
+                f"confidence {percent(one.confidence)}%: right {percent(one.accuracy)}%, "
+                f"{percent(one.share)}% of the samples"
             ) in parsed.text
 
 
 def test_every_figure_of_arms_models_and_matrices_is_there(shown):
     accounting, parsed = shown[1], shown[-1]
-    for arm in accounting["arms"]:
-        label = arm["arm"] + (", each 0.5" if arm["missing_rate"] else "")
-        for name, cells in arm["patterns"].items():
+    for arm in accounting.arms:
+        label = arm.arm + (", each 0.5" if arm.missing_rate else "")
+        for name, cells in arm.patterns.items():
             row = parsed.row(f"Arms, {words(name)}", label)
             for key, form in (("accuracy", percent), ("cross_entropy", nats), ("utilisation", percent)):
-                assert form(cells[key]["mean"]) in row
-                assert f"\u00b1 {form(cells[key]['spread'])}" in row
-            if arm["versus"]:
-                assert_interval(row, arm["versus"][name]["difference"], percent)
+                assert form(getattr(cells, key).mean) in row
+                assert f"\u00b1 {form(getattr(cells, key).spread)}" in row
+            if arm.versus:
+                assert_interval(row, arm.versus[name].difference, percent)
                 assert "0.012 0.046" in row
-    for one in accounting["models"]:
-        row = parsed.row("Table of models", one["name"] + " this run" * one["this_run"])
-        for cells in one["patterns"].values():
-            assert f"{percent(cells['accuracy'])}%" in row
-            assert f"{nats(cells['cross_entropy'])}, {percent(cells['utilisation'])}%" in row
-        assert f"{one['budget']:,}" in row
-    for matrix in accounting["matrices"]:
-        for rate, cells in zip(matrix["train_rates"], matrix["accuracy"], strict=True):
-            row = parsed.row(f"Heat map of {matrix['arm']}", f"{rate:.0%}")
+    for one in accounting.models:
+        row = parsed.row("Table of models", one.name + " this run" * one.this_run)
+        for cells in one.patterns.values():
+            assert f"{percent(cells.accuracy)}%" in row
+            assert f"{nats(cells.cross_entropy)}, {percent(cells.utilisation)}%" in row
+        assert f"{one.budget:,}" in row
+    for matrix in accounting.matrices:
+        for rate, cells in zip(matrix.train_rates, matrix.accuracy, strict=True):
+            row = parsed.row(f"Heat map of {matrix.arm}", f"{rate:.0%}")
             assert row.split()[1:] == [f"{percent(cell)}%" for cell in cells]
 
 
 def test_provenance_and_gates_are_told_in_full(shown):
     robustness, accounting, gates, masks, _, parsed = shown
     for told in (
-        robustness["dataset"]["fingerprint"],
+        robustness.dataset.fingerprint,
         "sum_logits",
         "each 0.5",
         "independent",
-        nats(accounting["entropy"]),
+        nats(accounting.entropy),
         "1 of 3 gates failed",
-        f"{robustness['budget']['total']:,} training samples seen by an encoder",
+        f"{robustness.budget.total:,} training samples seen by an encoder",
     ):
         assert told in parsed.text
-    for gate in gates["gates"]:
-        assert f"{gate['gate']} : {'passed' if gate['passed'] else 'failed'}, {gate['checked']} checked" in parsed.text
-        assert all(failure in parsed.text for failure in gate["failures"])
-    for split, found in masks["splits"].items():
+    for gate in gates.gates:
+        assert f"{gate.gate} : {'passed' if gate.passed else 'failed'}, {gate.checked} checked" in parsed.text
+        assert all(failure in parsed.text for failure in gate.failures)
+    for split, found in masks.splits.items():
         row = parsed.row("Table of masks", split)
-        assert found["sha256"] in row
-        for rate in found["realised"].values():
+        assert found.sha256 in row
+        for rate in found.realised.values():
             assert f"{100 * rate:.4g}%" in row
-        for name, rates in found["by_class"].items():
+        for name, rates in found.by_class.items():
             row = parsed.row(f"Realised rates by class, {split}", name)
             assert all(f"{100 * rate:.4g}%" in row for rate in rates.values())
 
@@ -246,12 +246,13 @@ def test_whatever_is_in_quarantine_is_counted_by_split_and_reason(shown):
     assert "Of 70,020 samples 20 could not be used and are in quarantine" in " ".join(parsed.text.split())
     for name in ("judged", "used", "quarantined"):
         row = parsed.row("Table of data", name)
-        assert row.split()[1:] == [f"{count:,}" for count in [*data[name].values(), sum(data[name].values())]]
-    for one in data["reasons"]:
-        row = parsed.row("Table of data", one["reason"]).removeprefix(one["reason"])
-        counts = [one["by_split"].get(split, 0) for split in data["splits"]]
-        assert row.split()[:5] == [f"{count:,}" for count in [*counts, one["total"]]]
-        assert one["example"] in row
+        counts = getattr(data, name).values()
+        assert row.split()[1:] == [f"{count:,}" for count in [*counts, sum(counts)]]
+    for one in data.reasons:
+        row = parsed.row("Table of data", one.reason).removeprefix(one.reason)
+        counts = [one.by_split.get(split, 0) for split in data.splits]
+        assert row.split()[:5] == [f"{count:,}" for count in [*counts, one.total]]
+        assert one.example in row
     assert "warns of 1 thing that did not stop it" in parsed.text
     assert "clipping: train/audio, column audio_clipped_share: <i>too loud</i>" in parsed.text
     assert "same_shape, silence" in parsed.text
@@ -270,11 +271,17 @@ def test_names_from_the_data_cannot_become_markup():
 
 def test_the_same_reports_give_the_same_bytes_in_every_process():
     reports = sample(FOUR)
-    code = "import json, sys; from umemma.reporting.page import page; sys.stdout.write(page(*json.load(sys.stdin)))"
+    code = """
+import json, sys
+from umemma.reporting import data_summary, page, results
+kinds = (*list(results.REPORTS.values())[:4], data_summary.Summary)
+reports = [kind.model_validate(content) for kind, content in zip(kinds, json.load(sys.stdin), strict=True)]
+sys.stdout.write(page.page(*reports))
+"""
     pages = [
         subprocess.run(
             [sys.executable, "-c", code],
-            input=json.dumps(reports),
+            input=json.dumps([report.content() for report in reports]),
             capture_output=True,
             text=True,
             check=True,
@@ -299,10 +306,11 @@ def test_a_run_that_is_alone_gets_a_page_without_what_it_lacks():
 
 
 def test_a_page_without_rates_has_no_curve_and_no_sliders():
-    robustness, *others = sample(TWO)
-    del robustness["patterns"]["audio"], others[0]["metrics"]["audio"], others[0]["information"]["audio"]
+    reports = sample(TWO)
+    robustness, accounting = (report.content() for report in reports[:2])
+    del robustness["patterns"]["audio"], accounting["metrics"]["audio"], accounting["information"]["audio"]
     robustness["rates"] = [row for row in robustness["rates"] if set(row["missing_rate"].values()) == {0.0}]
-    parsed = Parsed(page(robustness, *others))
+    parsed = Parsed(page(Robustness.model_validate(robustness), Accounting.model_validate(accounting), *reports[2:]))
     assert "Only one missing rate was evaluated" in parsed.text
     assert not parsed.all("input")
 
@@ -310,18 +318,20 @@ def test_a_page_without_rates_has_no_curve_and_no_sliders():
 @pytest.mark.parametrize("rates", [(0.0, 0.0, 0.0, 0.0), (0.3, 0.0, 0.9, 0.5), (1.0, 1.0, 1.0, 1.0)])
 def test_expected_metrics_are_the_sum_over_patterns(rates):
     robustness = sample(FOUR)[0]
-    found = {pattern: robustness["patterns"]["+".join(itertools.compress(FOUR[0], pattern))] for pattern in patterns(4)}
-    found[(False,) * 4] = robustness["rates"][-1]
+    found = {pattern: robustness.patterns["+".join(itertools.compress(FOUR[0], pattern))] for pattern in patterns(4)}
+    found[(False,) * 4] = robustness.rates[-1]
     metrics = expected(per_pattern(robustness), dict(zip(FOUR[0], rates, strict=True)))
     for key in ("accuracy", "cross_entropy"):
-        assert metrics[key] == pytest.approx(sum(probability(one, rates) * row[key] for one, row in found.items()))
+        assert metrics[key] == pytest.approx(
+            sum(probability(one, rates) * getattr(row, key) for one, row in found.items())
+        )
 
 
 def test_what_a_corner_of_the_grid_says_of_all_samples_goes_before_the_pattern_alone():
-    robustness = sample(TWO)[0]
+    robustness = sample(TWO)[0].content()
     corner = next(row for row in robustness["rates"] if row["missing_rate"] == {"image": 0.0, "audio": 1.0})
     corner["accuracy"] = 0.4321
-    assert per_pattern(robustness)[frozenset({"image"})]["accuracy"] == 0.4321
+    assert per_pattern(Robustness.model_validate(robustness))[frozenset({"image"})]["accuracy"] == 0.4321
 
 
 def test_without_the_empty_set_the_expectation_is_given_that_something_is_left():
@@ -340,28 +350,28 @@ def test_early_fusion_is_named_only_where_it_surely_wins():
     accounting = sample(TWO)[1]
     [sentence] = findings.interaction(accounting)
     early, best_late = (
-        next(row["patterns"]["image+audio"]["accuracy"] for row in accounting["arms"] if row["arm"] == arm)
+        next(row.patterns["image+audio"].accuracy for row in accounting.arms if row.arm == arm)
         for arm in ("early", "ume-mma")
     )
     assert sentence.startswith("Late fusion loses here.")
-    assert percent(early["mean"]) in sentence
-    assert f"ume-mma, at {percent(best_late['mean'])}%" in sentence
+    assert percent(early.mean) in sentence
+    assert f"ume-mma, at {percent(best_late.mean)}%" in sentence
     assert sentence in page(*sample(TWO))
 
 
 def test_a_specialist_that_ties_with_early_fusion_is_no_late_arm():
-    accounting = sample(TWO)[1]
+    accounting = sample(TWO)[1].content()
     early = next(row for row in accounting["arms"] if row["arm"] == "early")
     for arm in ("specialist", "frozen specialist"):
         accounting["arms"].append(early | {"arm": arm})
-    assert len(findings.interaction(accounting)) == 1
+    assert len(findings.interaction(Accounting.model_validate(accounting))) == 1
     accounting["arms"].append(early | {"arm": "ump"})
-    assert findings.interaction(accounting) == []
+    assert findings.interaction(Accounting.model_validate(accounting)) == []
 
 
 @pytest.mark.parametrize("change", ["p", "interval", "rival", "no early", "not compared"])
 def test_a_win_of_early_fusion_that_may_be_chance_is_not_claimed(change):
-    accounting = sample(TWO)[1]
+    accounting = sample(TWO)[1].content()
     early, rival = (next(row for row in accounting["arms"] if row["arm"] == arm) for arm in ("early", "joint"))
     if change == "p":
         early["versus"]["image+audio"]["p_holm"] = 0.06
@@ -373,37 +383,38 @@ def test_a_win_of_early_fusion_that_may_be_chance_is_not_claimed(change):
         accounting["arms"].remove(early)
     else:
         del early["versus"]["image+audio"]
-    assert findings.interaction(accounting) == []
+    assert findings.interaction(Accounting.model_validate(accounting)) == []
 
 
 def test_a_run_that_is_itself_early_is_held_against_every_late_arm():
-    accounting = sample(TWO)[1]
+    accounting = sample(TWO)[1].content()
     early = next(row for row in accounting["arms"] if row["arm"] == "early")
+    difference = {"value": -0.03, "low": -0.04, "high": -0.02}
     for row in accounting["arms"]:
-        row["versus"] = {"image+audio": {"difference": {"value": -0.03, "low": -0.04, "high": -0.02}, "p_holm": 0.01}}
+        row["versus"] = {"image+audio": {"difference": dict(difference), "p": 0.01, "p_holm": 0.01}}
     early["versus"] = None
-    assert len(findings.interaction(accounting)) == 1
+    assert len(findings.interaction(Accounting.model_validate(accounting))) == 1
     accounting["arms"][0]["versus"]["image+audio"]["difference"]["high"] = 0.001
-    assert findings.interaction(accounting) == []
+    assert findings.interaction(Accounting.model_validate(accounting)) == []
 
 
 def test_early_fusion_as_best_known_model_is_named_with_the_patterns_where_it_surely_finds_more():
-    accounting = sample(FOUR)[1]
+    accounting = sample(FOUR)[1].content()
     accounting["arms"] = []
     for name in ("image+audio", "audio+text", "image+text", "text"):  # a single modality has no interaction
         accounting["information"][name]["best_known"]["model"] = "early-1"
     accounting["information"]["image+text"]["utilisation"]["high"] = 1.001
-    [sentence] = findings.interaction(accounting)
+    [sentence] = findings.interaction(Accounting.model_validate(accounting))
     assert sentence.startswith("For image + audio and audio + text the best known model is early fusion")
 
 
 def test_a_data_set_that_never_has_everything_gets_its_fullest_pattern_in_the_headline():
-    accounting = copy.deepcopy(sample(FOUR)[1])
+    accounting = sample(FOUR)[1].content()
     del accounting["metrics"]["image+audio+inertial+text"]
-    head = findings.headline(accounting)
-    assert head["fullest"].count("+") == 2
-    assert not head["everything"]
-    assert head["worst"] == "inertial"
+    head = findings.headline(Accounting.model_validate(accounting))
+    assert head.fullest.count("+") == 2
+    assert not head.everything
+    assert head.worst == "inertial"
 
 
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=8))
@@ -432,25 +443,25 @@ def test_of_several_labels_f1_is_told_wherever_accuracy_is():
     results, account, *others = sample(FOUR, several=True)
     parsed = Parsed(page(results, account, *others))
     full = "+".join(FOUR[0])
-    assert f"reaches a micro F1 of {percent(results['patterns'][full]['f1_micro'])}%" in " ".join(parsed.text.split())
-    for name, row in results["patterns"].items():
-        own = parsed.row("Table of patterns", f"{name.replace('+', ' + ')} {account['metrics'][name]['n']:,} samples")
-        assert all(f"{percent(row[key])}%" in own for key in ("accuracy", "f1_micro", "f1_macro", "uni_f1_micro"))
-    for row in (one for one in account["arms"] if full in one["patterns"]):
-        own = parsed.row(
-            f"Arms, {full.replace('+', ' + ')}", f"{row['arm']}, each 0.5" if row["missing_rate"] else row["arm"]
+    assert f"reaches a micro F1 of {percent(results.patterns[full].f1_micro)}%" in " ".join(parsed.text.split())
+    for name, row in results.patterns.items():
+        own = parsed.row("Table of patterns", f"{name.replace('+', ' + ')} {account.metrics[name].n:,} samples")
+        assert all(
+            f"{percent(getattr(row, key))}%" in own for key in ("accuracy", "f1_micro", "f1_macro", "uni_f1_micro")
         )
-        assert f"{percent(row['patterns'][full]['f1_macro']['mean'])}%" in own
-    worst = min(results["patterns"].values(), key=lambda row: row["f1_micro"])
-    assert f"{percent(worst['f1_micro'])}%" in parsed.text.split("Contents")[0]
+    for row in (one for one in account.arms if full in one.patterns):
+        own = parsed.row(f"Arms, {full.replace('+', ' + ')}", f"{row.arm}, each 0.5" if row.missing_rate else row.arm)
+        assert f"{percent(row.patterns[full].f1_macro.mean)}%" in own
+    worst = min(results.patterns.values(), key=lambda row: row.f1_micro)
+    assert f"{percent(worst.f1_micro)}%" in parsed.text.split("Contents")[0]
     assert "micro F1" not in page(*sample(FOUR))
 
 
 def test_the_table_in_the_terminal_has_f1_of_several_labels_and_of_the_best_tower():
     results, account, *_ = sample(TWO, several=True)
-    line = next(one for one in text_table(results, account).splitlines() if one.startswith("image "))
-    row = results["patterns"]["image"]
-    assert [f"{row[key]:.4f}" for key in ("f1_micro", "f1_macro", "uni_f1_micro", "uni_f1_macro")] == [
+    line = next(one for one in table(results, account).splitlines() if one.startswith("image "))
+    row = results.patterns["image"]
+    assert [f"{getattr(row, key):.4f}" for key in ("f1_micro", "f1_macro", "uni_f1_micro", "uni_f1_macro")] == [
         word for word in line.split() if re.fullmatch(r"0\.\d{4}", word)
     ][0:1] + [word for word in line.split() if re.fullmatch(r"0\.\d{4}", word)][3:6]
 
@@ -458,8 +469,8 @@ def test_the_table_in_the_terminal_has_f1_of_several_labels_and_of_the_best_towe
 @pytest.mark.parametrize("several", [False, True])
 def test_columns_of_the_table_in_the_terminal_stand_below_their_names_however_long_those_in_it_are(several):
     results, account, *_ = sample(HOSTILE, several=several)
-    _, head, *lines = text_table(results, account).splitlines()
-    assert max(map(len, results["patterns"])) > 24
+    _, head, *lines = table(results, account).splitlines()
+    assert max(map(len, results.patterns)) > 24
     assert {len(line) for line in lines} == {len(head)}
 
 
@@ -472,5 +483,5 @@ def test_the_curve_of_several_labels_shows_f1():
     results, *others = sample(TWO, several=True)
     html = page(results, *others)
     assert "expected F1, micro" in html
-    row = next(one for one in results["rates"] if one["missing_rate"] == {"image": 0.5, "audio": 0.0})
-    assert f"image, missing rate 0.5: {tick(row['f1_micro'])}" in html
+    row = next(one for one in results.rates if one.missing_rate == {"image": 0.5, "audio": 0.0})
+    assert f"image, missing rate 0.5: {tick(row.f1_micro)}" in html

@@ -150,13 +150,13 @@ def test_arrow_keys_on_a_slider_show_the_exact_expectation(show):
         for _ in range(times):
             shown.keyboard.press(key)
     rates = (0.57, 0.47, 1.0, 0.0)
-    found = {one: robustness["patterns"]["+".join(itertools.compress(FOUR[0], one))] for one in patterns(4)}
-    found[(False,) * 4] = robustness["rates"][-1]
+    found = {one: robustness.patterns["+".join(itertools.compress(FOUR[0], one))] for one in patterns(4)}
+    found[(False,) * 4] = robustness.rates[-1]
     for key, place, text in (
         ("accuracy", "#expected-accuracy", "{:.1%}"),
         ("cross_entropy", "#expected-cross-entropy", "{:.3f}"),
     ):
-        exact = sum(probability(one, rates) * row[key] for one, row in found.items())
+        exact = sum(probability(one, rates) * getattr(row, key) for one, row in found.items())
         assert float(shown.locator(place).get_attribute("value")) == pytest.approx(exact, abs=1e-12)
         assert shown.locator(place).text_content() == text.format(exact)
     assert [shown.locator(f"#rate-{index}").get_attribute("aria-valuetext") for index in range(4)] == [
@@ -177,11 +177,11 @@ def test_with_several_labels_the_sliders_show_the_exact_f1(show):
         shown.keyboard.press("ArrowLeft")
     shown.locator("#rate-1").focus()
     shown.keyboard.press("End")
-    at = next(row for row in robustness["rates"] if row["missing_rate"] == {"image": 0.0, "audio": 1.0})
+    at = next(row for row in robustness.rates if row.missing_rate == {"image": 0.0, "audio": 1.0})
     assert shown.locator("#rate-0").input_value() == "0"
-    assert float(shown.locator("#expected-f1").get_attribute("value")) == pytest.approx(at["f1_micro"], abs=1e-6)
-    assert shown.locator("#expected-f1").text_content() == f"{at['f1_micro']:.1%}"
-    assert shown.locator("#expected-accuracy").text_content() == f"{at['accuracy']:.1%}"
+    assert float(shown.locator("#expected-f1").get_attribute("value")) == pytest.approx(at.f1_micro, abs=1e-6)
+    assert shown.locator("#expected-f1").text_content() == f"{at.f1_micro:.1%}"
+    assert shown.locator("#expected-accuracy").text_content() == f"{at.accuracy:.1%}"
 
 
 def test_without_script_the_sliders_are_gone_and_the_rest_is_there(show):

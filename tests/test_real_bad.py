@@ -7,6 +7,7 @@ import re
 import shutil
 import struct
 
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -153,7 +154,7 @@ def spoilt(whole, tmp_path_factory):
 
 def test_exactly_the_spoilt_films_are_in_quarantine_each_with_its_reason(spoilt):
     folder, ways, index, twice = spoilt
-    found = quarantine.read(folder / "shards" / shards.QUARANTINE).set_index("key")
+    found = pd.DataFrame(quarantine.read(folder / "shards" / shards.QUARANTINE)).set_index("key")
     assert set(found.index) == {*ways, twice}
     for key, name in ways.items():
         row = found.loc[[key]]

@@ -43,7 +43,7 @@ def test_what_is_bad_is_quarantined_with_its_file_and_reason_and_the_others_go_o
     found = quarantine.read(tmp_path / "shards" / shards.QUARANTINE)
     assert sum(index.judged.values()) == 141
     assert sum(index.quarantined.values()) == len(found) == 4
-    reasons = dict(zip(found["file"], found["reason"], strict=True))
+    reasons = {row.file: row.reason for row in found}
     assert "is missing" in reasons[f"AVE/{videos[0].name}"]
     assert "is empty" in reasons[f"AVE/{videos[1].name}"]
     assert "no readable video" in reasons[f"AVE/{videos[2].name}"]

@@ -1,6 +1,7 @@
 """Files and folders that are there whole or not at all: written beside their place, then renamed."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -50,6 +51,12 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}); `dvc repro` makes it again") from error
+
+
+def sha256(path: Path) -> str:
+    """Return a file's sha256 in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remove(path: Path) -> None:

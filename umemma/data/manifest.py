@@ -10,6 +10,7 @@ from pyarrow import parquet
 
 from umemma.data.sample import SPLITS
 from umemma.errors import DataError
+from umemma.files import sha256
 from umemma.missingness import key_digest
 
 
@@ -50,17 +51,12 @@ def targets(path: Path, num_classes: int) -> Targets:
         numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
         group[split] = torch.tensor([numbers[name] for name in groups], dtype=torch.int64)
         keys_digest[split] = keys_sha256(keys)
-    return Targets(label, key, group, keys_digest, digest(path))
+    return Targets(label, key, group, keys_digest, sha256(path))
 
 
 def keys_sha256(keys: Sequence[str]) -> str:
     """Return one sha256 over keys in their order."""
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()
-
-
-def digest(path: Path) -> str:
-    """Return the manifest's sha256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _single(labels: Sequence[int], keys: Sequence[str], num_classes: int, path: Path) -> torch.Tensor:

@@ -6,15 +6,14 @@ hard to read. Shapes and dashes tell apart what colour tells apart.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
+from umemma.reporting.results import Bin, Interval
 from umemma.reporting.svg import TEXT_PX, Scale, drawing, element, fitted, scale_over, spread, text, text_width
 
-Interval = Mapping[str, Any]  # value, low, high; any of them None where it is undefined
 NUM_COLOURS = 7
 STRIP_WIDTH, STRIP_HEIGHT = 208, 30
 
@@ -182,12 +181,12 @@ def dot_panels(rows: Sequence[str], tones: Sequence[str], panels: Sequence[Panel
     told = []
     for number, panel in enumerate(panels):
         start = left + each * number
-        known = [cell for cell in panel.cells if cell is not None and cell["value"] is not None]
+        known = [cell for cell in panel.cells if cell is not None and cell.value is not None]
         parts.append(text(start + 6, 18, fitted(panel.title, each - 20), class_="label"))
         if not known:
             parts.append(text(start + 8, 52, "not measured", class_="label"))
             continue
-        values = [one[key] for one in known for key in ("value", "low", "high") if one[key] is not None]
+        values = [end for cell in known for end in (cell.value, cell.low, cell.high) if end is not None]
         scale = scale_over(
             [*values, *([0.0] if panel.has_zero else [])],
             start + 22,
@@ -209,19 +208,19 @@ def dot_panels(rows: Sequence[str], tones: Sequence[str], panels: Sequence[Panel
         ]
         parts += [text(scale(one), bottom + 18, panel.written(one), "middle") for one in shown]
         for index, cell in enumerate(panel.cells):
-            if cell is not None and cell["value"] is not None:
+            if cell is not None and cell.value is not None:
                 parts += _whisker(
                     scale,
                     cell,
                     48 + 27 * index,
                     tones[index],
-                    f"{rows[index]}, {panel.title}: {panel.written(cell['value'])}",
+                    f"{rows[index]}, {panel.title}: {panel.written(cell.value)}",
                 )
-                told.append(f"{rows[index]}, {panel.title}: {panel.written(cell['value'])}")
+                told.append(f"{rows[index]}, {panel.title}: {panel.written(cell.value)}")
     return drawing(left + each * len(panels), bottom + 28, parts, title=title, detail="; ".join(told) + ".")
 
 
-def reliability(bins: Sequence[Mapping[str, float]], told: str) -> Markup:
+def reliability(bins: Sequence[Bin], told: str) -> Markup:
     """Return a reliability diagram (Niculescu-Mizil & Caruana 2005): a dot for each bin, its area the bin's share."""
     across, up = Scale(0, 1, 44, 146, 0.5), Scale(0, 1, 112, 10, 0.5)
     parts = [
@@ -231,21 +230,19 @@ def reliability(bins: Sequence[Mapping[str, float]], told: str) -> Markup:
         text(146, 128, "100%", "end"),
         text(38, 20, "100%", "end"),
         text(38, 112, "0%", "end"),
-        element(
-            "path", d=_path([(one["confidence"], one["accuracy"]) for one in bins], across, up), class_="this thin"
-        ),
+        element("path", d=_path([(one.confidence, one.accuracy) for one in bins], across, up), class_="this thin"),
     ]
     parts += [
         element(
             "circle",
             element(
                 "title",
-                f"confidence {100 * one['confidence']:.1f}%: right "
-                f"{100 * one['accuracy']:.1f}%, {100 * one['share']:.1f}% of the samples",
+                f"confidence {100 * one.confidence:.1f}%: right "
+                f"{100 * one.accuracy:.1f}%, {100 * one.share:.1f}% of the samples",
             ),
-            cx=across(one["confidence"]),
-            cy=up(one["accuracy"]),
-            r=2 + 9 * one["share"] ** 0.5,
+            cx=across(one.confidence),
+            cy=up(one.accuracy),
+            r=2 + 9 * one.share**0.5,
             class_="this bubble",
         )
         for one in bins
@@ -254,13 +251,12 @@ def reliability(bins: Sequence[Mapping[str, float]], told: str) -> Markup:
 
 
 def _whisker(scale: Scale, cell: Interval, y: float, tone: str, told: str = "") -> list[Markup]:
+    assert cell.value is not None, "a figure that is undefined is not drawn"
     parts = []
-    if cell["low"] is not None and cell["high"] is not None:
-        parts.append(
-            element("line", x1=scale(cell["low"]), x2=scale(cell["high"]), y1=y, y2=y, class_=f"{tone} whisker")
-        )
+    if cell.low is not None and cell.high is not None:
+        parts.append(element("line", x1=scale(cell.low), x2=scale(cell.high), y1=y, y2=y, class_=f"{tone} whisker"))
     hint = [element("title", told)] if told else []
-    return [*parts, element("circle", *hint, cx=scale(cell["value"]), cy=y, r=4.0, class_=f"{tone} point")]
+    return [*parts, element("circle", *hint, cx=scale(cell.value), cy=y, r=4.0, class_=f"{tone} point")]
 
 
 def _path(points: Sequence[tuple[float, float]], across: Scale, up: Scale) -> str:

@@ -7,47 +7,42 @@ in one of the rows here. "" is the split of samples that the data put into none.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-SOURCES = "data/reports/quarantine.parquet", "data/reports/validation.json"
+from umemma.reporting.results import Result, Validation
 
 
-def summary(validation: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what is told, from validation.json and `quarantine.reasons`.
+class Reason(Result):
+    """Why samples are in quarantine; rare reasons, added up, have an empty example."""
 
-    `judged`, `used` and `quarantined` count samples by split, in the order of `splits`; `warnings` are sentences,
-    `ignored` names of expectations.
+    reason: str
+    total: int
+    by_split: dict[str, int]
+    example: str
+
+
+class Summary(Result):
+    """`judged`, `used` and `quarantined` count samples by split, in the order of `splits`.
+
+    `warnings` are sentences, `ignored` names of expectations.
     """
-    judged, used = validation["quarantine"]["judged"], validation["quarantine"]["kept"]
-    return {
-        "splits": list(judged),
-        "judged": dict(judged),
-        "used": dict(used),
-        "quarantined": {split: count - used[split] for split, count in judged.items()},
-        "reasons": list(reasons),
-        "warnings": validation["warnings"],
-        "ignored": validation["ignored"],
-    }
+
+    splits: list[str]
+    judged: dict[str, int]
+    used: dict[str, int]
+    quarantined: dict[str, int]
+    reasons: list[Reason]
+    warnings: list[str]
+    ignored: list[str]
 
 
-def lines(told: Mapping[str, Any]) -> list[str]:
-    """Return a summary as lines for the terminal."""
-    quarantine, validation = SOURCES
-    judged, left_out = (sum(told[name].values()) for name in ("judged", "quarantined"))
-    found = [
-        f"data: {judged - left_out:,} of {judged:,} samples used, {left_out:,} in quarantine"
-        + (f" ({quarantine})" if left_out else "")
-    ]
-    if left_out:
-        splits, width = told["splits"], max(len(row["reason"]) for row in told["reasons"])
-        found.append(" " * width + "".join(f"{split or 'no split':>10}" for split in splits))
-        found += [
-            f"{row['reason']:<{width}}"
-            + "".join(f"{row['by_split'].get(split, 0):>10,}" for split in splits)
-            + (f"  {row['example']}" if row["example"] else "")
-            for row in told["reasons"]
-        ]
-    if told["warnings"]:
-        found.append(f"warnings: {len(told['warnings'])} ({validation})")
-        found += [f"- {sentence}" for sentence in told["warnings"]]
-    if told["ignored"]:
-        found.append(f"not judged (validation.severity: ignore): {', '.join(told['ignored'])}")
-    return found
+def summary(validation: Validation, reasons: Sequence[Mapping[str, Any]]) -> Summary:
+    """Return what is told, from validation.json and `quarantine.reasons`."""
+    judged, used = validation.quarantine.judged, validation.quarantine.kept
+    return Summary(
+        splits=list(judged),
+        judged=judged,
+        used=used,
+        quarantined={split: count - used[split] for split, count in judged.items()},
+        reasons=[Reason.model_validate(reason) for reason in reasons],
+        warnings=validation.warnings,
+        ignored=validation.ignored,
+    )

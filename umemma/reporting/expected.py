@@ -7,24 +7,27 @@ rightly, and `labels`, half of those answered plus half of those true.
 import itertools
 import math
 from collections.abc import Mapping
-from typing import Any
+
+from umemma.reporting.results import Expected, PatternScores, Robustness
 
 Metrics = Mapping[str, float]  # by name; cross-entropy in nats
 _MEANS = ("accuracy", "cross_entropy", "hits", "labels")
 
 
-def per_pattern(robustness: Mapping[str, Any]) -> dict[frozenset[str], Metrics]:
+def per_pattern(robustness: Robustness) -> dict[frozenset[str], Metrics]:
     """Return the metrics that are means over ALL test samples by what is not hidden, the empty set too.
 
     From the corners of the grid, where every rate is 0 or 1: they also count samples whose own data lack part of the
     pattern. Where the grid has no such corner, from `patterns`, and then the empty set is not known, nor is F1.
     """
-    rows = {frozenset(name.split("+")): row for name, row in robustness["patterns"].items()}
-    for row in robustness["rates"]:
-        if set(row["missing_rate"].values()) <= {0.0, 1.0}:
-            rows[frozenset(name for name, rate in row["missing_rate"].items() if rate == 0)] = row
-    known = [name for name in _MEANS if all(name in row for row in rows.values())]
-    return {kept: {name: row[name] for name in known} for kept, row in rows.items()}
+    rows: dict[frozenset[str], PatternScores | Expected] = {
+        frozenset(name.split("+")): row for name, row in robustness.patterns.items()
+    }
+    for row in robustness.rates:
+        if set(row.missing_rate.values()) <= {0.0, 1.0}:
+            rows[frozenset(name for name, rate in row.missing_rate.items() if rate == 0)] = row
+    known = [name for name in _MEANS if all(name in row.model_fields_set for row in rows.values())]
+    return {kept: {name: getattr(row, name) for name in known} for kept, row in rows.items()}
 
 
 def expected(known: Mapping[frozenset[str], Metrics], rates: Mapping[str, float]) -> Metrics | None:

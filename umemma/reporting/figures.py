@@ -1,7 +1,7 @@
 """From the reports to the pictures of the page: which numbers each chart shows, in which order and on which scale."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup
 
@@ -9,58 +9,58 @@ from umemma.reporting import charts, findings, formatting
 from umemma.reporting.charts import Line, Panel
 from umemma.reporting.expected import Metrics, expected
 from umemma.reporting.formatting import in_words, nats, percent
+from umemma.reporting.results import Accounting, Arm, ArmScores, Interval, Robustness
 from umemma.reporting.svg import element
-from umemma.reporting.tables import rate_rows, score
+from umemma.reporting.tables import SCORES, rate_rows
 
-Json = Mapping[str, Any]
 EVERY = "every modality"
 
 
-def strips(robustness: Json, accounting: Json) -> dict[str, Markup]:
+def strips(robustness: Robustness, accounting: Accounting) -> dict[str, Markup]:
     """Return a picture for each pattern of accuracy, best tower, floor and ceiling, and the axis (key: empty)."""
     rows = {
-        name: (metrics["accuracy"], accounting["information"][name], robustness["patterns"][name]["uni"])
-        for name, metrics in accounting["metrics"].items()
+        name: (metrics.accuracy, accounting.information[name], robustness.patterns[name].uni)
+        for name, metrics in accounting.metrics.items()
     }
     values = [
         value
         for accuracy, row, tower in rows.values()
-        for value in (accuracy["value"], accuracy["low"], row["floor"]["value"], row["ceiling"]["value"], tower)
+        for value in (accuracy.value, accuracy.low, row.floor.value, row.ceiling.value, tower)
         if value is not None
     ]
     scale = charts.strip_scale(values)
     drawn = {"": charts.strip_axis(scale, formatting.tick)}
     for name, (accuracy, row, tower) in rows.items():
-        floor, ceiling = row["floor"]["value"], row["ceiling"]["value"]
+        floor, ceiling = row.floor.value, row.ceiling.value
         drawn[name] = charts.strip(
             scale,
             accuracy,
             mark=tower,
             band=None if floor is None or ceiling is None else (floor, ceiling),
-            told=f"{in_words(name)}: accuracy {percent(accuracy['value'])}, best tower {percent(tower)}, between floor "
+            told=f"{in_words(name)}: accuracy {percent(accuracy.value)}, best tower {percent(tower)}, between floor "
             f"{percent(floor)} and ceiling {percent(ceiling)}",
         )
     return drawn
 
 
-def rates(robustness: Json) -> dict[float, dict[str, Json]]:
+def rates(robustness: Robustness) -> dict[float, dict[str, dict[str, Any]]]:
     """Return the measured points of the curves: missing rate -> line -> row."""
-    table: dict[float, dict[str, Json]] = {}
+    table: dict[float, dict[str, dict[str, Any]]] = {}
     for row in sorted(rate_rows(robustness), key=lambda row: row["missing_rate"]):
         table.setdefault(row["missing_rate"], {})[row["missing"]] = row
     return table
 
 
-def rate_curves(robustness: Json, known: Mapping[frozenset[str], Metrics]) -> Markup | None:
+def rate_curves(robustness: Robustness, known: Mapping[frozenset[str], Metrics]) -> Markup | None:
     """Return expected accuracy over the missing rate of one modality and of all; None where there is only one rate.
 
     The lines are exact between the measured points too, for they follow from `known`, the figures by pattern; where
     these are not known, they only join the points.
     """
-    rows, lines, (key, title) = rate_rows(robustness), [], score(robustness)
+    rows, lines, key, title = rate_rows(robustness), [], robustness.score, SCORES[robustness.score]
     if len({row["missing_rate"] for row in rows}) < 2:
         return None
-    modalities = list(robustness["rates"][0]["missing_rate"])
+    modalities = list(robustness.rates[0].missing_rate)
     for index, name in enumerate([*modalities, EVERY] if len(modalities) > 1 else modalities):
         points = [(row["missing_rate"], row[key]) for row in rows if row["missing"] == name]
         exact = [
@@ -79,46 +79,45 @@ def rate_curves(robustness: Json, known: Mapping[frozenset[str], Metrics]) -> Ma
     )
 
 
-def information(accounting: Json) -> dict[str, dict[str, Any]]:
+def information(accounting: Accounting) -> dict[str, dict[str, Any]]:
     """Return, for each pattern, H(Y) split into what is used, what only the best known model finds, and the rest.
 
     H(Y) is that of the samples which have the pattern: cross-entropy and bound were measured on them and add up to it.
     """
-    rows, found = accounting["information"], {}
+    rows, found = accounting.information, {}
     entropy = {
-        name: row["lower_bound"]["value"] + accounting["metrics"][name]["cross_entropy"]["value"]
-        for name, row in rows.items()
+        name: _defined(row.lower_bound) + _defined(accounting.metrics[name].cross_entropy) for name, row in rows.items()
     }
     for name, row in rows.items():
-        used, best = row["lower_bound"]["value"], row["best_known"]["value"]
+        used, best = _defined(row.lower_bound), _defined(row.best_known)
         shown = min(max(used, 0.0), entropy[name])
         failure = max(best - shown, 0.0)
         rest = max(entropy[name] - shown - failure, 0.0)
         told = (
             f"{in_words(name)}: this run uses {nats(used)} of {nats(entropy[name])} nats, "
-            f"{row['best_known']['model']} finds {nats(failure)} more, {nats(rest)} unknown or lost"
+            f"{row.best_known.model} finds {nats(failure)} more, {nats(rest)} unknown or lost"
         )
         found[name] = {
             "failure": failure,
             "rest": rest,
-            "has_truth": row["truth"] is not None,
+            "has_truth": row.truth is not None,
             "bar": charts.stack(
                 [("used", shown), ("failure", failure), ("rest", rest)],
                 total=max(entropy.values()),
-                mark=row["truth"],
+                mark=row.truth,
                 told=told,
             ),
         }
     return found
 
 
-def prices(accounting: Json) -> Markup | None:
+def prices(accounting: Accounting) -> Markup | None:
     """Return -dI*/d eta of each modality over the missing rate of all; None where no price is known."""
     lines = []
-    for index, (name, row) in enumerate(accounting["by_modality"].items()):
-        known = [one for one in row["price"] if one["value"] is not None]
-        points = [(one["missing_rate"], one["value"]) for one in known]
-        band = [(one["missing_rate"], one["low"], one["high"]) for one in known if one["low"] is not None]
+    for index, (name, row) in enumerate(accounting.by_modality.items()):
+        known = [(at.missing_rate, at) for at in row.price if at.value is not None]
+        points = [(rate, _defined(at)) for rate, at in known]
+        band = [(rate, at.low, at.high) for rate, at in known if at.low is not None and at.high is not None]
         if len(points) > 1:
             lines.append(Line(name, charts.tone(index), points, points, band))
     return (
@@ -142,97 +141,102 @@ def _for_every_screen(lines: list[Line], **settings: Any) -> Markup:
     )
 
 
-def worth(accounting: Json) -> Markup:
+def worth(accounting: Accounting) -> Markup:
     """Return what each modality is worth, by four measures side by side."""
-    rows = accounting["by_modality"]
+    rows = accounting.by_modality
     kinds = (
         ("shapley_share", "Shapley share", formatting.tick),
         ("lost_for_good", "only it has, nats", formatting.tick_nats),
         ("encoder_term", "encoder term, points", formatting.tick_points),
         ("fusion_noise", "fusion noise, points", formatting.tick_points),
     )
-    panels = [Panel(title, [row[key] for row in rows.values()], form, has_zero=True) for key, title, form in kinds]
+    panels = [
+        Panel(title, [getattr(row, key) for row in rows.values()], form, has_zero=True) for key, title, form in kinds
+    ]
     return charts.dot_panels(
         list(rows), [charts.tone(index) for index in range(len(rows))], panels, title="Worth of each modality"
     )
 
 
-def flips(accounting: Json) -> list[dict[str, Any]]:
+def flips(accounting: Accounting) -> list[dict[str, Any]]:
     """Return the counter-intuitive rates, the worst first, each with its picture (the axis in the first)."""
     rows = sorted(
-        (row for row in accounting["counter_intuitive"] if row["rate"]["value"] is not None),
-        key=lambda row: -row["rate"]["value"],
+        (row for row in accounting.counter_intuitive if row.rate.value is not None), key=lambda row: -_defined(row.rate)
     )
-    scale = charts.strip_scale([0.0, *(row["rate"]["high"] or row["rate"]["value"] for row in rows)])
+    scale = charts.strip_scale([0.0, *(row.rate.high or _defined(row.rate) for row in rows)])
     axis = charts.strip_axis(scale, formatting.tick)
     return [
         {
-            **row,
+            "row": row,
             "axis": axis,
             "strip": charts.strip(
-                scale,
-                row["rate"],
-                told=(f"{row['added']} added to {in_words(row['present'])}: {percent(row['rate']['value'])}"),
+                scale, row.rate, told=f"{row.added} added to {in_words(row.present)}: {percent(row.rate.value)}"
             ),
         }
         for row in rows
     ]
 
 
-def reliability(accounting: Json) -> dict[str, Markup]:
+def reliability(accounting: Accounting) -> dict[str, Markup]:
     """Return a reliability diagram for each pattern."""
     return {
         name: charts.reliability(bins, f"Reliability of {in_words(name)}: confidence across, accuracy up")
-        for name, bins in accounting["reliability"].items()
+        for name, bins in accounting.reliability.items()
     }
 
 
-def arms(accounting: Json) -> dict[str, Any]:
+def arms(accounting: Accounting) -> dict[str, Any]:
     """Return the arms by falling accuracy on the fullest pattern, with names, and a dot plot of several."""
     headline = findings.headline(accounting)
-    fullest, key = headline["fullest"], headline["score"]
-    rows = [{**row, "name": _arm_name(row)} for row in accounting["arms"]]
-    rows.sort(key=lambda row: -row["patterns"][fullest][key]["mean"] if fullest in row["patterns"] else 0.0)
+    fullest, key = headline.fullest, headline.score
+    rows = sorted(
+        accounting.arms, key=lambda row: -getattr(row.patterns[fullest], key).mean if fullest in row.patterns else 0.0
+    )
+    named = [(_arm_name(row), row) for row in rows]
     if len(rows) < 2:
-        return {"rows": rows, "plot": None}
-    shown = list(dict.fromkeys([fullest, *(name for name in accounting["metrics"] if "+" not in name)]))
+        return {"rows": named, "plot": None}
+    shown = list(dict.fromkeys([fullest, *(name for name in accounting.metrics if "+" not in name)]))
     panels = [
         Panel(
             "everything" if "+" in name else name,
-            [_around(row["patterns"].get(name), key) for row in rows],
+            [_around(row.patterns.get(name), key) for row in rows],
             formatting.tick,
             highest=1.0,
         )
         for name in shown
     ]
     return {
-        "rows": rows,
+        "rows": named,
         "plot": charts.dot_panels(
-            [row["name"] for row in rows],
-            ["this" if row["versus"] is None else "other" for row in rows],
+            [name for name, _ in named],
+            ["this" if row.versus is None else "other" for row in rows],
             panels,
             title=f"{'Micro F1' if key == 'f1_micro' else 'Accuracy'} of every arm: mean and spread over seeds",
         ),
     }
 
 
-def _arm_name(row: Json) -> str:
-    return row["arm"] if row["missing_rate"] is None else f"{row['arm']}, {formatting.settings(row['missing_rate'])}"
+def _arm_name(row: Arm) -> str:
+    return row.arm if row.missing_rate is None else f"{row.arm}, {formatting.settings(row.missing_rate)}"
 
 
-def _around(cell: Json | None, key: str) -> dict[str, float] | None:
-    if cell is None:
+def _around(cell: ArmScores | None, key: Literal["accuracy", "f1_micro"]) -> Interval | None:
+    scores = None if cell is None else getattr(cell, key)
+    if scores is None or scores.mean is None:
         return None
-    mean, spread = cell[key]["mean"], cell[key]["spread"] or 0.0
-    return {"value": mean, "low": mean - spread, "high": mean + spread}
+    spread = scores.spread or 0.0
+    return Interval(value=scores.mean, low=scores.mean - spread, high=scores.mean + spread)
 
 
-def budget(robustness: Json) -> Markup | None:
+def _defined(interval: Interval) -> float:
+    assert interval.value is not None, "this figure is defined wherever a report has it"
+    return interval.value
+
+
+def budget(robustness: Robustness) -> Markup | None:
     """Return a bar of what was spent on each tower and on fusion; None where nothing was."""
-    spent = robustness["budget"]
-    if not spent or not spent["total"]:
+    spent = robustness.budget
+    if not spent.total:
         return None
-    parts = [(charts.tone(index), count) for index, count in enumerate(spent["pretrain"].values())]
-    return charts.stack(
-        [*parts, ("fuse", spent["fuse"])], total=spent["total"], told=f"{spent['total']} {spent['unit']}"
-    )
+    parts = [(charts.tone(index), count) for index, count in enumerate(spent.pretrain.values())]
+    return charts.stack([*parts, ("fuse", spent.fuse)], total=spent.total, told=f"{spent.total} {spent.unit}")

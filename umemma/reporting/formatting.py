@@ -5,6 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from umemma.reporting.results import Interval
 from umemma.reporting.svg import element
 
 NONE, MINUS = "\u2013", "\u2212"
@@ -27,15 +28,15 @@ def points(fraction: float | None) -> str:
     return ("+" if round(100 * fraction, 1) > 0 else "") + _signed(100 * fraction, 1)
 
 
-def interval(value: Mapping[str, Any] | None, form: str = "percent") -> Markup:
+def interval(value: Interval | None, form: str = "percent") -> Markup:
     """Return a figure with the ends of its interval; `form`: percent, nats or points."""
     write = {"percent": percent, "nats": nats, "points": points}[form]
-    if value is None or value["value"] is None:
+    if value is None or value.value is None:
         return element("span", NONE, class_="none")
-    figure = element("span", write(value["value"]), class_="figure")
-    if value["low"] is None or value["high"] is None:
+    figure = element("span", write(value.value), class_="figure")
+    if value.low is None or value.high is None:
         return figure
-    ends = f"[{write(value['low']).rstrip('%')}, {write(value['high']).rstrip('%')}]"
+    ends = f"[{write(value.low).rstrip('%')}, {write(value.high).rstrip('%')}]"
     return figure + Markup(" ") + element("span", ends, class_="ends")
 
 

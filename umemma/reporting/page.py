@@ -12,13 +12,13 @@ from typing import Any
 import jinja2
 
 from umemma.reporting import charts, figures, findings, formatting
+from umemma.reporting.data_summary import Summary
 from umemma.reporting.expected import Metrics, per_pattern
+from umemma.reporting.results import Accounting, Gates, Masks, Robustness
 
-Json = Mapping[str, Any]
 
-
-def page(robustness: Json, accounting: Json, gates: Json, masks: Json, data: Json) -> str:
-    """Return report.html from robustness.json, accounting.json, gates.json, masks.json and `left_out.summary`."""
+def page(robustness: Robustness, accounting: Accounting, gates: Gates, masks: Masks, data: Summary) -> str:
+    """Return report.html."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -39,7 +39,7 @@ def page(robustness: Json, accounting: Json, gates: Json, masks: Json, data: Jso
             formatting.in_words,
         )
     }
-    modalities = accounting["modalities"]
+    modalities = accounting.modalities
     known = per_pattern(robustness)
     return environment.get_template("page.html").render(
         robustness=robustness,
@@ -52,8 +52,7 @@ def page(robustness: Json, accounting: Json, gates: Json, masks: Json, data: Jso
         interaction=findings.interaction(accounting),
         tone={name: charts.tone(index) for index, name in enumerate(modalities)},
         dots={
-            name: charts.dots(modalities, [one in name.split("+") for one in modalities])
-            for name in accounting["metrics"]
+            name: charts.dots(modalities, [one in name.split("+") for one in modalities]) for name in accounting.metrics
         },
         strips=figures.strips(robustness, accounting),
         information=figures.information(accounting),
@@ -70,13 +69,13 @@ def page(robustness: Json, accounting: Json, gates: Json, masks: Json, data: Jso
 
 
 def _explored(
-    robustness: Json, known: Mapping[frozenset[str], Metrics], modalities: Sequence[str]
+    robustness: Robustness, known: Mapping[frozenset[str], Metrics], modalities: Sequence[str]
 ) -> dict[str, Any] | None:
     """Return what the page's sliders show, compute from, and start at; None where a non-empty set is lacking."""
     if len(known.keys() - {frozenset()}) < 2 ** len(modalities) - 1:
         return None
     flags = {present: [name in present for name in modalities] for present in known}
-    trained = (robustness["training"] or {}).get("missing_rate") or {}
+    trained = robustness.training.missing_rate or {}
     return {
         "start": [round(trained.get(name, 0.0), 2) for name in modalities],
         "has_empty": frozenset() in known,

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from great_expectations import expectations as gxe
 
+from umemma.data.quarantine import Quarantined
 from umemma.data.shards import Index
 
 Expectation = gxe.Expectation
@@ -25,7 +26,7 @@ class Evidence:
 
     manifest: pd.DataFrame
     index: Index
-    quarantine: pd.DataFrame
+    quarantine: Sequence[Quarantined]
     accepted: Mapping[str, Any] | None = None
 
     @property

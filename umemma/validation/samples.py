@@ -19,7 +19,7 @@ def left_out(evidence: Evidence, bounds: Validation) -> Table:
     """Return a row for each split: samples judged, and those in the quarantine, of which the key names a few."""
     index, rows = evidence.index, evidence.quarantine
     kept = {split: sum(one.num_samples for one in index.shards if one.split == split) for split in index.judged}
-    parts = {split: rows[rows["split"] == split] for split in index.judged} | {"all": rows}
+    parts = {split: [row for row in rows if row.split == split] for split in index.judged} | {"all": rows}
     judged = dict(index.judged) | {"all": sum(index.judged.values())}
     kept["all"] = sum(kept.values())
     table = [

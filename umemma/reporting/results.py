@@ -1,0 +1,373 @@
+"""What a run writes about itself: the content of each JSON report, typed. Whoever writes or reads one uses its model.
+
+The order of fields is the order of keys in the file. A field that may be left out is one of several labels: F1 stands
+beside accuracy only where a sample has several. Undefined figures are None, never absent.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from umemma.errors import DataError, some
+from umemma.files import read_json, write_json
+
+
+class Result(BaseModel):
+    """A report or a part of one: nothing unknown, nothing converted silently, nothing changed later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def content(self, without: set[str] | None = None) -> dict[str, Any]:
+        """Return it as JSON has it, without the fields that were left out."""
+        return self.model_dump(exclude_unset=True, exclude=without)
+
+
+Report = TypeVar("Report", bound=Result)
+
+
+def write(path: Path, report: Result) -> None:
+    """Write a report."""
+    write_json(path, report.content())
+
+
+def read(path: Path, kind: type[Report]) -> Report:
+    """Read a report. Raises DataError naming the file, and the key that is missing, unknown or of another type."""
+    try:
+        return kind.model_validate(read_json(path))
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
+        raise DataError(f"{path} is not what this version writes: {some(wrong, 3)}") from None
+
+
+class Interval(Result):
+    """A figure and the ends of its interval; None where undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Dataset(Result):
+    """Which data: `fingerprint` of arrays and labels, `n` samples by split."""
+
+    name: str
+    fingerprint: str
+    n: dict[str, int]
+
+
+# robustness.json
+
+
+class Training(Result):
+    """How the model was trained, as far as its arm has a say in it."""
+
+    protocol: str | None
+    missing_rate: dict[str, float] | None
+    head: str | None
+    substitute: str | None
+    substitute_at: str | None
+
+
+class Budget(Result):
+    """What training cost, in `unit`."""
+
+    unit: str
+    pretrain: dict[str, int]
+    fuse: int
+    total: int
+
+
+class PatternScores(Result):
+    """Scores on the test samples that have a whole pattern, and those of the best tower of it (`uni`)."""
+
+    n: int
+    accuracy: float
+    f1_macro: float | None = None
+    f1_micro: float | None = None
+    cross_entropy: float
+    uni: float
+    uni_f1_macro: float | None = None
+    uni_f1_micro: float | None = None
+    uni_tower: str
+
+
+class Expected(Result):
+    """Expected scores over all test samples; micro F1 is hits / labels."""
+
+    accuracy: float
+    cross_entropy: float
+    f1_macro: float | None = None
+    f1_micro: float | None = None
+    hits: float | None = None
+    labels: float | None = None
+
+
+class _Rates(Result):
+    missing_rate: dict[str, float]
+
+
+class AtRates(Expected, _Rates):
+    """At independent rates of all modalities; the base that comes last gives the first key."""
+
+
+class _Protocol(Result):
+    protocol: str
+    missing: str
+    rate: float
+
+
+class UnderProtocol(Expected, _Protocol):
+    """Where modalities are hidden as a protocol of training does it."""
+
+
+class Robustness(Result):
+    """robustness.json: a pattern is named by its modalities, joined with `+`."""
+
+    dataset: Dataset
+    arm: str
+    seed: int
+    training: Training
+    budget: Budget
+    patterns: dict[str, PatternScores]
+    rates: list[AtRates]
+    protocols: list[UnderProtocol]
+
+    @property
+    def score(self) -> Literal["f1_micro", "accuracy"]:
+        """The key of the figure that counts: accuracy, or micro F1 where a sample has several labels."""
+        return "accuracy" if all(row.f1_micro is None for row in self.patterns.values()) else "f1_micro"
+
+
+# accounting.json
+
+
+class Bootstrap(Result):
+    """How intervals were made."""
+
+    replicates: int
+    level: float
+    clusters: int
+    clustered: bool
+
+
+class PatternMetrics(Result):
+    """Every metric of this run's model on the test samples that have a whole pattern."""
+
+    n: int
+    accuracy: Interval
+    f1_macro: Interval
+    f1_micro: Interval
+    f1_samples: Interval
+    average_precision: Interval
+    auroc: Interval
+    cross_entropy: Interval
+    ece: Interval
+
+
+class BestKnown(Interval):
+    """A bound on the information, and the model that it was found with."""
+
+    model: str
+
+
+class Information(Result):
+    """What is known of the information in a pattern, in nats; floor and ceiling are accuracies."""
+
+    lower_bound: Interval
+    best_known: BestKnown
+    utilisation: Interval
+    floor: Interval
+    ceiling: Interval
+    truth: float | None
+
+
+class _Rate(Result):
+    missing_rate: float
+
+
+class Price(Interval, _Rate):
+    """Nats lost for each unit of a modality's rate, where every modality is missing at one rate."""
+
+
+class Worth(Result):
+    """What a modality is worth; `encoder_term` None where the model's encoders see several modalities at once."""
+
+    price: list[Price]
+    shapley: Interval
+    shapley_share: Interval
+    lost_for_good: Interval
+    encoder_term: Interval | None
+    fusion_noise: Interval
+
+
+class CounterIntuitive(Result):
+    """How often `added` turns a right answer of `present` wrong."""
+
+    present: str
+    added: str
+    rate: Interval
+
+
+class Bin(Result):
+    """Of the answers of about one confidence: how many are right, and their share of all."""
+
+    confidence: float
+    accuracy: float
+    share: float
+
+
+class Scores(Result):
+    """One model's scores on a pattern."""
+
+    accuracy: float | None
+    cross_entropy: float | None
+    utilisation: float | None
+    f1_macro: float | None = None
+    f1_micro: float | None = None
+
+
+class ComparedModel(Result):
+    """A model beside this run's own (`this_run`); its rate and budget None where they say nothing."""
+
+    name: str
+    arm: str
+    seed: int
+    missing_rate: dict[str, float] | None
+    this_run: bool
+    budget: int | None
+    patterns: dict[str, Scores]
+
+
+class OverSeeds(Result):
+    """Mean and standard deviation over `n` seeds."""
+
+    mean: float | None
+    spread: float | None
+    n: int
+
+
+class ArmScores(Result):
+    """An arm's scores on a pattern, over seeds."""
+
+    accuracy: OverSeeds
+    cross_entropy: OverSeeds
+    utilisation: OverSeeds
+    f1_macro: OverSeeds | None = None
+    f1_micro: OverSeeds | None = None
+
+
+class Versus(Result):
+    """An arm's accuracy less this run's, with its p value before and after Holm's correction."""
+
+    difference: Interval
+    p: float | None
+    p_holm: float | None
+
+
+class Arm(Result):
+    """All models of one arm and rate; `versus` None for this run's own, by pattern for any other."""
+
+    arm: str
+    missing_rate: dict[str, float] | None
+    num_seeds: int
+    patterns: dict[str, ArmScores]
+    versus: dict[str, Versus] | None
+
+
+class Matrix(Result):
+    """Expected accuracy of an arm, (rate in training, rate in testing)."""
+
+    arm: str
+    train_rates: list[float]
+    test_rates: list[float]
+    accuracy: list[list[float]]
+
+
+class Accounting(Result):
+    """accounting.json."""
+
+    dataset: Dataset
+    arm: str
+    seed: int
+    task: Literal["single_label", "multi_label"]
+    modalities: list[str]
+    classes: list[str]
+    entropy: float | None
+    bootstrap: Bootstrap
+    metrics: dict[str, PatternMetrics]
+    information: dict[str, Information]
+    by_modality: dict[str, Worth]
+    counter_intuitive: list[CounterIntuitive]
+    reliability: dict[str, list[Bin]]
+    models: list[ComparedModel]
+    arms: list[Arm]
+    matrices: list[Matrix]
+
+
+# gates.json, masks.json, validation.json
+
+
+class Gate(Result):
+    """What was expected of the model, and a sentence for every time that it did not hold."""
+
+    gate: str
+    passed: bool
+    checked: int
+    failures: list[str]
+
+
+class Gates(Result):
+    """gates.json."""
+
+    passed: bool
+    gates: list[Gate]
+
+
+class SplitMasks(Result):
+    """The masks of a split: digest, and the share hidden of what is there; None where nothing is."""
+
+    sha256: str
+    rounds: int
+    n: int
+    realised: dict[str, float | None]
+    by_class: dict[str, dict[str, float | None]]
+
+
+class Masks(Result):
+    """masks.json; of an arm that hides nothing, all of it None and no split in it."""
+
+    protocol: str | None
+    missing_rate: dict[str, float] | None
+    seed: int | None
+    splits: dict[str, SplitMasks]
+
+
+class Quarantine(Result):
+    """Samples by split, and those in quarantine by reason; "" is the split of samples that the data put into none."""
+
+    judged: dict[str, int] = {}
+    kept: dict[str, int] = {}
+    by_reason: dict[str, int] = {}
+
+
+class Validation(Result):
+    """validation.json; with `error`, the data could not even be read, and nothing else is in it."""
+
+    passed: bool
+    error: str | None = None
+    statistics: dict[str, Any]
+    quarantine: Quarantine = Quarantine()
+    warnings: list[str] = []
+    ignored: list[str] = []
+    expectations: list[dict[str, Any]]
+
+
+REPORTS: Mapping[str, type[Result]] = {
+    "robustness": Robustness,
+    "accounting": Accounting,
+    "gates": Gates,
+    "masks": Masks,
+    "validation": Validation,
+}
