@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import math
+import operator
 import random
 
 from umemma.missingness import pattern_name, patterns, probability
@@ -32,7 +33,7 @@ def sample(kind, *, alone=False, passed=False, several=False):
         Robustness.model_validate(results),
         Accounting.model_validate(account),
         gates(passed or alone),
-        masks(modalities),
+        Masks(protocol=None, missing_rate=None, seed=None, splits={}) if alone else masks(modalities),
         data(alone),
     )
 
@@ -68,6 +69,12 @@ def strength(pattern, worth):
     return 1 - math.prod(1 - one for one, there in zip(worth, pattern, strict=True) if there)
 
 
+def holes(modalities):
+    """Return how many of the 10,000 test samples have exactly each pattern, the empty one too."""
+    rare = dict.fromkeys([*patterns(len(modalities))[1:], (False,) * len(modalities)], 200)
+    return {(True,) * len(modalities): 10_000 - sum(rare.values()), **rare}
+
+
 def robustness(modalities, worth):
     found = {}
     for pattern in [*patterns(len(modalities)), (False,) * len(modalities)]:
@@ -84,10 +91,10 @@ def robustness(modalities, worth):
         }
         rates.append({"missing_rate": dict(zip(modalities, rate, strict=True)), **expected})
     rows = {}
-    for number, pattern in enumerate(patterns(len(modalities))):
+    for pattern in patterns(len(modalities)):
         value, tower = max((w, name) for w, name, there in zip(worth, modalities, pattern, strict=True) if there)
         rows[pattern_name(pattern, modalities)] = {
-            "n": 10000 - 7 * number,
+            "n": sum(count for has, count in holes(modalities).items() if all(map(operator.le, pattern, has))),
             **found[pattern],
             "uni": round(0.19 + 0.78 * value, 6),
             "uni_tower": tower,

@@ -14,7 +14,10 @@ from umemma.training.settings import Fuse
 
 KEYS = key_digest([f"sample-{i}" for i in range(20_000)])
 RATES = {
-    "independent": [(0.25, 0.6), (0.0, 1.0), (0.25, 0.6, 0.5), (0.9, 1.0, 0.9), (1.0, 1.0, 0.0)],
+    "independent": [
+        *((0.25, 0.6), (0.0, 1.0), (1.0, 1.0)),
+        *((0.25, 0.6, 0.5), (0.9, 1.0, 0.9), (1.0, 1.0, 0.0), (1.0, 1.0, 1.0)),
+    ],
     "absent": [(0.0, 1.0), (0.0, 0.0, 1.0), (1.0, 0.0, 1.0)],
     "balanced": [(0.2, 0.5), (0.5, 0.5), (0.1, 0.2, 0.3), (0.4, 0.0, 0.6)],
 }
@@ -80,6 +83,23 @@ def test_outcomes_sum_to_one_and_leave_something_of_what_is_there(protocol, rate
 def test_independent_outcomes_are_the_probabilities_given_that_something_is_left(rates):
     expected = {one: probability(one, rates) / (1 - math.prod(rates)) for one in patterns(len(rates))}
     assert outcomes((True,) * len(rates), rates, "independent") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("rates", [(1.0, 1.0), (1.0, 0.3, 1.0), (1.0, 1.0, 1.0), (1.0, 0.0, 1.0, 1.0), (0.5, 1.0, 1.0)])
+def test_independent_outcomes_at_rate_one_are_the_limit_of_those_just_below(rates):
+    """Of every pattern that a sample can have; the limit is enumerated from the definition, not from `outcomes`."""
+    below = [min(rate, 1 - 1e-9) for rate in rates]
+    for has in patterns(len(rates)):
+        shown = [m for m, is_present in enumerate(has) if is_present]
+        share = {
+            tuple(m in left for m in range(len(has))): math.prod(1 - below[m] if m in left else below[m] for m in shown)
+            for size in range(1, len(shown) + 1)
+            for left in itertools.combinations(shown, size)
+        }
+        limit = {kept: value / sum(share.values()) for kept, value in share.items()}
+        found = outcomes(has, rates, "independent")
+        assert found.keys() <= limit.keys()
+        assert {kept: found.get(kept, 0.0) for kept in limit} == pytest.approx(limit, abs=1e-8)
 
 
 def test_absent_hides_the_same_modality_everywhere_but_where_it_is_all_there_is():

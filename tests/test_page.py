@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import re
 import subprocess
 import sys
@@ -11,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.page_sample import FOUR, HOSTILE, TWO, sample
+from tests.page_sample import FOUR, HOSTILE, TWO, holes, sample
 from umemma.missingness import patterns, probability
 from umemma.reporting import findings, svg
-from umemma.reporting.expected import expected, per_pattern
+from umemma.reporting.expected import expected, kept, per_pattern, presence
 from umemma.reporting.formatting import tick
 from umemma.reporting.page import page
 from umemma.reporting.results import Accounting, Robustness
@@ -295,6 +296,7 @@ sys.stdout.write(page.page(*reports))
 def test_a_run_that_is_alone_gets_a_page_without_what_it_lacks():
     parsed = Parsed(page(*sample(TWO, alone=True)))
     assert "No other arm has been trained on these data yet" in parsed.text
+    assert "this arm hides no modality in training" in parsed.text
     assert "all 3 gates passed" in parsed.text
     assert "#matrices" not in [attributes["href"] for attributes in parsed.all("a")]
     assert parsed.row("Table of models", "ume-mma this run").count("\u2013") == 4  # budget and three utilisations
@@ -325,6 +327,24 @@ def test_expected_metrics_are_the_sum_over_patterns(rates):
         assert metrics[key] == pytest.approx(
             sum(probability(one, rates) * getattr(row, key) for one, row in found.items())
         )
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.0, 0.0, 0.0), (0.3, 0.0, 0.9, 0.5), (1.0, 1.0, 1.0, 1.0)])
+def test_what_samples_keep_is_what_they_have_less_what_the_rates_hide(rates):
+    def chance(is_in_data, is_kept, rate):
+        return (1 - rate if is_kept else rate) if is_in_data else float(not is_kept)
+
+    robustness, exactly = sample(FOUR)[0], holes(FOUR[0])
+    shares = presence(robustness)
+    assert shares == {frozenset(itertools.compress(FOUR[0], has)): count / 10_000 for has, count in exactly.items()}
+    found = kept(shares, dict(zip(FOUR[0], rates, strict=True)))
+    assert sum(found.values()) == pytest.approx(1)
+    for left in exactly:
+        exact = sum(
+            count / 10_000 * math.prod(chance(*one) for one in zip(has, left, rates, strict=True))
+            for has, count in exactly.items()
+        )
+        assert found.get(frozenset(itertools.compress(FOUR[0], left)), 0.0) == pytest.approx(exact)
 
 
 def test_what_a_corner_of_the_grid_says_of_all_samples_goes_before_the_pattern_alone():

@@ -72,11 +72,12 @@ def _draw_independent(
     """Hide each modality at its rate; samples that would lose all are drawn again.
 
     So the result follows the independent rates given that something is left. A rate of 1 hides a modality wherever
-    another one is left; a sample whose modalities all have rate 1 keeps them.
+    one of a lower rate is left; a sample whose modalities all have rate 1 keeps one of them, each as likely.
     """
     rate = torch.tensor(rates, dtype=torch.float64)
-    kept = present.clone()
     pending = (present & (rate < 1)).any(dim=1)
+    chosen = uniform(key, len(rates), 0, round_, seed).masked_fill(~present, -1.0).argmax(dim=1, keepdim=True)
+    kept = torch.zeros_like(present).scatter(1, chosen, value=True) & present
     attempt = 0
     while pending.any():
         rows = pending.nonzero().squeeze(1)
@@ -87,14 +88,23 @@ def _draw_independent(
 
 
 def _independent_outcomes(has: Pattern, rates: Sequence[float]) -> dict[Pattern, float]:
+    """Return p(kept | something is kept).
+
+    Where every modality of the sample has rate 1 that is 0 / 0. Its limit as these rates rise to 1 together: of the
+    patterns that keep something, those that keep k are (1 - rate)^k as likely, so a single modality is left, any of
+    them.
+    """
+    shown = [m for m, is_present in enumerate(has) if is_present]
+    if all(rates[m] == 1 for m in shown):
+        return {tuple(m == kept for m in range(len(has))): 1 / len(shown) for kept in shown}
     found = {}
-    for kept in itertools.product((True, False), repeat=len(has)):
-        if any(kept) and all(there or not left for there, left in zip(has, kept, strict=True)):
-            found[kept] = math.prod(
-                (1 - rate if left else rate) for there, left, rate in zip(has, kept, rates, strict=True) if there
-            )
+    for left in itertools.product((True, False), repeat=len(shown)):
+        share = math.prod(1 - rates[m] if is_left else rates[m] for m, is_left in zip(shown, left, strict=True))
+        if any(left) and share > 0:
+            kept = set(itertools.compress(shown, left))
+            found[tuple(m in kept for m in range(len(has)))] = share
     total = sum(found.values())
-    return {kept: share / total for kept, share in found.items() if share > 0} if total > 0 else {has: 1.0}
+    return {kept: share / total for kept, share in found.items()}
 
 
 def _draw_absent(

@@ -30,6 +30,33 @@ def per_pattern(robustness: Robustness) -> dict[frozenset[str], Metrics]:
     return {kept: {name: getattr(row, name) for name in known} for kept, row in rows.items()}
 
 
+def presence(robustness: Robustness) -> dict[frozenset[str], float]:
+    """Return the share of the test samples that have exactly these modalities in the data, where it is not 0.
+
+    A pattern's `n` counts the samples that have it and maybe more, so those that have more are taken off.
+    """
+    num_exactly: dict[frozenset[str], int] = {}
+    rows = {frozenset(name.split("+")): row.n for name, row in robustness.patterns.items()}
+    for has in sorted(rows, key=len, reverse=True):
+        num_exactly[has] = rows[has] - sum(number for larger, number in num_exactly.items() if larger > has)
+    total = robustness.dataset.n["test"]
+    num_exactly[frozenset()] = total - sum(num_exactly.values())
+    return {has: number / total for has, number in num_exactly.items() if number}
+
+
+def kept(shares: Mapping[frozenset[str], float], rates: Mapping[str, float]) -> dict[frozenset[str], float]:
+    """Return the share of samples that keep each set, where `shares` of them have a set and rates hide on top of it.
+
+    The script of the page computes the same.
+    """
+    found: dict[frozenset[str], float] = {}
+    for (has, share), flags in itertools.product(shares.items(), itertools.product((True, False), repeat=len(rates))):
+        left = has.intersection(itertools.compress(rates, flags))
+        chance = math.prod(1 - rate if is_left else rate for is_left, rate in zip(flags, rates.values(), strict=True))
+        found[left] = found.get(left, 0.0) + share * chance
+    return found
+
+
 def expected(known: Mapping[frozenset[str], Metrics], rates: Mapping[str, float]) -> Metrics | None:
     """Return sum_S p(S) metric(S), each modality missing independently at its own rate; micro F1 where it is known.
 

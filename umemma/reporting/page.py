@@ -13,7 +13,7 @@ import jinja2
 
 from umemma.reporting import charts, figures, findings, formatting
 from umemma.reporting.data_summary import Summary
-from umemma.reporting.expected import Metrics, per_pattern
+from umemma.reporting.expected import Metrics, per_pattern, presence
 from umemma.reporting.results import Accounting, Gates, Masks, Robustness
 
 
@@ -74,7 +74,7 @@ def _explored(
     """Return what the page's sliders show, compute from, and start at; None where a non-empty set is lacking."""
     if len(known.keys() - {frozenset()}) < 2 ** len(modalities) - 1:
         return None
-    flags = {present: [name in present for name in modalities] for present in known}
+    flags = {present: [name in present for name in modalities] for present in [*known, frozenset()]}
     trained = robustness.training.missing_rate or {}
     return {
         "start": [round(trained.get(name, 0.0), 2) for name in modalities],
@@ -90,5 +90,7 @@ def _explored(
         "data": {
             "modalities": list(modalities),
             "patterns": [{"present": flags[present], **metrics} for present, metrics in known.items()],
+            "rows": list(flags.values()),
+            "samples": [{"has": flags[has], "share": share} for has, share in presence(robustness).items()],
         },
     }
