@@ -12,7 +12,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := true
 unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 5 s more on imports
 .DEFAULT_GOAL := help
-.PHONY: help init run ablation table test test-slow lint format docs params lock ui up down data-docs clean
+# What `umemma.composition` says of params.yaml and conf/; asked again, which takes a second, only where a file changed.
+NOTICE := .dvc/tmp/composition
+.PHONY: help init run ablation table exps test test-slow lint format docs params lock ui up down data-docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +23,9 @@ init: .venv/.synced ## conf/dataset/ for a table of your own: FILE=mydata.csv, a
 	@printf '%s\n' "$$ARGS" | xargs $(BIN)/python -m umemma init "$$FILE"
 
 run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the data, else what params.yaml says
-	@$(BIN)/python -m umemma.composition $${DATASET:+write "dataset=$$DATASET"}
+	@[ -z "$$DATASET" ] || $(BIN)/python -m umemma.composition write "dataset=$$DATASET"
+	@if [ -n "$$(find params.yaml conf umemma ! -path '*/__pycache__*' -newer $(NOTICE) 2>&1 | head -n 1)" ]; then \
+	  $(BIN)/python -m umemma.composition > $(NOTICE).part && mv $(NOTICE).part $(NOTICE); fi && cat $(NOTICE)
 	@$(DVC) repro
 	@$(MAKE) -s table
 
@@ -31,6 +35,9 @@ ablation: .venv/.synced ## every arm and seed as DVC experiments, resumed where 
 
 table: .venv/.synced ## print the results of the last run
 	@echo; $(BIN)/python -m stages.report --show
+
+exps: .venv/.synced ## print all experiments: arm, what was set, scores
+	@$(BIN)/python -m flows.experiments_table
 
 test: .venv/.synced ## the tests
 	@$(BIN)/python -m pytest -q

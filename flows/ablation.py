@@ -61,7 +61,7 @@ def main() -> None:
     if sweep.missing:
         print(sweep.report_missing())
     print(f"\nreport: {(reports / PAGE.name).relative_to(home)}")
-    print("next:   dvc exp show --drop '.*' --keep 'Experiment|patterns.*accuracy'", flush=True)
+    print("next:   make exps", flush=True)
     if sweep.missing:
         raise AblationFailed(f"{len(sweep.missing)} of {len(planned)} experiments are missing")
 

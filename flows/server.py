@@ -57,7 +57,7 @@ def up(root: Path) -> None:
     url = api_url(port)
     _refuse_taken(port)
     settings = prefect_environment(root, url)
-    os.environ.update(settings)  # for the client of `connect`, too
+    os.environ.update(settings)  # for Prefect's client in this process, too
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     imports = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PATH": path, "PYTHONPATH": imports, "UMEMMA_HOME": str(root)}

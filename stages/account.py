@@ -1,7 +1,7 @@
 """Answers of all models -> how much is lost information, how much the model's failure (data/reports/accounting.json).
 
 Beside the run's own model stand the towers, their product, specialists, and the answers of other experiments that
-`make ablation` puts into data/arms. arms.json holds the table of all arms as a metric.
+`make ablation` puts into data/arms. arms.json holds the table of all arms.
 """
 
 from importlib import import_module

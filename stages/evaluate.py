@@ -17,7 +17,7 @@ from umemma.data.sample import SPLITS
 from umemma.errors import run
 from umemma.evaluation import probe, robustness
 from umemma.evaluation.settings import Evaluate
-from umemma.files import read_json, written_whole
+from umemma.files import read_json, write_json, written_whole
 from umemma.models import checkpoint, safetensors
 from umemma.models.checkpoint import Model
 from umemma.models.late_fusion import LateFusion
@@ -27,6 +27,7 @@ from umemma.prediction import predict, predictions
 from umemma.prediction.predictions import Answers
 from umemma.prediction.thresholds import decided
 from umemma.reporting import results as reports
+from umemma.reporting.tables import headline
 from umemma.training import device as compute
 from umemma.training.arms import ARMS
 from umemma.training.context import Course
@@ -190,6 +191,7 @@ def main() -> None:
         }
     )
     reports.write(Path("data/reports/robustness.json"), content)
+    write_json(Path("data/reports/metrics.json"), headline(content))
     reports.write(Path("data/reports/gates.json"), _gates.judge(settings, course, chosen))
 
 

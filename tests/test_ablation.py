@@ -35,12 +35,14 @@ stages:
     deps: [step.py, data/towers.txt]
     params: [arm, seed, fuse]
     outs: [data/predictions]
+    metrics:
+      - data/reports/metrics.json: {cache: false}
   weigh:
     cmd: python step.py weigh data/reports/arms.json
     deps: [step.py, data/predictions, data/arms]
-    metrics:
+    outs:
+      - data/reports/report.html
       - data/reports/arms.json: {cache: false}
-    outs: [data/reports/report.html]
   gate:
     cmd: python step.py gate data/reports/gates.json
     deps: [step.py, data/reports/arms.json]
@@ -72,6 +74,10 @@ if name == "fit":
         sys.exit("ERROR: no such head")
     accuracy = len(params["arm"]) / 100 + params["seed"] / 50 + rate / 10
     out.write_text(json.dumps({"arm": params["arm"], "rate": rate, "accuracy": accuracy}))
+    report = pathlib.Path("data/reports/metrics.json")
+    report.parent.mkdir(exist_ok=True, parents=True)
+    figures = {"all": accuracy, "worst_single": accuracy, "mean": accuracy, "patterns": {"image": accuracy}}
+    report.write_text(json.dumps({"accuracy": figures}))
 if name == "weigh":
     arms = {}
     for path in sorted(pathlib.Path("data/arms").glob("*.safetensors")):
@@ -313,6 +319,9 @@ def test_a_kept_experiment_is_one_to_dvc_and_a_name_is_kept_once(project: Path) 
     shown = json.loads(call(project, "dvc", "exp", "show", "--json"))
     found = [one["revs"][0] for rev in shown for one in rev["experiments"] or []]
     assert [one["name"] for one in found] == [name]
+    listed = call(project, sys.executable, "-m", "flows.experiments_table").splitlines()
+    assert listed[-2].split() == ["workspace", "frozen", "dataset=x"]
+    assert listed[-1].split() == [name, "joint+mma", *["14.0"] * 3]
     assert found[0]["data"]["params"]["params.yaml"]["data"]["arm"] == "joint+mma"
     assert found[0]["data"]["outs"]["data/predictions"]["hash"]
     experiments.fetch(name, ANSWERS, project / "got")

@@ -1,4 +1,4 @@
-"""A folder of WebDataset shards: never read unverified. `umemma/shard_writer.py` writes it.
+"""A folder of WebDataset shards: never read unverified. `umemma/data/shard_writer.py` writes it.
 
 - A sample whose modality is missing simply has no such member.
 - WebDataset loses samples silently from a tar that is cut at a block boundary or overwritten, even with the

@@ -57,7 +57,7 @@ def pattern_shares(patterns: Sequence[Pattern], rates: torch.Tensor) -> torch.Te
 
 
 def expected_information(values: Mapping[Pattern, torch.Tensor], rates: torch.Tensor) -> torch.Tensor:
-    """Return I*(eta) = sum_S p_eta(S) v(S), (vector, ...), at missing rates (vector, modality) (METHOD.md)."""
+    """Return I*(eta) = sum_S p_eta(S) v(S), (vector, ...), at missing rates (vector, modality)."""
     known = list(values)
     shares = pattern_shares(known, rates)
     found = _combined(shares, torch.stack([values[one] for one in known]))

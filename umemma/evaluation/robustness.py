@@ -95,7 +95,7 @@ class Table:
         if self.has_several_labels:
             counts = torch.stack([share * self.counts[one][rows].sum(dim=0) for share, one, rows in parts]).sum(0)
             hit, answered, true = (counts.sum(dim=1) / len(self.present)).tolist()
-            found |= _f1(counts) | {"hits": hit, "labels": (answered + true) / 2}  # `any_rate` makes F1 of them
+            found |= _f1(counts) | {"hits": hit, "labels": (answered + true) / 2}  # reporting.expected makes F1 of them
         return found
 
 

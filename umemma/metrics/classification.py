@@ -6,7 +6,7 @@
   the sum over them, a bound on the labels taken one by one.
 
 So there is one variable to predict, or one for each class; functions that keep them apart have an axis `variable`.
-Decisions that are to be made elsewhere than at 0 come as shifted logits (`decide`); probabilities never do.
+Decisions that are to be made elsewhere than at 0 come as shifted logits (umemma.prediction.thresholds); probabilities never do.
 
 What a bootstrap repeats a thousand times is split in two: sums that add up over samples, and the metric of any such
 sums, whatever axes come before (`...`). So a replicate costs a matrix product, never a pass over the samples. The two
@@ -51,7 +51,7 @@ def loss(
 ) -> torch.Tensor:
     """Return what training minimises: the mean cross-entropy of a sample, with several labels that of a variable.
 
-    `log_weight` (class,), see `class_weights`, weighs a class's samples - with several labels, its positives. Weights
+    `log_weight` (class,), see `log_class_weight`, weighs a class's samples - with several labels, its positives. Weights
     alone would make every answer too sure of rare classes; so the loss is of logits moved by `log_weight`, and the
     logits themselves stay those of true probabilities.
     """

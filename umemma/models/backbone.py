@@ -32,7 +32,7 @@ class Projection(nn.Sequential):
 class Backbone(nn.Module):
     """(batch, *shape) -> (batch, dim): a trunk, then a linear projection with ReLU, or none where `dim` is null.
 
-    `scaling` and `value_range` tell `umemma.towers.Encoder` what input the trunk's weights expect. `architecture` holds
+    `scaling` and `value_range` tell `umemma.models.unimodal.Encoder` what input the trunk's weights expect. `architecture` holds
     settings that build the same trunk again where what it was built from is not at hand.
     """
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from umemma.reporting.results import Accounting, Robustness
@@ -33,6 +34,19 @@ def metrics(results: Robustness, accounting: Accounting) -> dict[str, float]:
         if used is not None:
             found[f"utilisation/{name}"] = used
     return found
+
+
+def headline(results: Robustness) -> dict[str, dict[str, Any]]:
+    """Return the few figures that experiments are compared by, below the name of the score that counts.
+
+    `all`: of the fullest pattern; `worst_single`: of the modality that is worst alone, None where no sample has one
+    alone; `mean`: over patterns, each counting the same.
+    """
+    scores = {name: getattr(row, results.score) for name, row in results.patterns.items()}
+    alone = [score for name, score in scores.items() if "+" not in name]
+    mean = round(fmean(scores.values()), 6)
+    summary = {"all": next(iter(scores.values())), "worst_single": min(alone, default=None), "mean": mean}
+    return {results.score: {**summary, "patterns": scores}}
 
 
 def pattern_rows(results: Robustness) -> list[dict[str, Any]]:

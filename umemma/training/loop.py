@@ -65,7 +65,7 @@ def train(
     """Train `groups` of (parameters, learning rate) so that `forward(batch)` gives logits (batch, class).
 
     `present(batch, epoch)` says what is hidden from each batch, `augment(batch, step)` changes its values, on the CPU;
-    `log_weight` (class,) weighs classes, see `umemma.metrics.loss`.
+    `log_weight` (class,) weighs classes, see `umemma.metrics.classification.loss`.
     Returns one row an epoch: epoch, step, samples seen, mean training loss, and what `validate()` measured after it.
     """
     optimiser = torch.optim.AdamW(

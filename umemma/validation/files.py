@@ -1,4 +1,4 @@
-"""What is expected of the files of one modality, from the facts that `umemma/media.py` puts into the manifest.
+"""What is expected of the files of one modality, from the facts that `umemma/media/facts.py` puts into the manifest.
 
 - Files of one modality share one shape: pixels, sample rate, channels, length as most of them have. Training stacks
   them, so one that differs should be named here and not by a tensor error later. Where decoding makes all equal,

@@ -1,4 +1,4 @@
-"""What is expected of samples, labels, groups, presence and shards; files are in `media_expectations.py`."""
+"""What is expected of samples, labels, groups, presence and shards; files are in `files.py`."""
 
 from collections import Counter
 from collections.abc import Sequence

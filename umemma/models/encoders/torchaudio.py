@@ -37,7 +37,7 @@ def build(
 ) -> nn.Module:
     """Return a module (batch, time) -> (batch, dim or the model's own features).
 
-    `weights`: torchaudio's own with `hub`, or a file of its key names; other settings: `umemma.tuning.Tuning`.
+    `weights`: torchaudio's own with `hub`, or a file of its key names; other settings: `umemma.models.tuning.Tuning`.
     """
     bundles = {
         name.lower(): one

@@ -49,7 +49,7 @@ def build(
 
     `size_px` resizes images to a square, or to [height, width]: some models take only the size they were made for.
     `least_px` enlarges images whose shorter side is below it: made for photographs, some models shrink images 32 times.
-    `weights`: torchvision's own with `hub`, or a file of its key names; other settings: `umemma.tuning.Tuning`.
+    `weights`: torchvision's own with `hub`, or a file of its key names; other settings: `umemma.models.tuning.Tuning`.
     """
     if variant not in models.list_models(module=models):
         raise ParameterError(
