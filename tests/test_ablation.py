@@ -328,7 +328,7 @@ def test_a_kept_experiment_is_one_to_dvc_and_a_name_is_kept_once(project: Path) 
     assert json.loads((project / "got").read_text())["arm"] == "joint+mma"
     (project / "got").unlink()
     shutil.rmtree(project / ".dvc/cache")
-    with pytest.raises(UmemmaError, match=r"answers\.safetensors is not in DVC's cache"):
+    with pytest.raises(UmemmaError, match=r"model\.safetensors is not in DVC's cache"):
         experiments.fetch(name, ANSWERS, project / "got")
     assert not (project / "got").exists()
     call(project, "dvc", "exp", "remove", name)
