@@ -9,6 +9,7 @@ import torch
 from omegaconf.basecontainer import BaseContainer
 from ruamel.yaml import YAML
 
+from flows.overrides import check_overrides
 from tests.conftest import ROOT
 from umemma import composition, parameters
 from umemma.errors import ParameterError
@@ -269,6 +270,14 @@ def test_every_substitute_that_parameters_allow_exists():
 def test_every_data_set_composes_into_valid_parameters(name):
     content = composition.composed(ROOT / "conf", [f"dataset={name}"])
     assert parameters.check(content, name).dataset.name == name
+
+
+@pytest.mark.parametrize("name", ["digits", "mmimdb_lite"])
+def test_an_override_of_dvc_writes_the_same_bytes(tmp_path, name):
+    overrides = [f"dataset={name}", "seed=3"]
+    composition.write(tmp_path / "ours.yaml", ROOT / "conf", overrides)
+    check_overrides(ROOT, overrides, tmp_path / "theirs.yaml")
+    assert (tmp_path / "theirs.yaml").read_bytes() == (tmp_path / "ours.yaml").read_bytes()
 
 
 def test_params_yaml_is_what_conf_composes_by_default():

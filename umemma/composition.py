@@ -29,12 +29,13 @@ def register() -> None:
     """
     from omegaconf import OmegaConf
 
-    def inputs(*, _root_: Any) -> dict[str, str]:
+    # OmegaConf's own containers: DVC resolves in place, where a plain list is refused.
+    def inputs(*, _root_: Any) -> Any:
         modalities = _root_.dataset.modalities
-        return dict(tower_inputs({str(name): modalities[name].encoder for name in modalities}))
+        return OmegaConf.create(dict(tower_inputs({str(name): modalities[name].encoder for name in modalities})))
 
-    def frozen(*, _root_: Any) -> list[str]:
-        return [name for name, kind in inputs(_root_=_root_).items() if kind == "features"]
+    def frozen(*, _root_: Any) -> Any:
+        return OmegaConf.create([name for name, kind in inputs(_root_=_root_).items() if kind == "features"])
 
     def encoder(name: str) -> object:
         folder = CONF / "encoder"
