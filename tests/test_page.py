@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.page_sample import FOUR, HOSTILE, TWO, sample
+from umemma.evaluation.comparison import as_finding
 from umemma.missingness import patterns, probability
 from umemma.reporting import findings, svg
 from umemma.reporting.expected import expected, per_pattern
@@ -283,6 +284,15 @@ def test_the_same_reports_give_the_same_bytes_in_every_process():
         for seed in "12"
     ]
     assert pages == [page(*reports)] * 2
+
+
+def test_a_gate_that_the_arm_does_not_promise_is_told_as_a_finding_and_not_counted():
+    robustness, accounting, gates, masks, data = sample(TWO, passed=False)
+    gates = {"passed": True, "gates": [as_finding(one) if one["failures"] else one for one in gates["gates"]]}
+    parsed = Parsed(page(robustness, accounting, gates, masks, data))
+    assert "all 2 gates passed" in parsed.text
+    assert "not judged, as ume-mma does not promise it; a finding, 3 checked" in parsed.text
+    assert "joint, audio: accuracy 0.499, tower audio 0.618: 0.119 lower" in parsed.text
 
 
 def test_a_run_that_is_alone_gets_a_page_without_what_it_lacks():
