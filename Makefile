@@ -24,6 +24,8 @@ run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the 
 	@$(BIN)/python -m umemma.composition $${DATASET:+write "dataset=$$DATASET"}
 	@$(DVC) repro
 	@$(MAKE) -s table
+	@git cat-file -e HEAD:./dvc.lock 2>/dev/null || \
+	  echo '         git add dvc.lock params.yaml && git commit -m baseline  # the run that experiments are compared with'
 
 ablation: .venv/.synced ## every arm and seed as DVC experiments, resumed where it stopped: DATASET=... SEEDS="0 1 2"
 	@set -f; $(BIN)/python -m flows.ablation $${DATASET:+--dataset "$$DATASET"} $${SEEDS:+--seeds $$SEEDS} \
