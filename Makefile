@@ -23,6 +23,7 @@ init: .venv/.synced ## conf/dataset/ for a table of your own: FILE=mydata.csv, a
 run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the data, else what params.yaml says
 	@$(BIN)/python -m umemma.composition $${DATASET:+write "dataset=$$DATASET"}
 	@$(DVC) repro
+	@$(BIN)/python -m flows.leftovers
 	@$(MAKE) -s table
 	@git cat-file -e HEAD:./dvc.lock 2>/dev/null || \
 	  echo '         git add dvc.lock params.yaml && git commit -m baseline  # the run that experiments are compared with'
