@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 import torch
+from dvc.utils.hydra import compose_and_dump
 from omegaconf.basecontainer import BaseContainer
 from ruamel.yaml import YAML
 
@@ -273,6 +274,12 @@ def test_every_data_set_composes_into_valid_parameters(name):
 
 def test_params_yaml_is_what_conf_composes_by_default():
     assert list(composition.differences(COMPOSED, composition.composed(ROOT / "conf", []))) == []
+
+
+def test_dvc_composes_the_very_bytes_that_we_do(tmp_path):
+    composition.write(tmp_path / "ours.yaml", ROOT / "conf", ["dataset=mmimdb_lite"])
+    compose_and_dump(tmp_path / "theirs.yaml", str(ROOT / "conf"), None, "config", "", ["dataset=mmimdb_lite"])
+    assert (tmp_path / "theirs.yaml").read_bytes() == (tmp_path / "ours.yaml").read_bytes()
 
 
 def test_a_difference_from_conf_is_named_with_the_command_that_mends_it(tmp_path):

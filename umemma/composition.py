@@ -28,18 +28,17 @@ def register() -> None:
 
     `${checked:VALUE}` is VALUE; only what checks its compositions knows it, so that nothing else composes conf/.
     `${encoder:NAME}` is the encoder of conf/encoder/NAME.yaml, in whose place one written out in `-S` would be merged
-    into the one that is there.
-    `${current:NAME}` is the data set of params.yaml as it stands, or NAME: `-S fuse.lr=0.1` is to change one number, not
-    the data.
+    into the one that is there. `${current:NAME}` is the data set of params.yaml as it stands, or NAME:
+    `-S fuse.lr=0.1` is to change one number, not the data.
     """
-    from omegaconf import OmegaConf
+    from omegaconf import DictConfig, ListConfig, OmegaConf
 
-    def inputs(*, _root_: Any) -> dict[str, str]:
+    def inputs(*, _root_: Any) -> DictConfig:  # no plain dict or list, which DVC's `OmegaConf.resolve` does not take
         modalities = _root_.dataset.modalities
-        return dict(tower_inputs({str(name): modalities[name].encoder for name in modalities}))
+        return OmegaConf.create(dict(tower_inputs({str(name): modalities[name].encoder for name in modalities})))
 
-    def frozen(*, _root_: Any) -> list[str]:
-        return [name for name, kind in inputs(_root_=_root_).items() if kind == "features"]
+    def frozen(*, _root_: Any) -> ListConfig:
+        return OmegaConf.create([name for name, kind in inputs(_root_=_root_).items() if kind == "features"])
 
     def encoder(name: str) -> object:
         folder = CONF / "encoder"
