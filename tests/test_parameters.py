@@ -139,13 +139,14 @@ def test_what_is_composed_asks_for_nothing_outside(tmp_path, monkeypatch, value)
     with pytest.raises(ParameterError) as error:
         composition.write(tmp_path / "params.yaml", ROOT / "conf", [f"arm='{value}'"])
     assert "hunter2" not in str(error.value)
-    assert set(BaseContainer._resolvers) == {"checked", "encoder", "frozen_modalities", "tower_inputs"}
+    assert set(BaseContainer._resolvers) == {"checked", "current", "encoder", "frozen_modalities", "tower_inputs"}
 
 
 def test_conf_asks_for_nothing_but_what_is_ours():
     for path in (ROOT / "conf").rglob("*.yaml"):
         assert set(re.findall(r"\$\{([\w.]+):", path.read_text())) <= {
             "checked",
+            "current",
             "encoder",
             "frozen_modalities",
             "tower_inputs",
