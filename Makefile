@@ -27,7 +27,10 @@ run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the 
 	@if [ -n "$$(find params.yaml conf umemma ! -path '*/__pycache__*' -newer $(NOTICE) 2>&1 | head -n 1)" ]; then \
 	  $(BIN)/python -m umemma.composition > $(NOTICE).part && mv $(NOTICE).part $(NOTICE); fi && cat $(NOTICE)
 	@$(DVC) repro
+	@$(BIN)/python -m flows.leftovers
 	@$(MAKE) -s table
+	@git cat-file -e HEAD:./dvc.lock 2>/dev/null || \
+	  echo '         git add dvc.lock params.yaml && git commit -m baseline  # the run that experiments are compared with'
 
 ablation: .venv/.synced ## every arm and seed as DVC experiments, resumed where it stopped: DATASET=... SEEDS="0 1 2"
 	@set -f; $(BIN)/python -m flows.ablation $${DATASET:+--dataset "$$DATASET"} $${SEEDS:+--seeds $$SEEDS} \

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dvc.dvcfile import LOCK_FILE
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
@@ -20,7 +21,7 @@ from flows.overrides import PARAMS_FILE, check_overrides
 from flows.workspace import Workspace
 from umemma.errors import UmemmaError
 
-WRITTEN_BY_RUNS = (PARAMS_FILE, "dvc.lock", "data/reports")
+WRITTEN_BY_RUNS = (PARAMS_FILE, LOCK_FILE)
 
 
 class CodeChanged(UmemmaError):
@@ -67,7 +68,8 @@ class Experiments:
         """Make a worktree's files an experiment; return its commit. Raises UmemmaError if the name is taken."""
         root = workspace.root
         git(root, "add", "--update", ":/")
-        git(root, "add", "--force", "--", *_uncached(root))
+        if (root / LOCK_FILE).exists():  # which git does not know before its first commit
+            git(root, "add", "--", LOCK_FILE)
         commit = ["commit-tree", git(root, "write-tree"), "-p", self.baseline, "-m", f"experiment {name}"]
         revision = git(root, *_identity(root), *commit)
         git(self.home, "update-ref", self._ref(name), revision, "0" * len(revision))
@@ -122,13 +124,6 @@ def maker(home: Path, path: Path) -> str:
     except DvcException as error:
         raise UmemmaError(f"{home}: DVC cannot read the pipeline. {error}") from error
     raise UmemmaError(f"dvc.yaml: no stage writes {path}, so there is nothing to run")
-
-
-def _uncached(root: Path) -> list[str]:
-    """Name what a run wrote for git: dvc.lock, and the outputs that DVC does not cache, ignored by git or not."""
-    with Repo(str(root)) as repo:
-        paths = [Path(out.fs_path) for out in repo.index.outs if not out.use_cache]
-    return [str(path) for path in [root / "dvc.lock", *paths] if path.is_file() and path.is_relative_to(root)]
 
 
 def _identity(root: Path) -> list[str]:

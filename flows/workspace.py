@@ -2,7 +2,7 @@
 
 A worktree and not `dvc exp run --temp`, because the flow runs stage by stage and that command runs all of them as one.
 It lies under `.dvc/tmp`, starts from HEAD plus the uncommitted changes of tracked files (as `dvc exp run` does; a file
-that git does not know is named, not carried), shares DVC's cache, and ends as an experiment in the main repository.
+that git does not know is named, not carried, but for a dvc.lock that waits for its first commit), shares DVC's cache, and ends as an experiment in the main repository.
 
 Data is linked from the cache, never copied. A lock that the kernel frees with the process says which worktree is in
 use, so that what a killed run left is removed by the next.
@@ -21,6 +21,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from dvc.config import Config
+from dvc.dvcfile import LOCK_FILE
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
@@ -67,6 +68,8 @@ def experiment(home: Path, overrides: Sequence[str], name: str, tell: Tell) -> I
         try:
             _add_worktree(home, folder, baseline, tell)
             root = folder / git(home, "rev-parse", "--show-prefix")
+            if (home / LOCK_FILE).exists() and not (root / LOCK_FILE).exists():
+                shutil.copy(home / LOCK_FILE, root / LOCK_FILE)
             _share_cache(home, root)
             if overrides:
                 git(root, "add", "--force", "--", *apply_overrides(root, overrides))
@@ -90,7 +93,8 @@ def _add_worktree(home: Path, folder: Path, baseline: str, tell: Tell) -> None:
     changes = subprocess.run(["git", "diff", "HEAD", *plain], cwd=top, capture_output=True, check=True).stdout
     if changes:
         subprocess.run(["git", "apply", "--index", "--whitespace=nowarn", "-"], cwd=folder, input=changes, check=True)
-    if untracked := git(top, "ls-files", "--others", "--exclude-standard").splitlines():
+    untracked = git(top, "ls-files", "--others", "--exclude-standard").splitlines()
+    if untracked := [path for path in untracked if Path(path).name != LOCK_FILE]:
         named = ", ".join(untracked[:5]) + (", ..." if len(untracked) > 5 else "")
         tell(f"{len(untracked)} files that git does not know are not part of this run (git add them): {named}")
 

@@ -135,7 +135,7 @@ def main() -> None:
         with written_whole(tower_folder) as temporary:
             unimodal.save(tower, temporary / "tower.safetensors")
             safetensors.write(temporary / "features.safetensors", features, {"modality": name})
-        write_json(Path(f"data/reports/curves/{name}.json"), curve)
+        write_json(Path("data/reports/curves") / dataset.name / f"{name}.json", curve)
         tracked.curve(curve)
         tracked.final(result)
         tracked.artifact(tower_folder / "tower.safetensors", "model")

@@ -1,8 +1,7 @@
-"""Shards -> the verdict on them (data/reports/validation.json); only if they pass, the gate (data/gates/shards.json).
+"""Shards -> the verdict on them (data/reports/validation.json), good or bad; what follows from it is `admit`'s.
 
 `--accept` makes this version the one that the next is compared with, a file of data/accepted to be committed.
-`--data-docs FOLDER` also builds Great Expectations' pages there. The gate holds nothing of the bounds, so that a
-change of these trains nothing anew.
+`--data-docs FOLDER` also builds Great Expectations' pages there.
 """
 
 import argparse
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from umemma import parameters
 from umemma.data import quarantine, shards
-from umemma.errors import DataError, GateFailure, run
+from umemma.errors import GateFailure, run
 from umemma.files import write_json
 from umemma.reporting import results
 from umemma.validation import drift
@@ -18,7 +17,7 @@ from umemma.validation import gate as expectations
 from umemma.validation.expectation import Evidence
 from umemma.validation.settings import Validation
 
-SHARDS, REPORT, GATE = Path("data/shards"), Path("data/reports/validation.json"), Path("data/gates/shards.json")
+SHARDS, REPORT = Path("data/shards"), Path("data/reports/validation.json")
 ACCEPTED = Path("data/accepted")
 
 
@@ -36,43 +35,29 @@ def evidence(folder: Path, accepted: Path | None = None) -> Evidence:
     )
 
 
-def validate(folder: Path, bounds: Validation, report: Path, gate: Path, accepted: Path | None = None) -> None:
-    """Judge the shards in `folder`. The report is written in any case, the gate only if they pass.
+def validate(folder: Path, bounds: Validation, report: Path, accepted: Path | None = None) -> None:
+    """Judge the shards in `folder` and write the verdict.
 
-    Raises GateFailure where an expectation failed, DataError where the files are not those of their index.
+    Raises DataError where the files are not those of their index.
     """
-    gate.unlink(missing_ok=True)
-    try:
-        found = evidence(folder, accepted)
-    except DataError as error:
-        results.write(report, results.Validation(passed=False, error=str(error), statistics={}, expectations=[]))
-        raise
+    found = evidence(folder, accepted)
     result = expectations.judge(found, bounds)
-    results.write(report, results.Validation.model_validate(result))
-    failed, total = expectations.failures(result), len(result["expectations"])
+    facts = {"dataset": found.index.dataset, "manifest_sha256": found.index.manifest_sha256}
+    results.write(report, results.Validation.model_validate(facts | result))
     for sentence in result["warnings"]:
         print(f"WARNING {sentence}")
-    for sentence in failed:
-        print(f"FAILED {sentence}")
-    if failed:
-        raise GateFailure(
-            f"{found.index.dataset}: {len(failed)} of {total} expectations failed, as {report} tells; the bounds, and "
-            "under validation.severity what only warns, are in params.yaml"
-        )
-    write_json(gate, {"manifest_sha256": found.index.manifest_sha256, "dataset": found.index.dataset, "passed": True})
-    print(
-        f"{found.index.dataset}: {total - len(result['warnings'])} of {total} expectations hold, the others warn"
-        if result["warnings"]
-        else f"{found.index.dataset}: {total} expectations hold"
-    )
+    total, broken = len(result["expectations"]), len(result["failures"]) + len(result["warnings"])
+    rest = ", the others warn" if result["passed"] else ", the others warn or failed"
+    print(f"{found.index.dataset}: {total - broken} of {total} expectations hold{rest if broken else ''}")
 
 
 def accept(folder: Path, bounds: Validation, accepted: Path) -> Path:
     """Write what later versions are compared with, and return the file. Raises GateFailure where the data fail."""
     found = evidence(folder)
     result = expectations.judge(found, bounds)
-    if failed := expectations.failures(result):
-        raise GateFailure("\n".join([f"{found.index.dataset} is not accepted, as it fails for itself:", *failed]))
+    if result["failures"]:
+        sentences = [f"{found.index.dataset} is not accepted, as it fails for itself:", *result["failures"]]
+        raise GateFailure("\n".join(sentences))
     path = accepted / f"{found.index.dataset}.json"
     write_json(path, drift.accepted(found.index, result["statistics"]))
     return path
@@ -89,7 +74,7 @@ def main() -> None:
         return
     if arguments.data_docs:
         print(expectations.data_docs(evidence(SHARDS, ACCEPTED), bounds, arguments.data_docs))
-    validate(SHARDS, bounds, REPORT, GATE, ACCEPTED)
+    validate(SHARDS, bounds, REPORT, ACCEPTED)
 
 
 if __name__ == "__main__":

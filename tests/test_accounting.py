@@ -11,7 +11,7 @@ from scipy import stats
 from umemma.errors import DataError
 from umemma.evaluation.accounting import account, counter_intuitive
 from umemma.evaluation.bootstrap import Resamples
-from umemma.evaluation.comparison import Model, gate_never_below
+from umemma.evaluation.comparison import Model, as_finding, gate_never_below
 from umemma.missingness import key_digest, pattern_name, patterns, probability
 from umemma.prediction.predictions import Answers
 
@@ -440,6 +440,15 @@ def test_the_gate_compares_with_the_better_tower_of_a_set(models):
     (failure,) = gate_never_below(listens_only, models[3], seed=0, replicates=200)["failures"]
     assert failure.startswith("joint, image+audio: ")
     assert "tower image" in failure
+
+
+def test_what_an_arm_does_not_promise_is_a_finding_and_passes(models):
+    worse = model("joint", lambda symbols, pattern: bayes(symbols, pattern).roll(int(not pattern[0]), dims=1))
+    gate = gate_never_below(worse, models[3], seed=0, replicates=200)
+    finding = as_finding(gate)
+    assert finding["findings"] == gate["failures"] != []
+    assert finding["passed"]
+    assert finding["failures"] == []
 
 
 def test_the_gate_lets_chance_pass(models):

@@ -115,6 +115,13 @@ def test_the_arms_are_those_that_parameters_allow():
     assert set(ARMS) == set(get_args(ArmName))
 
 
+def test_only_arms_that_end_with_the_towers_and_hidden_modalities_promise_to_keep_up_with_them():
+    kept = {name for name, arm in ARMS.items() if arm.keeps_up}
+    assert "frozen" in kept
+    assert kept.isdisjoint({name for name, arm in ARMS.items() if arm.trains == "all from scratch"})
+    assert all(ARMS[name].hides for name in kept if ARMS[name].fusion == "late")
+
+
 def test_an_arm_that_does_not_exist_is_an_error(course):
     with pytest.raises(KeyError, match="ume-maa"):
         fit("ume-maa", course)

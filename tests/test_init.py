@@ -17,8 +17,8 @@ from ruamel.yaml import YAML
 
 from stages.decode import decode
 from stages.prepare import prepare
-from stages.validate import validate
 from tests.conftest import ROOT, run
+from tests.gate import pass_gate
 from tests.table_sample import FORMATS, png, samples, series, spoil, stranger, wav, write_table
 from umemma import composition, parameters
 from umemma.data import quarantine
@@ -83,7 +83,7 @@ def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_g
     index = prepare(dataset, root, tmp_path / "shards", 1000)
     assert sum(index.judged.values()) == 120
     assert sum(index.quarantined.values()) == 0
-    validate(tmp_path / "shards", found.validation, tmp_path / "report.json", tmp_path / "gate.json")
+    pass_gate(tmp_path / "shards", found.validation, tmp_path / "report.json", tmp_path / "gate.json")
     for name, modality in dataset.modalities.items():
         facts = decode(tmp_path / "shards", name, modality.decode, tmp_path / "decoded" / name)
         encoder = Encoder(name, facts["shape"], modality.encoder).eval()

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.page_sample import FOUR, HOSTILE, TWO, holes, sample
+from umemma.evaluation.comparison import as_finding
 from umemma.missingness import patterns, probability
 from umemma.reporting import findings, svg
 from umemma.reporting.expected import expected, kept, per_pattern, presence
 from umemma.reporting.formatting import tick
 from umemma.reporting.page import page
-from umemma.reporting.results import Accounting, Robustness
+from umemma.reporting.results import Accounting, Gates, Robustness
 from umemma.reporting.terminal import table
 
 VOID = {"meta", "link", "input", "br"}
@@ -291,6 +292,18 @@ sys.stdout.write(page.page(*reports))
         for seed in "12"
     ]
     assert pages == [page(*reports)] * 2
+
+
+def test_a_gate_that_the_arm_does_not_promise_is_told_as_a_finding_and_not_counted():
+    robustness, accounting, gates, masks, data = sample(TWO, passed=False)
+    found = [gate.model_dump(exclude_unset=True) for gate in gates.gates]
+    gates = Gates.model_validate(
+        {"passed": True, "gates": [as_finding(gate) if gate["failures"] else gate for gate in found]}
+    )
+    parsed = Parsed(page(robustness, accounting, gates, masks, data))
+    assert "all 2 gates passed" in parsed.text
+    assert "not judged, as ume-mma does not promise it; a finding, 3 checked" in parsed.text
+    assert "joint, audio: accuracy 0.499, tower audio 0.618: 0.119 lower" in parsed.text
 
 
 def test_a_run_that_is_alone_gets_a_page_without_what_it_lacks():

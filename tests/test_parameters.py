@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 import torch
+from dvc.utils.hydra import compose_and_dump
 from omegaconf.basecontainer import BaseContainer
 from ruamel.yaml import YAML
 
@@ -139,13 +140,14 @@ def test_what_is_composed_asks_for_nothing_outside(tmp_path, monkeypatch, value)
     with pytest.raises(ParameterError) as error:
         composition.write(tmp_path / "params.yaml", ROOT / "conf", [f"arm='{value}'"])
     assert "hunter2" not in str(error.value)
-    assert set(BaseContainer._resolvers) == {"checked", "encoder", "frozen_modalities", "tower_inputs"}
+    assert set(BaseContainer._resolvers) == {"checked", "current", "encoder", "frozen_modalities", "tower_inputs"}
 
 
 def test_conf_asks_for_nothing_but_what_is_ours():
     for path in (ROOT / "conf").rglob("*.yaml"):
         assert set(re.findall(r"\$\{([\w.]+):", path.read_text())) <= {
             "checked",
+            "current",
             "encoder",
             "frozen_modalities",
             "tower_inputs",
@@ -284,6 +286,12 @@ def test_params_yaml_is_what_conf_composes_by_default():
     assert list(composition.differences(COMPOSED, composition.composed(ROOT / "conf", []))) == []
 
 
+def test_dvc_composes_the_very_bytes_that_we_do(tmp_path):
+    composition.write(tmp_path / "ours.yaml", ROOT / "conf", ["dataset=mmimdb_lite"])
+    compose_and_dump(tmp_path / "theirs.yaml", str(ROOT / "conf"), None, "config", "", ["dataset=mmimdb_lite"])
+    assert (tmp_path / "theirs.yaml").read_bytes() == (tmp_path / "ours.yaml").read_bytes()
+
+
 def test_a_difference_from_conf_is_named_with_the_command_that_mends_it(tmp_path):
     path = tmp_path / "params.yaml"
     with path.open("w") as file:
@@ -293,6 +301,26 @@ def test_a_difference_from_conf_is_named_with_the_command_that_mends_it(tmp_path
     assert "make params DATASET=digits" in text
     composition.write(path, ROOT / "conf", ["dataset=digits"])
     assert composition.notice(path, ROOT / "conf") == ""
+
+
+def test_the_data_set_stays_that_of_params_yaml_until_another_is_named(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "params.yaml"
+    monkeypatch.setattr(composition, "CURRENT", path)
+    composition.write(path, ROOT / "conf", ["dataset=synthetic"])
+    assert capsys.readouterr().err == ""
+    kept = composition.composed(ROOT / "conf", ["fuse.lr=0.1"])
+    assert (kept["dataset"]["name"], kept["fuse"]["lr"]) == ("synthetic", 0.1)
+    assert capsys.readouterr().err == "note: the data set is synthetic, as before; `dataset=digits` chooses another\n"
+    assert composition.composed(ROOT / "conf", ["dataset=digits"])["dataset"]["name"] == "digits"
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n[", "seed: 0", "- a list"])
+def test_a_params_yaml_that_names_no_data_set_is_told(tmp_path, monkeypatch, capsys, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    monkeypatch.setattr(composition, "CURRENT", path)
+    assert composition.composed(ROOT / "conf", [])["dataset"]["name"] == "digits"
+    assert "params.yaml names no data set, so it is digits" in capsys.readouterr().err
 
 
 def test_a_misspelt_override_is_named_and_changes_nothing(tmp_path):

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from stages.prepare import prepare
-from stages.validate import validate
 from tests import trees
 from tests.conftest import ROOT, run
+from tests.gate import pass_gate
 from tests.trees import BUILT, needs_genuine
 from umemma import composition, parameters
 from umemma.data import quarantine, shards
@@ -27,7 +27,7 @@ def test_a_data_set_is_prepared_whole_and_passes_the_gate(tmp_path, name):
         BUILT[name](root)
     index = prepare(settings.dataset, root if name in BUILT else trees.GENUINE, tmp_path / "shards", 100)
     assert not any(index.quarantined.values())
-    validate(tmp_path / "shards", settings.validation, tmp_path / "validation.json", tmp_path / "gate.json")
+    pass_gate(tmp_path / "shards", settings.validation, tmp_path / "validation.json", tmp_path / "gate.json")
     assert json.loads((tmp_path / "gate.json").read_text())["passed"]
 
 

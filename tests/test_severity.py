@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from stages.validate import validate
+from tests.gate import pass_gate
 from tests.manifest_sample import (
     BOUNDS,
     FACTS,
@@ -105,12 +105,12 @@ def test_a_warning_names_table_column_and_keys_and_passes(spoilt: dict[str, Any]
     assert found[table, column]["keys"] == keys
     sentence = next(one for one in spoilt["warnings"] if one.startswith(f"{name}: {table}, column {column}: "))
     assert all(key in sentence for key in keys)
-    assert (spoilt["passed"], expectations.failures(spoilt)) == (True, [])
+    assert (spoilt["passed"], spoilt["failures"]) == (True, [])
 
 
 def test_a_manifest_of_every_kind_passes_without_a_warning_before_it_is_spoilt() -> None:
     result = judge(whole(*FACTS))
-    assert (expectations.failures(result), result["warnings"]) == ([], [])
+    assert (result["failures"], result["warnings"]) == ([], [])
 
 
 def test_an_error_fails_a_warning_passes_and_what_is_ignored_is_not_judged_but_said_to_be() -> None:
@@ -118,7 +118,7 @@ def test_an_error_fails_a_warning_passes_and_what_is_ignored_is_not_judged_but_s
     error, warn, ignore = (judge(manifest, severe(blank=severity)) for severity in ("error", "warn", "ignore"))
     assert [one["passed"] for one in (error, warn, ignore)] == [False, True, True]
     assert [len(one["warnings"]) for one in (error, warn, ignore)] == [0, 1, 0]
-    assert warn["warnings"] == expectations.failures(error), "the same sentence"
+    assert warn["warnings"] == error["failures"], "the same sentence"
     assert {one["severity"] for one in told(warn, "blank")} == {"warn"}
     assert not [one for one in ignore["expectations"] if one["name"] == "blank"]
     assert (error["ignored"], ignore["ignored"]) == ([], ["blank"])
@@ -137,10 +137,7 @@ def test_what_nothing_can_do_without_is_an_error_whatever_the_severities() -> No
 def test_a_class_that_is_in_test_only_is_an_error_by_default() -> None:
     manifest = everywhere("split != 'test' and label == 2", label=1)(whole("vector"))
     result = judge(manifest, BOUNDS.model_copy(update={"min_class_samples": 1}))
-    assert any(
-        "label_support: support, column num_samples" in one and "train/c" in one
-        for one in expectations.failures(result)
-    )
+    assert any("label_support: support, column num_samples" in one and "train/c" in one for one in result["failures"])
 
 
 def test_files_that_are_blank_or_missing_are_no_duplicates() -> None:
@@ -165,7 +162,7 @@ def test_the_quarantine_has_a_severity_too() -> None:
     assert warned["passed"] is True
     assert "val: 2 of 14, such as q0 (list.csv: torn), q1 (list.csv: torn)" in warned["warnings"][0]
     failed = expectations.judge(evidence(whole("image"), UNUSABLE), BOUNDS)
-    assert expectations.failures(failed) == warned["warnings"]
+    assert failed["failures"] == warned["warnings"]
     assert failed["quarantine"]["by_reason"] == {"torn": 2}
     assert {one["table"] for one in failed["expectations"]} >= {"samples", "val/image"}, "the rest is judged as well"
 
@@ -185,7 +182,7 @@ def test_classes_are_counted_by_label_where_a_sample_has_several() -> None:
     assert result["statistics"]["splits"]["train"] == PER_SPLIT
     rare = several_labels(whole("image"))
     rare["labels"] = [[one for one in labels if one != 2] for labels in rare["labels"]]
-    sentences = expectations.failures(judge(rare))
+    sentences = judge(rare)["failures"]
     assert any(one.startswith("label_support: ") and "train/c" in one for one in sentences)
 
 
@@ -202,7 +199,7 @@ def test_classes_are_counted_by_label_where_a_sample_has_several() -> None:
 def test_labels_that_are_no_classes_are_errors(labels: object, sentence: str) -> None:
     manifest = several_labels(whole("image"))
     manifest.at[PER_SPLIT + 3, "labels"] = labels
-    assert any(re.match(sentence, one) for one in expectations.failures(judge(manifest)))
+    assert any(re.match(sentence, one) for one in judge(manifest)["failures"])
 
 
 def test_copies_with_other_labels_conflict_where_a_sample_has_several() -> None:
@@ -218,7 +215,7 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[pd.DataFr
     def run(manifest: pd.DataFrame, bounds: Validation) -> dict[str, Any]:
         found: Evidence = evidence(manifest)
         monkeypatch.setattr("stages.validate.evidence", lambda *_: found)
-        validate(tmp_path, bounds, tmp_path / "validation.json", tmp_path / "gate.json")
+        pass_gate(tmp_path, bounds, tmp_path / "validation.json", tmp_path / "gate.json")
         return json.loads((tmp_path / "validation.json").read_text())
 
     return run

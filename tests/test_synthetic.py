@@ -11,8 +11,8 @@ from sklearn.metrics import mutual_info_score
 
 from stages.decode import decode
 from stages.prepare import prepare
-from stages.validate import validate
 from tests.conftest import ROOT
+from tests.gate import pass_gate
 from umemma import composition, parameters
 from umemma.data import arrays
 from umemma.data.manifest import targets
@@ -338,7 +338,7 @@ def test_shards_pass_the_gate_and_are_decoded_with_their_holes(dataset, tmp_path
     options = {**dataset.dataset.options, "num_samples": FEW, "missing": missing}
     changed = dataset.dataset.model_copy(update={"options": options})
     prepare(changed, tmp_path, tmp_path / "shards", 300)
-    validate(tmp_path / "shards", dataset.validation, tmp_path / "report.json", tmp_path / "gate.json")
+    pass_gate(tmp_path / "shards", dataset.validation, tmp_path / "report.json", tmp_path / "gate.json")
     assert read_json(tmp_path / "gate.json")["passed"] is True
     found = targets(tmp_path / "shards/manifest.parquet", len(changed.classes))
     settings = dataset.dataset.modalities["b"].decode

@@ -5,12 +5,14 @@ overrides in the form of `dvc exp run -S`.
 """
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from umemma import parameters, resolvers
 from umemma.errors import ParameterError, run, unknown
@@ -18,6 +20,7 @@ from umemma.models.settings import tower_inputs
 from umemma.settings import FILE
 
 CONF = Path(__file__).parents[1] / "conf"
+CURRENT = CONF.parent / FILE
 
 
 def register() -> None:
@@ -25,16 +28,16 @@ def register() -> None:
 
     `${checked:VALUE}` is VALUE; only what checks its compositions knows it, so that nothing else composes conf/.
     `${encoder:NAME}` is the encoder of conf/encoder/NAME.yaml, in whose place one written out in `-S` would be merged
-    into the one that is there.
+    into the one that is there. `${current:NAME}` is the data set of params.yaml as it stands, or NAME:
+    `-S fuse.lr=0.1` is to change one number, not the data.
     """
-    from omegaconf import OmegaConf
+    from omegaconf import DictConfig, ListConfig, OmegaConf
 
-    # OmegaConf's own containers: DVC resolves in place, where a plain list is refused.
-    def inputs(*, _root_: Any) -> Any:
+    def inputs(*, _root_: Any) -> DictConfig:  # no plain dict or list, which DVC's `OmegaConf.resolve` does not take
         modalities = _root_.dataset.modalities
         return OmegaConf.create(dict(tower_inputs({str(name): modalities[name].encoder for name in modalities})))
 
-    def frozen(*, _root_: Any) -> Any:
+    def frozen(*, _root_: Any) -> ListConfig:
         return OmegaConf.create([name for name, kind in inputs(_root_=_root_).items() if kind == "features"])
 
     def encoder(name: str) -> object:
@@ -44,6 +47,7 @@ def register() -> None:
             raise ParameterError(unknown(str(folder), "encoder", name, choices))
         return OmegaConf.load(folder / f"{name}.yaml")
 
+    OmegaConf.register_new_resolver("current", _current_dataset, replace=True)
     OmegaConf.register_new_resolver("checked", lambda value: value, replace=True)
     OmegaConf.register_new_resolver("tower_inputs", inputs, replace=True)
     OmegaConf.register_new_resolver("frozen_modalities", frozen, replace=True)
@@ -99,6 +103,21 @@ def _checked(config: Any) -> dict[str, Any]:
         raise _own(error) from None
     parameters.check(content, str(FILE))
     return content  # type: ignore[return-value]
+
+
+def _current_dataset(default: str) -> str:
+    """Return the name of the data set in params.yaml; say so where it is another than the default."""
+    try:
+        content = YAML(typ="safe").load(CURRENT.read_text("utf-8"))
+        name = str(content["dataset"]["name"])
+    except FileNotFoundError:
+        return default
+    except (OSError, ValueError, YAMLError, KeyError, TypeError):
+        print(f"note: {CURRENT} names no data set, so it is {default}", file=sys.stderr)
+        return default
+    if name != default:
+        print(f"note: the data set is {name}, as before; `dataset={default}` chooses another", file=sys.stderr)
+    return name
 
 
 def _own(error: BaseException) -> ParameterError:

@@ -310,12 +310,16 @@ class Accounting(Result):
 
 
 class Gate(Result):
-    """What was expected of the model, and a sentence for every time that it did not hold."""
+    """What was expected of the model, and a sentence for every time that it did not hold.
+
+    Sentences on what the arm does not promise are `findings`; None where the gate is judged.
+    """
 
     gate: str
     passed: bool
     checked: int
     failures: list[str]
+    findings: list[str] | None = None
 
 
 class Gates(Result):
@@ -353,10 +357,12 @@ class Quarantine(Result):
 
 
 class Validation(Result):
-    """validation.json; with `error`, the data could not even be read, and nothing else is in it."""
+    """validation.json."""
 
+    dataset: str
+    manifest_sha256: str
     passed: bool
-    error: str | None = None
+    failures: list[str]
     statistics: dict[str, Any]
     quarantine: Quarantine = Quarantine()
     warnings: list[str] = []

@@ -46,7 +46,7 @@ STEPS: dict[str, Step] = {
 def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
     """Return the verdict: `passed`, `statistics` per split, and every expectation with up to ten keys that broke it.
 
-    `warnings` are sentences, as is what `failures` returns; `ignored` are the names that were not judged. Equal data
+    `failures` and `warnings` are sentences; `ignored` are the names that were not judged. Equal data
     and bounds give an equal result: no ids, times or paths; floats are rounded to six places.
     """
     judged = _judged(_context(), evidence, bounds)
@@ -61,15 +61,11 @@ def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
             "kept": {split: count - index.quarantined[split] for split, count in index.judged.items()},
             "by_reason": quarantine.by_reason(evidence.quarantine),
         },
+        "failures": [_sentence(one) for one in judged if not one["passed"] and one["severity"] == "error"],
         "warnings": [_sentence(one) for one in judged if not one["passed"] and one["severity"] == "warn"],
         "ignored": [name for name, severity in bounds.severity.model_dump().items() if severity == "ignore"],
         "expectations": judged,
     }
-
-
-def failures(result: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for every expectation of `judge`'s result that failed, warnings left out."""
-    return [_sentence(one) for one in result["expectations"] if not one["passed"] and one["severity"] == "error"]
 
 
 def data_docs(evidence: Evidence, bounds: Validation, folder: Path) -> Path:
