@@ -27,7 +27,8 @@ def told(tmp_path, monkeypatch):
     """What the report reads after a validation of 36 good samples and the bad ones."""
     found = evidence(whole("image"), BAD)
     monkeypatch.setattr(stage, "REPORTS", tmp_path)
-    write_json(tmp_path / "validation.json", gate.judge(found, BOUNDS))
+    facts = {"dataset": "made up", "manifest_sha256": "0" * 64}
+    write_json(tmp_path / "validation.json", facts | gate.judge(found, BOUNDS))
     quarantine.write(tmp_path / "quarantine.parquet", BAD)
     return stage.read_data()
 

@@ -60,7 +60,10 @@ def test_the_table_loads_no_library_that_takes_long(tmp_path):
     results.write(
         folder / "validation.json",
         results.Validation(
+            dataset="made up",
+            manifest_sha256="0" * 64,
             passed=True,
+            failures=[],
             statistics={},
             quarantine=results.Quarantine(judged=splits, kept={**splits, "train": 8}),
             expectations=[],
