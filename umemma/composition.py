@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from umemma import parameters, resolvers
 from umemma.errors import ParameterError, run, unknown
 from umemma.models.settings import tower_inputs
-from umemma.settings import FILE
+from umemma.parameters import FILE
 
 CONF = Path(__file__).parents[1] / "conf"
 
