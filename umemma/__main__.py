@@ -10,7 +10,11 @@ _USAGE = "usage: umemma init FILE [--name NAME] [--root DIR] ...; `umemma init -
 
 
 def main() -> None:
-    """Call the command that the first argument names."""
+    """Call the command that the first argument names; an error that the user can fix ends in a line."""
+    run(_command)
+
+
+def _command() -> None:
     if len(sys.argv) < 2 or sys.argv[1] in {"-h", "--help"}:
         print(_USAGE)
         return
@@ -20,4 +24,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from umemma.errors import SettingError, unknown
 
@@ -35,6 +35,18 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+def section(kind: type[SectionType], **values: object) -> SectionType:
+    """Return a section with these values. Raises SettingError, naming key and value, for one that it does not take."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, one['loc']))} is {one['input']!r}: {one['msg']}" for one in error.errors())
+        raise SettingError("; ".join(wrong)) from error
 
 
 def call(builder: Callable[..., Result], settings: Settings, where: str, *args: object) -> Result:
