@@ -6,7 +6,7 @@ from umemma.errors import ParameterError, run, unknown
 from umemma.init import init
 
 COMMANDS = {"init": init.main}
-_USAGE = "usage: umemma init FILE [--name NAME] [--root DIR] ...; `umemma init --help` lists the rest"
+_USAGE = "usage: umemma init FILE [--name NAME] [--root DIR] [--project DIR] ...; `umemma init --help` lists the rest"
 
 
 def main() -> None:

@@ -17,11 +17,11 @@ from umemma.errors import ParameterError, run, unknown
 from umemma.models.settings import tower_inputs
 from umemma.parameters import FILE
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path("conf")  # of the current folder, if nothing else is said
 
 
-def register() -> None:
-    """Make known what conf/ may use in `${...}`.
+def register(conf: Path) -> None:
+    """Make known what the files of `conf` may use in `${...}`.
 
     `${checked:VALUE}` is VALUE; only what checks its compositions knows it, so that nothing else composes conf/.
     `${encoder:NAME}` is the encoder of conf/encoder/NAME.yaml, in whose place one written out in `-S` would be merged
@@ -38,7 +38,7 @@ def register() -> None:
         return OmegaConf.create([name for name, kind in inputs(_root_=_root_).items() if kind == "features"])
 
     def encoder(name: str) -> object:
-        folder = CONF / "encoder"
+        folder = conf / "encoder"
         choices = [path.stem for path in sorted(folder.glob("*.yaml"))]
         if name not in choices:
             raise ParameterError(unknown(str(folder), "encoder", name, choices))
@@ -50,14 +50,15 @@ def register() -> None:
     OmegaConf.register_new_resolver("encoder", encoder, replace=True)
 
 
-def check_every_composition() -> None:
-    """Let whatever composes in this process (DVC) end in an error where the parameters are not valid.
+def check_every_composition(conf: Path) -> None:
+    """Let whatever composes `conf` in this process (DVC) end in an error where the parameters are not valid.
 
     Wrapped around the one method through which Hydra composes, for nothing that stands in conf/ is out of reach of an
     override: neither a resolver in a value (`-S format=1` takes its place) nor a callback of Hydra's.
     """
     from hydra._internal.hydra import Hydra
 
+    register(conf)
     plain = Hydra.compose_config
     if hasattr(plain, "__wrapped__"):
         return
@@ -69,7 +70,6 @@ def check_every_composition() -> None:
         _checked(config)
         return config
 
-    register()
     Hydra.compose_config = compose_config  # type: ignore[method-assign]
 
 
@@ -78,7 +78,9 @@ def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
-    register()
+    if not (conf / "config.yaml").is_file():
+        raise ParameterError(f"{conf} holds no config.yaml: --conf names the folder that does")
+    register(conf)
     try:
         with initialize_config_dir(str(conf.resolve()), version_base=None):
             resolvers.forget_foreign()
@@ -145,12 +147,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="?", choices=["check", "write"], default="check")
     parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--conf", type=Path, default=CONF, help="the folder that holds config.yaml; else ./conf")
     arguments = parser.parse_args()
     if arguments.what == "write":
-        write(FILE, CONF, arguments.overrides)
+        write(FILE, arguments.conf, arguments.overrides)
         return
     parameters.read()
-    if text := notice():
+    if text := notice(conf=arguments.conf):
         print(text)
 
 
