@@ -1,11 +1,22 @@
 """`umemma COMMAND`: what a person does before there is anything to run."""
 
 import sys
+from collections.abc import Sequence
 
 from umemma.errors import ParameterError, run, unknown
-from umemma.init import init
 
-COMMANDS = {"init": init.main}
+
+def _init(arguments: Sequence[str]) -> None:
+    try:
+        from umemma.init import init
+    except ModuleNotFoundError as error:
+        raise ParameterError(
+            f"`umemma init` reads tables and media, and {error.name} is not installed: pip install 'umemma[data]'"
+        ) from error
+    init.main(arguments)
+
+
+COMMANDS = {"init": _init}
 _USAGE = "usage: umemma init FILE [--name NAME] [--root DIR] [--project DIR] ...; `umemma init --help` lists the rest"
 
 
