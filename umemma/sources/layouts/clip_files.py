@@ -17,7 +17,7 @@ import numpy as np
 from umemma.data.sample import BadSample
 from umemma.errors import DataError
 from umemma.sources.layouts import cutting, plain_pickle
-from umemma.sources.layouts.listed import File
+from umemma.sources.layouts.listing import File
 from umemma.sources.layouts.lists import blamed, named
 
 VIDEO = ("mp4", "mkv", "webm", "avi", "mpg", "flv")
