@@ -74,19 +74,18 @@ down: .venv/.synced ## end what `make up` started
 data-docs: .venv/.synced ## Great Expectations' Data Docs of the last validation, in data/docs
 	@$(BIN)/python -m stages.validate --data-docs data/docs
 
-lock: $(UV) ## pin requirements.in into requirements.txt, with hashes and without addresses
+lock: $(UV) ## pin what pyproject.toml asks for into requirements.txt, with hashes and without addresses
 	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  requirements.in -o requirements.txt
+	  pyproject.toml --extra dev -o requirements.txt
 
 clean: ## remove what can be made again: environment, caches, data, runs (asks git what is ignored)
 	@git clean -fdX -q
 
-.venv/.synced: requirements.txt | $(UV)
+.venv/.synced: requirements.txt pyproject.toml | $(UV)
 	@echo "setting up .venv: about 5 GB of packages, once"
 	@test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) .venv
 	@$(UV) pip sync -q --python $(BIN)/python --require-hashes requirements.txt
-	@printf '#!/bin/sh\nroot=$$(cd "$$(dirname "$$0")/../.." && pwd) && PYTHONPATH=$$root exec "$$root/.venv/bin/python" -m umemma "$$@"\n' \
-	  > $(BIN)/umemma && chmod +x $(BIN)/umemma && touch $@
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --editable . && touch $@
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is older than 3.11; set PYTHON=")'

@@ -2,30 +2,93 @@
 
 On import, so before any tool is imported:
 
+- A Python without the packages, or one that would run another checkout's code, ends in a sentence.
 - Nothing phones home.
 - A thread that waits for another sleeps soon. OpenMP's own default spins, which costs nothing on a machine of one's
   own, but with two towers side by side on two cores an epoch took 51 s instead of 6 (alone: 2 s either way).
+- The library is told what DVC knows: the main checkout, an experiment's name.
 - A stage ends when the DVC that started it is killed. Without that, an orphan would go on training and later overwrite
   the output of the next run.
+
+Any Python from 3.8 on has to get as far as the first of these.
 """
 
 import argparse
 import ctypes
+import json
 import os
 import signal
 import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from umemma.errors import UmemmaError
+
+
+def _end(sentence: str) -> None:
+    print("ERROR: " + sentence, file=sys.stderr, flush=True)
+    sys.exit(2)
+
+
+if sys.argv[0] == "-m":  # so it is while `python -m` imports the package of what it is going to run
+    # The project is installed in its environment, so that where Python leaves the current folder out of its path an
+    # experiment, which runs in a folder of its own, would run the main checkout's code in place of its own.
+    _root = Path(__file__).resolve().parents[1]
+    if _root != Path.cwd():
+        _end(
+            f"this is {Path.cwd()}, but the code that would run is that of {_root}: unset PYTHONSAFEPATH (or leave out "
+            "`python -P` and `-I`), and start a stage in the root of its project"
+        )
+    if not all(find_spec(package) for package in ("pandas", "pydantic", "torch")):
+        _end(
+            f"{sys.executable} lacks the project's packages: first run `source .venv/bin/activate` (`make .venv/.synced` "
+            "makes that environment), or start the run with `make run`"
+        )
 
 os.environ.setdefault("DO_NOT_TRACK", "true")  # the word: MLflow does not know `1`
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+if "DVC_ROOT" in os.environ:
+    os.environ.setdefault("UMEMMA_HOME", os.environ["DVC_ROOT"])  # an experiment shares raw data and runs with it
+_experiment = {"dvc.experiment": os.environ.get("DVC_EXP_NAME"), "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV")}
+if _tags := {name: value for name, value in _experiment.items() if value}:
+    os.environ.setdefault("MLFLOW_RUN_CONTEXT", json.dumps(_tags))  # MLflow tags its runs with them
+
 if sys.platform == "linux" and "DVC_ROOT" in os.environ:
     _PR_SET_PDEATHSIG = 1
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def modality_of(description: str | None) -> str:
+def run(main: Callable[[], None]) -> None:
+    """Call a stage's `main`; an error that the user can fix ends in a sentence that says which command helps."""
+    from umemma import errors
+
+    errors.run(main, advised)
+
+
+def advised(error: "UmemmaError") -> str:
+    """Return the library's message with what only the pipeline knows: its files, its commands."""
+    from umemma.errors import DamagedFile, DamagedRawFiles, SettingError, TrainingError
+
+    if isinstance(error, SettingError):
+        return f"params.yaml: {error}"
+    if isinstance(error, DamagedRawFiles):
+        return f"{error}: `python -m stages.fetch`"
+    if isinstance(error, DamagedFile):
+        return (
+            f"{error}; " + (f"remove {error.path}, then " if error.path.exists() else "") + "`dvc repro` makes it again"
+        )
+    if isinstance(error, TrainingError):
+        return f"{error}, in params.yaml pretrain.lr of a tower, fuse.lr and fuse.tower_lr of the fusion"
+    return str(error)
+
+
+def modality_of(description: "str | None") -> str:
     """Return the modality that a stage of a `foreach` is about: DVC's `decode@image`, or the script's one argument.
 
     It reaches the script by a variable of DVC's and not through `cmd:`, since a shell reads that.

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from stages import run
 from umemma import parameters
 from umemma.data.settings import Dataset
-from umemma.errors import run
 from umemma.evaluation import accounting
 from umemma.evaluation.comparison import Model
 from umemma.files import write_json

@@ -7,7 +7,8 @@ trains nothing anew.
 
 from pathlib import Path
 
-from umemma.errors import GateFailure, run
+from stages import run
+from umemma.errors import GateFailure
 from umemma.files import write_json
 from umemma.reporting import results
 from umemma.reporting.results import Validation

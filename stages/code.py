@@ -54,13 +54,31 @@ def _is_for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
+def _is_lazy(node: ast.AST) -> bool:
+    """Is this what a package does once it is asked for a name that it loads late? The project never asks it."""
+    return isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
+
+
 @cache
 def running(path: Path) -> Sequence[ast.AST]:
-    """Return the nodes of a file's syntax tree, without what only a type checker reads."""
-    nodes: list[ast.AST] = [tree(path)]
+    """Return the nodes of a file's syntax tree, without what a type checker reads or what stands there for others."""
+    top = tree(path)
+    nodes: list[ast.AST] = [top]
     for node in nodes:
-        nodes += [child for child in ast.iter_child_nodes(node) if not _is_for_types(child)]
+        nodes += [
+            child
+            for child in ast.iter_child_nodes(node)
+            if not _is_for_types(child) and not (node is top and path.stem == "__init__" and _is_lazy(child))
+        ]
     return nodes
+
+
+@cache
+def _late(path: Path) -> frozenset[str]:
+    """Return the names that a package offers (`__all__`) and loads only when it is asked for them."""
+    body = tree(path).body if path.is_file() else []
+    offers = [node.value for node in body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
+    return frozenset(ast.literal_eval(offers[0]) if offers and any(map(_is_lazy, body)) else ())
 
 
 @cache
@@ -71,6 +89,11 @@ def imported(path: Path) -> frozenset[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
+            late = _late(Path(*node.module.split("."), "__init__.py"))
+            for alias in node.names:
+                assert alias.name not in late, (
+                    f"{path}: import {alias.name} from its own module: {node.module} loads it late"
+                )
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     return frozenset(names)
 

@@ -3,10 +3,10 @@
 from importlib import import_module
 from pathlib import Path
 
-from stages import modality_of
+from stages import modality_of, run
 from umemma import parameters
 from umemma.data import arrays, shards
-from umemma.errors import ParameterError, run, unknown
+from umemma.errors import SettingError, unknown
 from umemma.files import written_whole
 from umemma.settings import Settings, call
 
@@ -15,7 +15,7 @@ def decode(shard_folder: Path, modality: str, settings: Settings, folder: Path) 
     """Decode one modality into `folder`, whole or not at all; return its facts."""
     index = shards.verify(shard_folder)
     if modality not in index.modalities:
-        raise ParameterError(unknown("params.yaml: dataset.modalities", "modality in data", modality, index.modalities))
+        raise SettingError(unknown("dataset.modalities", "modality in data", modality, index.modalities))
     decoder_class = import_module(f"umemma.media.decoders.{settings['name']}").Decoder
     decoder = call(decoder_class, settings, f"dataset.modalities.{modality}.decode")
     with written_whole(folder) as temporary:

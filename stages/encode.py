@@ -3,9 +3,8 @@
 from functools import partial
 from pathlib import Path
 
-from stages import modality_of
+from stages import modality_of, run
 from umemma import parameters
-from umemma.errors import run
 from umemma.files import read_json, written_whole
 from umemma.models import feature_cache
 from umemma.training import device as compute

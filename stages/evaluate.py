@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 
-from stages import _context, _gates
+from stages import _context, _gates, run
 from umemma import parameters
 from umemma.data.manifest import Targets
 from umemma.data.sample import SPLITS
-from umemma.errors import run
 from umemma.evaluation import probe, robustness
 from umemma.evaluation.settings import Evaluate
 from umemma.files import read_json, write_json, written_whole

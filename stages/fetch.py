@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
+from stages import run
 from umemma import parameters
 from umemma.data.settings import Dataset
-from umemma.errors import run
 from umemma.files import write_json
 from umemma.sources import raw
+
+CHECKSUMS = Path("conf/dataset")
 
 
 def fetch(dataset: Dataset, record: Path) -> None:
     """See that every raw file is there and right, and write their digests; `record` does not say where they lie."""
-    raw.fetched(dataset)
-    write_json(record, {"dataset": dataset.name, "files": raw.checksums(dataset)})
+    raw.fetched(dataset, CHECKSUMS)
+    write_json(record, {"dataset": dataset.name, "files": raw.checksums(dataset, CHECKSUMS)})
 
 
 def main() -> None:

@@ -5,12 +5,12 @@ A stage of its own so that another seed, projection or learning rate computes no
 
 from pathlib import Path
 
+from stages import run
 from umemma import parameters
 from umemma.data.settings import Dataset
-from umemma.errors import ParameterError, run
+from umemma.errors import ParameterError, SettingError
 from umemma.files import write_json, written_whole
 from umemma.models import frozen
-from umemma.settings import FILE
 
 
 def describe(dataset: Dataset, folder: Path) -> None:
@@ -22,7 +22,7 @@ def describe(dataset: Dataset, folder: Path) -> None:
             try:
                 write_json(temporary / f"{name}.json", frozen.described(encoder))
             except ParameterError as error:
-                raise ParameterError(f"{FILE}: dataset.modalities.{name}.encoder: {error}") from error
+                raise SettingError(f"dataset.modalities.{name}.encoder: {error}") from error
             print(f"{name}: {encoder['name']}, frozen")
 
 

@@ -4,10 +4,9 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages import _context
+from stages import _context, run
 from umemma import parameters, tracking
 from umemma.data.batch import Batch
-from umemma.errors import run
 from umemma.files import write_json, written_whole
 from umemma.models import checkpoint, safetensors
 from umemma.paths import home

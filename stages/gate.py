@@ -5,7 +5,8 @@ The last stage, so that the report is written by then.
 
 from pathlib import Path
 
-from umemma.errors import GateFailure, run
+from stages import run
+from umemma.errors import GateFailure
 from umemma.files import write_json
 from umemma.reporting import results
 from umemma.reporting.results import Gates

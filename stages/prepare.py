@@ -6,11 +6,11 @@ The shards hold the quarantine too, so that whoever reads them knows what is not
 import shutil
 from pathlib import Path
 
+from stages import run
 from umemma import parameters
 from umemma.data import shard_writer, shards
 from umemma.data.sample import SPLITS
 from umemma.data.settings import Dataset
-from umemma.errors import run
 from umemma.files import written_whole
 from umemma.sources import build, raw
 
@@ -46,7 +46,7 @@ def summary(index: shards.Index) -> str:
 def main() -> None:
     """Read the parameters, check the raw files once more, prepare."""
     settings = parameters.read()
-    root = raw.verified(settings.dataset)
+    root = raw.verified(settings.dataset, Path("conf/dataset"))
     index = prepare(settings.dataset, root, SHARDS, settings.prepare.samples_per_shard)
     with written_whole(QUARANTINE) as temporary:
         shutil.copyfile(SHARDS / shards.QUARANTINE, temporary)

@@ -9,9 +9,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from stages import _context
+from stages import _context, run
 from umemma import parameters
-from umemma.errors import run
 from umemma.files import written_whole
 from umemma.prediction import predict, predictions, thresholds
 from umemma.training import device as compute

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stages import run
 from umemma.data import quarantine
-from umemma.errors import run
 from umemma.files import sha256, written_whole
 from umemma.reporting import data_summary, results, tables, terminal
 from umemma.reporting.data_summary import Summary

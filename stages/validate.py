@@ -6,10 +6,12 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from stages import run
 from umemma import parameters
 from umemma.data import quarantine, shards
-from umemma.errors import GateFailure, run
+from umemma.errors import DataError, GateFailure
 from umemma.files import write_json
 from umemma.reporting import results
 from umemma.validation import drift
@@ -31,8 +33,15 @@ def evidence(folder: Path, accepted: Path | None = None) -> Evidence:
         shards.read_manifest(folder),
         index,
         quarantine.read(folder / shards.QUARANTINE),
-        drift.read(accepted, index.dataset) if accepted else None,
+        _accepted(accepted, index.dataset) if accepted else None,
     )
+
+
+def _accepted(folder: Path, dataset: str) -> dict[str, Any] | None:
+    try:
+        return drift.read(folder, dataset)
+    except DataError as error:  # no run makes this file again
+        raise DataError(f"{error}; `python -m stages.validate --accept` writes it anew") from error
 
 
 def validate(folder: Path, bounds: Validation, report: Path, accepted: Path | None = None) -> None:

@@ -7,9 +7,9 @@ because they may lie outside of the project.
 
 from pathlib import Path
 
+from stages import run
 from umemma import parameters
 from umemma.data.settings import Dataset
-from umemma.errors import run
 from umemma.files import write_json
 from umemma.sources import build, changes, raw
 

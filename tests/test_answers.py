@@ -100,5 +100,5 @@ def test_answers_that_were_written_are_read_the_same(model, holed, tmp_path):
 
 
 def test_a_file_without_answers_is_named(tmp_path):
-    with pytest.raises(DataError, match="nothing holds no weights of this project"):
+    with pytest.raises(DataError, match="nothing holds no weights of umemma"):
         predictions.read(tmp_path / "nothing")

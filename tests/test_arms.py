@@ -11,10 +11,8 @@ import torch
 from torch import nn
 
 from stages.fuse import fuse
-from stages.pretrain import pretrain
 from umemma import missingness
 from umemma.data.batch import Batch
-from umemma.data.settings import Modality
 from umemma.missingness import key_digest
 from umemma.models import checkpoint
 from umemma.models.early_fusion import EarlyFusion
@@ -23,7 +21,7 @@ from umemma.models.run_encoders import encode_split
 from umemma.models.unimodal import Encoder, Tower
 from umemma.prediction.predict import answer
 from umemma.prediction.predictions import Answers
-from umemma.training import masks
+from umemma.training import masks, unimodal_fit
 from umemma.training.arms import ARMS
 from umemma.training.context import Course
 from umemma.training.fit import Trained, fit
@@ -237,15 +235,14 @@ def test_no_arm_trains_what_an_encoder_keeps_as_it_is(name, half_frozen):
 def test_pre_training_a_tower_respects_it_too(half_frozen):
     data = {split: one.only(["image"]) for split, one in half_frozen.media.items()}
     old = half_frozen.towers["image"].encoder
-    modality = Modality(decode={"name": "image"}, encoder=old.settings, epochs=1)
-    tower, found, _ = pretrain(
-        data, modality, half_frozen.pretrain, half_frozen.compute, shape=old.shape, num_classes=3, seed=2
+    trained = unimodal_fit.fit(
+        data, old.settings, half_frozen.pretrain, half_frozen.compute, epochs=1, num_classes=3, seed=2
     )
     torch.manual_seed(2)
     fresh = snapshot(Encoder("image", old.shape, old.settings))
-    moved = {key for key, value in snapshot(tower.encoder).items() if not torch.equal(value, fresh[key])}
+    moved = {key for key, value in snapshot(trained.tower.encoder).items() if not torch.equal(value, fresh[key])}
     assert {key.split(".")[3] if "trunk" in key else "projection" for key in moved} == {"layer4", "projection"}
-    assert found["test"].shape == (24, 5)
+    assert trained.features["test"].shape == (24, 5)
 
 
 def test_an_arm_from_scratch_knows_nothing_of_the_towers_but_the_scale_of_their_input(course):

@@ -5,12 +5,10 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from stages.pretrain import pretrain
-from umemma.data.settings import Modality
 from umemma.errors import ParameterError
 from umemma.models.run_encoders import encode_split
 from umemma.models.unimodal import Encoder, Tower
-from umemma.training import augment
+from umemma.training import augment, unimodal_fit
 from umemma.training.loop import Schedule, train
 from umemma.training.settings import Compute, Pretrain
 
@@ -267,16 +265,17 @@ def test_a_tower_is_augmented_in_training_and_not_where_it_is_validated_or_used(
     found = {}
     for name, settings in (("plain", {}), ("noisy", {"noise": 2.0})):
         encoder = {"name": "lenet", "width": 4, "dim": 5}
-        modality = Modality(decode={}, encoder=encoder, epochs=3, augment=settings)
-        tower, features, curve = pretrain(
+        trained = unimodal_fit.fit(
             data,
-            modality,
+            encoder,
             Pretrain(batch_size=6, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0),
             Compute(device="cpu", precision="float32", threads=None),
-            shape=(1, 8, 8),
+            epochs=3,
             num_classes=3,
             seed=0,
+            augmentation=settings,
         )
+        tower, features = trained.tower, trained.features
         known = encode_split(
             {"image": tower.encoder}, data["val"], batch_size=500, device=torch.device("cpu"), autocast=nullcontext
         )["image"]
@@ -284,6 +283,6 @@ def test_a_tower_is_augmented_in_training_and_not_where_it_is_validated_or_used(
         assert torch.equal(features["train"], features["val"])
         logits = (tower.head(known)).detach()
         right = (logits.argmax(dim=1) == media.label).double().mean().item()
-        assert curve[-1]["val_accuracy"] == pytest.approx(right, abs=1e-6)
+        assert trained.curve[-1]["val_accuracy"] == pytest.approx(right, abs=1e-6)
         found[name] = tower.state_dict()
     assert not equal(found["plain"], found["noisy"])

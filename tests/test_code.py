@@ -44,7 +44,15 @@ def digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Di
             text = path.read_text() if path.exists() else before
             assert before in text
             path.write_text(text.replace(before, after))
-        for function in (code.tree, code.digest, code.running, code.imported, code.loaded_folders, code.needed):
+        for function in (
+            code.tree,
+            code.digest,
+            code.running,
+            code.imported,
+            code.loaded_folders,
+            code.needed,
+            code._late,
+        ):
             function.cache_clear()
         code.main()
         return {
@@ -110,6 +118,28 @@ def test_a_new_plugin_is_seen(digests):
 def test_a_plugin_loaded_by_a_name_that_cannot_be_read_is_a_bug(digests):
     with pytest.raises(AssertionError, match="f-string"):
         digests(**{"stages/train.py": ("from umemma import towers", "import importlib; importlib.import_module(name)")})
+
+
+LATE = (
+    '__all__ = ["scaled"]\n\n\ndef __getattr__(name):\n    from importlib import import_module\n\n'
+    '    return getattr(import_module({"scaled": "umemma.scale"}[name]), name)\n'
+)
+
+
+def test_what_a_package_loads_late_is_no_code_of_those_that_never_ask_for_it(digests):
+    after = digests(**{"umemma/__init__.py": ("", LATE)})
+    assert "umemma/scale.py" not in after["report.json"]
+    assert "umemma/__init__.py" in after["report.json"]
+
+
+def test_a_name_that_a_package_loads_late_is_imported_from_its_own_module_or_it_is_a_bug(digests):
+    with pytest.raises(AssertionError, match=r"train\.py: import scaled from its own module"):
+        digests(
+            **{
+                "umemma/__init__.py": ("", LATE),
+                "stages/train.py": ("from umemma import towers", "from umemma import scaled"),
+            }
+        )
 
 
 def test_the_digests_of_the_project_need_nothing_but_the_standard_library():

@@ -26,7 +26,7 @@ from umemma.data.sample import SPLITS
 from umemma.errors import DataError, ParameterError
 from umemma.files import read_json
 from umemma.init import conf_file, starting_values
-from umemma.init.init import init
+from umemma.init.init import init, main
 from umemma.init.proposal import Given
 from umemma.models.unimodal import Encoder
 from umemma.settings import call
@@ -534,15 +534,28 @@ def command(folder, *arguments):
     )
 
 
-def test_the_command_says_what_is_wrong_in_one_line_and_writes_into_its_own_project(tmp_path):
-    done = command(tmp_path, "init", "none.csv", "--name", "test_init_none")
+def test_the_command_says_what_is_wrong_in_one_line_and_writes_into_the_project_that_it_is_told(tmp_path):
+    done = command(tmp_path, "init", "none.csv", "--name", "test_init_none", "--project", str(ROOT))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("ERROR: ")
     assert "none.csv does not exist" in done.stderr
     assert "there is no command called 'inti'; there are init. Did you mean 'init'?" in command(tmp_path, "inti").stderr
     assert "usage: umemma init FILE" in command(tmp_path).stdout
     path = write_table(tmp_path / "t.csv", rows_of())
-    there = command(tmp_path, "init", path.name, "--name", "digits")
+    there = command(tmp_path, "init", path.name, "--name", "digits", "--project", str(ROOT))
     assert there.returncode == 2
     assert f"{ROOT / 'conf/dataset/digits.yaml'} is there already" in there.stderr
     assert json.dumps(sorted(one.name for one in tmp_path.iterdir())) == '["t.csv"]'
+    nowhere = command(tmp_path, "init", path.name)
+    assert (nowhere.returncode, nowhere.stdout) == (2, "")
+    assert nowhere.stderr.startswith(f"ERROR: {tmp_path} does not lie in a project")
+    assert "is not the root of a project" in command(tmp_path, "init", path.name, "--project", str(tmp_path)).stderr
+
+
+def test_the_project_is_the_one_that_the_current_folder_lies_in(home, monkeypatch):
+    (home / "tables").mkdir()
+    write_table(home / "tables/mine.csv", rows_of())
+    monkeypatch.chdir(home / "tables")
+    monkeypatch.delenv("UMEMMA_HOME", raising=False)
+    main(["mine.csv", "--name", "of_the_command"])
+    assert (home / "conf/dataset/of_the_command.yaml").is_file()

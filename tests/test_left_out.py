@@ -76,8 +76,8 @@ def test_rare_reasons_are_added_up_so_that_none_goes_uncounted():
     assert quarantine.reasons([], 4) == []
 
 
-def test_a_quarantine_that_is_missing_or_damaged_is_named_with_the_remedy(tmp_path):
-    with pytest.raises(DataError, match=r"quarantine\.parquet cannot be read .*`dvc repro`"):
+def test_a_quarantine_that_is_missing_or_damaged_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"quarantine\.parquet cannot be read"):
         quarantine.read(tmp_path / "quarantine.parquet")
     (tmp_path / "quarantine.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"quarantine\.parquet cannot be read"):

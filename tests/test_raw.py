@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -28,6 +29,9 @@ FILES = {
     "sounds/spoken/a.wav": b"sound a",
     "sounds/spoken/b.wav": b"sound b",
 }
+
+CHECKSUMS = Path("conf/dataset")
+verified, fetched = (partial(function, folder=CHECKSUMS) for function in (raw.verified, raw.fetched))
 
 
 @pytest.fixture
@@ -93,7 +97,7 @@ def test_the_root_is_given_by_the_parameter_then_the_variable_then_the_home(
 
 def test_right_files_pass_and_are_left_as_they_are(fakes: Path) -> None:
     before = everything(fakes)
-    assert raw.verified(fake(root=fakes)) == raw.fetched(fake(root=fakes)) == fakes
+    assert verified(fake(root=fakes)) == fetched(fake(root=fakes)) == fakes
     assert everything(fakes) == before
 
 
@@ -103,7 +107,7 @@ def test_a_wrong_file_is_named_with_both_digests_and_the_remedy(fakes: Path, dam
     content = {"truncated": b"sound", "changed": b"sound c", "missing": None}[damage]
     (fakes / name).unlink() if content is None else (fakes / name).write_bytes(content)
     with pytest.raises(DataError) as caught:
-        raw.verified(fake(root=fakes))
+        verified(fake(root=fakes))
     line = next(line for line in str(caught.value).splitlines() if name in line)
     if content is None:
         assert "missing" in line
@@ -116,50 +120,50 @@ def test_a_wrong_file_is_named_with_both_digests_and_the_remedy(fakes: Path, dam
 
 def test_a_file_packed_anew_is_right_and_one_with_other_content_is_not(fakes: Path) -> None:
     (fakes / "pictures/one.gz").write_bytes(gzip.compress(UNPACKED, compresslevel=1, mtime=7))
-    raw.verified(fake(root=fakes))
+    verified(fake(root=fakes))
     for content in (gzip.compress(UNPACKED[1:]), gzip.compress(UNPACKED)[:-9], b"no gzip"):
         (fakes / "pictures/one.gz").write_bytes(content)
         with pytest.raises(DataError, match=r"pictures/one\.gz: sha256"):
-            raw.verified(fake(root=fakes))
+            verified(fake(root=fakes))
 
 
 def test_a_folder_of_the_users_is_never_written_to(fakes: Path, mirror: Mirror) -> None:  # noqa: F811
     (fakes / "pictures/two.gz").unlink()
     with pytest.raises(DataError, match=r"pictures/two\.gz: missing"):
-        raw.fetched(fake(root=fakes, **serve(mirror)))
+        fetched(fake(root=fakes, **serve(mirror)))
     assert not mirror.asked
     assert not (fakes / "pictures/two.gz").exists()
 
 
 def test_an_empty_home_is_filled_with_the_files_and_nothing_else(fakes: Path, mirror: Mirror) -> None:  # noqa: F811
     dataset = fake(**serve(mirror))
-    place = raw.fetched(dataset)
+    place = fetched(dataset)
     assert everything(place) == FILES
     mirror.asked.clear()
-    assert raw.fetched(dataset) == place
+    assert fetched(dataset) == place
     assert not mirror.asked
 
 
 def test_only_what_is_missing_is_fetched(fakes: Path, mirror: Mirror) -> None:  # noqa: F811
     dataset = fake(**serve(mirror))
-    place = raw.fetched(dataset)
+    place = fetched(dataset)
     (place / "pictures/two.gz").unlink()
     mirror.asked.clear()
-    raw.fetched(dataset)
+    fetched(dataset)
     assert [path for path, _ in mirror.asked] == ["/base/two.gz"]
 
 
 def test_offline_the_addresses_the_files_and_the_way_round_are_named(fakes: Path) -> None:
     url = nobody_there()
     with pytest.raises(DownloadError) as caught:
-        raw.fetched(fake(pictures=[f"{url}/a/", f"{url}/b"], sounds=[f"{url}/v1.tar.gz"]))
+        fetched(fake(pictures=[f"{url}/a/", f"{url}/b"], sounds=[f"{url}/v1.tar.gz"]))
     for expected in (f"{url}/a/one.gz", f"{url}/b/one.gz", "refused", "dataset.root", "UMEMMA_DATA", *FILES):
         assert expected in str(caught.value)
 
 
 def test_a_source_without_an_address_is_named(fakes: Path) -> None:
     with pytest.raises(DownloadError, match="no address for pictures"):
-        raw.fetched(fake())
+        fetched(fake())
 
 
 @pytest.mark.parametrize(
@@ -177,7 +181,7 @@ def test_an_archive_with_other_contents_is_refused_and_deleted(
     reason: str,
 ) -> None:
     with pytest.raises((DownloadError, DataError), match=reason):
-        raw.fetched(fake(**serve(mirror, members)))
+        fetched(fake(**serve(mirror, members)))
     home = fakes.parent / "home"
     assert set(everything(home / "data/raw/small")) <= set(FILES)
     assert {path.name for path in home.iterdir()} == {"data"}
@@ -188,21 +192,21 @@ def test_the_next_archive_is_tried_when_the_first_is_broken(fakes: Path, mirror:
     mirror.files["/page.tar.gz"] = b"<html>moved</html>"
     mirror.files["/half.tar.gz"] = mirror.files["/v1.tar.gz"][:-40]
     sources["sounds"] = [f"{mirror.url}/page.tar.gz", f"{mirror.url}/half.tar.gz", *sources["sounds"]]
-    assert everything(raw.fetched(fake(**sources))) == FILES
+    assert everything(fetched(fake(**sources))) == FILES
 
 
 def test_a_file_without_a_checksum_is_an_error(fakes: Path) -> None:
     path = fakes.parent / "conf/dataset/fake.sha256"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
     with pytest.raises(DataError, match=r"no checksum of pictures/one\.gz"):
-        raw.verified(fake(root=fakes))
+        verified(fake(root=fakes))
 
 
 def test_a_data_set_without_raw_files_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UMEMMA_HOME", str(tmp_path))
     dataset = Dataset.model_construct(name="digits", adapter="digits", root=None, sources={})
-    raw.fetched(dataset)
-    assert raw.checksums(dataset) == {}
+    fetched(dataset)
+    assert raw.checksums(dataset, CHECKSUMS) == {}
     assert not list(tmp_path.iterdir())
 
 
@@ -235,4 +239,4 @@ def test_the_checksums_of_avmnist_are_in_the_format_of_sha256sum_and_fit_the_fil
         ).stdout.splitlines()
         failed = {line.split(":")[0] for line in said if not line.endswith(": OK")}
         assert failed <= {f"mnist/{part}-images-idx3-ubyte.gz" for part in ("train", "t10k")}, "packed anew, no more"
-        assert raw.verified(dataset.model_copy(update={"root": str(genuine)})) == genuine
+        assert verified(dataset.model_copy(update={"root": str(genuine)})) == genuine

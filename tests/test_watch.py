@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stages.watch import watch
-from tests.conftest import run
+from tests.conftest import ROOT, run
 from tests.table_sample import adapter, plain_rows, png, write_table
 from umemma import composition, parameters
 from umemma.data.settings import Dataset
@@ -112,7 +112,7 @@ def test_a_path_that_leads_out_of_the_root_is_not_even_looked_at(tmp_path):
 def dataset(tmp_path: Path, text: str) -> Dataset:
     conf = tmp_path / "conf"
     (conf / "dataset").mkdir(parents=True)
-    (conf / "config.yaml").write_text((composition.CONF / "config.yaml").read_text())
+    (conf / "config.yaml").write_text((ROOT / "conf/config.yaml").read_text())
     (conf / "dataset/mine.yaml").write_text(text)
     return parameters.check(composition.composed(conf, ["dataset=mine"]), "conf").dataset
 

@@ -1,16 +1,31 @@
 """`umemma COMMAND`: what a person does before there is anything to run."""
 
 import sys
+from collections.abc import Sequence
 
 from umemma.errors import ParameterError, run, unknown
-from umemma.init import init
 
-COMMANDS = {"init": init.main}
-_USAGE = "usage: umemma init FILE [--name NAME] [--root DIR] ...; `umemma init --help` lists the rest"
+
+def _init(arguments: Sequence[str]) -> None:
+    try:
+        from umemma.init import init
+    except ModuleNotFoundError as error:
+        raise ParameterError(
+            f"`umemma init` reads tables and media, and {error.name} is not installed: pip install 'umemma[data]'"
+        ) from error
+    init.main(arguments)
+
+
+COMMANDS = {"init": _init}
+_USAGE = "usage: umemma init FILE [--name NAME] [--root DIR] [--project DIR] ...; `umemma init --help` lists the rest"
 
 
 def main() -> None:
-    """Call the command that the first argument names."""
+    """Call the command that the first argument names; an error that the user can fix ends in a line."""
+    run(_command)
+
+
+def _command() -> None:
     if len(sys.argv) < 2 or sys.argv[1] in {"-h", "--help"}:
         print(_USAGE)
         return
@@ -20,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

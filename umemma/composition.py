@@ -7,7 +7,7 @@ overrides in the form of `dvc exp run -S`.
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,13 @@ from ruamel.yaml.error import YAMLError
 from umemma import parameters, resolvers
 from umemma.errors import ParameterError, run, unknown
 from umemma.models.settings import tower_inputs
-from umemma.settings import FILE
+from umemma.parameters import FILE
 
-CONF = Path(__file__).parents[1] / "conf"
-CURRENT = CONF.parent / FILE
+CONF = Path("conf")  # of the current folder, if nothing else is said
 
 
-def register() -> None:
-    """Make known what conf/ may use in `${...}`.
+def register(conf: Path) -> None:
+    """Make known what the files of `conf` may use in `${...}`.
 
     `${checked:VALUE}` is VALUE; only what checks its compositions knows it, so that nothing else composes conf/.
     `${encoder:NAME}` is the encoder of conf/encoder/NAME.yaml, in whose place one written out in `-S` would be merged
@@ -41,27 +40,28 @@ def register() -> None:
         return OmegaConf.create([name for name, kind in inputs(_root_=_root_).items() if kind == "features"])
 
     def encoder(name: str) -> object:
-        folder = CONF / "encoder"
+        folder = conf / "encoder"
         choices = [path.stem for path in sorted(folder.glob("*.yaml"))]
         if name not in choices:
             raise ParameterError(unknown(str(folder), "encoder", name, choices))
         return OmegaConf.load(folder / f"{name}.yaml")
 
-    OmegaConf.register_new_resolver("current", _current_dataset, replace=True)
+    OmegaConf.register_new_resolver("current", partial(_current_dataset, conf.parent / FILE), replace=True)
     OmegaConf.register_new_resolver("checked", lambda value: value, replace=True)
     OmegaConf.register_new_resolver("tower_inputs", inputs, replace=True)
     OmegaConf.register_new_resolver("frozen_modalities", frozen, replace=True)
     OmegaConf.register_new_resolver("encoder", encoder, replace=True)
 
 
-def check_every_composition() -> None:
-    """Let whatever composes in this process (DVC) end in an error where the parameters are not valid.
+def check_every_composition(conf: Path) -> None:
+    """Let whatever composes `conf` in this process (DVC) end in an error where the parameters are not valid.
 
     Wrapped around the one method through which Hydra composes, for nothing that stands in conf/ is out of reach of an
     override: neither a resolver in a value (`-S format=1` takes its place) nor a callback of Hydra's.
     """
     from hydra._internal.hydra import Hydra
 
+    register(conf)
     plain = Hydra.compose_config
     if hasattr(plain, "__wrapped__"):
         return
@@ -73,7 +73,6 @@ def check_every_composition() -> None:
         _checked(config)
         return config
 
-    register()
     Hydra.compose_config = compose_config  # type: ignore[method-assign]
 
 
@@ -82,7 +81,9 @@ def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
-    register()
+    if not (conf / "config.yaml").is_file():
+        raise ParameterError(f"{conf} holds no config.yaml: --conf names the folder that does")
+    register(conf)
     try:
         with initialize_config_dir(str(conf.resolve()), version_base=None):
             resolvers.forget_foreign()
@@ -105,15 +106,15 @@ def _checked(config: Any) -> dict[str, Any]:
     return content  # type: ignore[return-value]
 
 
-def _current_dataset(default: str) -> str:
+def _current_dataset(path: Path, default: str) -> str:
     """Return the name of the data set in params.yaml; say so where it is another than the default."""
     try:
-        content = YAML(typ="safe").load(CURRENT.read_text("utf-8"))
+        content = YAML(typ="safe").load(path.read_text("utf-8"))
         name = str(content["dataset"]["name"])
     except FileNotFoundError:
         return default
     except (OSError, ValueError, YAMLError, KeyError, TypeError):
-        print(f"note: {CURRENT} names no data set, so it is {default}", file=sys.stderr)
+        print(f"note: {path} names no data set, so it is {default}", file=sys.stderr)
         return default
     if name != default:
         print(f"note: the data set is {name}, as before; `dataset={default}` chooses another", file=sys.stderr)
@@ -164,12 +165,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="?", choices=["check", "write"], default="check")
     parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--conf", type=Path, default=CONF, help="the folder that holds config.yaml; else ./conf")
     arguments = parser.parse_args()
     if arguments.what == "write":
-        write(FILE, CONF, arguments.overrides)
+        write(FILE, arguments.conf, arguments.overrides)
         return
     parameters.read()
-    if text := notice():
+    if text := notice(conf=arguments.conf):
         print(text)
 
 

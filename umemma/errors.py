@@ -1,26 +1,45 @@
-"""Every error a user of the pipeline can put right, as one small tree.
+"""Every error that the user can fix, as one small tree.
 
-Each message names the file or section, the key, the value and what would be accepted. A bug of our own is an
-`assert` instead. `run` is the one place that turns such an error into a short line and an exit code.
+Each message names the file or section, the key, the value and what would be accepted, and nothing that only a caller
+knows: which file a setting was read from, which command makes a file again. A caller that knows adds it (`advise`). A
+bug of our own is an `assert` instead. `run` is the one place that turns such an error into a short line and an exit
+code.
 """
 
 import difflib
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 
 class UmemmaError(Exception):
-    """Something a person can mend; the message says what and where. Exit code 2."""
+    """An error that the user can fix; the message says what and where. Exit code 2."""
 
     exit_code = 2
 
 
 class ParameterError(UmemmaError):
-    """A key or value in params.yaml that no part of the pipeline accepts."""
+    """A key or value among the parameters that nothing accepts."""
+
+
+class SettingError(ParameterError):
+    """A setting that was passed on by whoever read it; the message starts with its key, and names no file."""
 
 
 class DataError(UmemmaError):
     """Raw data, a shard or a decoded array that is missing, damaged or not what was promised."""
+
+
+class DamagedFile(DataError):
+    """A file that this library wrote, missing or damaged; what made it can make it again. `path` is all of it."""
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class DamagedRawFiles(DataError):
+    """Raw files, missing or damaged in a folder that this library fills: removed and fetched again they are right."""
 
 
 class DownloadError(UmemmaError):
@@ -51,10 +70,10 @@ def some(items: Iterable[str], most: int = 5) -> str:
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
-def run(main: Callable[[], None]) -> None:
-    """Call a script's `main`; end with one `ERROR:` line and the error's exit code where a person can mend it."""
+def run(main: Callable[[], None], advise: Callable[[UmemmaError], str] = str) -> None:
+    """Call a script's `main`; end with `ERROR:`, what `advise` makes of the error, and the error's exit code."""
     try:
         main()
     except UmemmaError as error:
-        print(f"ERROR: {error}", file=sys.stderr, flush=True)
+        print(f"ERROR: {advise(error)}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from umemma.errors import DataError
+from umemma.errors import DamagedFile, DataError
 
 
 @contextmanager
@@ -46,11 +46,11 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of the pipeline. Raises DataError where it is missing or damaged."""
+    """Read a JSON file of this library's. Raises DamagedFile where it is missing or damaged."""
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}); `dvc repro` makes it again") from error
+        raise DamagedFile(f"{path} cannot be read ({error})", path) from error
 
 
 def sha256(path: Path) -> str:

@@ -20,9 +20,11 @@ from umemma.data.settings import Dataset, Modality, Prepare
 from umemma.errors import ParameterError, unknown
 from umemma.evaluation.settings import Evaluate
 from umemma.models.settings import has_frozen_trunk, tower_inputs
-from umemma.settings import FILE, Section, plugin_trouble
+from umemma.settings import Section, plugin_trouble
 from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
 from umemma.validation.settings import Validation
+
+FILE = Path("params.yaml")
 
 
 class Parameters(Section):

@@ -1,12 +1,12 @@
-"""Where raw data, runs and weights lie, in an experiment's own folder too."""
+"""Where raw data, runs and weights lie."""
 
 import os
 from pathlib import Path
 
 
 def home() -> Path:
-    """Return the main checkout's root: experiments run in folders of their own, but share raw data and runs."""
-    return Path(os.environ.get("UMEMMA_HOME") or os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+    """Return `$UMEMMA_HOME`, else the current folder: what relative paths to raw data and weights start from."""
+    return Path(os.environ.get("UMEMMA_HOME") or Path.cwd()).resolve()
 
 
 def weights_file(path: str | Path) -> Path:

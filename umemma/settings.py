@@ -12,11 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from umemma.errors import ParameterError, unknown
+from umemma.errors import SettingError, unknown
 
-FILE = Path("params.yaml")
 PLUGINS = {
     "datasets": "sources/adapters",
     "decoders": "media/decoders",
@@ -31,11 +30,23 @@ Result = TypeVar("Result")
 
 
 class Section(BaseModel):
-    """A part of params.yaml: nothing unknown, nothing converted silently, nothing changed later."""
+    """A part of the parameters: nothing unknown, nothing converted silently, nothing changed later."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+def section(kind: type[SectionType], **values: object) -> SectionType:
+    """Return a section with these values. Raises SettingError, naming key and value, for one that it does not take."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, one['loc']))} is {one['input']!r}: {one['msg']}" for one in error.errors())
+        raise SettingError("; ".join(wrong)) from error
 
 
 def call(builder: Callable[..., Result], settings: Settings, where: str, *args: object) -> Result:
@@ -47,17 +58,17 @@ def call(builder: Callable[..., Result], settings: Settings, where: str, *args: 
     own = {key: value for key, value in settings.items() if key != "name"}
     name, _, variant = str(settings.get("name", "")).partition(":")
     if ("variant" in taken) != bool(variant):
-        raise ParameterError(f"{FILE}: {where}.name: {_about_variant(name, 'variant' in taken)}")
+        raise SettingError(f"{where}.name: {_about_variant(name, 'variant' in taken)}")
     choices = taken.keys() - {"variant"}
     for key, value in own.items():
         if key not in choices:
-            raise ParameterError(unknown(f"{FILE}: {where}", "setting", key, choices))
+            raise SettingError(unknown(where, "setting", key, choices))
         if isinstance(taken[key].default, int | float) and not isinstance(value, int | float):
-            raise ParameterError(f"{FILE}: {where}.{key} must be a number, not {value!r}")
+            raise SettingError(f"{where}.{key} must be a number, not {value!r}")
     try:
         return builder(*args, **own | ({"variant": variant} if variant else {}))
     except (ValueError, TypeError, IndexError) as error:
-        raise ParameterError(f"{FILE}: {where}: {error}") from error
+        raise SettingError(f"{where}: {error}") from error
 
 
 def plugins(folder: str) -> list[str]:

@@ -59,10 +59,10 @@ class Run:
 def run(
     name: str, *, experiment: str, parameters: Mapping[str, object], shards_sha256: str, home: Path
 ) -> Iterator[Run]:
-    """Open a run named after its stage; an exception ends it as FAILED.
+    """Open a run; an exception ends it as FAILED.
 
-    `parameters` is nested, as in params.yaml; `shards_sha256` identifies the data. Tags hold the git commit and, in
-    a DVC experiment, its name and base.
+    `parameters` is nested; `shards_sha256` identifies the data. Tags hold the git commit and what `$MLFLOW_RUN_CONTEXT`
+    has of JSON, such as an experiment's name.
     """
     _select(experiment, home)
     with mlflow.start_run(run_name=name, tags=_revisions()) as active:
@@ -97,15 +97,13 @@ def _select(experiment: str, home: Path) -> None:
 
 
 def _revisions() -> dict[str, str]:
-    tags = {"dvc.experiment": os.environ.get("DVC_EXP_NAME"), "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV")}
     git = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         capture_output=True,
         text=True,
         check=False,
     )
-    tags["git.commit"] = git.stdout.strip() if git.returncode == 0 else None
-    return {name: value for name, value in tags.items() if value}
+    return {"git.commit": git.stdout.strip()} if git.returncode == 0 else {}
 
 
 def _name(metric: str) -> str:

@@ -6,7 +6,8 @@ Hydra imports every module of a folder of this name; DVC is told of it by `hydra
 import sys
 from pathlib import Path
 
-_ROOT = str(Path(__file__).parents[2])  # DVC's own process does not have the project on its path
+_CONF = Path(__file__).parents[1]
+_ROOT = str(_CONF.parent)  # DVC's own process does not have the project on its path, or has another checkout's
 
 sys.path.insert(0, _ROOT)
 try:
@@ -14,4 +15,4 @@ try:
 finally:
     sys.path.remove(_ROOT)
 
-composition.check_every_composition()
+composition.check_every_composition(_CONF)

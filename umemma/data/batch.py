@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from umemma.errors import DataError
+from umemma.missingness import key_digest
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -24,6 +27,27 @@ class Batch:
     present: torch.Tensor
     label: torch.Tensor
     key: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, values: Mapping[str, torch.Tensor], label: torch.Tensor, present: torch.Tensor | None = None
+    ) -> "Batch":
+        """Return samples whose keys are their numbers; `present` None: none misses a modality.
+
+        Raises DataError where lengths or types do not agree.
+        """
+        present = torch.ones(len(label), len(values), dtype=torch.bool) if present is None else present
+        lengths = {name: len(value) for name, value in values.items()} | {"label": len(label)}
+        if len(set(lengths.values())) != 1:
+            raise DataError(f"values and label must be of the same samples; there are {lengths}")
+        if present.shape != (len(label), len(values)) or present.dtype != torch.bool:
+            raise DataError(
+                f"present must be bool of shape {(len(label), len(values))}, (sample, modality); it is "
+                f"{present.dtype} of shape {tuple(present.shape)}"
+            )
+        if label.dtype != (torch.bool if label.ndim == 2 else torch.int64):
+            raise DataError(f"label must be int64 (sample,) or bool (sample, class); it is {label.dtype}")
+        return cls(dict(values), present, label, key_digest([str(number) for number in range(len(label))]))
 
     def __len__(self) -> int:
         return len(self.label)

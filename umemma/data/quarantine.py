@@ -16,7 +16,7 @@ import pyarrow
 from pyarrow import parquet
 
 from umemma.data.sample import SPLITS
-from umemma.errors import DataError
+from umemma.errors import DamagedFile
 
 _NAMED = 20  # reasons that `by_reason` names
 _REST = "other reasons"
@@ -58,14 +58,14 @@ def write(path: Path, rows: Iterable[Quarantined], root: Path | None = None) -> 
 
 
 def read(path: Path) -> list[Quarantined]:
-    """Return the rows. Raises DataError where the file is damaged.
+    """Return the rows. Raises DamagedFile where the file is damaged.
 
     Not by `read_table`: it imports pandas, which takes 0.4 s.
     """
     try:
         return [Quarantined(**row) for row in parquet.ParquetFile(path).read(list(COLUMNS)).to_pylist()]
     except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
-        raise DataError(f"{path} cannot be read ({error}); `dvc repro` makes it again") from error
+        raise DamagedFile(f"{path} cannot be read ({error})", path) from error
 
 
 def counts(splits: Iterable[str]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from umemma.errors import DataError
+from umemma.errors import DamagedFile, DataError
 from umemma.files import read_json
 from umemma.media.facts import KINDS
 
@@ -56,7 +56,7 @@ class Index:
 
 
 def verify(folder: Path) -> Index:
-    """Compare every file's digest with the index. Raises DataError naming the file and both digests."""
+    """Compare every file's digest with the index. Raises DamagedFile naming the file and both digests."""
     index = _index(read_json(folder / INDEX), folder / INDEX)
     for name, sha256 in [
         (MANIFEST, index.manifest_sha256),
@@ -64,12 +64,9 @@ def verify(folder: Path) -> Index:
         *((one.name, one.sha256) for one in index.shards),
     ]:
         if not (folder / name).is_file():
-            raise DataError(f"{folder / name} is missing; `dvc checkout {folder}` or `dvc repro -f prepare` mends it")
+            raise DamagedFile(f"{folder / name} is missing", folder)
         if (found := file_sha256(folder / name)) != sha256:
-            raise DataError(
-                f"{folder / name} is damaged: sha256 {found}, {INDEX} says {sha256}; remove {folder}, then "
-                f"`dvc checkout {folder}` (from the cache) or `dvc repro --force prepare` (from raw data)"
-            )
+            raise DamagedFile(f"{folder / name} is damaged: sha256 {found}, {INDEX} says {sha256}", folder)
     return index
 
 
@@ -84,7 +81,7 @@ def _index(content: Any, path: Path) -> Index:
             }
         )
     except (KeyError, TypeError) as error:
-        raise DataError(f"{path} is no index of this version ({error}); `dvc repro prepare` makes it again") from error
+        raise DamagedFile(f"{path} is no index of this version ({error})", path.parent) from error
 
 
 def read_manifest(folder: Path) -> "pd.DataFrame":

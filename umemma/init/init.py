@@ -12,7 +12,7 @@ from umemma.init import starting_values, survey
 from umemma.init.conf_file import flow, line
 from umemma.init.proposal import Given, Proposal, propose
 
-HOME = Path(__file__).parents[2]  # `umemma init` may be called from anywhere; the file goes into this project
+CONFIG = "conf/config.yaml"  # what makes a folder a project's root
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -27,9 +27,25 @@ def main(arguments: Sequence[str]) -> None:
             root,
             name,
             Given(given.key, given.split, given.label or (), given.group, given.encoding),
-            home=HOME,
+            home=project(given.project),
             force=given.force,
         )
+    )
+
+
+def project(named: str | None) -> Path:
+    """Return the project's root: the one named, else `$UMEMMA_HOME`, else the nearest at or above the current folder.
+
+    Raises ParameterError where that is none.
+    """
+    given = named or os.environ.get("UMEMMA_HOME")
+    roots = [Path(given).resolve()] if given else [Path.cwd(), *Path.cwd().parents]
+    for root in roots:
+        if (root / CONFIG).is_file():
+            return root
+    raise ParameterError(
+        f"{roots[0]} {'is not the root of' if given else 'does not lie in'} a project, which holds {CONFIG}; "
+        "--project DIR names the root of one"
     )
 
 
@@ -177,6 +193,9 @@ def _root_text(root: Path, home: Path) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="umemma init", description=__doc__)
     parser.add_argument("file", help="a .csv, .tsv, .parquet or .jsonl file with a row for every sample")
+    parser.add_argument(
+        "--project", metavar="DIR", help="the project's root; else the one that the current folder is in"
+    )
     parser.add_argument("--name", help="of the data set; else the file's own")
     parser.add_argument("--root", help="the folder below which all files lie; else the file's own")
     parser.add_argument("--key", metavar="COLUMN", help="what names a sample")

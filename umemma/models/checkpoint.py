@@ -21,7 +21,7 @@ def save(model: Model, path: Path, *, classes: Sequence[str]) -> None:
 
 
 def load(path: Path) -> Model:
-    """Read a model, ready to answer. Raises DataError where the file holds none."""
+    """Read a model, ready to answer. Raises DamagedFile where the file holds none."""
     state, facts = safetensors.read(path)
     model = _blank(facts["model"], len(facts["classes"]))
     model.load_state_dict(state)

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from umemma.data.batch import Batch
-from umemma.errors import ParameterError
+from umemma.errors import SettingError
 from umemma.models import substitutes
-from umemma.settings import FILE, Settings, call, module_name
+from umemma.settings import Settings, call, module_name
 
 _MAX_POOLED_PX = 16  # a map among vectors is pooled to this before it is flattened
 
@@ -54,8 +54,8 @@ class EarlyFusion(nn.Module):
         module = import_module(f"umemma.models.encoders.{module_name(settings['name'])}")
         self.body: nn.Module = call(module.build, own, "dataset.early", self._stacked_shape())
         if getattr(self.body, "scaling", "whole") == "none":
-            raise ParameterError(
-                f"{FILE}: dataset.early: {settings['name']} takes decoded values as they "
+            raise SettingError(
+                f"dataset.early: {settings['name']} takes decoded values as they "
                 "are, and early fusion stacks standardised modalities: choose lenet, resnet or mlp"
             )
         with torch.no_grad():

@@ -53,6 +53,11 @@ def rest(settings: Settings) -> Settings:
     return {"name": "projection", "dim": tuning.dim, "dropout": tuning.projection_dropout}
 
 
+def trained_part(settings: Settings) -> Settings:
+    """Return the settings of the encoder that is trained: all of them, or what follows a frozen trunk."""
+    return rest(settings) if has_frozen_trunk(settings) else settings
+
+
 def _digest(settings: Settings) -> str | None:
     name, _, variant = str(settings["name"]).partition(":")
     weights = settings.get("weights", HUB)

@@ -11,14 +11,14 @@ from torch import nn
 from umemma.data.batch import Batch
 from umemma.models import substitutes
 from umemma.models.run_encoders import encode, encode_in_use
-from umemma.models.unimodal import Encoder, Tower
+from umemma.models.unimodal import AnyEncoder, Encoder, Tower
 
 
 class LateFusion(nn.Module):
     """Batch -> logits (batch, class), from whatever is present. `settings` are those it was built with."""
 
     def __init__(
-        self, encoders: Mapping[str, Encoder], substitute: nn.Module, head: nn.Module, settings: Mapping[str, Any]
+        self, encoders: Mapping[str, AnyEncoder], substitute: nn.Module, head: nn.Module, settings: Mapping[str, Any]
     ) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
@@ -32,9 +32,9 @@ class LateFusion(nn.Module):
         """Return {modality: (batch, dim)}; rows of a missing modality are zero."""
         return encode(self.parts(), batch)
 
-    def parts(self) -> dict[str, Encoder]:
+    def parts(self) -> dict[str, AnyEncoder]:
         """Return the encoders by modality, in order."""
-        return {name: cast(Encoder, encoder) for name, encoder in self.encoders.items()}
+        return {name: cast(AnyEncoder, encoder) for name, encoder in self.encoders.items()}
 
     def fuse(self, features: Mapping[str, torch.Tensor], present: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
         """Return logits from features that `encode` gave, for any `present` (batch, modality)."""

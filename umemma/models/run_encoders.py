@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager
 import torch
 
 from umemma.data.batch import Batch
-from umemma.models.unimodal import Encoder
+from umemma.models.unimodal import AnyEncoder
 
 
-def encode(encoders: Mapping[str, Encoder], batch: Batch) -> dict[str, torch.Tensor]:
+def encode(encoders: Mapping[str, AnyEncoder], batch: Batch) -> dict[str, torch.Tensor]:
     """Return {modality: (batch, dim)}; rows of a missing modality are zero."""
     return {
         name: _encoded(encoder, batch.values[name], batch.present[:, m])
@@ -22,7 +22,7 @@ def encode(encoders: Mapping[str, Encoder], batch: Batch) -> dict[str, torch.Ten
 
 @torch.no_grad()
 def encode_split(
-    encoders: Mapping[str, Encoder],
+    encoders: Mapping[str, AnyEncoder],
     data: Batch,
     *,
     batch_size: int,
@@ -43,7 +43,7 @@ def encode_split(
     return {name: torch.cat([part[name] for part in parts]) for name in encoders}
 
 
-def encode_in_use(encoder: Encoder, value: torch.Tensor) -> torch.Tensor:
+def encode_in_use(encoder: AnyEncoder, value: torch.Tensor) -> torch.Tensor:
     """Encode as the encoder is in use, whatever mode it is in: no batch statistics are moved, nothing is dropped."""
     was_training = encoder.training
     encoder.eval()
@@ -52,7 +52,7 @@ def encode_in_use(encoder: Encoder, value: torch.Tensor) -> torch.Tensor:
     return encoded
 
 
-def _encoded(encoder: Encoder, value: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+def _encoded(encoder: AnyEncoder, value: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     if present.all():
         return encoder(value)
     encoded = torch.zeros(len(value), encoder.dim, device=value.device)

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from umemma.errors import DataError
+from umemma.errors import DamagedFile
 from umemma.files import written_whole
 
 
@@ -24,10 +24,10 @@ def write(path: Path, state: Mapping[str, torch.Tensor], facts: Mapping[str, Any
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Return (tensors, facts). Raises DataError where the file is missing, damaged or another program's."""
+    """Return (tensors, facts). Raises DamagedFile where the file is missing, damaged or another program's."""
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["umemma"])
             return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (not a mapping)
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise DataError(f"{path} holds no weights of this project ({error}); `dvc repro` makes it again") from error
+        raise DamagedFile(f"{path} holds no weights of umemma ({error})", path) from error

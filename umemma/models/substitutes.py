@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from umemma.errors import ParameterError
+from umemma.errors import SettingError
 from umemma.missingness import uniform
 
 Features = dict[str, torch.Tensor]
@@ -135,13 +135,13 @@ _AVERAGES = ("train_mean", "noise", "learned")
 def build(name: str, at: str, rows: Rows) -> nn.Module:
     """Return the substitute `name` at "feature" or "input", with what it needs of the training set's `rows` there.
 
-    Raises ParameterError for an average of inputs where there are ids of words among them.
+    Raises SettingError for an average of inputs where there are ids of words among them.
     """
     if name == "none":
         return Masked()
     ids = [modality for modality, value in rows.items() if value.dtype in (torch.int32, torch.int64)]
     if at == "input" and ids and name in _AVERAGES:
-        raise ParameterError(
+        raise SettingError(
             f"fuse.substitute: {name} averages over samples, and the input of {', '.join(ids)} is ids "
             "of words, which have no average; choose zeros, donor or none, or substitute_at: feature"
         )

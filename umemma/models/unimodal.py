@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from umemma.errors import ParameterError
+from umemma.errors import SettingError
 from umemma.metrics.calibration import temperature
 from umemma.models import pretrained, safetensors
 from umemma.models.backbone import Backbone
-from umemma.settings import FILE, Settings, call, module_name
+from umemma.models.given_encoder import GivenEncoder
+from umemma.settings import Settings, call, module_name
 
 _MAX_VALUES = 10**8  # that a scale is taken from: 400 MB
 
@@ -85,11 +86,21 @@ class Encoder(nn.Module):
         encoder.settings = dict(facts["settings"])
         return encoder
 
+    def fresh(self) -> "Encoder":
+        """Return the encoder as it was before it was trained here, pre-trained weights that it started from included.
+
+        The scaling of its input is the present one.
+        """
+        fresh = Encoder(self.modality, self.shape, self.settings)
+        fresh.mean.copy_(self.mean)
+        fresh.std.copy_(self.std)
+        return fresh
+
     def fit_scale(self, sample: torch.Tensor) -> None:
         """Take what `scaling` needs from media of the training set, (sample, *shape).
 
         A channel that never varies keeps its size: it says nothing here, and what it holds elsewhere must not explode.
-        Raises ParameterError where a value lies outside of what the encoder can take.
+        Raises SettingError where a value lies outside of what the encoder can take.
         """
         sample = sample[: max(1, _MAX_VALUES // max(1, sample[:1].numel()))]
         self._check_range(sample)
@@ -106,25 +117,35 @@ class Encoder(nn.Module):
         least, largest = getattr(self.body, "value_range", None) or (-math.inf, math.inf)
         low, high = sample.min().item(), sample.max().item()
         if not least <= low <= high <= largest:
-            raise ParameterError(
-                f"{FILE}: {self._where}: {self.settings['name']} takes values from "
+            raise SettingError(
+                f"{self._where}: {self.settings['name']} takes values from "
                 f"{least:g} to {largest:g}, but decoded are {low:g} to {high:g}: its decoder does "
                 "not fit it"
             )
 
 
 def _num_features(body: nn.Module, shape: Sequence[int], where: str) -> int:
-    """Return what comes out for one sample of zeros; raises ParameterError where that shape does not go through."""
+    """Return what comes out for one sample of zeros; raises SettingError where that shape does not go through."""
     mode = body.training
     try:
         with torch.no_grad():
             return body.eval()(torch.zeros(1, *shape)).shape[1]
     except (RuntimeError, AssertionError, IndexError) as error:
-        raise ParameterError(
-            f"{FILE}: {where}: decoded media have shape {tuple(shape)}, which the encoder cannot take: {error}"
+        raise SettingError(
+            f"{where}: decoded media have shape {tuple(shape)}, which the encoder cannot take: {error}"
         ) from error
     finally:
         body.train(mode)
+
+
+AnyEncoder = Encoder | GivenEncoder
+
+
+def build(modality: str, sample: torch.Tensor, encoder: Settings | nn.Module) -> AnyEncoder:
+    """Return an encoder of values like `sample` (sample, *shape): a plug-in by its settings, or around a module."""
+    if isinstance(encoder, nn.Module):
+        return GivenEncoder(modality, sample, encoder)
+    return Encoder(modality, sample.shape[1:], encoder)
 
 
 class Tower(nn.Module):
@@ -136,7 +157,7 @@ class Tower(nn.Module):
     temperature: torch.Tensor
     samples_seen = 0
 
-    def __init__(self, encoder: Encoder, num_classes: int) -> None:
+    def __init__(self, encoder: AnyEncoder, num_classes: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = nn.Linear(encoder.dim, num_classes)
@@ -178,7 +199,7 @@ def save(tower: Tower, path: Path) -> None:
 
 
 def load(path: Path) -> Tower:
-    """Read a tower, ready to answer. Raises DataError where the file holds none."""
+    """Read a tower, ready to answer. Raises DamagedFile where the file holds none."""
     state, facts = safetensors.read(path)
     tower = Tower(Encoder.blank(facts), facts["num_classes"])
     tower.load_state_dict(state)

@@ -65,7 +65,7 @@ def write(path: Path, splits: Mapping[str, Answers], facts: Mapping[str, Any]) -
 
 
 def read(path: Path) -> tuple[dict[str, Answers], dict[str, Any]]:
-    """Return ({split: Answers}, facts). Raises DataError where the file is missing or damaged."""
+    """Return ({split: Answers}, facts). Raises DamagedFile where the file is missing or damaged."""
     tensors, facts = safetensors.read(path)
     splits = {}
     for split in dict.fromkeys(name.split("/")[0] for name in tensors):

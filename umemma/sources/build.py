@@ -9,24 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from umemma.data.settings import Dataset
-from umemma.errors import ParameterError, unknown
-from umemma.settings import FILE, call
+from umemma.errors import SettingError, unknown
+from umemma.settings import call
 
 _OWN = ("classes", "task")
 
 
 def built(dataset: Dataset, root: Path) -> Any:
-    """Return the adapter on the raw data below `root`. Raises ParameterError for options that it does not take."""
+    """Return the adapter on the raw data below `root`. Raises SettingError for options that it does not take."""
     adapter_class = import_module(f"umemma.sources.adapters.{dataset.adapter}").Adapter
     if own := [name for name in _OWN if name in dataset.options]:
-        raise ParameterError(f"{FILE}: dataset.options.{own[0]} is no option; set dataset.{own[0]}")
+        raise SettingError(f"dataset.options.{own[0]} is no option; set dataset.{own[0]}")
     taken = inspect.signature(adapter_class).parameters
     given = {name: getattr(dataset, name) for name in _OWN if name in taken}
     adapter = call(adapter_class, {**dataset.options, **given}, "dataset.options", root)
     for name in dataset.modalities:
         if name not in adapter.modalities:
-            raise ParameterError(
-                f"{FILE}: "
-                + unknown("dataset.modalities", f"modality of adapter {dataset.adapter}", name, adapter.modalities)
+            raise SettingError(
+                unknown("dataset.modalities", f"modality of adapter {dataset.adapter}", name, adapter.modalities)
             )
     return adapter

@@ -11,17 +11,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from umemma.errors import ParameterError
-from umemma.settings import FILE
+from umemma.errors import SettingError
 
 
 def state(adapter: Any, root: Path) -> dict[str, object]:
     """Return {"lists": {file: sha256}, "files": how many of the others there are, "sha256": one digest of them all}.
 
-    `root` with links followed. Raises ParameterError for an adapter that has no such files.
+    `root` with links followed. Raises SettingError for an adapter that has no such files.
     """
     if not hasattr(adapter, "inputs"):
-        raise ParameterError(f"{FILE}: dataset.watch.each_run must be [] here: the adapter has no inputs() to look at")
+        raise SettingError("dataset.watch.each_run must be [] here: the adapter has no inputs() to look at")
     digest, count = hashlib.sha256(), 0
     for path in adapter.inputs():
         found = _size_and_time(path)

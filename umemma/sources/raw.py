@@ -3,7 +3,7 @@
 - `dataset.root`, else `$UMEMMA_DATA`, names a folder of the user's: it is read and checked, never written to.
   Else it is `data/raw/<name>` of the main checkout, which is filled by download.
 - What files there are is `raw_files()` of the adapter's module (one without it needs none); what they should be is
-  `conf/dataset/<adapter>.sha256`, in the format of `sha256sum`.
+  `<adapter>.sha256` of the folder that a caller names, in the format of `sha256sum`.
 - Source `mnist` of `dataset.sources` holds the files below `mnist/`. An address that ends in .tar.gz is an archive
   of them below one top folder, as GitHub's are; any other is the folder they lie in. An archive's own digest is not
   fixed (GitHub packs anew), so the files taken from it are what is checked.
@@ -26,12 +26,11 @@ from pathlib import Path
 from types import ModuleType
 
 from umemma.data.settings import Dataset
-from umemma.errors import DataError, DownloadError
+from umemma.errors import DamagedRawFiles, DataError, DownloadError
 from umemma.files import written_whole
 from umemma.paths import home
 from umemma.sources.download import download
 
-CHECKSUMS = Path("conf/dataset")
 ARCHIVES = (".tar.gz", ".tgz")
 _NAMED = 5  # files listed in one error
 
@@ -42,7 +41,7 @@ def root(dataset: Dataset) -> Path:
     return home() / given if given else home() / "data/raw" / dataset.name
 
 
-def checksums(dataset: Dataset, folder: Path = CHECKSUMS) -> dict[str, str]:
+def checksums(dataset: Dataset, folder: Path) -> dict[str, str]:
     """Return {file: sha256} for every raw file, sorted. Raises DataError where a file has no checksum."""
     raw_files = getattr(_adapter(dataset), "raw_files", list)
     names, path = sorted(raw_files()), folder / f"{dataset.adapter}.sha256"
@@ -58,9 +57,9 @@ def checksums(dataset: Dataset, folder: Path = CHECKSUMS) -> dict[str, str]:
     return {name: known[name] for name in names}
 
 
-def verified(dataset: Dataset) -> Path:
-    """Compare every raw file with its checksum and return the root. Raises DataError naming file and digests."""
-    place, expected = root(dataset), checksums(dataset)
+def verified(dataset: Dataset, folder: Path) -> Path:
+    """Compare every raw file with its checksum in `folder` and return the root. Raises DataError naming file and digests."""
+    place, expected = root(dataset), checksums(dataset, folder)
     with ThreadPoolExecutor() as pool:
         found = dict(zip(expected, pool.map(_sha256, [place / name for name in expected]), strict=True))
     contents: Mapping[str, str] = getattr(_adapter(dataset), "CONTENT_SHA256", {})
@@ -77,7 +76,7 @@ def verified(dataset: Dataset) -> Path:
             for name in wrong[:_NAMED]
         ]
         more = [f"  and {len(wrong) - _NAMED} more"] if len(wrong) > _NAMED else []
-        raise DataError(
+        raise (DataError if _given(dataset) else DamagedRawFiles)(
             "\n".join(
                 [
                     f"{len(wrong)} of {len(expected)} raw files of {dataset.name} in {place} are missing or damaged:",
@@ -90,25 +89,25 @@ def verified(dataset: Dataset) -> Path:
     return place
 
 
-def fetched(dataset: Dataset) -> Path:
+def fetched(dataset: Dataset, folder: Path) -> Path:
     """Download what is missing, if the folder is the project's own; then do as `verified`.
 
     Raises DownloadError where a file can be had nowhere: it names every address, and how to use files at hand.
     """
-    names = list(checksums(dataset))
-    if names and not _given(dataset):
+    expected = checksums(dataset, folder)
+    if expected and not _given(dataset):
         place = root(dataset)
         with _alone_in(place):
-            missing = [name for name in names if not (place / name).is_file()]
+            missing = [name for name in expected if not (place / name).is_file()]
             try:
                 for source, own in _sources(missing).items():
-                    _fetch_source(dataset, place, source, own)
+                    _fetch_source(dataset, place, source, {name: expected[name] for name in own})
             except DownloadError as error:
                 raise DownloadError(
                     f"{error}\nFiles that are on disk already are used where dataset.root or the variable UMEMMA_DATA "
-                    f"names the folder that holds\n{_by_source(names)}"
+                    f"names the folder that holds\n{_by_source(list(expected))}"
                 ) from error
-    return verified(dataset)
+    return verified(dataset, folder)
 
 
 def _adapter(dataset: Dataset) -> ModuleType:
@@ -123,11 +122,12 @@ def _remedy(dataset: Dataset) -> str:
     if _given(dataset):
         key = "dataset.root" if dataset.root else "the variable UMEMMA_DATA"
         return f"That folder is named by {key}: mend the files, or name none to have them downloaded."
-    return "Remove what is damaged; `python -m stages.fetch` downloads what is missing."
+    return "Remove what is damaged, then fetch again what is missing"
 
 
-def _fetch_source(dataset: Dataset, place: Path, source: str, names: Sequence[str]) -> None:
-    """Download the files `names`, all below `<source>/`, from the addresses of that source."""
+def _fetch_source(dataset: Dataset, place: Path, source: str, expected: Mapping[str, str]) -> None:
+    """Download the files {name: sha256}, all below `<source>/`, from the addresses of that source."""
+    names = list(expected)
     urls = dataset.sources.get(source, ())
     if not urls:
         raise DownloadError(f"dataset.sources has no address for {source}, so these cannot be had: {_some(names)}")
@@ -147,7 +147,6 @@ def _fetch_source(dataset: Dataset, place: Path, source: str, names: Sequence[st
     bases = [url for url in urls if url not in archives]
     if not bases:
         raise DownloadError("\n".join(troubles))
-    expected = checksums(dataset)
     for name in names:
         download([base.rstrip("/") + name.removeprefix(source) for base in bases], place / name, sha256=expected[name])
 

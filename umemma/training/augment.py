@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from umemma.data.batch import Batch
-from umemma.errors import ParameterError, unknown
+from umemma.errors import SettingError, unknown
 from umemma.training.augmentations import masks, pictures, signals
 from umemma.training.augmentations.change import Change
 
@@ -44,19 +44,19 @@ AUGMENTATIONS = {
 def build(settings: Mapping[str, Any], shape: Sequence[int], where: str = "augment") -> Change:
     """Return a function (batch, *shape), generator -> the same shape and type, each sample changed in its own way.
 
-    Raises ParameterError, naming `where` and the choices, for a name or value that does not exist or does not fit
+    Raises SettingError, naming `where` and the choices, for a name or value that does not exist or does not fit
     the shape.
     """
     fitting = [name for name, one in AUGMENTATIONS.items() if len(shape) in one.axes]
     changes: list[Change] = []
     for name in settings:
         if name not in fitting:
-            raise ParameterError(unknown(where, f"augmentation of {len(shape)} axes {tuple(shape)}", name, fitting))
+            raise SettingError(unknown(where, f"augmentation of {len(shape)} axes {tuple(shape)}", name, fitting))
     for name in (one for one in fitting if one in settings):
         try:
             changes.append(AUGMENTATIONS[name].make(settings[name], shape))
         except (ValueError, TypeError) as error:
-            raise ParameterError(f"{where}.{name} {error}") from error
+            raise SettingError(f"{where}.{name} {error}") from error
 
     def changed(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         for change in changes:

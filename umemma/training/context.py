@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING
 
 import torch
 
-from umemma.data import arrays
 from umemma.data.batch import Batch
-from umemma.data.manifest import Targets
-from umemma.data.sample import SPLITS
 from umemma.data.settings import Dataset
 from umemma.metrics.classification import log_prior
 from umemma.missingness import Pattern
@@ -18,6 +16,9 @@ from umemma.models import safetensors, unimodal
 from umemma.models.unimodal import Tower
 from umemma.settings import Settings
 from umemma.training.settings import Compute, Fuse, Pretrain
+
+if TYPE_CHECKING:
+    from umemma.data.manifest import Targets
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Course:
 
 def load(
     dataset: Dataset,
-    targets: Targets,
+    targets: "Targets",
     *,
     inputs: Mapping[str, Path],
     towers: Mapping[str, Path],
@@ -89,8 +90,11 @@ def load(
     """Read the towers with their features, and map the arrays that they were trained on into memory.
 
     `inputs` and `towers` are folders, in the data set's order of modalities: of decoded arrays or a frozen backbone's
-    features, and of what `pretrain` wrote.
+    features, and of towers with their features.
     """
+    from umemma.data import arrays  # it reads tables, and a course in memory needs no pandas
+    from umemma.data.sample import SPLITS
+
     names = list(dataset.modalities)
     media = {split: arrays.load(inputs, split, targets) for split in SPLITS}
     kept = {name: safetensors.read(towers[name] / "features.safetensors")[0] for name in names}

@@ -4,18 +4,18 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from umemma.errors import ParameterError
+from umemma.errors import SettingError
 from umemma.training.settings import Compute
 
 
 def set_up(compute: Compute) -> torch.device:
-    """Fix threads and deterministic kernels; return the device. Raises ParameterError for a GPU that is not there."""
+    """Fix threads and deterministic kernels; return the device. Raises SettingError for a GPU that is not there."""
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     has_gpu = torch.cuda.is_available()
     if compute.device == "cuda" and not has_gpu:
-        raise ParameterError("params.yaml: compute.device is cuda, but torch finds no GPU; use auto or cpu")
+        raise SettingError("compute.device is cuda, but torch finds no GPU; use auto or cpu")
     return torch.device("cuda" if has_gpu and compute.device != "cpu" else "cpu")
 
 

@@ -22,7 +22,7 @@ from umemma.models.checkpoint import Model
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
 from umemma.models.per_pattern import Panel
-from umemma.models.unimodal import Encoder, Tower
+from umemma.models.unimodal import Tower
 from umemma.prediction.predict import answer
 from umemma.prediction.predictions import Answers
 from umemma.training import augment
@@ -66,7 +66,10 @@ def fit(name: ArmName, course: Course) -> Trained:
 def late(course: Course, trains: str, *, hides: bool) -> Trained:
     """Train a late-fusion model: nothing of it, its head, all of it from the towers on, or all of it from scratch."""
     scratch, fuse = trains == "all from scratch", course.fuse
-    towers = {name: _fresh(tower) if scratch else deepcopy(tower) for name, tower in course.towers.items()}
+    towers = {
+        name: Tower(tower.encoder.fresh(), tower.head.out_features) if scratch else deepcopy(tower)
+        for name, tower in course.towers.items()
+    }
     at_input = fuse.substitute_at == "input"
     source = course.media["train"] if at_input or scratch else course.features["train"]
     rows = _rows(source)
@@ -167,18 +170,6 @@ def _tower_alone(course: Course) -> LateFusion:
         log_prior=course.log_prior,
         rows={name: torch.zeros(1, tower.encoder.dim)},
     ).eval()
-
-
-def _fresh(tower: Tower) -> Tower:
-    """Return a tower as it was before it was trained here - pre-trained weights that it started from included.
-
-    The scaling of its input is the old one.
-    """
-    old = tower.encoder
-    fresh = Tower(Encoder(old.modality, old.shape, old.settings), tower.head.out_features)
-    fresh.encoder.mean.copy_(old.mean)
-    fresh.encoder.std.copy_(old.std)
-    return fresh
 
 
 def _rows(data: Batch) -> dict[str, torch.Tensor]:

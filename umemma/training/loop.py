@@ -95,10 +95,7 @@ def train(
         losses.append(loss.detach())
         if step == steps or batches[step][0] != epoch:
             if not torch.stack(losses).isfinite().all():
-                raise TrainingError(
-                    f"{name}: the loss is no finite number by step {step}; lower the learning rate "
-                    "(pretrain.lr for a tower, fuse.lr and fuse.tower_lr for the fusion)"
-                )
+                raise TrainingError(f"{name}: the loss is no finite number by step {step}; lower the learning rate")
             row = {
                 "epoch": epoch + 1,
                 "step": step,

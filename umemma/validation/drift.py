@@ -42,7 +42,7 @@ def read(folder: Path, dataset: str) -> dict[str, Any] | None:
         return None
     content = read_json(path)
     if not isinstance(content, dict) or not {"splits", "classes", "presence"} <= content.keys():
-        raise DataError(f"{path} is no accepted version; `python -m stages.validate --accept` writes it anew")
+        raise DataError(f"{path} is no accepted version of a data set")
     return content
 
 

@@ -1,0 +1,67 @@
+"""A caller's own module as a modality's encoder."""
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import nn
+
+from umemma.errors import SettingError
+
+
+class GivenEncoder(nn.Module):
+    """(batch, *shape) -> (batch, dim) float32: a copy of a module, which gets the batch's values exactly as they are.
+
+    The module itself is left as it is: it is what an arm from scratch starts from again. A file can hold no such
+    encoder, as it could not be built anew from it; keep `state_dict()`.
+    """
+
+    def __init__(self, modality: str, sample: torch.Tensor, module: nn.Module) -> None:
+        """`sample` (1 or more, *shape), of the type that the module is given later. Raises SettingError if it cannot."""
+        super().__init__()
+        self.modality, self.shape = modality, tuple(sample.shape[1:])
+        self.body = deepcopy(module)
+        self._untrained = (module,)  # in a tuple: no part of this one
+        self.dim = _num_features(self.body, sample[:1], modality)
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        """Encode."""
+        return self.body(value).float()
+
+    def parameter_groups(self, lr: float) -> list[tuple[list[nn.Parameter], float]]:
+        """Return what of the module is trained, with its learning rate."""
+        trained = [parameter for parameter in self.body.parameters() if parameter.requires_grad]
+        return [(trained, lr)] if trained else []
+
+    def fit_scale(self, sample: torch.Tensor) -> None:
+        """Do nothing: a caller's module scales its input itself, or is given it scaled."""
+
+    def fresh(self) -> "GivenEncoder":
+        """Return the encoder as it was before it was trained here."""
+        other = deepcopy(self)
+        other.body = deepcopy(self._untrained[0])
+        return other
+
+    def facts(self) -> dict[str, Any]:
+        """Raise SettingError: see the class."""
+        raise SettingError(
+            f"the encoder of {self.modality} is a module of the caller's own, which a file cannot build again; "
+            "keep its state_dict() with torch.save"
+        )
+
+
+def _num_features(body: nn.Module, sample: torch.Tensor, modality: str) -> int:
+    mode = body.training
+    try:
+        with torch.no_grad():
+            shape = body.eval()(sample).shape
+    except (RuntimeError, AssertionError, IndexError, TypeError) as error:
+        raise SettingError(
+            f"the encoder of {modality} cannot take values of shape {tuple(sample.shape[1:])} and type "
+            f"{sample.dtype}: {error}"
+        ) from error
+    finally:
+        body.train(mode)
+    if len(shape) != 2:
+        raise SettingError(f"the encoder of {modality} returns {tuple(shape)} for one sample; it must be (1, features)")
+    return int(shape[1])

@@ -1,0 +1,171 @@
+"""Training on data in memory: a tower for every modality, then the model that joins them.
+
+What the parameters of a pipeline hold are keyword arguments here, with values that suit some thousand samples.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import nn
+
+from umemma.data.batch import Batch
+from umemma.errors import DataError, SettingError, unknown
+from umemma.models.checkpoint import Model
+from umemma.models.run_encoders import encode_split
+from umemma.models.unimodal import Tower
+from umemma.settings import Settings, plugin_trouble, section
+from umemma.training import device as compute
+from umemma.training import fit, unimodal_fit
+from umemma.training.arms import ARMS
+from umemma.training.context import Course
+from umemma.training.settings import ArmName, Compute, Fuse, Pretrain
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def train_tower(
+    modality: str,
+    encoder: nn.Module | Settings,
+    data: Mapping[str, Batch],
+    *,
+    epochs: float = 10,
+    batch_size: int = 128,
+    lr: float = 4e-3,
+    weight_decay: float = 0.01,
+    label_smoothing: float = 0.0,
+    class_balance: float = 0.0,
+    seed: int = 0,
+    device: Device = "auto",
+) -> Tower:
+    """Train an encoder with a linear head on one modality alone; calibrate it on the split `val`.
+
+    `encoder` is a module (batch, *shape) -> (batch, dim), of which a copy is trained, or the name and settings of one of
+    umemma/models/encoders: `{"name": "mlp", "dim": 32}`. `data` holds the splits `train` and `val`.
+    """
+    _check_splits(data)
+    if modality not in data["train"].modalities:
+        raise SettingError(unknown("train_tower", "modality", modality, data["train"].modalities))
+    if not isinstance(encoder, nn.Module) and (
+        trouble := plugin_trouble("encoder.name", "encoders", encoder.get("name"))
+    ):
+        raise SettingError(trouble)
+    pretrain = section(
+        Pretrain,
+        batch_size=batch_size,
+        lr=lr,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        class_balance=class_balance,
+    )
+    return unimodal_fit.fit(
+        {split: batch.only([modality]) for split, batch in data.items()},
+        encoder,
+        pretrain,
+        _compute(device),
+        epochs=epochs,
+        num_classes=_num_classes(data),
+        seed=seed,
+    ).tower
+
+
+def train_fusion(
+    towers: Mapping[str, Tower],
+    data: Mapping[str, Batch],
+    *,
+    arm: ArmName = "ume-mma",
+    head: str = "gated",
+    substitute: str = "none",
+    substitute_at: str = "feature",
+    protocol: str = "independent",
+    missing_rate: float | Mapping[str, float] = 0.5,
+    epochs: float = 5,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    tower_lr: float = 1e-4,
+    weight_decay: float = 0.01,
+    class_balance: float = 0.0,
+    seed: int = 0,
+    device: Device = "auto",
+) -> Model:
+    """Join towers into one model and train it with modalities hidden at random; the towers stay as they are.
+
+    `arm` is one of `ARMS` that fuse late or choose the best tower; an arm from scratch starts its encoders anew.
+    `missing_rate` is how often a modality is hidden in training, one number or {modality: number}. `data` holds the
+    splits `train` and `val`.
+    """
+    _check_splits(data)
+    names = list(data["train"].modalities)
+    if list(towers) != names:
+        raise SettingError(
+            f"there are towers of {', '.join(towers)}, but the data have {', '.join(names)}, in this order"
+        )
+    arms = [name for name, one in ARMS.items() if one.fusion in ("late", "best tower")]
+    if arm not in arms:
+        raise SettingError(unknown("train_fusion", "arm", arm, arms))
+    if trouble := plugin_trouble("head", "heads", head):
+        raise SettingError(trouble)
+    fuse = section(
+        Fuse,
+        head=head,
+        substitute=substitute,
+        substitute_at=substitute_at,
+        protocol=protocol,
+        missing_rate=missing_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        tower_lr=tower_lr,
+        weight_decay=weight_decay,
+        class_balance=class_balance,
+    )
+    pretrain = section(
+        Pretrain,
+        batch_size=batch_size,
+        lr=lr,
+        weight_decay=weight_decay,
+        label_smoothing=0.0,
+        class_balance=class_balance,
+    )
+    course = Course(
+        towers,
+        data,
+        _features(towers, data, _compute(device)),
+        fuse,
+        pretrain,
+        _compute(device),
+        {},
+        _num_classes(data),
+        seed,
+    )
+    return fit.fit(arm, course).model
+
+
+def _features(towers: Mapping[str, Tower], data: Mapping[str, Batch], settings: Compute) -> dict[str, Batch]:
+    device = compute.set_up(settings)
+    encoders = {name: tower.to(device).encoder for name, tower in towers.items()}
+    features = {
+        split: batch.with_values(
+            encode_split(
+                encoders, batch, batch_size=500, device=device, autocast=lambda: compute.autocast(settings, device)
+            )
+        )
+        for split, batch in data.items()
+    }
+    for tower in towers.values():
+        tower.cpu()
+    return features
+
+
+def _check_splits(data: Mapping[str, Batch]) -> None:
+    for split in ("train", "val"):
+        if split not in data:
+            raise DataError(f"the data have no split {split}; there are {', '.join(data) or 'none'}")
+
+
+def _num_classes(data: Mapping[str, Batch]) -> int:
+    label = data["train"].label
+    return label.shape[1] if label.ndim == 2 else max(int(batch.label.max()) for batch in data.values()) + 1
+
+
+def _compute(device: Device) -> Compute:
+    return section(Compute, device=device, precision="float32", threads=None)

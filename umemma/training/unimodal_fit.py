@@ -1,0 +1,111 @@
+"""Training one modality's tower alone: encoder, linear head, temperature."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+
+from umemma.data.batch import Batch
+from umemma.errors import DataError
+from umemma.metrics.classification import correct, log_class_weight, log_prior, surprise
+from umemma.models import unimodal
+from umemma.models.run_encoders import encode_split
+from umemma.settings import Settings
+from umemma.training import augment
+from umemma.training import device as compute
+from umemma.training.loop import Curve, Schedule, train
+from umemma.training.settings import Compute, Pretrain
+
+_NUM_ROWS = 5_000  # of the training set, that a scale is taken from
+
+
+@dataclass(frozen=True)
+class TrainedTower:
+    """A calibrated tower, ready to answer; `features` {split: (sample, dim)} of all samples, missing ones zero."""
+
+    tower: unimodal.Tower
+    features: Mapping[str, torch.Tensor]
+    curve: Curve
+
+
+def fit(
+    data: Mapping[str, Batch],
+    encoder: Settings | nn.Module,
+    pretrain: Pretrain,
+    compute_: Compute,
+    *,
+    epochs: float,
+    num_classes: int,
+    seed: int,
+    augmentation: Settings | None = None,
+) -> TrainedTower:
+    """Train a tower on the samples of `train` that have its modality, and calibrate it on those of `val`.
+
+    `data` {split: Batch} hold one modality. `encoder` names a plug-in with its settings, or is a module (batch, *shape)
+    -> (batch, dim), of which a copy is trained. Raises DataError where no sample has the modality.
+    """
+    (name,) = data["train"].modalities
+    shape = data["train"].values[name].shape[1:]
+    device = compute.set_up(compute_)
+    autocast = partial(compute.autocast, compute_, device)
+    present = {split: _with_the_modality(batch) for split, batch in data.items()}
+    for split in ("train", "val"):
+        if len(present[split]) == 0:
+            raise DataError(f"modality {name} is present in no sample of split {split}; nothing to train its tower on")
+    torch.manual_seed(seed)
+    tower = unimodal.Tower(unimodal.build(name, present["train"].values[name][:1], encoder), num_classes)
+    tower.encoder.fit_scale(present["train"].values[name][:_NUM_ROWS])
+    tower.to(device)
+
+    def features(batch: Batch) -> torch.Tensor:
+        return encode_split({name: tower.encoder}, batch, batch_size=500, device=device, autocast=autocast)[name]
+
+    def validate() -> dict[str, float]:
+        logits = tower.answer(features(present["val"]).to(device)).detach().cpu()
+        return _scores(logits, present["val"].label, "val")
+
+    curve = train(
+        lambda batch: tower(batch.values[name]),
+        tower.parameter_groups(pretrain.lr),
+        present["train"],
+        schedule=Schedule(epochs, pretrain.batch_size, pretrain.weight_decay, pretrain.label_smoothing),
+        seed=seed,
+        device=device,
+        autocast=autocast,
+        present=lambda batch, _: batch.present,
+        validate=validate,
+        name=name,
+        augment=augment.of_batches({name: augmentation or {}}, {name: shape}, seed),
+        log_weight=log_class_weight(log_prior(present["train"].label, num_classes), pretrain.class_balance),
+    )
+    encoded = {split: features(batch) for split, batch in data.items()}
+    tower.cpu().eval()
+    tower.samples_seen = int(curve[-1]["samples_seen"])
+    has = data["val"].present[:, 0]
+    tower.fit_temperature(encoded["val"][has], data["val"].label[has])
+    return TrainedTower(tower, encoded, curve)
+
+
+def report(trained: TrainedTower, data: Mapping[str, Batch]) -> dict[str, float]:
+    """Return what the tower reached on validation and test data, calibrated, and what it cost."""
+    tower = trained.tower
+    result = {"samples_seen": trained.curve[-1]["samples_seen"], "temperature": round(tower.temperature.item(), 6)}
+    for split in ("val", "test"):
+        has = data[split].present[:, 0]
+        with torch.no_grad():
+            logits = tower.answer(trained.features[split][has])
+        result |= {"n_" + split: int(has.sum())} | _scores(logits, data[split].label[has], split)
+    return result
+
+
+def _with_the_modality(batch: Batch) -> Batch:
+    return batch if batch.present.all() else batch.rows(batch.present[:, 0].nonzero().squeeze(1))
+
+
+def _scores(logits: torch.Tensor, label: torch.Tensor, split: str) -> dict[str, float]:
+    return {
+        f"{split}_accuracy": round(correct(logits, label).mean().item(), 6),
+        f"{split}_cross_entropy": round(surprise(logits, label).mean().item(), 6),
+    }
