@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stages import _context, run
-from umemma import parameters, tracking
+from umemma import parameters
 from umemma.data.batch import Batch
 from umemma.files import write_json, written_whole
 from umemma.models import checkpoint, safetensors
-from umemma.paths import home
 from umemma.training import masks
 from umemma.training.arms import ARMS
 from umemma.training.context import Course
@@ -58,31 +57,16 @@ def write_masks(data: Mapping[str, Batch], plan: masks.Plan | None, num_epochs: 
 
 
 def main() -> None:
-    """Load towers and data, train, track the run."""
+    """Load towers and data; train."""
     settings = parameters.read()
-    dataset, arm, classes = settings.dataset, ARMS[settings.arm], list(settings.dataset.classes)
-    course, targets = _context.load(settings)
-    with tracking.run(
-        "fuse",
-        experiment=dataset.name,
-        shards_sha256=targets.sha256,
-        home=home(),
-        parameters={
-            "seed": settings.seed,
-            "arm": settings.arm,
-            "fuse": settings.fuse.model_dump(),
-            "compute": settings.compute.model_dump(),
-        },
-    ) as tracked:
-        trained = fuse(settings.arm, course, Path("data/model"), classes)
-        rates = missing_rates(settings.fuse, course.modalities)
-        plan = masks.Plan(settings.fuse.protocol, rates, settings.seed) if arm.hides else None
-        num_epochs = course.scratch_epochs if arm.trains == "all from scratch" else settings.fuse.epochs
-        write_masks(course.media, plan, max(1, math.ceil(num_epochs)), classes)
-        write_json(Path("data/reports/curves/fusion.json"), trained.curve)
-        tracked.curve(trained.curve)
-        tracked.final({name: value for name, value in trained.curve[-1].items() if name not in ("epoch", "step")})
-        tracked.artifact(Path("data/model/model.safetensors"), "model")
+    arm, classes = ARMS[settings.arm], list(settings.dataset.classes)
+    course, _ = _context.load(settings)
+    trained = fuse(settings.arm, course, Path("data/model"), classes)
+    rates = missing_rates(settings.fuse, course.modalities)
+    plan = masks.Plan(settings.fuse.protocol, rates, settings.seed) if arm.hides else None
+    num_epochs = course.scratch_epochs if arm.trains == "all from scratch" else settings.fuse.epochs
+    write_masks(course.media, plan, max(1, math.ceil(num_epochs)), classes)
+    write_json(Path("data/reports/curves/fusion.json"), trained.curve)
 
 
 if __name__ == "__main__":

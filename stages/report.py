@@ -61,22 +61,20 @@ def write(reports: Reports) -> None:
 
 
 def track(reports: Reports) -> None:
-    """Send to MLflow what was written and what it was made of."""
+    """Log the run to MLflow: parameters, figures, curves, towers and model, and all that was written here."""
+    from stages import _tracking
     from umemma import parameters, tracking
     from umemma.paths import home
 
     settings = parameters.read()
-    with tracking.run(
-        "report",
+    files = [PAGE, *(REPORTS / f"{name}.json" for name in results.REPORTS), *sorted(FOLDER.iterdir())]
+    tracking.log(
+        _tracking.record(settings, tables.metrics(reports.robustness, reports.accounting), {"report": files}),
         experiment=settings.dataset.name,
+        shards=Path("data/shards"),
         shards_sha256=sha256(Path("data/shards/manifest.parquet")),
         home=home(),
-        parameters={"seed": settings.seed, "arm": settings.arm},
-    ) as tracked:
-        tracked.final(tables.metrics(reports.robustness, reports.accounting))
-        sources = [REPORTS / f"{name}.json" for name in results.REPORTS]
-        for path in [PAGE, *sources, *sorted(FOLDER.iterdir())]:
-            tracked.artifact(path, "report")
+    )
 
 
 def show(reports: Reports) -> None:

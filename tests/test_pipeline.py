@@ -108,7 +108,7 @@ def test_a_pre_trained_encoder_is_swapped_in_by_one_override(project):
     assert run(project, "dvc", "--wait-for-lock", "exp", "run").returncode == 0
 
 
-def test_each_training_stage_is_an_mlflow_run_with_its_data(project):
+def test_a_run_is_in_mlflow_with_its_data_and_each_training_as_a_part(project):
     with sqlite3.connect(project / ".mlflow/mlflow.db") as store:
         names = {row[0] for row in store.execute("select name from runs where status = 'FINISHED'")}
         digests = {row[0] for row in store.execute("select digest from datasets")}
