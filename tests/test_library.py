@@ -28,7 +28,7 @@ def python(folder: Path, *arguments: str, executable: str = sys.executable, **en
     return subprocess.run(
         [executable, *arguments],
         cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": "", **environment},
+        env={"PATH": "/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
         check=False,
