@@ -42,11 +42,11 @@ table: .venv/.synced ## print the results of the last run
 exps: .venv/.synced ## print all experiments: arm, what was set, scores
 	@$(BIN)/python -m flows.experiments_table
 
-test: .venv/.synced ## the tests
-	@$(BIN)/python -m pytest -q
+test: .venv/.synced ## the tests, in two processes
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 test-slow: .venv/.synced ## the slow tests: whole pipelines, servers, killed runs
-	@$(BIN)/python -m pytest -q -m slow
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
 lint: .venv/.synced ## the formatter, ruff and mypy, changing nothing
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy

@@ -8,6 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported; processes that a test starts have it too
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the cores
+
 import torch
 
 from umemma.data.batch import Batch

@@ -93,7 +93,7 @@ def test_every_stage_is_one_script_and_every_script_one_stage():
         assert stage["cmd"].split()[:3] == ["python", "-m", f"stages.{name}"]
 
 
-@pytest.mark.parametrize("name", set(STAGES) - {"code"})
+@pytest.mark.parametrize("name", sorted(set(STAGES) - {"code"}))
 def test_a_stage_depends_on_its_code(name):
     """On what the stage `code` writes of it, and of the plug-in that a parameter chooses."""
     script = Path(f"stages/{name}.py")

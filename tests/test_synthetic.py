@@ -13,6 +13,7 @@ from stages.decode import decode
 from stages.prepare import prepare
 from tests.conftest import ROOT
 from tests.gate import pass_gate
+from tests.stages_here import compose, run_stages
 from umemma import composition, parameters
 from umemma.data import arrays
 from umemma.data.manifest import targets
@@ -361,3 +362,23 @@ def test_the_adapter_and_the_parameters_have_the_same_defaults(dataset):
     assert dict(by_parameters.num_samples) == dict(Adapter(Path()).num_samples)
     assert by_parameters.modalities == tuple(dataset.dataset.modalities)
     assert len(dataset.dataset.classes) == 2 ** len(by_parameters.modalities)
+
+
+@pytest.mark.slow
+def test_what_is_estimated_of_synthetic_data_agrees_with_what_is_true(checkout, dataset):
+    project = checkout()
+    compose(project, "dataset=synthetic")
+    run_stages(project)
+    accounting = read_json(project / "data/reports/accounting.json")
+    options = dataset.dataset.options
+    possible = {
+        pattern_name(one, accounting["modalities"]): value
+        for one, value in synthetic_distribution.bayes_accuracy(options).items()
+        if any(one)
+    }
+    for name, row in accounting["information"].items():
+        known = row["best_known"]
+        assert known["value"] <= row["truth"] + (known["high"] - known["value"]), name
+        assert known["value"] >= 0.95 * row["truth"] - 0.005, name
+        assert row["floor"]["low"] <= possible[name] <= row["ceiling"]["high"] + 0.01, name
+        assert accounting["metrics"][name]["accuracy"]["value"] <= row["ceiling"]["high"], name
