@@ -1,8 +1,8 @@
-"""The processes of one run: start DVC on a leash, hand on its lines, end all of them when the run is cancelled.
+"""The processes of one run: start DVC under a parent-death guard, hand on its lines, end all of them when the run is cancelled.
 
 Each child leads a session of its own, so that Ctrl-C in a terminal reaches the flow alone and the flow decides, and
 so that one signal to the group ends DVC together with the stage under it. What happens when this process is killed
-outright is in leash.py.
+outright is in parent_death_guard.py.
 """
 
 import os
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-LEASH = Path(__file__).with_name("leash.py")
+GUARD = Path(__file__).with_name("parent_death_guard.py")
 TAIL_LINES = 20
 
 
@@ -44,7 +44,7 @@ class Children:
         self, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str], on_line: Callable[[str], None]
     ) -> Finished:
         """Run `dvc ARGUMENTS` to its end, calling `on_line` for every line it or its stage prints."""
-        process = self._start([sys.executable, "-P", str(LEASH), str(os.getpid()), *arguments], cwd, environment)
+        process = self._start([sys.executable, "-P", str(GUARD), str(os.getpid()), *arguments], cwd, environment)
         tail: deque[str] = deque(maxlen=TAIL_LINES)
         try:
             assert process.stdout is not None, "the child was started with a pipe"

@@ -6,16 +6,16 @@ from umemma.data import arrays, manifest
 from umemma.data.manifest import Targets
 from umemma.parameters import Parameters
 from umemma.training import context
-from umemma.training.context import Course
+from umemma.training.context import TrainingContext
 
 MANIFEST = Path("data/shards/manifest.parquet")
 
 
-def load(settings: Parameters) -> tuple[Course, Targets]:
+def load(settings: Parameters) -> tuple[TrainingContext, Targets]:
     """Return the training context and the targets of its samples."""
     dataset = settings.dataset
     targets = manifest.targets(MANIFEST, len(dataset.classes))
-    course = context.load(
+    loaded = context.load(
         dataset,
         targets,
         inputs={name: Path("data") / folder / dataset.name / name for name, folder in dataset.inputs.items()},
@@ -25,7 +25,7 @@ def load(settings: Parameters) -> tuple[Course, Targets]:
         compute=settings.compute,
         seed=settings.seed,
     )
-    return course, targets
+    return loaded, targets
 
 
 def fingerprint(settings: Parameters, targets: Targets) -> str:

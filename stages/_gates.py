@@ -16,7 +16,7 @@ from umemma.reporting import results
 from umemma.reporting.results import Gates, Masks
 from umemma.training import masks
 from umemma.training.arms import ARMS
-from umemma.training.context import Course
+from umemma.training.context import TrainingContext
 
 _NUM_SAMPLES = 64  # of the test set, on which the model is audited for leaks
 
@@ -27,12 +27,12 @@ def no_leak(model: Network, test: Batch, arm: str) -> dict[str, Any]:
     return _gate("no leak", checked, [f"{arm}, {failure}" for failure in failures])
 
 
-def realised_rates(course: Course, plan: masks.Plan, classes: list[str]) -> dict[str, Any]:
+def realised_rates(context: TrainingContext, plan: masks.Plan, classes: list[str]) -> dict[str, Any]:
     """Hold the masks on file against the rates that were asked for."""
     drawn, _ = safetensors.read(Path("data/masks/masks.safetensors"))
     return _gate(
         "realised missing rates",
-        *masks.deviations({split: drawn[split] for split in SPLITS}, course.media, plan, classes),
+        *masks.deviations({split: drawn[split] for split in SPLITS}, context.media, plan, classes),
     )
 
 
@@ -48,18 +48,18 @@ def never_below(evaluate: Evaluate, seed: int) -> dict[str, Any]:
     )
 
 
-def judge(settings: Parameters, course: Course, model: Network) -> Gates:
+def judge(settings: Parameters, context: TrainingContext, model: Network) -> Gates:
     """Return what data/reports/gates.json holds; a failed gate raises nothing, so that the report is written first."""
     below = never_below(settings.evaluate, settings.seed)
     gates = [
-        no_leak(model, course.media["test"], settings.arm),
+        no_leak(model, context.media["test"], settings.arm),
         below if ARMS[settings.arm].keeps_up else comparison.as_finding(below),
     ]
     drawn = results.read(Path("data/reports/masks.json"), Masks)
     if drawn.protocol is not None and drawn.missing_rate is not None and drawn.seed is not None:
-        rates = tuple(drawn.missing_rate[name] for name in course.modalities)
+        rates = tuple(drawn.missing_rate[name] for name in context.modalities)
         plan = masks.Plan(drawn.protocol, rates, drawn.seed)
-        gates.append(realised_rates(course, plan, list(settings.dataset.classes)))
+        gates.append(realised_rates(context, plan, list(settings.dataset.classes)))
     return Gates.model_validate({"passed": all(gate["passed"] for gate in gates), "gates": gates})
 
 

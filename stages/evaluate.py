@@ -23,41 +23,43 @@ from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
 from umemma.parameters import Parameters
 from umemma.prediction import predict, predictions
-from umemma.prediction.predictions import Answers
+from umemma.prediction.predictions import Predictions
 from umemma.prediction.thresholds import decided
 from umemma.reporting import results as reports
 from umemma.reporting.tables import headline
 from umemma.training import device as compute
 from umemma.training.arms import ARMS
-from umemma.training.context import Course
+from umemma.training.context import TrainingContext
 from umemma.training.fit import fit
 from umemma.training.settings import ArmName, Fuse, missing_rates
 
 
-def ask(one: Model, course: Course, targets: Targets, evaluate: Evaluate, *, on_features: bool) -> dict[str, Answers]:
+def predict_splits(
+    one: Model, context: TrainingContext, targets: Targets, evaluate: Evaluate, *, on_features: bool
+) -> dict[str, Predictions]:
     """Return the answers on validation and test data, from the towers' cached features or from the media."""
-    device = compute.set_up(course.compute)
+    device = compute.set_up(context.compute)
     found = {
-        split: predict.answer(
+        split: predict.predict(
             one,
-            course.media[split],
-            course.log_prior,
+            context.media[split],
+            context.log_prior,
             group=targets.group[split],
             batch_size=evaluate.batch_size,
             device=device,
-            autocast=partial(compute.autocast, course.compute, device),
-            features=course.features[split].values if on_features else None,
+            autocast=partial(compute.autocast, context.compute, device),
+            features=context.features[split].values if on_features else None,
         )
         for split in ("val", "test")
     }
     return decided(found, evaluate.threshold)
 
 
-def has_the_towers(one: Model, course: Course) -> bool:
+def has_the_towers(one: Model, context: TrainingContext) -> bool:
     """Are the model's encoders the pre-trained ones, value for value?"""
     if not isinstance(one, LateFusion):
         return False
-    towers = {name: tower.encoder.state_dict() for name, tower in course.towers.items()}
+    towers = {name: tower.encoder.state_dict() for name, tower in context.towers.items()}
     return all(
         torch.equal(value, towers[name][key])
         for name, encoder in one.parts().items()
@@ -65,21 +67,21 @@ def has_the_towers(one: Model, course: Course) -> bool:
     )
 
 
-def probes(one: Model, course: Course, batch_size: int) -> dict[str, torch.Tensor]:
+def probes(one: Model, context: TrainingContext, batch_size: int) -> dict[str, torch.Tensor]:
     """Return (sample,) float64 over test data: was a linear probe right on the tower's features, on the model's own?
 
     Only late fusion has features of one modality. The entry of a sample without the modality says nothing.
     """
     if not isinstance(one, LateFusion):
         return {}
-    device = compute.set_up(course.compute)
-    unchanged = has_the_towers(one, course)
+    device = compute.set_up(context.compute)
+    unchanged = has_the_towers(one, context)
     found: dict[str, torch.Tensor] = {}
     for m, (name, encoder) in enumerate(one.to(device).parts().items()):
-        media = {split: course.media[split].only([name]) for split in ("train", "test")}
+        media = {split: context.media[split].only([name]) for split in ("train", "test")}
         media["train"] = media["train"].rows(media["train"].present[:, 0].nonzero().squeeze(1)[:10_000])
-        there = course.features["train"].present[:, m].nonzero().squeeze(1)[:10_000]
-        cached = {"train": course.features["train"].values[name][there], "test": course.features["test"].values[name]}
+        there = context.features["train"].present[:, m].nonzero().squeeze(1)[:10_000]
+        cached = {"train": context.features["train"].values[name][there], "test": context.features["test"].values[name]}
         own = (
             cached
             if unchanged
@@ -89,7 +91,7 @@ def probes(one: Model, course: Course, batch_size: int) -> dict[str, torch.Tenso
                     batch,
                     batch_size=batch_size,
                     device=device,
-                    autocast=partial(compute.autocast, course.compute, device),
+                    autocast=partial(compute.autocast, context.compute, device),
                 )[name]
                 for split, batch in media.items()
             }
@@ -98,7 +100,7 @@ def probes(one: Model, course: Course, batch_size: int) -> dict[str, torch.Tenso
             found[f"{name}/{which}"] = (
                 found[f"{name}/pretrained"].clone()
                 if which == "model" and unchanged
-                else probe.right(features["train"], media["train"].label, features["test"], media["test"].label)
+                else probe.is_correct(features["train"], media["train"].label, features["test"], media["test"].label)
             )
     return found
 
@@ -124,9 +126,9 @@ def trained_rate(arm: ArmName, fuse: Fuse, names: list[str]) -> dict[str, float]
     return dict(zip(names, rates, strict=True))
 
 
-def write_answers(
+def write_predictions(
     settings: Parameters,
-    found: Mapping[str, dict[str, Answers]],
+    found: Mapping[str, dict[str, Predictions]],
     probed: Mapping[str, torch.Tensor],
     *,
     fingerprint: str,
@@ -159,18 +161,20 @@ def main() -> None:
     """Load the model, ask it and the towers, write answers and results."""
     settings = parameters.read()
     dataset, names = settings.dataset, list(settings.dataset.modalities)
-    course, targets = _context.load(settings)
+    context, targets = _context.load(settings)
     chosen = checkpoint.load(Path("data/model/model.safetensors"))
     budget = read_json(Path("data/model/budget.json"))
-    found = {"main": ask(chosen, course, targets, settings.evaluate, on_features=has_the_towers(chosen, course))}
+    found = {
+        "main": predict_splits(chosen, context, targets, settings.evaluate, on_features=has_the_towers(chosen, context))
+    }
     for arm in ("uni", "ensemble"):
-        found[arm] = ask(fit(arm, course).model, course, targets, settings.evaluate, on_features=True)
+        found[arm] = predict_splits(fit(arm, context).model, context, targets, settings.evaluate, on_features=True)
     fingerprint = _context.fingerprint(settings, targets)
-    pretrained = sum(tower.samples_seen for tower in course.towers.values())
-    write_answers(
+    pretrained = sum(tower.samples_seen for tower in context.towers.values())
+    write_predictions(
         settings,
         found,
-        probes(chosen, course, settings.evaluate.batch_size),
+        probes(chosen, context, settings.evaluate.batch_size),
         fingerprint=fingerprint,
         budget={"main": budget["total"], "uni": pretrained, "ensemble": pretrained},
     )
@@ -191,7 +195,7 @@ def main() -> None:
     )
     reports.write(Path("data/reports/robustness.json"), content)
     write_json(Path("data/reports/metrics.json"), headline(content))
-    reports.write(Path("data/reports/gates.json"), _gates.judge(settings, course, chosen))
+    reports.write(Path("data/reports/gates.json"), _gates.judge(settings, context, chosen))
 
 
 if __name__ == "__main__":

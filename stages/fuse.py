@@ -11,16 +11,16 @@ from umemma.files import write_json, written_whole
 from umemma.models import checkpoint, safetensors
 from umemma.training import masks
 from umemma.training.arms import ARMS
-from umemma.training.context import Course
+from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, fit
 from umemma.training.settings import ArmName, missing_rates
 
 
-def fuse(arm: ArmName, course: Course, folder: Path, classes: list[str]) -> Trained:
+def fuse(arm: ArmName, context: TrainingContext, folder: Path, classes: list[str]) -> Trained:
     """Train the arm and write its model with what it cost, in training samples that an encoder saw."""
-    trained = fit(arm, course)
+    trained = fit(arm, context)
     scratch = ARMS[arm].trains == "all from scratch"
-    pretrained = {name: 0 if scratch else tower.samples_seen for name, tower in course.towers.items()}
+    pretrained = {name: 0 if scratch else tower.samples_seen for name, tower in context.towers.items()}
     with written_whole(folder) as temporary:
         checkpoint.save(trained.model, temporary / "model.safetensors", classes=classes)
         write_json(
@@ -60,12 +60,12 @@ def main() -> None:
     """Load towers and data; train."""
     settings = parameters.read()
     arm, classes = ARMS[settings.arm], list(settings.dataset.classes)
-    course, _ = _context.load(settings)
-    trained = fuse(settings.arm, course, Path("data/model"), classes)
-    rates = missing_rates(settings.fuse, course.modalities)
+    context, _ = _context.load(settings)
+    trained = fuse(settings.arm, context, Path("data/model"), classes)
+    rates = missing_rates(settings.fuse, context.modalities)
     plan = masks.Plan(settings.fuse.protocol, rates, settings.seed) if arm.hides else None
-    num_epochs = course.scratch_epochs if arm.trains == "all from scratch" else settings.fuse.epochs
-    write_masks(course.media, plan, max(1, math.ceil(num_epochs)), classes)
+    num_epochs = context.scratch_epochs if arm.trains == "all from scratch" else settings.fuse.epochs
+    write_masks(context.media, plan, max(1, math.ceil(num_epochs)), classes)
     write_json(Path("data/reports/curves/fusion.json"), trained.curve)
 
 

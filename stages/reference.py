@@ -14,17 +14,17 @@ from umemma import parameters
 from umemma.files import written_whole
 from umemma.prediction import predict, predictions, thresholds
 from umemma.training import device as compute
-from umemma.training.context import Course
+from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, late, specialists
 
 HEADS = ("sum_logits", "gated")
 MIN_EPOCHS = 3  # longer than an arm may train: the yardstick is to be hard to beat
 
 
-def reference(course: Course) -> Trained:
+def reference(context: TrainingContext) -> Trained:
     """Train the heads of every set on the towers' cached features."""
 
-    def way(head: str, own: Course) -> Trained:
+    def way(head: str, own: TrainingContext) -> Trained:
         fuse = own.fuse.model_copy(
             update={
                 "head": head,
@@ -35,24 +35,24 @@ def reference(course: Course) -> Trained:
         )
         return late(replace(own, fuse=fuse), "head", hides=False)
 
-    return specialists(course, tuple(partial(way, head) for head in HEADS))
+    return specialists(context, tuple(partial(way, head) for head in HEADS))
 
 
 def main() -> None:
     """Train the specialists and write what they answer on validation and test data."""
     settings = parameters.read()
-    course, targets = _context.load(settings)
-    trained = reference(course)
+    context, targets = _context.load(settings)
+    trained = reference(context)
     device = compute.set_up(settings.compute)
     found = {
-        split: predict.answer(
+        split: predict.predict(
             trained.model,
-            course.media[split],
-            course.log_prior,
+            context.media[split],
+            context.log_prior,
             group=targets.group[split],
             batch_size=10_000,
             device=device,
-            features=course.features[split].values,
+            features=context.features[split].values,
             autocast=partial(compute.autocast, settings.compute, device),
         )
         for split in ("val", "test")

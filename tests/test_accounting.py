@@ -13,7 +13,7 @@ from umemma.evaluation.accounting import account, counter_intuitive
 from umemma.evaluation.bootstrap import Resamples
 from umemma.evaluation.comparison import Model, as_finding, gate_never_below
 from umemma.missingness import key_digest, pattern_name, patterns, probability
-from umemma.prediction.predictions import Answers
+from umemma.prediction.predictions import Predictions
 
 MODALITIES = ("image", "audio")
 CLASSES = ["one", "two", "three"]
@@ -54,7 +54,7 @@ def answer(how, *, present=None, split_seed=0):
         there = torch.ones(size, 2, dtype=torch.bool) if present is None else present(size)
         logits = {pattern: how(symbols, pattern) for pattern in patterns(2)}
         logits[(False, False)] = torch.from_numpy(np.log(SHARE)).float().expand(size, -1)
-        splits[split] = Answers(
+        splits[split] = Predictions(
             MODALITIES,
             there,
             torch.from_numpy(label),
@@ -226,7 +226,7 @@ def test_an_answer_is_not_spoilt_where_the_right_class_became_more_likely():
         (True, True): [0.45, 0.5, 0.05],
         (False, False): [0.3, 0.3, 0.4],
     }
-    answers = Answers(
+    answers = Predictions(
         MODALITIES,
         torch.ones(2, 2, dtype=torch.bool),
         torch.tensor([0, 0]),
@@ -287,7 +287,7 @@ def test_the_same_arm_at_two_training_rates_makes_a_matrix_of_exact_expectations
     (found,) = run([models[0], quarter, model("specialist", bayes, rate=None)], rates=[0.0, 0.3])["matrices"]
     assert (found["arm"], found["train_rates"], found["test_rates"]) == ("best", [0.25, 0.5], [0.0, 0.3])
     for one, row in zip((quarter, models[0]), found["accuracy"], strict=True):
-        right = one.tables["test"].correct
+        right = one.tables["test"].share_correct
         expected = [
             sum(
                 probability(pattern, (rate, rate)) * right[pattern].mean().item()

@@ -10,8 +10,8 @@ from umemma.errors import DataError
 from umemma.missingness import patterns
 from umemma.models import late_fusion
 from umemma.prediction import predictions
-from umemma.prediction.predict import answer
-from umemma.prediction.predictions import Answers
+from umemma.prediction.predict import predict
+from umemma.prediction.predictions import Predictions
 
 CPU = torch.device("cpu")
 PRIOR = torch.tensor([0.5, 0.3, 0.2]).log()
@@ -33,8 +33,8 @@ def model(towers) -> late_fusion.LateFusion:
     )
 
 
-def ask(model, data: Batch, **more) -> Answers:
-    return answer(model, data, PRIOR, group=data.label + 10, batch_size=7, device=CPU, autocast=nullcontext, **more)
+def ask(model, data: Batch, **more) -> Predictions:
+    return predict(model, data, PRIOR, group=data.label + 10, batch_size=7, device=CPU, autocast=nullcontext, **more)
 
 
 def test_a_pattern_is_answered_as_the_model_answers_samples_that_have_no_more(model, holed):

@@ -19,11 +19,11 @@ from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
 from umemma.models.unimodal import Encoder, Tower
-from umemma.prediction.predict import answer
-from umemma.prediction.predictions import Answers
+from umemma.prediction.predict import predict
+from umemma.prediction.predictions import Predictions
 from umemma.training import masks, unimodal_fit
 from umemma.training.arms import ARMS
-from umemma.training.context import Course
+from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, fit
 from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
 
@@ -35,7 +35,7 @@ each_arm = pytest.mark.parametrize("name", ARMS)
 
 
 @pytest.fixture
-def course(media, towers) -> Course:
+def context(media, towers) -> TrainingContext:
     """Towers that have seen the training set twice and once; half an epoch of fusion; holes in val and test."""
     towers["image"].samples_seen, towers["audio"].samples_seen = 48, 24
     splits = {"train": media}
@@ -66,11 +66,11 @@ def course(media, towers) -> Course:
     pretrain = Pretrain(batch_size=6, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0)
     compute = Compute(device="cpu", precision="float32", threads=None)
     early = {"name": "lenet", "width": 4, "dim": 5, "size_px": 8}
-    return Course(towers, splits, features, settings, pretrain, compute, early, 3, seed=5)
+    return TrainingContext(towers, splits, features, settings, pretrain, compute, early, 3, seed=5)
 
 
-def with_fuse(course: Course, **settings: object) -> Course:
-    return replace(course, fuse=Fuse.model_validate(course.fuse.model_dump() | settings))
+def with_fuse(context: TrainingContext, **settings: object) -> TrainingContext:
+    return replace(context, fuse=Fuse.model_validate(context.fuse.model_dump() | settings))
 
 
 def snapshot(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -81,12 +81,12 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def answered(trained: Trained, course: Course, split: str = "test") -> Answers:
-    return answer(
+def answered(trained: Trained, context: TrainingContext, split: str = "test") -> Predictions:
+    return predict(
         trained.model,
-        course.media[split],
-        course.log_prior,
-        group=course.media[split].key,
+        context.media[split],
+        context.log_prior,
+        group=context.media[split].key,
         batch_size=7,
         device=CPU,
         autocast=nullcontext,
@@ -120,15 +120,15 @@ def test_only_arms_that_end_with_the_towers_and_hidden_modalities_promise_to_kee
     assert all(ARMS[name].hides for name in kept if ARMS[name].fusion == "late")
 
 
-def test_an_arm_that_does_not_exist_is_an_error(course):
+def test_an_arm_that_does_not_exist_is_an_error(context):
     with pytest.raises(KeyError, match="ume-maa"):
-        fit("ume-maa", course)
+        fit("ume-maa", context)
 
 
-def test_arms_with_something_to_train_see_equally_many_samples_pre_training_included(course, tmp_path):
+def test_arms_with_something_to_train_see_equally_many_samples_pre_training_included(context, tmp_path):
     spent = {}
     for name in EQUAL_BUDGET:
-        fuse(name, course, tmp_path / name, CLASSES)
+        fuse(name, context, tmp_path / name, CLASSES)
         budget = json.loads((tmp_path / name / "budget.json").read_text())
         assert budget["total"] == sum(budget["pretrain"].values()) + budget["fuse"]
         spent[name] = budget["total"]
@@ -137,41 +137,41 @@ def test_arms_with_something_to_train_see_equally_many_samples_pre_training_incl
 
 
 @pytest.mark.parametrize("name", ["uni", "ensemble"])
-def test_an_arm_with_nothing_to_train_spends_what_its_towers_did(name, course, tmp_path):
-    fuse(name, course, tmp_path / "model", CLASSES)
+def test_an_arm_with_nothing_to_train_spends_what_its_towers_did(name, context, tmp_path):
+    fuse(name, context, tmp_path / "model", CLASSES)
     budget = json.loads((tmp_path / "model/budget.json").read_text())
     assert (budget["pretrain"], budget["fuse"], budget["total"]) == ({"image": 48, "audio": 24}, 0, 72)
 
 
 @each_arm
-def test_a_fit_leaves_the_courses_towers_as_they_were(name, course):
-    before = {modality: snapshot(tower) for modality, tower in course.towers.items()}
-    fit(name, course)
-    for modality, tower in course.towers.items():
+def test_a_fit_leaves_the_courses_towers_as_they_were(name, context):
+    before = {modality: snapshot(tower) for modality, tower in context.towers.items()}
+    fit(name, context)
+    for modality, tower in context.towers.items():
         assert same(snapshot(tower), before[modality])
         assert all(p.requires_grad for p in tower.parameters())
 
 
 @each_arm
 @pytest.mark.parametrize("substitute", ["none", "noise"])
-def test_a_seed_fixes_an_arm_bit_for_bit(name, substitute, course):
-    course = with_fuse(course, substitute=substitute)
-    first = snapshot(fit(name, course).model)
+def test_a_seed_fixes_an_arm_bit_for_bit(name, substitute, context):
+    context = with_fuse(context, substitute=substitute)
+    first = snapshot(fit(name, context).model)
     torch.rand(3)
-    assert same(snapshot(fit(name, course).model), first)
+    assert same(snapshot(fit(name, context).model), first)
     if name in TRAINED:
-        assert not same(snapshot(fit(name, replace(course, seed=6)).model), first)
+        assert not same(snapshot(fit(name, replace(context, seed=6)).model), first)
 
 
 @pytest.mark.parametrize(
     ("substitute", "at"), [("none", "feature"), ("learned", "feature"), ("learned", "input"), ("donor", "input")]
 )
-def test_frozen_encoders_stay_bit_for_bit_while_the_head_learns(substitute, at, course):
-    course = with_fuse(course, substitute=substitute, substitute_at=at)
-    found = fit("frozen", course).model
+def test_frozen_encoders_stay_bit_for_bit_while_the_head_learns(substitute, at, context):
+    context = with_fuse(context, substitute=substitute, substitute_at=at)
+    found = fit("frozen", context).model
     for modality, encoder in found.parts().items():
-        assert same(snapshot(encoder), snapshot(course.towers[modality].encoder))
-    untrained = fit("ensemble", with_fuse(course, head="sum_logits")).model
+        assert same(snapshot(encoder), snapshot(context.towers[modality].encoder))
+    untrained = fit("ensemble", with_fuse(context, head="sum_logits")).model
     assert not any(
         torch.equal(p, q)
         for p, q in zip(found.head.parameters(), untrained.head.parameters(), strict=False)
@@ -180,19 +180,19 @@ def test_frozen_encoders_stay_bit_for_bit_while_the_head_learns(substitute, at, 
 
 
 @pytest.mark.parametrize("name", ["joint", "joint+mma", "ump", "ume-mma"])
-def test_an_arm_that_trains_the_encoders_moves_all_their_weights(name, course):
-    found = fit(name, course).model
+def test_an_arm_that_trains_the_encoders_moves_all_their_weights(name, context):
+    found = fit(name, context).model
     for modality, encoder in found.parts().items():
-        towers = dict(course.towers[modality].encoder.named_parameters())
+        towers = dict(context.towers[modality].encoder.named_parameters())
         assert not any(torch.equal(p, towers[key]) for key, p in encoder.named_parameters() if p.numel() > 5)
 
 
 @pytest.fixture
-def half_frozen(course) -> Course:
+def half_frozen(context) -> TrainingContext:
     """The course with an image tower of which only the last stage and the projection are trained."""
     pixels = torch.Generator().manual_seed(9)
     images = {
-        split: torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8, generator=pixels) for split in course.media
+        split: torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8, generator=pixels) for split in context.media
     }
     torch.manual_seed(9)
     encoder = Encoder(
@@ -200,8 +200,10 @@ def half_frozen(course) -> Course:
         (1, 32, 32),
         {"name": "torchvision:resnet18", "weights": "later", "dim": 5, "trainable": "last_1", "lr_scale": 0.5},
     )
-    media = {split: one.with_values(dict(one.values) | {"image": images[split]}) for split, one in course.media.items()}
-    towers = dict(course.towers) | {"image": Tower(encoder, 3).eval()}
+    media = {
+        split: one.with_values(dict(one.values) | {"image": images[split]}) for split, one in context.media.items()
+    }
+    towers = dict(context.towers) | {"image": Tower(encoder, 3).eval()}
     features = {
         split: one.with_values(
             encode_split(
@@ -214,7 +216,7 @@ def half_frozen(course) -> Course:
         )
         for split, one in media.items()
     }
-    return replace(course, towers=towers, media=media, features=features)
+    return replace(context, towers=towers, media=media, features=features)
 
 
 @pytest.mark.parametrize("name", ["ump", "ume-mma", "frozen", "joint+mma"])
@@ -245,29 +247,29 @@ def test_pre_training_a_tower_respects_it_too(half_frozen):
     assert trained.features["test"].shape == (24, 5)
 
 
-def test_an_arm_from_scratch_knows_nothing_of_the_towers_but_the_scale_of_their_input(course):
-    other = {name: value * 2 + 1 for name, value in course.media["train"].values.items()}
-    for name, tower in course.towers.items():
+def test_an_arm_from_scratch_knows_nothing_of_the_towers_but_the_scale_of_their_input(context):
+    other = {name: value * 2 + 1 for name, value in context.media["train"].values.items()}
+    for name, tower in context.towers.items():
         tower.encoder.fit_scale(other[name])
-    first = fit("joint", course).model
-    for tower in course.towers.values():
+    first = fit("joint", context).model
+    for tower in context.towers.values():
         for p in tower.parameters():
             p.data.fill_(float("nan"))
-    again = fit("joint", course).model
+    again = fit("joint", context).model
     assert same(snapshot(first), snapshot(again))
-    for name, tower in course.towers.items():
+    for name, tower in context.towers.items():
         assert torch.equal(first.parts()[name].mean, tower.encoder.mean)
 
 
 @pytest.mark.parametrize("protocol", ["independent", "absent", "balanced"])
 @pytest.mark.parametrize("name", ["joint+mma", "ume-mma", "early"])
-def test_training_meets_exactly_the_masks_that_are_on_file(name, protocol, course):
-    course = with_fuse(course, protocol=protocol, missing_rate={"audio": 1} if protocol == "absent" else 0.6)
-    rates = missing_rates(course.fuse, course.modalities)
+def test_training_meets_exactly_the_masks_that_are_on_file(name, protocol, context):
+    context = with_fuse(context, protocol=protocol, missing_rate={"audio": 1} if protocol == "absent" else 0.6)
+    rates = missing_rates(context.fuse, context.modalities)
     with training_batches() as met:
-        fit(name, course)
-    drawn = masks.draw(course.media["train"], masks.Plan(protocol, rates, course.seed), 2)
-    row_of = {key: row for row, key in enumerate(course.media["train"].key.tolist())}
+        fit(name, context)
+    drawn = masks.draw(context.media["train"], masks.Plan(protocol, rates, context.seed), 2)
+    row_of = {key: row for row, key in enumerate(context.media["train"].key.tolist())}
     assert len(met) == (2 if name == "ume-mma" else 8)
     for step, batch in enumerate(met):
         rows = [row_of[key] for key in batch.key.tolist()]
@@ -275,87 +277,87 @@ def test_training_meets_exactly_the_masks_that_are_on_file(name, protocol, cours
 
 
 @pytest.mark.parametrize("name", [name for name in TRAINED if not ARMS[name].hides])
-def test_an_arm_that_hides_nothing_meets_every_modality(name, course):
+def test_an_arm_that_hides_nothing_meets_every_modality(name, context):
     with training_batches() as met:
-        fit(name, course)
+        fit(name, context)
     assert met
     assert all(batch.present.all() for batch in met)
 
 
-def test_a_frozen_arm_learns_from_holes_as_well(course):
-    first, other = (snapshot(fit("frozen", with_fuse(course, missing_rate=rate)).model.head) for rate in (0.0, 0.6))
+def test_a_frozen_arm_learns_from_holes_as_well(context):
+    first, other = (snapshot(fit("frozen", with_fuse(context, missing_rate=rate)).model.head) for rate in (0.0, 0.6))
     assert not same(first, other)
 
 
 @each_arm
-def test_every_arm_answers_every_pattern_and_the_same_after_it_was_kept(name, course, tmp_path):
-    trained = fuse(name, course, tmp_path / "model", CLASSES)
-    found = answered(trained, course)
+def test_every_arm_answers_every_pattern_and_the_same_after_it_was_kept(name, context, tmp_path):
+    trained = fuse(name, context, tmp_path / "model", CLASSES)
+    found = answered(trained, context)
     assert set(found.logits) == {*missingness.patterns(2), (False, False)}
     assert all(value.shape == (24, 3) and value.isfinite().all() for value in found.logits.values())
     kept = Trained(checkpoint.load(tmp_path / "model/model.safetensors"), [], 0)
-    again = answered(kept, course)
+    again = answered(kept, context)
     for pattern, value in found.logits.items():
         torch.testing.assert_close(again.logits[pattern], value, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["uni", "ensemble"])
-def test_with_one_modality_an_arm_without_training_answers_as_its_tower(name, course):
-    found = answered(fit(name, course), course)
-    for m, (modality, tower) in enumerate(course.towers.items()):
+def test_with_one_modality_an_arm_without_training_answers_as_its_tower(name, context):
+    found = answered(fit(name, context), context)
+    for m, (modality, tower) in enumerate(context.towers.items()):
         has = found.present[:, m]
         with torch.no_grad():
-            alone = tower.eval()(course.media["test"].values[modality][has]).log_softmax(dim=1)
-        pattern = tuple(other == modality for other in course.modalities)
+            alone = tower.eval()(context.media["test"].values[modality][has]).log_softmax(dim=1)
+        pattern = tuple(other == modality for other in context.modalities)
         torch.testing.assert_close(found.logits[pattern][has].log_softmax(dim=1), alone, rtol=1e-4, atol=1e-4)
 
 
 @each_arm
-def test_the_curve_ends_with_what_was_spent(name, course):
-    trained = fit(name, course)
+def test_the_curve_ends_with_what_was_spent(name, context):
+    trained = fit(name, context)
     seen = trained.curve[-1]["samples_seen"]
     if name != "specialist":
         assert trained.samples_seen == 2 * seen
     assert (trained.samples_seen > 0) == (name in TRAINED)
 
 
-def sharp_towers(course: Course) -> Course:
+def sharp_towers(context: TrainingContext) -> TrainingContext:
     """The image tower is sure and right where both are there, sure and wrong where the image is alone."""
-    course.towers["image"].temperature.fill_(1e-3)
-    val = course.features["val"]
+    context.towers["image"].temperature.fill_(1e-3)
+    val = context.features["val"]
     with torch.no_grad():
-        told = course.towers["image"].answer(val.values["image"])
+        told = context.towers["image"].answer(val.values["image"])
     label = torch.where(val.present.all(dim=1), told.argmax(dim=1), told.argmin(dim=1))
     return replace(
-        course,
-        media=dict(course.media) | {"val": replace(course.media["val"], label=label)},
-        features=dict(course.features) | {"val": replace(val, label=label)},
+        context,
+        media=dict(context.media) | {"val": replace(context.media["val"], label=label)},
+        features=dict(context.features) | {"val": replace(val, label=label)},
     )
 
 
-def test_the_best_tower_of_a_set_is_chosen_on_the_samples_that_have_the_set(course):
-    course = sharp_towers(course)
-    assert fit("uni", course).model.takes["11"] == ["image"]
+def test_the_best_tower_of_a_set_is_chosen_on_the_samples_that_have_the_set(context):
+    context = sharp_towers(context)
+    assert fit("uni", context).model.takes["11"] == ["image"]
 
 
 @each_arm
-def test_a_fit_leaves_the_courses_towers_in_use(name, course):
-    fit(name, course)
-    assert not any(module.training for tower in course.towers.values() for module in tower.modules())
+def test_a_fit_leaves_the_courses_towers_in_use(name, context):
+    fit(name, context)
+    assert not any(module.training for tower in context.towers.values() for module in tower.modules())
 
 
 @pytest.mark.parametrize("name", ARMS)
-def test_a_fit_gives_a_model_in_use(name, course):
-    assert not any(module.training for module in fit(name, course).model.modules())
+def test_a_fit_gives_a_model_in_use(name, context):
+    assert not any(module.training for module in fit(name, context).model.modules())
 
 
 @each_arm
-def test_media_are_augmented_where_an_arm_is_trained_on_them_and_features_never(name, course):
+def test_media_are_augmented_where_an_arm_is_trained_on_them_and_features_never(name, context):
     plain, first, again = (
-        fit(name, replace(course, augment=augment)).model.state_dict()
+        fit(name, replace(context, augment=augment)).model.state_dict()
         for augment in ({"image": {}}, {"image": {"noise": 1.0}}, {"image": {"noise": 1.0}})
     )
     on_media = name not in ("uni", "ensemble", "frozen")
     assert same(plain, first) != on_media
     assert same(first, again)
-    assert same(plain, fit(name, course).model.state_dict())
+    assert same(plain, fit(name, context).model.state_dict())

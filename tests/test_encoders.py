@@ -13,7 +13,7 @@ from torchaudio import pipelines
 from tests.conftest import ROOT
 from umemma.errors import ParameterError
 from umemma.models import late_fusion, unimodal
-from umemma.models.settings import has_frozen_trunk
+from umemma.models.settings import has_frozen_backbone
 from umemma.models.unimodal import Encoder, Tower
 from umemma.settings import call, plugins
 
@@ -139,7 +139,7 @@ def test_a_step_changes_exactly_what_trainable_says(plugin, trainable, names):
     assert changed - statistics == wanted
     with torch.no_grad():
         encoder.train()
-        if has_frozen_trunk({"trainable": trainable}):  # so that features may be kept
+        if has_frozen_backbone({"trainable": trainable}):  # so that features may be kept
             assert torch.equal(encoder(value), body.projection(body.features(encoder.scaled(value))))
             assert torch.equal(encoder(value), encoder.eval()(value))
 

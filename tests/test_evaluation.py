@@ -11,7 +11,7 @@ from umemma.evaluation import robustness
 from umemma.evaluation.robustness import Table
 from umemma.missingness import PROTOCOLS, hide, patterns
 from umemma.models import late_fusion
-from umemma.prediction.predict import answer
+from umemma.prediction.predict import predict
 
 PRIOR = torch.tensor([0.5, 0.3, 0.2]).log()
 
@@ -39,7 +39,7 @@ def holey(media):
 
 
 def answers(model, batch):
-    return answer(
+    return predict(
         model,
         batch,
         PRIOR,
@@ -63,7 +63,7 @@ def towers_table(label, right):
         (True, True): own["image"],
         (False, False): PRIOR.expand(len(label), -1),
     }
-    found = robustness.Answers(
+    found = robustness.Predictions(
         ("image", "audio"),
         torch.ones(len(label), 2, dtype=torch.bool),
         label,
@@ -107,9 +107,9 @@ def test_expected_accuracy_is_the_mean_over_every_way_to_hide(model, holey, rate
 def test_a_protocols_accuracy_is_what_drawing_its_masks_comes_to(model, holey, protocol, rates):
     found = table(model, holey)
     expected, drawn, rounds = found.under(protocol, rates)["accuracy"], 0.0, 4000
-    for round_ in range(rounds):
-        left = hide(holey.present, holey.key, rates, protocol=protocol, seed=0, round_=round_)
-        drawn += sum(found.correct[tuple(one)][row].item() for row, one in enumerate(left.tolist()))
+    for epoch in range(rounds):
+        left = hide(holey.present, holey.key, rates, protocol=protocol, seed=0, epoch=epoch)
+        drawn += sum(found.share_correct[tuple(one)][row].item() for row, one in enumerate(left.tolist()))
     assert expected == pytest.approx(drawn / rounds / 24, abs=0.004)
 
 
@@ -142,7 +142,9 @@ def test_ten_thousand_rate_vectors_cost_less_than_a_second_and_no_pass_through_t
     label = torch.randint(10, (num_samples,), generator=generator)
     logits = {one: torch.randn(num_samples, 10, generator=generator) for one in [*patterns(3), (False,) * 3]}
     found = Table(
-        robustness.Answers(("a", "b", "c"), torch.ones(num_samples, 3, dtype=torch.bool), label, label, label, logits)
+        robustness.Predictions(
+            ("a", "b", "c"), torch.ones(num_samples, 3, dtype=torch.bool), label, label, label, logits
+        )
     )
     rates = torch.rand(10_000, 3, generator=generator, dtype=torch.float64)
     start = time.perf_counter()
@@ -156,7 +158,7 @@ def test_answers_do_not_depend_on_the_batch_size(model, holey):
     whole, parts = (
         table(model, holey),
         Table(
-            answer(
+            predict(
                 model,
                 holey,
                 PRIOR,
@@ -168,7 +170,7 @@ def test_answers_do_not_depend_on_the_batch_size(model, holey):
         ),
     )
     for pattern in patterns(2):
-        torch.testing.assert_close(whole.surprise[pattern], parts.surprise[pattern])
+        torch.testing.assert_close(whole.nll[pattern], parts.nll[pattern])
 
 
 def test_a_sample_with_nothing_is_answered_by_the_prior(model, media):

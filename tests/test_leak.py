@@ -8,7 +8,7 @@ from umemma.data.batch import Batch
 from umemma.evaluation.leak_audit import audit
 from umemma.missingness import patterns
 from umemma.models.early_fusion import EarlyFusion
-from umemma.models.per_pattern import Panel
+from umemma.models.per_pattern import PerPattern
 
 NUM_COMPARISONS = 3 * 4  # patterns of two modalities, by three replacements and a gradient
 
@@ -40,7 +40,7 @@ def test_no_panel_leaks(towers, media):
         pattern: build({name: towers[name] for name in names}, media.only(names), "concat", "none")
         for pattern, names in takes.items()
     }
-    assert audit(Panel(members, takes, PRIOR).eval(), mixed(media)) == (NUM_COMPARISONS, [])
+    assert audit(PerPattern(members, takes, PRIOR).eval(), mixed(media)) == (NUM_COMPARISONS, [])
 
 
 def test_integers_are_audited_too(towers, media):

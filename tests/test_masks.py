@@ -35,7 +35,7 @@ def test_every_round_is_the_draw_of_that_epoch(plan):
     for epoch in range(3):
         assert torch.equal(
             drawn[epoch],
-            hide(data().present, data().key, plan.rates, protocol=plan.protocol, seed=plan.seed, round_=epoch),
+            hide(data().present, data().key, plan.rates, protocol=plan.protocol, seed=plan.seed, epoch=epoch),
         )
 
 

@@ -47,7 +47,7 @@ def test_f1_is_that_of_scikit_learn(answers, weight, ours, average):
 def test_micro_f1_of_single_labels_is_accuracy(answers):
     logits, label = answers
     found = classification.f1_micro(classification.class_counts(logits, label).sum(0))
-    assert found == classification.correct(logits, label).double().mean()
+    assert found == classification.share_correct(logits, label).double().mean()
 
 
 def test_ranking_is_that_of_scikit_learn(answers, weight):

@@ -18,11 +18,11 @@ from umemma.missingness import key_digest, pattern_name, patterns
 from umemma.models.unimodal import Encoder, Tower
 from umemma.prediction import predictions as answers_file
 from umemma.prediction import thresholds
-from umemma.prediction.predictions import Answers
+from umemma.prediction.predictions import Predictions
 from umemma.reporting import expected as any_rate
 from umemma.reporting.results import Robustness
 from umemma.training import fit
-from umemma.training.context import Course
+from umemma.training.context import TrainingContext
 from umemma.training.settings import Compute, Fuse, Pretrain
 
 MODALITIES = ("image", "audio")
@@ -55,7 +55,7 @@ def test_f1_of_samples_is_that_of_scikit_learn(scored):
 
 def test_accuracy_is_the_share_of_labels_that_are_right(scored):
     logits, label = scored
-    assert classification.correct(logits, label).mean() == ((logits > 0) == label).double().mean()
+    assert classification.share_correct(logits, label).mean() == ((logits > 0) == label).double().mean()
 
 
 def test_surprise_is_the_log_loss_of_every_label_added_up(scored):
@@ -63,7 +63,7 @@ def test_surprise_is_the_log_loss_of_every_label_added_up(scored):
     expected = sum(
         log_loss(label[:, k].numpy(), logits[:, k].double().sigmoid().numpy(), labels=[0, 1]) for k in range(4)
     )
-    assert classification.surprise(logits, label).mean().item() == pytest.approx(expected)
+    assert classification.nll(logits, label).mean().item() == pytest.approx(expected)
 
 
 def test_ranking_is_that_of_scikit_learn(scored):
@@ -102,7 +102,7 @@ def test_a_threshold_finds_the_best_f1_there_is_and_changes_no_probability(calib
         _, best = best_of_labels(logits[:, k], label[:, k])
         assert f1_score(label[:, k].numpy(), (logits[:, k] > chosen[k]).numpy()) >= best - 0.01
         assert chosen[k].sigmoid().item() == pytest.approx(best / 2, abs=0.05)  # Lipton et al. 2014, theorem 1
-    one = Answers(
+    one = Predictions(
         ("image",),
         torch.ones(len(label), 1, dtype=torch.bool),
         label,
@@ -112,8 +112,10 @@ def test_a_threshold_finds_the_best_f1_there_is_and_changes_no_probability(calib
     )
     found = thresholds.decided({"val": one, "test": one}, "validation")["test"]
     assert found.threshold[(True,)].any()
-    assert torch.equal(Table(found).surprise[(True,)], Table(one).surprise[(True,)])
-    assert torch.equal(Table(found).correct[(True,)], Table(one).correct[(True,)])  # of the most probable answers
+    assert torch.equal(Table(found).nll[(True,)], Table(one).nll[(True,)])
+    assert torch.equal(
+        Table(found).share_correct[(True,)], Table(one).share_correct[(True,)]
+    )  # of the most probable answers
     assert Table(found).f1((True,))["f1_macro"] > Table(one).f1((True,))["f1_macro"] + 0.05
 
 
@@ -140,7 +142,7 @@ def test_a_class_without_a_positive_in_validation_takes_the_threshold_of_its_pro
 
 def test_thresholds_are_kept_with_the_answers(scored, tmp_path):
     logits, label = scored
-    one = Answers(
+    one = Predictions(
         ("image",),
         torch.ones(80, 1, dtype=torch.bool),
         label,
@@ -202,7 +204,7 @@ def bayes():
             pattern: torch.from_numpy(np.stack([_posterior(pattern, k)(seen) for k in range(2)], axis=1)).float()
             for pattern in [*patterns(2), (False, False)]
         }
-        splits[split] = Answers(
+        splits[split] = Predictions(
             MODALITIES,
             torch.ones(20_000, 2, dtype=torch.bool),
             torch.from_numpy(label),
@@ -296,7 +298,7 @@ def _course(head):
         for split, batch in media.items():
             features[split] = batch.with_values({name: towers[name].encoder(batch.values[name]) for name in MODALITIES})
     pretrain = Pretrain(batch_size=64, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0)
-    return Course(
+    return TrainingContext(
         towers,
         media,
         features,
@@ -314,13 +316,13 @@ def _course(head):
 def test_every_head_learns_several_labels_and_loses_only_those_of_what_is_missing(arm, head):
     if arm == "early" and head != "concat":
         return
-    course = _course(head)
-    trained = fit.fit(arm, course)
+    context = _course(head)
+    trained = fit.fit(arm, context)
     with torch.no_grad():
 
         def right(present):
-            batch = course.media["test"].with_present(torch.tensor(present).expand(600, 2))
-            return classification.right(trained.model(batch), batch.label).double().mean(dim=0)
+            batch = context.media["test"].with_present(torch.tensor(present).expand(600, 2))
+            return classification.is_correct(trained.model(batch), batch.label).double().mean(dim=0)
 
         assert (right([True, True]) > 0.9).all()
         alone = right([True, False])
@@ -330,13 +332,13 @@ def test_every_head_learns_several_labels_and_loses_only_those_of_what_is_missin
 
 
 def test_the_ensemble_of_several_labels_is_the_product_of_its_towers_for_each_label():
-    course = _course("sum_logits")
-    model = fit.fit("ensemble", course).model
-    batch = course.media["test"]
+    context = _course("sum_logits")
+    model = fit.fit("ensemble", context).model
+    batch = context.media["test"]
     with torch.no_grad():
         both = model(batch)
         alone = [model(batch.with_present(torch.tensor(one).expand(600, 2))) for one in ([True, False], [False, True])]
-    torch.testing.assert_close(both, sum(alone) - course.log_prior)
+    torch.testing.assert_close(both, sum(alone) - context.log_prior)
 
 
 @pytest.mark.parametrize("several", [False, True])

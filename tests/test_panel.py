@@ -8,13 +8,13 @@ from tests.test_late_fusion import CLASSES, POISONS, PRIOR, build, mixed, poison
 from umemma.missingness import patterns
 from umemma.models import checkpoint
 from umemma.models.early_fusion import EarlyFusion
-from umemma.models.per_pattern import Panel
+from umemma.models.per_pattern import PerPattern
 
 TAKES = {(True, True): ["image", "audio"], (True, False): ["image"], (False, True): ["audio"]}
 
 
 @pytest.fixture(params=["late", "early"])
-def panel(towers, media, request) -> Panel:
+def panel(towers, media, request) -> PerPattern:
     """The towers for single modalities, and one or the other kind of fusion for both."""
     members = {
         pattern: build({name: towers[name] for name in names}, media.only(names), "product_of_experts", "none")
@@ -23,7 +23,7 @@ def panel(towers, media, request) -> Panel:
     if request.param == "early":
         shapes = {name: value.shape[1:] for name, value in media.values.items()}
         members[True, True] = EarlyFusion(shapes, LENET, 3, substitute="donor", rows=media.values)
-    return Panel(members, TAKES, PRIOR).eval()
+    return PerPattern(members, TAKES, PRIOR).eval()
 
 
 def test_every_row_is_answered_by_its_own_member(panel, towers, media):
@@ -58,7 +58,7 @@ def test_a_member_sees_only_what_it_takes(towers, media):
         name: build({name: towers[name]}, media.only([name]), "product_of_experts", "none") for name in media.modalities
     }
     members = {(True, True): alone["audio"], (True, False): alone["image"], (False, True): alone["audio"]}
-    best = Panel(members, {**TAKES, (True, True): ["audio"]}, PRIOR).eval()
+    best = PerPattern(members, {**TAKES, (True, True): ["audio"]}, PRIOR).eval()
     torch.testing.assert_close(best(media), towers["audio"](media.values["audio"]))
 
 

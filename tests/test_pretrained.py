@@ -293,7 +293,7 @@ def test_bcresnets_published_weights_load_with_all_keys_and_name_the_digits(spok
 
 
 def test_bcresnets_features_separate_digits_of_speakers_never_heard(spoken):
-    from umemma.evaluation.probe import right
+    from umemma.evaluation.probe import is_correct
 
     sounds, digit, speaker = spoken
     _, encoder = speech_commands(doubling=3.0103)
@@ -302,7 +302,7 @@ def test_bcresnets_features_separate_digits_of_speakers_never_heard(spoken):
     with torch.no_grad():
         features = encoder.eval()(decibels)
     known = speaker < 3
-    assert right(features[known], digit[known], features[~known], digit[~known]).float().mean() > 0.7
+    assert is_correct(features[known], digit[known], features[~known], digit[~known]).float().mean() > 0.7
     with pytest.raises(ParameterError, match="bcresnet takes values from -31 to 25"):
         speech_commands()[1].fit_scale(decibels)
 

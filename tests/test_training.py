@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from umemma.errors import DataError, TrainingError
-from umemma.metrics.classification import log_prior, surprise
+from umemma.metrics.classification import log_prior, nll
 from umemma.models import unimodal as towers_module
 from umemma.models.run_encoders import encode, encode_split
 from umemma.models.unimodal import Encoder, Tower
@@ -97,7 +97,7 @@ def test_the_temperature_is_the_best_one(towers):
     best = tower.temperature.item()
 
     def loss(temperature: float) -> float:
-        return surprise(tower.head(features) / temperature, label).mean().item()
+        return nll(tower.head(features) / temperature, label).mean().item()
 
     assert best > 1
     assert loss(best) <= min(loss(best * 1.02), loss(best / 1.02))

@@ -41,14 +41,14 @@ def key_digest(keys: Sequence[str]) -> torch.Tensor:
 
 
 def hide(
-    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], *, protocol: str, seed: int, round_: int = 0
+    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], *, protocol: str, seed: int, epoch: int = 0
 ) -> torch.Tensor:
     """Return what is left of `present` (sample, modality) bool; `key` (sample,) int64.
 
     Every protocol leaves a sample at least one of the modalities it has. `round_` gives a fresh draw, such as the
     epoch.
     """
-    return PROTOCOLS[protocol].draw(present, key, rates, seed, round_)
+    return PROTOCOLS[protocol].draw(present, key, rates, seed, epoch)
 
 
 def outcomes(has: Pattern, rates: Sequence[float], protocol: str) -> dict[Pattern, float]:
@@ -67,7 +67,7 @@ def uniform(key: torch.Tensor, count: int, *stream: int) -> torch.Tensor:
 
 
 def _draw_independent(
-    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, round_: int
+    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, epoch: int
 ) -> torch.Tensor:
     """Hide each modality at its rate; samples that would lose all are drawn again.
 
@@ -76,12 +76,12 @@ def _draw_independent(
     """
     rate = torch.tensor(rates, dtype=torch.float64)
     pending = (present & (rate < 1)).any(dim=1)
-    chosen = uniform(key, len(rates), 0, round_, seed).masked_fill(~present, -1.0).argmax(dim=1, keepdim=True)
+    chosen = uniform(key, len(rates), 0, epoch, seed).masked_fill(~present, -1.0).argmax(dim=1, keepdim=True)
     kept = torch.zeros_like(present).scatter(1, chosen, value=True) & present
     attempt = 0
     while pending.any():
         rows = pending.nonzero().squeeze(1)
-        kept[rows] = present[rows] & (uniform(key[rows], len(rates), attempt, round_, seed) >= rate)
+        kept[rows] = present[rows] & (uniform(key[rows], len(rates), attempt, epoch, seed) >= rate)
         pending[rows] = ~kept[rows].any(dim=1)
         attempt += 1
     return kept
@@ -108,7 +108,7 @@ def _independent_outcomes(has: Pattern, rates: Sequence[float]) -> dict[Pattern,
 
 
 def _draw_absent(
-    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, round_: int
+    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, epoch: int
 ) -> torch.Tensor:
     """Hide the modalities of rate 1 everywhere; a sample that has nothing else keeps what it has."""
     left = present & (torch.tensor(rates) < 1)
@@ -121,11 +121,11 @@ def _absent_outcomes(has: Pattern, rates: Sequence[float]) -> dict[Pattern, floa
 
 
 def _draw_balanced(
-    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, round_: int
+    present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, epoch: int
 ) -> torch.Tensor:
     """Hide one modality of a sample, m with the probability of its rate, or none; the last one left stays."""
     bounds = torch.tensor(rates, dtype=torch.float64).cumsum(0)
-    chosen = torch.searchsorted(bounds, uniform(key, 1, round_, seed).contiguous(), right=True)
+    chosen = torch.searchsorted(bounds, uniform(key, 1, epoch, seed).contiguous(), right=True)
     left = present & (chosen != torch.arange(len(rates)))
     return torch.where(left.any(dim=1, keepdim=True), left, present)
 

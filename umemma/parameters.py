@@ -19,7 +19,7 @@ from ruamel.yaml.error import YAMLError
 from umemma.data.settings import Dataset, Modality, Prepare
 from umemma.errors import ParameterError, unknown
 from umemma.evaluation.settings import Evaluate
-from umemma.models.settings import has_frozen_trunk, tower_inputs
+from umemma.models.settings import has_frozen_backbone, tower_inputs
 from umemma.settings import Section, plugin_trouble
 from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
 from umemma.validation.settings import Validation
@@ -87,7 +87,7 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
             yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _, a letter first)"
         chosen.append((f"dataset.modalities.{name}.encoder.name", "encoders", modality.encoder.get("name")))
         chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))
-        if modality.augment and has_frozen_trunk(modality.encoder):
+        if modality.augment and has_frozen_backbone(modality.encoder):
             yield (
                 f"dataset.modalities.{name}: augment changes what is decoded, but with encoder.trainable: "
                 f"{modality.encoder['trainable']} features are computed once, of what was decoded; leave augment "

@@ -136,7 +136,11 @@ def counter_intuitive(main: Model, resamples: Resamples) -> list[dict[str, Any]]
             if present[m] or not rows.any():
                 continue
             flipped = (
-                (table.right[present] & ~table.right[after] & (table.surprises[after] > table.surprises[present]))
+                (
+                    table.is_correct[present]
+                    & ~table.is_correct[after]
+                    & (table.nll_by_variable[after] > table.nll_by_variable[present])
+                )
                 .double()
                 .mean(dim=1)
             )
@@ -161,7 +165,7 @@ def _best_known(models: Sequence[Model], main: Model, pattern: Pattern, resample
     return Known(
         best,
         information.entropy(counts),
-        resamples.sums(best.tables["test"].surprises[pattern], rows) / number,
+        resamples.sums(best.tables["test"].nll_by_variable[pattern], rows) / number,
         counts.amax(dim=2) / number,
         outcomes.shape[2],
     )
@@ -174,19 +178,19 @@ def _metrics(main: Model, pattern: Pattern, bins: torch.Tensor, resamples: Resam
     average_precision, auroc = classification.ranking(logits[rows], test.label[rows], resamples.sample_weight(rows))
     return {
         "n": int(rows.sum()),
-        "accuracy": _share(resamples.mean(table.correct[pattern], rows)),
+        "accuracy": _share(resamples.mean(table.share_correct[pattern], rows)),
         "f1_macro": _share(classification.f1_macro(counts)),
         "f1_micro": _share(classification.f1_micro(counts)),
         "f1_samples": _share(resamples.mean(classification.f1_samples(table.counts[pattern]), rows)),
         "average_precision": _share(average_precision),
         "auroc": _share(auroc),
-        "cross_entropy": interval(resamples.mean(table.surprise[pattern], rows), lowest=0.0),
+        "cross_entropy": interval(resamples.mean(table.nll[pattern], rows), lowest=0.0),
         "ece": _share(classification.calibration_error(bins)),
     }
 
 
 def _information(main: Model, pattern: Pattern, known: Known, resamples: Resamples) -> dict[str, Any]:
-    cross_entropy = resamples.mean(main.tables["test"].surprise[pattern], main.splits["test"].has(pattern))
+    cross_entropy = resamples.mean(main.tables["test"].nll[pattern], main.splits["test"].has(pattern))
     own = information.lower_bound(known.entropy.sum(dim=1), cross_entropy)
     return {
         "lower_bound": interval(own),
@@ -226,7 +230,8 @@ def _by_modality(
             "encoder_term": interval(resamples.mean(_less(*probes[modality]), test.present[:, m])) if probes else None,
             "fusion_noise": interval(
                 resamples.mean(
-                    towers.tables["test"].correct[alone] - main.tables["test"].correct[alone], test.has(alone)
+                    towers.tables["test"].share_correct[alone] - main.tables["test"].share_correct[alone],
+                    test.has(alone),
                 )
             )
             if towers is not None

@@ -13,7 +13,7 @@ from umemma.errors import DataError
 from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, interval, rounded, sign_flip
 from umemma.evaluation.robustness import Table
 from umemma.missingness import Pattern, pattern_name
-from umemma.prediction.predictions import Answers
+from umemma.prediction.predictions import Predictions
 
 UNI = "uni"  # the arm of the towers: under {m} tower m alone, under a larger set the best tower of the set
 Figures = Mapping[Pattern, Mapping[str, float | None]]  # accuracy, cross_entropy, utilisation; of several labels F1
@@ -33,7 +33,7 @@ class Model:
     seed: int
     missing_rate: Mapping[str, float] | None
     budget: int | None
-    splits: Mapping[str, Answers]
+    splits: Mapping[str, Predictions]
 
     @cached_property
     def tables(self) -> dict[str, Table]:
@@ -131,8 +131,8 @@ def gate_never_below(
     for pattern in patterns:
         rows = test.has(pattern)
         alone = [tuple(place == m for place in range(len(pattern))) for m, there in enumerate(pattern) if there]
-        best.append(max(alone, key=lambda one: towers.correct[one][rows].mean().item()))
-        differences.append(torch.where(rows, ours.correct[pattern] - towers.correct[best[-1]], 0.0))
+        best.append(max(alone, key=lambda one: towers.share_correct[one][rows].mean().item()))
+        differences.append(torch.where(rows, ours.share_correct[pattern] - towers.share_correct[best[-1]], 0.0))
     p = holm(
         sign_flip(
             torch.stack(differences, dim=1),
@@ -144,7 +144,7 @@ def gate_never_below(
     failures = []
     for pattern, tower, chance in zip(patterns, best, p, strict=True):
         if chance < significance:
-            own, other = ours.accuracy(pattern), towers.correct[tower][test.has(pattern)].mean().item()
+            own, other = ours.accuracy(pattern), towers.share_correct[tower][test.has(pattern)].mean().item()
             failures.append(
                 f"{main.arm}, {pattern_name(pattern, test.modalities)}: accuracy {own:.3f}, tower "
                 f"{pattern_name(tower, test.modalities)} {other:.3f}: {other - own:.3f} lower "
@@ -208,7 +208,7 @@ def _versus(
 
 
 def _share_right(models: Sequence[Model], pattern: Pattern) -> torch.Tensor:
-    return torch.stack([model.tables["test"].correct[pattern] for model in models]).mean(dim=0)
+    return torch.stack([model.tables["test"].share_correct[pattern] for model in models]).mean(dim=0)
 
 
 def _over_seeds(values: Sequence[Sequence[float | None]]) -> dict[str, Any]:

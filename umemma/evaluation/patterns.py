@@ -8,7 +8,7 @@ from umemma.data.batch import Batch
 from umemma.evaluation.robustness import Table
 from umemma.missingness import pattern_name
 from umemma.models.checkpoint import Model
-from umemma.prediction.predict import answer
+from umemma.prediction.predict import predict
 
 
 def evaluate(
@@ -20,7 +20,7 @@ def evaluate(
     """
     with torch.no_grad():
         one_answer = model.to(device).eval()(data.rows(slice(1)).to(torch.device(device))).cpu()
-    answers = answer(
+    answers = predict(
         model,
         data,
         torch.zeros_like(one_answer[0]),  # for a sample that has nothing, which no pattern counts

@@ -6,7 +6,9 @@ import torch
 _NUM_SAMPLES = 10_000
 
 
-def right(train: torch.Tensor, train_label: torch.Tensor, test: torch.Tensor, test_label: torch.Tensor) -> torch.Tensor:
+def is_correct(
+    train: torch.Tensor, train_label: torch.Tensor, test: torch.Tensor, test_label: torch.Tensor
+) -> torch.Tensor:
     """Fit a logistic regression on features (sample, dim) and return (test sample,) float64: was it right?
 
     On the first 10,000 training samples, standardised; deterministic. With several labels, label (sample, class), one

@@ -13,27 +13,31 @@ import torch
 from umemma.evaluation.information import pattern_shares
 from umemma.metrics import classification
 from umemma.missingness import PROTOCOLS, Pattern, outcomes, pattern_name, patterns, probability
-from umemma.prediction.predictions import Answers
+from umemma.prediction.predictions import Predictions
 
 
 class Table:
     """What a model's answers are worth, for every sample under every pattern, the empty one too.
 
-    `correct` and `surprise` map a pattern to (sample,) float64. Where a sample's own data lack part of a pattern, its
+    `share_correct` and `nll` map a pattern to (sample,) float64. Where a sample's own data lack part of a pattern, its
     entry is that of the part it has; `has[pattern]` (sample,) bool says where the pattern is there in full. With
-    several labels `correct`, like the bounds on it, is of the most probable answers; F1 is of those decided for it.
+    several labels `share_correct`, like the bounds on it, is of the most probable answers; F1 is of those decided for it.
     """
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Predictions) -> None:
         self.modalities, self.present = answers.modalities, answers.present
         self.has = {one: answers.has(one) for one in answers.logits}
         self.has_several_labels = answers.label.ndim == 2
         decisions = {one: answers.decisions(one) for one in answers.logits}
-        self.right = {one: classification.right(value, answers.label) for one, value in answers.logits.items()}
+        self.is_correct = {
+            one: classification.is_correct(value, answers.label) for one, value in answers.logits.items()
+        }
         self.counts = {one: classification.class_counts(value, answers.label) for one, value in decisions.items()}
-        self.surprises = {one: classification.surprises(value, answers.label) for one, value in answers.logits.items()}
-        self.correct = {one: value.double().mean(dim=1) for one, value in self.right.items()}
-        self.surprise = {one: value.sum(dim=1) for one, value in self.surprises.items()}
+        self.nll_by_variable = {
+            one: classification.nll_by_variable(value, answers.label) for one, value in answers.logits.items()
+        }
+        self.share_correct = {one: value.double().mean(dim=1) for one, value in self.is_correct.items()}
+        self.nll = {one: value.sum(dim=1) for one, value in self.nll_by_variable.items()}
 
     def patterns(self) -> list[Pattern]:
         """Return the non-empty patterns that some sample has in full, the complete one first."""
@@ -41,11 +45,11 @@ class Table:
 
     def accuracy(self, pattern: Pattern) -> float:
         """Return the accuracy on the samples that have the whole pattern."""
-        return self.correct[pattern][self.has[pattern]].mean().item()
+        return self.share_correct[pattern][self.has[pattern]].mean().item()
 
     def cross_entropy(self, pattern: Pattern) -> float:
         """Return the cross-entropy in nats on the samples that have the whole pattern."""
-        return self.surprise[pattern][self.has[pattern]].mean().item()
+        return self.nll[pattern][self.has[pattern]].mean().item()
 
     def f1(self, pattern: Pattern) -> dict[str, float]:
         """Return macro and micro F1 on the samples that have the whole pattern."""
@@ -53,7 +57,7 @@ class Table:
 
     def worth(self, pattern: Pattern, rows: torch.Tensor) -> dict[str, float]:
         """Return the accuracy, with several labels F1 too, of the answers under a pattern on some samples."""
-        found = {"accuracy": self.correct[pattern][rows].mean().item()}
+        found = {"accuracy": self.share_correct[pattern][rows].mean().item()}
         return found | _f1(self.counts[pattern][rows].sum(dim=0)) if self.has_several_labels else found
 
     def expected(self, rates: Sequence[float]) -> dict[str, float]:
@@ -62,15 +66,15 @@ class Table:
         Over all samples, on top of what is missing in the data; a sample left with nothing is answered by the prior.
         With several labels also F1, of the expected counts, and the two means of which micro F1 is the ratio.
         """
-        shares = {one: probability(one, rates) for one in self.correct}
+        shares = {one: probability(one, rates) for one in self.share_correct}
         return self._mixed([(share, one, slice(None)) for one, share in shares.items()])
 
     def expected_many(self, rates: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return what `expected` returns, each (vector,) float64, for many rates (vector, modality) at once."""
-        shares = pattern_shares(list(self.correct), rates.double())
+        shares = pattern_shares(list(self.share_correct), rates.double())
         return {
             name: shares @ torch.stack([one.mean() for one in values.values()])
-            for name, values in (("accuracy", self.correct), ("cross_entropy", self.surprise))
+            for name, values in (("accuracy", self.share_correct), ("cross_entropy", self.nll))
         }
 
     def under(self, protocol: str, rates: Sequence[float]) -> dict[str, float]:
@@ -91,7 +95,7 @@ class Table:
         def total(values: Mapping[Pattern, torch.Tensor]) -> float:
             return sum(share * values[one][rows].sum().item() for share, one, rows in parts) / len(self.present)
 
-        found = {"accuracy": total(self.correct), "cross_entropy": total(self.surprise)}
+        found = {"accuracy": total(self.share_correct), "cross_entropy": total(self.nll)}
         if self.has_several_labels:
             counts = torch.stack([share * self.counts[one][rows].sum(dim=0) for share, one, rows in parts]).sum(0)
             hit, answered, true = (counts.sum(dim=1) / len(self.present)).tolist()

@@ -2,7 +2,7 @@
 
 - One label a sample: (sample,) int64. Logits are log-probabilities up to a constant; the largest is the answer.
 - Several labels a sample: (sample, class) bool. Every class is a question of its own, answered by its log-odds: yes
-  above 0. `correct` is then the share of a sample's questions that were answered right (1 - Hamming loss), `surprise`
+  above 0. `share_correct` is then the share of a sample's questions that were answered right (1 - Hamming loss), `nll`
   the sum over them, a bound on the labels taken one by one.
 
 So there is one variable to predict, or one for each class; functions that keep them apart have an axis `variable`.
@@ -22,28 +22,28 @@ NUM_BINS = 15  # equal-width, as Guo et al. 2017 (arXiv 1706.04599)
 _CHUNK = 2**20  # elements of the (replicate, sample) tables of `ranking` that are worked on at once
 
 
-def right(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+def is_correct(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Return (sample, variable) bool: is the answer the right one? Ties go to the first class, and to no."""
     if label.ndim == 2:
         return (logits > 0) == label
     return (logits.argmax(dim=1) == label)[:, None]
 
 
-def correct(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+def share_correct(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Return (sample,) float64: is the answer right, or the share of answers that are."""
-    return right(logits, label).double().mean(dim=1)
+    return is_correct(logits, label).double().mean(dim=1)
 
 
-def surprises(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+def nll_by_variable(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Return (sample, variable) float64: -log p(what it is), in nats."""
     if label.ndim == 2:
         return nn.functional.binary_cross_entropy_with_logits(logits.double(), label.double(), reduction="none")
     return nn.functional.cross_entropy(logits.double(), label, reduction="none")[:, None]
 
 
-def surprise(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+def nll(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Return (sample,) float64: -log p(label), in nats, summed over variables; its mean is the cross-entropy."""
-    return surprises(logits, label).sum(dim=1)
+    return nll_by_variable(logits, label).sum(dim=1)
 
 
 def loss(
@@ -139,7 +139,7 @@ def calibration_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tenso
     else:
         confidence = logits.double().softmax(dim=1).amax(dim=1, keepdim=True)
     bins = ((confidence * NUM_BINS).ceil().long() - 1).clamp(0, NUM_BINS - 1)
-    values = torch.stack([torch.ones_like(confidence), confidence, right(logits, label).double()], dim=2)
+    values = torch.stack([torch.ones_like(confidence), confidence, is_correct(logits, label).double()], dim=2)
     found = values.new_zeros(len(values), NUM_BINS, 3)
     return found.scatter_add_(1, bins[:, :, None].expand_as(values), values)
 

@@ -9,9 +9,9 @@ import torch
 from umemma.models import early_fusion, late_fusion, safetensors
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
-from umemma.models.per_pattern import Panel
+from umemma.models.per_pattern import PerPattern
 
-Model = LateFusion | EarlyFusion | Panel
+Model = LateFusion | EarlyFusion | PerPattern
 
 
 def save(model: Model, path: Path, *, classes: Sequence[str]) -> None:
@@ -34,7 +34,7 @@ def _blank(facts: Mapping[str, Any], num_classes: int) -> Model:
             tuple(bit == "1" for bit in bits): _blank(one, num_classes) for bits, one in facts["members"].items()
         }
         takes = {tuple(bit == "1" for bit in bits): names for bits, names in facts["takes"].items()}
-        return Panel(members, takes, torch.zeros(num_classes))
+        return PerPattern(members, takes, torch.zeros(num_classes))
     if facts["kind"] == "early":
         return early_fusion.blank(facts, num_classes)
     return late_fusion.blank(facts, num_classes)

@@ -13,7 +13,7 @@ from typing import Any
 
 from umemma import hub
 from umemma.errors import ParameterError
-from umemma.models.settings import HUB, has_frozen_trunk
+from umemma.models.settings import HUB, has_frozen_backbone
 from umemma.models.tuning import Tuning
 from umemma.paths import weights_file
 from umemma.settings import Settings
@@ -27,7 +27,7 @@ def described(settings: Settings) -> dict[str, Any] | None:
     Without a digest are weights from a hub: their library checks what it downloads. Raises ParameterError where a file
     of weights is missing, or settings contradict each other.
     """
-    if not has_frozen_trunk(settings):
+    if not has_frozen_backbone(settings):
         return None
     rest(settings)
     kept = {key: value for key, value in settings.items() if key not in _OF_WHAT_IS_TRAINED}
@@ -55,7 +55,7 @@ def rest(settings: Settings) -> Settings:
 
 def trained_part(settings: Settings) -> Settings:
     """Return the settings of the encoder that is trained: all of them, or what follows a frozen trunk."""
-    return rest(settings) if has_frozen_trunk(settings) else settings
+    return rest(settings) if has_frozen_backbone(settings) else settings
 
 
 def _digest(settings: Settings) -> str | None:

@@ -10,7 +10,7 @@ from umemma.data.batch import Batch
 from umemma.missingness import Pattern
 
 
-class Panel(nn.Module):
+class PerPattern(nn.Module):
     """Batch -> logits (batch, class). A model is given the modalities it takes, all of them present."""
 
     log_prior: torch.Tensor

@@ -8,11 +8,11 @@ from umemma.settings import Settings
 HUB = "hub"  # as an encoder's `weights`: the publisher's own
 
 
-def has_frozen_trunk(encoder: Settings) -> bool:
+def has_frozen_backbone(encoder: Settings) -> bool:
     """Return whether an encoder's pre-trained network stays as it is, so that its features are computed once."""
     return encoder.get("trainable") in ("frozen", "head")
 
 
 def tower_inputs(encoders: Mapping[str, Settings]) -> dict[str, Literal["arrays", "features"]]:
     """Return what each modality's tower is trained on."""
-    return {name: "features" if has_frozen_trunk(encoder) else "arrays" for name, encoder in encoders.items()}
+    return {name: "features" if has_frozen_backbone(encoder) else "arrays" for name, encoder in encoders.items()}

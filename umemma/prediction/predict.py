@@ -11,11 +11,11 @@ from umemma.models.checkpoint import Model
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
-from umemma.prediction.predictions import Answers
+from umemma.prediction.predictions import Predictions
 
 
 @torch.no_grad()
-def answer(
+def predict(
     model: Model,
     data: Batch,
     log_prior: torch.Tensor,
@@ -25,7 +25,7 @@ def answer(
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[object]],
     features: Mapping[str, torch.Tensor] | None = None,
-) -> Answers:
+) -> Predictions:
     """Ask the model as it is in use. `log_prior` (class,) answers where nothing is left.
 
     A late-fusion model encodes each sample once, or never where its `features` {modality: (sample, dim)} are given, as
@@ -52,4 +52,4 @@ def answer(
         logits[pattern] = torch.where(left, torch.cat(parts), log_prior)
     logits[(False,) * len(data.modalities)] = log_prior.expand(len(data), -1).clone()
     model.train(was_training)
-    return Answers(data.modalities, data.present, data.label, group, data.key, logits)
+    return Predictions(data.modalities, data.present, data.label, group, data.key, logits)

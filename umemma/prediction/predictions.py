@@ -16,7 +16,7 @@ from umemma.models import safetensors
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """One model on one split.
 
     modalities  their names, in the order of the patterns' flags
@@ -50,7 +50,7 @@ class Answers:
         return (self.present | ~torch.tensor(pattern)).all(dim=1)
 
 
-def write(path: Path, splits: Mapping[str, Answers], facts: Mapping[str, Any]) -> None:
+def write(path: Path, splits: Mapping[str, Predictions], facts: Mapping[str, Any]) -> None:
     """Write one model's answers on some splits; `facts` (JSON-able) say which model it is."""
     tensors: dict[str, torch.Tensor] = {}
     for split, one in splits.items():
@@ -64,7 +64,7 @@ def write(path: Path, splits: Mapping[str, Answers], facts: Mapping[str, Any]) -
     safetensors.write(path, tensors, {**facts, "modalities": list(modalities)})
 
 
-def read(path: Path) -> tuple[dict[str, Answers], dict[str, Any]]:
+def read(path: Path) -> tuple[dict[str, Predictions], dict[str, Any]]:
     """Return ({split: Answers}, facts). Raises DamagedFile where the file is missing or damaged."""
     tensors, facts = safetensors.read(path)
     splits = {}
@@ -78,7 +78,7 @@ def read(path: Path) -> tuple[dict[str, Answers], dict[str, Any]]:
             for what in ("logits", "threshold")
         )
         rows = {name: tensors[f"{split}/{name}"] for name in ("present", "label", "group", "key")}
-        splits[split] = Answers(tuple(facts["modalities"]), logits=logits, threshold=threshold, **rows)
+        splits[split] = Predictions(tuple(facts["modalities"]), logits=logits, threshold=threshold, **rows)
     return splits, facts
 
 

@@ -15,17 +15,17 @@ from dataclasses import replace
 import torch
 
 from umemma.metrics.calibration import temperature
-from umemma.prediction.predictions import Answers
+from umemma.prediction.predictions import Predictions
 
 _NUM_CANDIDATES = 200
 
 
-def decided(splits: Mapping[str, Answers], threshold: str) -> dict[str, Answers]:
+def decided(splits: Mapping[str, Predictions], threshold: str) -> dict[str, Predictions]:
     """Return the answers of `val` and `test`, decided as `evaluate.threshold` says; one label needs no threshold."""
     return fitted(splits) if threshold == "validation" and splits["val"].label.ndim == 2 else dict(splits)
 
 
-def fitted(splits: Mapping[str, Answers]) -> dict[str, Answers]:
+def fitted(splits: Mapping[str, Predictions]) -> dict[str, Predictions]:
     """Return the answers of `val` and `test` with thresholds from `val`, for every pattern a model is asked under."""
     val = splits["val"]
     found = {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingContext:
     """What all arms of one run have in common.
 
     `media` and `features` hold the same samples of each split: decoded - or as a frozen trunk encodes them - and as the
@@ -57,7 +57,7 @@ class Course:
         seen = mean(tower.samples_seen for tower in self.towers.values())
         return seen / len(self.media["train"]) + self.fuse.epochs
 
-    def of(self, pattern: Pattern) -> "Course":
+    def of(self, pattern: Pattern) -> "TrainingContext":
         """Return the same for the modalities of a pattern, and the samples that have them all."""
         names = [name for name, there in zip(self.modalities, pattern, strict=True) if there]
 
@@ -86,7 +86,7 @@ def load(
     pretrain: Pretrain,
     compute: Compute,
     seed: int,
-) -> Course:
+) -> TrainingContext:
     """Read the towers with their features, and map the arrays that they were trained on into memory.
 
     `inputs` and `towers` are folders, in the data set's order of modalities: of decoded arrays or a frozen backbone's
@@ -99,7 +99,7 @@ def load(
     media = {split: arrays.load(inputs, split, targets) for split in SPLITS}
     kept = {name: safetensors.read(towers[name] / "features.safetensors")[0] for name in names}
     features = {split: batch.with_values({name: kept[name][split] for name in names}) for split, batch in media.items()}
-    return Course(
+    return TrainingContext(
         {name: unimodal.load(towers[name] / "tower.safetensors") for name in names},
         media,
         features,

@@ -15,20 +15,20 @@ import torch
 from torch import nn
 
 from umemma.data.batch import Batch
-from umemma.metrics.classification import correct, log_class_weight, surprise
+from umemma.metrics.classification import log_class_weight, nll, share_correct
 from umemma.missingness import Pattern, hide, pattern_name, patterns
 from umemma.models import late_fusion
 from umemma.models.checkpoint import Model
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
-from umemma.models.per_pattern import Panel
+from umemma.models.per_pattern import PerPattern
 from umemma.models.unimodal import Tower
-from umemma.prediction.predict import answer
-from umemma.prediction.predictions import Answers
+from umemma.prediction.predict import predict
+from umemma.prediction.predictions import Predictions
 from umemma.training import augment
 from umemma.training import device as compute
 from umemma.training.arms import ARMS
-from umemma.training.context import Course
+from umemma.training.context import TrainingContext
 from umemma.training.loop import Curve, Schedule, train
 from umemma.training.settings import ArmName, missing_rates
 
@@ -45,33 +45,33 @@ class Trained:
     samples_seen: int
 
 
-def fit(name: ArmName, course: Course) -> Trained:
+def fit(name: ArmName, context: TrainingContext) -> Trained:
     """Train the arm `name`."""
-    torch.manual_seed(course.seed)
+    torch.manual_seed(context.seed)
     arm = ARMS[name]
     if arm.fusion == "best tower":
-        return _best_towers(course)
+        return _best_towers(context)
     if arm.fusion == "specialists":
         return specialists(
-            course, (lambda own: late(own, "towers and head", hides=False), lambda own: early(own, hides=False))
+            context, (lambda own: late(own, "towers and head", hides=False), lambda own: early(own, hides=False))
         )
     if arm.fusion == "early":
-        return early(course, hides=arm.hides)
+        return early(context, hides=arm.hides)
     if arm.trains == "nothing":
-        fuse = course.fuse.model_copy(update={"head": "product_of_experts", "substitute": "none"})
-        course = replace(course, fuse=fuse)
-    return late(course, arm.trains, hides=arm.hides)
+        fuse = context.fuse.model_copy(update={"head": "product_of_experts", "substitute": "none"})
+        context = replace(context, fuse=fuse)
+    return late(context, arm.trains, hides=arm.hides)
 
 
-def late(course: Course, trains: str, *, hides: bool) -> Trained:
+def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
     """Train a late-fusion model: nothing of it, its head, all of it from the towers on, or all of it from scratch."""
-    scratch, fuse = trains == "all from scratch", course.fuse
+    scratch, fuse = trains == "all from scratch", context.fuse
     towers = {
         name: Tower(tower.encoder.fresh(), tower.head.out_features) if scratch else deepcopy(tower)
-        for name, tower in course.towers.items()
+        for name, tower in context.towers.items()
     }
     at_input = fuse.substitute_at == "input"
-    source = course.media["train"] if at_input or scratch else course.features["train"]
+    source = context.media["train"] if at_input or scratch else context.features["train"]
     rows = _rows(source)
     if scratch and not at_input:
         with torch.no_grad():
@@ -84,37 +84,41 @@ def late(course: Course, trains: str, *, hides: bool) -> Trained:
         head=fuse.head,
         substitute=fuse.substitute,
         substitute_at=fuse.substitute_at,
-        log_prior=course.log_prior,
+        log_prior=context.log_prior,
         rows=rows,
     )
     on_features = trains in ("nothing", "head")
-    lr, tower_lr = (course.pretrain.lr,) * 2 if scratch else (fuse.lr, fuse.tower_lr)
+    lr, tower_lr = (context.pretrain.lr,) * 2 if scratch else (fuse.lr, fuse.tower_lr)
     groups = [_trained_of(model.head, lr), _trained_of(model.substitute, lr)]
     if on_features:
         model.encoders.requires_grad_(False)
         return _trained(
             model,
             groups,
-            course,
+            context,
             hides,
-            course.features,
+            context.features,
             forward=lambda batch: model.fuse(batch.values, batch.present, batch.key),
         )
     for encoder in model.parts().values():  # only what its own `trainable` leaves open
         groups += encoder.parameter_groups(tower_lr)
-    return _trained(model, groups, course, hides, course.media, scratch=scratch)
+    return _trained(model, groups, context, hides, context.media, scratch=scratch)
 
 
-def early(course: Course, *, hides: bool) -> Trained:
+def early(context: TrainingContext, *, hides: bool) -> Trained:
     """Train an early-fusion model from scratch."""
-    shapes = {name: tower.encoder.shape for name, tower in course.towers.items()}
+    shapes = {name: tower.encoder.shape for name, tower in context.towers.items()}
     model = EarlyFusion(
-        shapes, course.early, course.num_classes, substitute=course.fuse.substitute, rows=_rows(course.media["train"])
+        shapes,
+        context.early,
+        context.num_classes,
+        substitute=context.fuse.substitute,
+        rows=_rows(context.media["train"]),
     )
-    return _trained(model, [_trained_of(model, course.pretrain.lr)], course, hides, course.media, scratch=True)
+    return _trained(model, [_trained_of(model, context.pretrain.lr)], context, hides, context.media, scratch=True)
 
 
-def specialists(course: Course, ways: tuple[Callable[[Course], Trained], ...]) -> Trained:
+def specialists(context: TrainingContext, ways: tuple[Callable[[TrainingContext], Trained], ...]) -> Trained:
     """Train a model for every set of modalities, each in several ways; validation cross-entropy chooses among them.
 
     A set of one is its tower.
@@ -123,8 +127,8 @@ def specialists(course: Course, ways: tuple[Callable[[Course], Trained], ...]) -
     takes: dict[Pattern, list[str]] = {}
     curve: Curve = []
     seen = 0
-    for pattern in patterns(len(course.modalities)):
-        own = course.of(pattern)
+    for pattern in patterns(len(context.modalities)):
+        own = context.of(pattern)
         takes[pattern] = list(own.modalities)
         if sum(pattern) == 1 or min(len(batch) for batch in own.media.values()) == 0:
             members[pattern] = _tower_alone(own)  # of the first, where no sample has the whole set
@@ -136,38 +140,39 @@ def specialists(course: Course, ways: tuple[Callable[[Course], Trained], ...]) -
         seen += sum(one.samples_seen for one in tried)
         offset = curve[-1]["step"] if curve else 0
         curve += [{**row, "step": row["step"] + offset} for row in best.curve]
-    return Trained(Panel(members, takes, course.log_prior).eval(), curve or [_nothing_trained()], seen)
+    return Trained(PerPattern(members, takes, context.log_prior).eval(), curve or [_nothing_trained()], seen)
 
 
-def _best_towers(course: Course) -> Trained:
+def _best_towers(context: TrainingContext) -> Trained:
     """Choose for every set the tower that does best alone, on the validation samples that have the set.
 
     Where none has the whole set, on those that have the tower's modality.
     """
     members: dict[Pattern, nn.Module] = {}
     takes: dict[Pattern, list[str]] = {}
-    for pattern in patterns(len(course.modalities)):
-        whole = course.of(pattern)
+    for pattern in patterns(len(context.modalities)):
+        whole = context.of(pattern)
         if len(whole.media["val"]) == 0:
-            whole = course
+            whole = context
         alone = {
-            name: whole.of(tuple(name == other for other in whole.modalities)) for name in course.of(pattern).modalities
+            name: whole.of(tuple(name == other for other in whole.modalities))
+            for name in context.of(pattern).modalities
         }
         best = min(alone, key=lambda name: _cross_entropy(_tower_alone(alone[name]), alone[name], alone[name].features))
         members[pattern] = _tower_alone(alone[best])
         takes[pattern] = [best]
-    return Trained(Panel(members, takes, course.log_prior).eval(), [_nothing_trained()], 0)
+    return Trained(PerPattern(members, takes, context.log_prior).eval(), [_nothing_trained()], 0)
 
 
-def _tower_alone(course: Course) -> LateFusion:
+def _tower_alone(context: TrainingContext) -> LateFusion:
     """Return the first tower as a model of its own."""
-    name, tower = next(iter(course.towers.items()))
+    name, tower = next(iter(context.towers.items()))
     return late_fusion.build(
         {name: deepcopy(tower)},
         head="product_of_experts",
         substitute="none",
         substitute_at="feature",
-        log_prior=course.log_prior,
+        log_prior=context.log_prior,
         rows={name: torch.zeros(1, tower.encoder.dim)},
     ).eval()
 
@@ -182,7 +187,7 @@ def _rows(data: Batch) -> dict[str, torch.Tensor]:
 def _trained(
     model: LateFusion | EarlyFusion,
     groups: list[Group],
-    course: Course,
+    context: TrainingContext,
     hides: bool,
     data: Mapping[str, Batch],
     *,
@@ -191,14 +196,14 @@ def _trained(
 ) -> Trained:
     groups = [(own, lr) for own, lr in groups if own]
     if not groups:
-        return Trained(model.eval(), [_nothing_trained() | _validated(model, course, data)], 0)
-    fuse, pretrain = course.fuse, course.pretrain
-    device = compute.set_up(course.compute)
-    shapes = {name: tower.encoder.shape for name, tower in course.towers.items()}
-    change = augment.of_batches(course.augment, shapes, course.seed) if data is course.media else None
-    rates = missing_rates(fuse, course.modalities) if hides else (0.0,) * len(course.modalities)
+        return Trained(model.eval(), [_nothing_trained() | _validated(model, context, data)], 0)
+    fuse, pretrain = context.fuse, context.pretrain
+    device = compute.set_up(context.compute)
+    shapes = {name: tower.encoder.shape for name, tower in context.towers.items()}
+    change = augment.of_batches(context.augment, shapes, context.seed) if data is context.media else None
+    rates = missing_rates(fuse, context.modalities) if hides else (0.0,) * len(context.modalities)
     schedule = (
-        Schedule(course.scratch_epochs, pretrain.batch_size, pretrain.weight_decay, pretrain.label_smoothing)
+        Schedule(context.scratch_epochs, pretrain.batch_size, pretrain.weight_decay, pretrain.label_smoothing)
         if scratch
         else Schedule(fuse.epochs, fuse.batch_size, fuse.weight_decay)
     )
@@ -208,18 +213,18 @@ def _trained(
         groups,
         data["train"],
         schedule=schedule,
-        seed=course.seed,
+        seed=context.seed,
         device=device,
-        autocast=partial(compute.autocast, course.compute, device),
+        autocast=partial(compute.autocast, context.compute, device),
         name="fuse",
-        validate=lambda: _validated(model, course, data),
+        validate=lambda: _validated(model, context, data),
         present=lambda batch, epoch: hide(
-            batch.present, batch.key, rates, protocol=fuse.protocol, seed=course.seed, round_=epoch
+            batch.present, batch.key, rates, protocol=fuse.protocol, seed=context.seed, epoch=epoch
         ),
         augment=change,
-        log_weight=log_class_weight(course.log_prior, (pretrain if scratch else fuse).class_balance),
+        log_weight=log_class_weight(context.log_prior, (pretrain if scratch else fuse).class_balance),
     )
-    return Trained(model.cpu().eval(), curve, int(curve[-1]["samples_seen"]) * len(course.modalities))
+    return Trained(model.cpu().eval(), curve, int(curve[-1]["samples_seen"]) * len(context.modalities))
 
 
 def _trained_of(part: nn.Module, lr: float) -> Group:
@@ -230,33 +235,35 @@ def _nothing_trained() -> dict[str, float]:
     return {"epoch": 0, "step": 0, "samples_seen": 0}
 
 
-def _validated(model: LateFusion | EarlyFusion, course: Course, data: Mapping[str, Batch]) -> dict[str, float]:
+def _validated(
+    model: LateFusion | EarlyFusion, context: TrainingContext, data: Mapping[str, Batch]
+) -> dict[str, float]:
     """Return validation accuracy for every pattern, and their mean."""
-    found = _answered(model, course, data)
+    found = _answered(model, context, data)
     accuracy = {
-        pattern_name(one, found.modalities): correct(found.logits[one], found.label)[found.has(one)].mean().item()
+        pattern_name(one, found.modalities): share_correct(found.logits[one], found.label)[found.has(one)].mean().item()
         for one in found.patterns()
     }
     return {"val_accuracy": mean(accuracy.values())} | {f"val_accuracy/{one}": accuracy[one] for one in accuracy}
 
 
-def _cross_entropy(model: Model, course: Course, data: Mapping[str, Batch]) -> float:
+def _cross_entropy(model: Model, context: TrainingContext, data: Mapping[str, Batch]) -> float:
     """Return the validation cross-entropy with everything the course has present."""
-    found = _answered(model, course, data)
-    return surprise(found.logits[(True,) * len(course.modalities)], found.label).mean().item()
+    found = _answered(model, context, data)
+    return nll(found.logits[(True,) * len(context.modalities)], found.label).mean().item()
 
 
-def _answered(model: Model, course: Course, data: Mapping[str, Batch]) -> Answers:
-    device = compute.set_up(course.compute)
+def _answered(model: Model, context: TrainingContext, data: Mapping[str, Batch]) -> Predictions:
+    device = compute.set_up(context.compute)
     val = data["val"]
-    are_features = val is course.features["val"]
-    return answer(
+    are_features = val is context.features["val"]
+    return predict(
         model,
         val,
-        course.log_prior,
+        context.log_prior,
         group=val.key,
         batch_size=500,
         device=device,
-        autocast=partial(compute.autocast, course.compute, device),
+        autocast=partial(compute.autocast, context.compute, device),
         features=dict(val.values) if are_features else None,
     )

@@ -17,7 +17,7 @@ from umemma.settings import Settings, plugin_trouble, section
 from umemma.training import device as compute
 from umemma.training import fit, unimodal_fit
 from umemma.training.arms import ARMS
-from umemma.training.context import Course
+from umemma.training.context import TrainingContext
 from umemma.training.settings import ArmName, Compute, Fuse, Pretrain
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -126,7 +126,7 @@ def train_fusion(
         label_smoothing=0.0,
         class_balance=class_balance,
     )
-    course = Course(
+    context = TrainingContext(
         towers,
         data,
         _features(towers, data, _compute(device)),
@@ -137,7 +137,7 @@ def train_fusion(
         _num_classes(data),
         seed,
     )
-    return fit.fit(arm, course).model
+    return fit.fit(arm, context).model
 
 
 def _features(towers: Mapping[str, Tower], data: Mapping[str, Batch], settings: Compute) -> dict[str, Batch]:

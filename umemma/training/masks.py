@@ -33,7 +33,7 @@ def draw(data: Batch, plan: Plan, rounds: int) -> torch.Tensor:
     """Return (round, sample, modality) bool: what is left."""
     return torch.stack(
         [
-            hide(data.present, data.key, plan.rates, protocol=plan.protocol, seed=plan.seed, round_=one)
+            hide(data.present, data.key, plan.rates, protocol=plan.protocol, seed=plan.seed, epoch=one)
             for one in range(rounds)
         ]
     )

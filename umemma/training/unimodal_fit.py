@@ -9,7 +9,7 @@ from torch import nn
 
 from umemma.data.batch import Batch
 from umemma.errors import DataError
-from umemma.metrics.classification import correct, log_class_weight, log_prior, surprise
+from umemma.metrics.classification import log_class_weight, log_prior, nll, share_correct
 from umemma.models import unimodal
 from umemma.models.run_encoders import encode_split
 from umemma.settings import Settings
@@ -106,6 +106,6 @@ def _with_the_modality(batch: Batch) -> Batch:
 
 def _scores(logits: torch.Tensor, label: torch.Tensor, split: str) -> dict[str, float]:
     return {
-        f"{split}_accuracy": round(correct(logits, label).mean().item(), 6),
-        f"{split}_cross_entropy": round(surprise(logits, label).mean().item(), 6),
+        f"{split}_accuracy": round(share_correct(logits, label).mean().item(), 6),
+        f"{split}_cross_entropy": round(nll(logits, label).mean().item(), 6),
     }

@@ -1,4 +1,4 @@
-"""The child's side of a stage: `python -P flows/leash.py PARENT_PID ARGUMENT ...` is DVC that dies with its parent.
+"""The child's side of a stage: `python -P flows/parent_death_guard.py PARENT_PID ARGUMENT ...` is DVC that dies with its parent.
 
 A script and not a `preexec_fn`: Python code between fork and exec can hang in a process with threads, and a flow has
 one per stage. When the parent goes, even by kill -9, the kernel sends SIGTERM here, and the whole process group (DVC,
@@ -26,7 +26,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end_group)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it went before the leash was on
+    if os.getppid() != parent:  # it went before the guard was set
         end_group(signal.SIGTERM, None)
     from dvc.cli import main as dvc
 
