@@ -494,7 +494,8 @@ def test_many_classes_are_all_written_in_lines_that_can_be_read(tmp_path, home):
     rows = rows_of(808, label=lambda i: f"class, number {i % 202:03d}: '\"#")
     _, found = initiated(home, write_table(tmp_path / "t.csv", rows))
     assert found.dataset.classes == [f"class, number {i:03d}: '\"#" for i in range(202)]
-    assert max(map(len, (home / "conf/dataset/mine.yaml").read_text().splitlines())) <= 140
+    text = (home / "conf/dataset/mine.yaml").read_text().replace(str(tmp_path), "")  # however deep the folder lies
+    assert max(map(len, text.splitlines())) <= 140
 
 
 @settings(max_examples=200, deadline=None)

@@ -38,6 +38,7 @@ def made(root: Path) -> Path:
     """Make a folder with the Makefile, set up already, whose programs only say what they are told."""
     for name in (
         "requirements.txt",
+        "pyproject.toml",
         ".tools/bin/uv",
         ".venv/bin/python",
         ".venv/bin/dvc",
@@ -83,7 +84,9 @@ def test_a_data_set_of_any_name_is_passed_on_as_it_is(project, value):
     assert told(project, "params", f"DATASET={value}") == [composed]
     assert told(project, "run", f"DATASET={value}") == [
         composed,
+        ["python", "-m", "umemma.composition"],
         ["dvc", "--wait-for-lock", "repro"],
+        ["python", "-m", "flows.leftovers"],
         ["python", "-m", "stages.report", "--show"],
     ]
     assert told(project, "ablation", f"DATASET={value}") == [["python", "-m", "flows.ablation", "--dataset", value]]

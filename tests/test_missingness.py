@@ -55,7 +55,7 @@ def test_the_same_key_loses_the_same_modalities_in_any_order_and_company(protoco
 def test_another_seed_or_round_hides_others(protocol):
     rates = (0.5, 0.5)
     first = hide(PRESENT[:, :2], KEYS, rates, protocol=protocol, seed=0)
-    for stream in ({"seed": 1}, {"seed": 0, "round_": 1}):
+    for stream in ({"seed": 1}, {"seed": 0, "epoch": 1}):
         other = hide(PRESENT[:, :2], KEYS, rates, protocol=protocol, **stream)
         expected = sum(share**2 for share in outcomes((True, True), rates, protocol).values())
         same = (first == other).all(dim=1).double().mean().item()

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import shutil
 from typing import get_args
 
 import pytest
@@ -303,23 +304,21 @@ def test_a_difference_from_conf_is_named_with_the_command_that_mends_it(tmp_path
     assert composition.notice(path, ROOT / "conf") == ""
 
 
-def test_the_data_set_stays_that_of_params_yaml_until_another_is_named(tmp_path, monkeypatch, capsys):
-    path = tmp_path / "params.yaml"
-    monkeypatch.setattr(composition, "CURRENT", path)
-    composition.write(path, ROOT / "conf", ["dataset=synthetic"])
+def test_the_data_set_stays_that_of_params_yaml_until_another_is_named(tmp_path, capsys):
+    conf = shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    composition.write(tmp_path / "params.yaml", conf, ["dataset=synthetic"])
     assert capsys.readouterr().err == ""
-    kept = composition.composed(ROOT / "conf", ["fuse.lr=0.1"])
+    kept = composition.composed(conf, ["fuse.lr=0.1"])
     assert (kept["dataset"]["name"], kept["fuse"]["lr"]) == ("synthetic", 0.1)
     assert capsys.readouterr().err == "note: the data set is synthetic, as before; `dataset=digits` chooses another\n"
-    assert composition.composed(ROOT / "conf", ["dataset=digits"])["dataset"]["name"] == "digits"
+    assert composition.composed(conf, ["dataset=digits"])["dataset"]["name"] == "digits"
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n[", "seed: 0", "- a list"])
-def test_a_params_yaml_that_names_no_data_set_is_told(tmp_path, monkeypatch, capsys, text):
-    path = tmp_path / "params.yaml"
-    path.write_text(text)
-    monkeypatch.setattr(composition, "CURRENT", path)
-    assert composition.composed(ROOT / "conf", [])["dataset"]["name"] == "digits"
+def test_a_params_yaml_that_names_no_data_set_is_told(tmp_path, capsys, text):
+    conf = shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "params.yaml").write_text(text)
+    assert composition.composed(conf, [])["dataset"]["name"] == "digits"
     assert "params.yaml names no data set, so it is digits" in capsys.readouterr().err
 
 

@@ -264,7 +264,7 @@ def test_prepare_says_in_one_line_how_many_were_judged_and_left_out(tmp_path, mo
     settings = SimpleNamespace(dataset=None, prepare=SimpleNamespace(samples_per_shard=7))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(stage.parameters, "read", lambda: settings)
-    monkeypatch.setattr(stage.raw, "verified", lambda _: tmp_path)
+    monkeypatch.setattr(stage.raw, "verified", lambda *_: tmp_path)
     monkeypatch.setattr(stage, "prepare", lambda *_: index)
     stage.main()
     line = capsys.readouterr().out
