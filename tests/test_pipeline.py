@@ -125,7 +125,7 @@ def test_another_data_set_takes_the_place_of_the_old_one_stays_and_goes_without_
     done = run(project, "dvc", "--wait-for-lock", "exp", "run", "-Sdataset=synthetic", *(f"-S{one}" for one in few))
     assert done.returncode == 0, done.stdout + done.stderr
     clear()
-    assert not [path for path in files() if {"digits", "image", "image.json"} & set(path.parts)]
+    assert not [path for path in files() if "digits" in path.parts]
     assert not [name for name in YAML(typ="safe").load(project / "dvc.lock")["stages"] if name.endswith("@image")]
     assert "up to date" in run(project, "dvc", "status").stdout
     queued = run(project, "dvc", "exp", "run", "--queue", "-S", "seed=1")
