@@ -43,6 +43,10 @@ def project(checkout):
     return folder
 
 
+def test_a_first_run_leaves_no_tracked_file_modified(project):
+    assert run(project, "git", "status", "--porcelain").stdout == "?? dvc.lock\n"
+
+
 def test_every_pattern_is_in_the_results_and_the_table(project):
     results = json.loads((project / RESULTS).read_text())
     assert list(results["patterns"]) == ["image+audio", "image", "audio"]
@@ -89,6 +93,48 @@ def test_a_baseline_below_its_towers_is_a_finding_and_an_experiment(project):
     assert "weak" in run(project, "dvc", "exp", "list", "--name-only").stdout.split()
     run(project, "git", "checkout", "-q", "params.yaml")
     assert run(project, "dvc", "--wait-for-lock", "repro").returncode == 0
+
+
+def test_after_a_failed_gate_checkout_repro_and_experiments_go_on(project):
+    before = (project / "data/reports/validation.json").read_bytes()
+    failed = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "validation.min_px=9")
+    assert failed.returncode != 0
+    assert "FAILED size_px: image" in failed.stdout
+    assert ran(failed.stdout) == ["validate", "admit"]
+    checkout = run(project, "dvc", "checkout")
+    assert checkout.returncode == 0, checkout.stderr
+    again = run(project, "dvc", "--wait-for-lock", "repro")
+    assert (again.returncode != 0, ran(again.stdout)) == (True, ["admit"])
+    next_one = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "seed=0")
+    assert (next_one.returncode, ran(next_one.stdout)) == (0, []), next_one.stdout + next_one.stderr
+    assert (project / "data/reports/validation.json").read_bytes() == before
+    assert run(project, "git", "status", "--porcelain").stdout == "?? dvc.lock\n"
+
+
+def test_another_data_set_takes_the_place_of_the_old_one_stays_and_goes_without_a_trace(project):
+    def files():
+        return sorted(path.relative_to(project) for path in (project / "data").rglob("*") if path.is_file())
+
+    def clear():
+        done = run(project, "python", "-m", "flows.leftovers")
+        assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+    before, lock = files(), YAML(typ="safe").load(project / "dvc.lock")
+    few = ["dataset.options.num_samples={train: 600, val: 300, test: 300}", "fuse.epochs=1"]
+    few += [f"dataset.modalities.{name}.epochs=1" for name in "abc"]
+    done = run(project, "dvc", "--wait-for-lock", "exp", "run", "-Sdataset=synthetic", *(f"-S{one}" for one in few))
+    assert done.returncode == 0, done.stdout + done.stderr
+    clear()
+    assert not [path for path in files() if "digits" in path.parts]
+    assert not [name for name in YAML(typ="safe").load(project / "dvc.lock")["stages"] if name.endswith("@image")]
+    assert "up to date" in run(project, "dvc", "status").stdout
+    queued = run(project, "dvc", "exp", "run", "--queue", "-S", "seed=1")
+    assert "note: the data set is synthetic, as before" in queued.stderr
+    assert run(project, "dvc", "queue", "remove", "--all").returncode == 0
+    back = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "dataset=digits")
+    assert ran(back.stdout) == []
+    clear()
+    assert (files(), YAML(typ="safe").load(project / "dvc.lock")) == (before, lock)
 
 
 def test_another_encoder_retrains_its_tower_only_and_what_takes_the_tower(project):
