@@ -158,7 +158,7 @@ def test_dvc_repro_sees_an_edited_table_and_a_replaced_file_and_nothing_else(che
         assert done.returncode == 0, done.stdout + done.stderr
         return re.findall(r"Running stage '([^']+)'", done.stdout)
 
-    assert set(ran()) == {"fetch", "watch@mine", "prepare"}
+    assert set(ran()) == {"code", "fetch", "watch@mine", "prepare"}
     assert ran() == ["watch@mine"]
     edit_table(tmp_path)
     assert ran() == ["watch@mine", "prepare"]
