@@ -31,7 +31,7 @@ class DataError(UmemmaError):
 
 
 class DamagedFile(DataError):
-    """A file that this library wrote, missing or damaged; what wrote it can recreate it. `path` is the whole file or folder."""
+    """A file that this library wrote, missing or damaged; what wrote it can recreate it. `path` is all of it."""
 
     def __init__(self, message: str, path: Path) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class DamagedFile(DataError):
 
 
 class DamagedRawFiles(DataError):
-    """Raw files, missing or damaged in a folder that this library fills: deleting and downloading them again repairs them."""
+    """Raw files, missing or damaged in a folder that this library fills: delete and download them again."""
 
 
 class DownloadError(UmemmaError):

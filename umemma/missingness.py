@@ -56,7 +56,7 @@ def outcomes(has: Pattern, rates: Sequence[float], protocol: str) -> dict[Patter
 
 
 def uniform(key: torch.Tensor, count: int, *stream: int) -> torch.Tensor:
-    """Return (sample, count) float64, uniform in [0, 1): a function of the key and of `stream`, integers such as a seed."""
+    """Return (sample, count) float64, uniform in [0, 1), from the key and `stream`: integers such as a seed."""
     state = np.zeros(1, np.uint64)
     for part in stream:
         state = _mixed(state + np.uint64(part) + _GOLDEN)
