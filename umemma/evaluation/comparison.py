@@ -164,7 +164,7 @@ def gate_never_below(
 
 
 def as_finding(gate: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a gate that is not enforced: it passes, and its `failures` become `findings`. For arms that make no promise."""
+    """Return a gate that is not enforced: it passes, its `failures` become `findings`. For arms that make no promise."""
     return {**gate, "passed": True, "failures": [], "findings": gate["failures"]}
 
 
