@@ -407,7 +407,7 @@ def test_answers_in_another_order_are_refused(models, split):
     one = splits[split]
     order = torch.arange(len(one.label)).roll(1)
     splits[split] = dataclasses.replace(one, label=one.label[order], key=one.key[order], present=one.present[order])
-    with pytest.raises(DataError, match=f"careful: its {split} answers differ from those of best in key"):
+    with pytest.raises(DataError, match=f"careful: its {split} predictions differ from those of best in key"):
         run([models[0], dataclasses.replace(models[1], splits=splits)])
 
 

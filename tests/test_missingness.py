@@ -52,7 +52,7 @@ def test_the_same_key_loses_the_same_modalities_in_any_order_and_company(protoco
 
 
 @pytest.mark.parametrize("protocol", ["independent", "balanced"])
-def test_another_seed_or_round_hides_others(protocol):
+def test_another_seed_or_epoch_hides_others(protocol):
     rates = (0.5, 0.5)
     first = hide(PRESENT[:, :2], KEYS, rates, protocol=protocol, seed=0)
     for stream in ({"seed": 1}, {"seed": 0, "epoch": 1}):

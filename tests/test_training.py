@@ -64,7 +64,7 @@ def test_any_number_of_steps_trains(media, steps):
 
 def test_a_loss_that_is_no_number_is_named(media):
     values = {name: value * float("nan") for name, value in media.values.items()}
-    with pytest.raises(TrainingError, match=r"image: the loss is no finite number by step 4; lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"image: the loss is NaN or infinite by step 4; lower the learning rate"):
         trained(media.with_values(values), 0)
 
 

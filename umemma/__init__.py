@@ -1,7 +1,7 @@
-"""Train and judge multi-modal models that keep working when a modality is missing (arXiv 2310.06383).
+"""Train and evaluate multi-modal models that keep working when a modality is missing (arXiv 2310.06383).
 
-The names below are what is meant to be used from outside. They are loaded when first asked for: `import umemma` alone
-loads neither torch nor anything else of weight. Inside the project every module is imported by its own name.
+The names below are the public API. They are loaded on first access: `import umemma` alone loads neither torch nor any
+other heavy library. Inside the project every module is imported by its own name.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ __all__ = ["ARMS", "Batch", "Encoder", "LateFusion", "Tower", "UmemmaError", "ev
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    homes = {
+    modules = {
         "ARMS": "training.arms",
         "Batch": "data.batch",
         "Encoder": "models.unimodal",
@@ -36,9 +36,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("umemma")
-    if name not in homes:
+    if name not in modules:
         raise AttributeError(f"module 'umemma' has no attribute {name!r}")
-    return getattr(import_module(f"umemma.{homes[name]}"), name)
+    return getattr(import_module(f"umemma.{modules[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,8 +1,8 @@
 """Every error that the user can fix, as one small tree.
 
 Each message names the file or section, the key, the value and what would be accepted, and nothing that only a caller
-knows: which file a setting was read from, which command makes a file again. A caller that knows adds it (`advise`). A
-bug of our own is an `assert` instead. `run` is the one place that turns such an error into a short line and an exit
+knows: which file a setting was read from, which command recreates a file. A caller that knows adds it (`advise`). An
+internal bug is an `assert` instead. `run` is the one place that turns such an error into a short line and an exit
 code.
 """
 
@@ -19,19 +19,19 @@ class UmemmaError(Exception):
 
 
 class ParameterError(UmemmaError):
-    """A key or value among the parameters that nothing accepts."""
+    """A key or value in the parameters that is not accepted."""
 
 
 class SettingError(ParameterError):
-    """A setting that was passed on by whoever read it; the message starts with its key, and names no file."""
+    """An invalid setting passed in by a caller; the message starts with its key and names no file."""
 
 
 class DataError(UmemmaError):
-    """Raw data, a shard or a decoded array that is missing, damaged or not what was promised."""
+    """Raw data, a shard or an array that is missing, damaged or not as declared."""
 
 
 class DamagedFile(DataError):
-    """A file that this library wrote, missing or damaged; what made it can make it again. `path` is all of it."""
+    """A file that this library wrote, missing or damaged; what wrote it can recreate it. `path` is all of it."""
 
     def __init__(self, message: str, path: Path) -> None:
         super().__init__(message)
@@ -39,39 +39,39 @@ class DamagedFile(DataError):
 
 
 class DamagedRawFiles(DataError):
-    """Raw files, missing or damaged in a folder that this library fills: removed and fetched again they are right."""
+    """Raw files, missing or damaged in a folder that this library fills: delete and download them again."""
 
 
 class DownloadError(UmemmaError):
-    """A file that could not be fetched, or is not the file that was asked for."""
+    """A file that could not be downloaded, or is not the expected one."""
 
 
 class TrainingError(UmemmaError):
-    """Training that led nowhere, such as to a loss that is no number."""
+    """Training diverged: the loss is NaN or infinite."""
 
 
 class GateFailure(UmemmaError):
-    """The data or the model was judged and did not pass. Exit code 1."""
+    """The data or the model failed a quality gate. Exit code 1."""
 
     exit_code = 1
 
 
 def unknown(where: str, kind: str, value: object, choices: Iterable[str]) -> str:
-    """Return the sentence for a name that does not exist: where it stands, what there is, what was likely meant."""
+    """Return the message for an unknown name: where it occurs, the valid choices, and the closest match."""
     choices = sorted(choices)
-    near = difflib.get_close_matches(str(value), choices, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    matches = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f" Did you mean {matches[0]!r}?" if matches else ""
     return f"{where}: there is no {kind} called {value!r}; there are {some(choices, 30)}.{hint}"
 
 
 def some(items: Iterable[str], most: int = 5) -> str:
-    """Return the first `most` items and how many more there are, for a sentence."""
+    """Return the first `most` items and how many more there are, as text."""
     items = list(items)
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
 def run(main: Callable[[], None], advise: Callable[[UmemmaError], str] = str) -> None:
-    """Call a script's `main`; end with `ERROR:`, what `advise` makes of the error, and the error's exit code."""
+    """Call a script's `main`; on an error print `ERROR:` and what `advise` returns, and exit with the error's code."""
     try:
         main()
     except UmemmaError as error:

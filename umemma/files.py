@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all: written beside their place, then renamed."""
+"""Atomic writes of files and folders: written to a temporary sibling, then renamed."""
 
 import errno
 import hashlib
@@ -15,9 +15,9 @@ from umemma.errors import DamagedFile, DataError
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary sibling to write a file or folder at; rename it to `path` if all went well, else remove it.
+    """Yield a temporary path to write a file or folder to; on success rename it to `path`, otherwise remove it.
 
-    What stood at `path` before stays until then. Raises DataError where the disk is full.
+    Until then, what was at `path` stays. Raises DataError if the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -40,13 +40,13 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON whose bytes depend on nothing but the content: keys in the order given, no NaN."""
+    """Write JSON whose bytes depend only on the content: keys in the order given, no NaN."""
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of this library's. Raises DamagedFile where it is missing or damaged."""
+    """Read a JSON file that this library wrote. Raises DamagedFile if it is missing or damaged."""
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

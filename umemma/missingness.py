@@ -1,7 +1,7 @@
-"""Which modalities are hidden: patterns, their probabilities, and draws that depend on nothing but seed and key.
+"""Which modalities are hidden: patterns, their probabilities, and draws that depend only on seed and key.
 
-A draw is a counter-based hash (SplitMix64's finaliser: Steele, Lea, Flood 2014) of (seed, round, key, modality), never
-of batch order: every model that is compared meets the same holes, whatever its batch size or number of workers.
+A draw is a counter-based hash (SplitMix64's finaliser: Steele, Lea, Flood 2014) of (seed, epoch, key, modality), never
+of batch order: all compared models see the same missing modalities, whatever the batch size or number of workers.
 """
 
 import hashlib
@@ -14,23 +14,23 @@ import numpy as np
 import torch
 
 Pattern = tuple[bool, ...]
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # SplitMix64's increment; all of this is arithmetic modulo 2^64
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # SplitMix64's increment; all arithmetic is modulo 2^64
 
 
 def patterns(num_modalities: int) -> list[Pattern]:
-    """Return all non-empty sets of modalities as flags, the complete one first, then by falling size."""
+    """Return all non-empty sets of modalities as flags, the complete set first, then by decreasing size."""
     flags = itertools.product((True, False), repeat=num_modalities)
-    return sorted((one for one in flags if any(one)), key=lambda one: -sum(one))
+    return sorted((pattern for pattern in flags if any(pattern)), key=lambda pattern: -sum(pattern))
 
 
 def pattern_name(pattern: Pattern, modalities: Sequence[str]) -> str:
-    """Return the set's names joined with `+`, in the data set's order."""
-    return "+".join(name for name, there in zip(modalities, pattern, strict=True) if there)
+    """Return the names of the present modalities joined with `+`, in the data set's order."""
+    return "+".join(name for name, is_present in zip(modalities, pattern, strict=True) if is_present)
 
 
 def probability(pattern: Pattern, rates: Sequence[float]) -> float:
-    """Return how likely exactly this pattern is when each modality is hidden independently at its rate."""
-    return math.prod(1 - rate if there else rate for there, rate in zip(pattern, rates, strict=True))
+    """Return the probability of exactly this pattern when each modality is hidden independently at its rate."""
+    return math.prod(1 - rate if is_present else rate for is_present, rate in zip(pattern, rates, strict=True))
 
 
 def key_digest(keys: Sequence[str]) -> torch.Tensor:
@@ -45,19 +45,18 @@ def hide(
 ) -> torch.Tensor:
     """Return what is left of `present` (sample, modality) bool; `key` (sample,) int64.
 
-    Every protocol leaves a sample at least one of the modalities it has. `round_` gives a fresh draw, such as the
-    epoch.
+    Every protocol leaves a sample at least one of the modalities it has. Each `epoch` is a fresh draw.
     """
     return PROTOCOLS[protocol].draw(present, key, rates, seed, epoch)
 
 
 def outcomes(has: Pattern, rates: Sequence[float], protocol: str) -> dict[Pattern, float]:
-    """Return how likely each pattern is to be what `hide` leaves of a sample that has the non-empty pattern `has`."""
+    """Return the probability of each pattern that `hide` can leave of a sample with the non-empty pattern `has`."""
     return PROTOCOLS[protocol].outcomes(has, rates)
 
 
 def uniform(key: torch.Tensor, count: int, *stream: int) -> torch.Tensor:
-    """Return (sample, count) float64, uniform in [0, 1): a function of key and stream, numbers such as a seed."""
+    """Return (sample, count) float64, uniform in [0, 1), from the key and `stream`: integers such as a seed."""
     state = np.zeros(1, np.uint64)
     for part in stream:
         state = _mixed(state + np.uint64(part) + _GOLDEN)
@@ -69,10 +68,11 @@ def uniform(key: torch.Tensor, count: int, *stream: int) -> torch.Tensor:
 def _draw_independent(
     present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, epoch: int
 ) -> torch.Tensor:
-    """Hide each modality at its rate; samples that would lose all are drawn again.
+    """Hide each modality at its rate; samples that would lose all of them are redrawn.
 
-    So the result follows the independent rates given that something is left. A rate of 1 hides a modality wherever
-    one of a lower rate is left; a sample whose modalities all have rate 1 keeps one of them, each as likely.
+    So the result follows the independent rates, conditional on at least one modality being left. A rate of 1 hides a
+    modality wherever one with a lower rate is left; a sample whose modalities all have rate 1 keeps one of them,
+    chosen uniformly.
     """
     rate = torch.tensor(rates, dtype=torch.float64)
     pending = (present & (rate < 1)).any(dim=1)
@@ -90,40 +90,39 @@ def _draw_independent(
 def _independent_outcomes(has: Pattern, rates: Sequence[float]) -> dict[Pattern, float]:
     """Return p(kept | something is kept).
 
-    Where every modality of the sample has rate 1 that is 0 / 0. Its limit as these rates rise to 1 together: of the
-    patterns that keep something, those that keep k are (1 - rate)^k as likely, so a single modality is left, any of
-    them.
+    If every modality of the sample has rate 1, that is 0 / 0. The limit as these rates rise to 1 together: a pattern
+    that keeps k modalities has probability proportional to (1 - rate)^k, so exactly one is left, each equally likely.
     """
     shown = [m for m, is_present in enumerate(has) if is_present]
     if all(rates[m] == 1 for m in shown):
         return {tuple(m == kept for m in range(len(has))): 1 / len(shown) for kept in shown}
-    found = {}
+    shares = {}
     for left in itertools.product((True, False), repeat=len(shown)):
         share = math.prod(1 - rates[m] if is_left else rates[m] for m, is_left in zip(shown, left, strict=True))
         if any(left) and share > 0:
             kept = set(itertools.compress(shown, left))
-            found[tuple(m in kept for m in range(len(has)))] = share
-    total = sum(found.values())
-    return {kept: share / total for kept, share in found.items()}
+            shares[tuple(m in kept for m in range(len(has)))] = share
+    total = sum(shares.values())
+    return {kept: share / total for kept, share in shares.items()}
 
 
 def _draw_absent(
     present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, epoch: int
 ) -> torch.Tensor:
-    """Hide the modalities of rate 1 everywhere; a sample that has nothing else keeps what it has."""
+    """Hide the modalities of rate 1 in every sample; a sample that has no others keeps what it has."""
     left = present & (torch.tensor(rates) < 1)
     return torch.where(left.any(dim=1, keepdim=True), left, present)
 
 
 def _absent_outcomes(has: Pattern, rates: Sequence[float]) -> dict[Pattern, float]:
-    left = tuple(there and rate < 1 for there, rate in zip(has, rates, strict=True))
+    left = tuple(is_present and rate < 1 for is_present, rate in zip(has, rates, strict=True))
     return {left if any(left) else has: 1.0}
 
 
 def _draw_balanced(
     present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, epoch: int
 ) -> torch.Tensor:
-    """Hide one modality of a sample, m with the probability of its rate, or none; the last one left stays."""
+    """Hide at most one modality of a sample, m with probability rate m; the last one left is never hidden."""
     bounds = torch.tensor(rates, dtype=torch.float64).cumsum(0)
     chosen = torch.searchsorted(bounds, uniform(key, 1, epoch, seed).contiguous(), right=True)
     left = present & (chosen != torch.arange(len(rates)))
@@ -131,13 +130,13 @@ def _draw_balanced(
 
 
 def _balanced_outcomes(has: Pattern, rates: Sequence[float]) -> dict[Pattern, float]:
-    found: dict[Pattern, float] = {}
+    shares: dict[Pattern, float] = {}
     for m, share in [*enumerate(rates), (None, 1 - sum(rates))]:
-        left = tuple(there and number != m for number, there in enumerate(has))
+        left = tuple(is_present and number != m for number, is_present in enumerate(has))
         kept = left if any(left) else has
         if share > 0:
-            found[kept] = found.get(kept, 0.0) + share
-    return found
+            shares[kept] = shares.get(kept, 0.0) + share
+    return shares
 
 
 Draw = Callable[[torch.Tensor, torch.Tensor, Sequence[float], int, int], torch.Tensor]
@@ -145,7 +144,7 @@ Draw = Callable[[torch.Tensor, torch.Tensor, Sequence[float], int, int], torch.T
 
 @dataclass(frozen=True)
 class Protocol:
-    """How modalities go missing: a draw, and the exact probabilities of what it leaves."""
+    """How modalities go missing: a draw, and the exact probabilities of its outcomes."""
 
     draw: Draw
     outcomes: Callable[[Pattern, Sequence[float]], dict[Pattern, float]]

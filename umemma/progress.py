@@ -1,4 +1,4 @@
-"""Long work, shown as it goes: a bar in a terminal, else a plain line now and then (a log, CI, Prefect)."""
+"""Progress of long work: a bar in a terminal, otherwise an occasional plain line (logs, CI, Prefect)."""
 
 import sys
 import time
@@ -12,13 +12,13 @@ _LINE_SECONDS = 10.0
 
 
 def shown(items: Iterable[Item], name: str, total: int) -> Iterator[Item]:
-    """Yield the items, telling how many of `total` are done; silent where all is done before the first line is due."""
+    """Yield the items, reporting how many of `total` are done; silent if all are done before the first line is due."""
     if sys.stderr.isatty():
         yield from tqdm(items, name, total)
         return
-    told = time.monotonic()
+    last_line = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item
-        if done < total and time.monotonic() - told >= _LINE_SECONDS:
-            told = time.monotonic()
+        if done < total and time.monotonic() - last_line >= _LINE_SECONDS:
+            last_line = time.monotonic()
             print(f"{name}: {done} of {total}", flush=True)

@@ -1,7 +1,7 @@
-"""Typed sections of settings, and calling what a setting chooses by name.
+"""Typed sections of settings, and plug-ins that a setting chooses by name.
 
-What is chosen by name - adapter, encoder, decoder, head - is a module of the folder of that kind, or, as
-`module:variant`, one of many things that a module stands for; the folder is listed, not imported.
+A plug-in - adapter, encoder, decoder, head - is a module in the folder of its kind, or, as `module:variant`, one of the
+many variants that a module offers; the folder is listed, not imported.
 """
 
 import ast
@@ -41,32 +41,32 @@ SectionType = TypeVar("SectionType", bound=Section)
 
 
 def section(kind: type[SectionType], **values: object) -> SectionType:
-    """Return a section with these values. Raises SettingError, naming key and value, for one that it does not take."""
+    """Return a section with these values. Raises SettingError, naming key and value, for an invalid one."""
     try:
         return kind(**values)
     except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, one['loc']))} is {one['input']!r}: {one['msg']}" for one in error.errors())
-        raise SettingError("; ".join(wrong)) from error
+        invalid = (f"{'.'.join(map(str, e['loc']))} is {e['input']!r}: {e['msg']}" for e in error.errors())
+        raise SettingError("; ".join(invalid)) from error
 
 
 def call(builder: Callable[..., Result], settings: Settings, where: str, *args: object) -> Result:
-    """Call `builder(*args, **settings)`; a setting it does not take is an error that lists those it takes.
+    """Call `builder(*args, **settings)`; a setting it does not take is an error that lists the accepted ones.
 
-    `name` in the settings chose the builder; of it, only what follows a colon is passed on, as `variant`.
+    `name` in the settings chose the builder; only the part after a colon is passed on, as `variant`.
     """
     taken = {p.name: p for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    own = {key: value for key, value in settings.items() if key != "name"}
+    keywords = {key: value for key, value in settings.items() if key != "name"}
     name, _, variant = str(settings.get("name", "")).partition(":")
     if ("variant" in taken) != bool(variant):
         raise SettingError(f"{where}.name: {_about_variant(name, 'variant' in taken)}")
     choices = taken.keys() - {"variant"}
-    for key, value in own.items():
+    for key, value in keywords.items():
         if key not in choices:
             raise SettingError(unknown(where, "setting", key, choices))
         if isinstance(taken[key].default, int | float) and not isinstance(value, int | float):
             raise SettingError(f"{where}.{key} must be a number, not {value!r}")
     try:
-        return builder(*args, **own | ({"variant": variant} if variant else {}))
+        return builder(*args, **keywords | ({"variant": variant} if variant else {}))
     except (ValueError, TypeError, IndexError) as error:
         raise SettingError(f"{where}: {error}") from error
 
@@ -82,7 +82,7 @@ def module_name(name: str) -> str:
 
 
 def plugin_trouble(key: str, folder: str, value: object) -> str | None:
-    """Return what is wrong with the name of a plug-in, or None: unknown, or with a variant where it has none."""
+    """Return what is wrong with a plug-in's name (unknown, or a variant missing or not supported), or None."""
     module, _, variant = str(value).partition(":")
     if module not in plugins(folder):
         return unknown(key, folder[:-1], value, _choices(folder))
@@ -95,21 +95,21 @@ def _choices(folder: str) -> list[str]:
     return [f"{name}:VARIANT" if _takes_variant(folder, name) else name for name in plugins(folder)]
 
 
-def _about_variant(name: str, takes_one: bool) -> str:
+def _about_variant(name: str, takes_variant: bool) -> str:
     return (
         f"{name!r} needs a variant after a colon, as in '{name}:VARIANT'"
-        if takes_one
+        if takes_variant
         else f"{name!r} has no variants, so no colon follows"
     )
 
 
 @cache
 def _takes_variant(folder: str, module: str) -> bool:
-    """Read it from the source: importing a plug-in would import the library behind it."""
+    """Read this from the source: importing a plug-in would import the library behind it."""
     source = (Path(__file__).parent / PLUGINS[folder] / f"{module}.py").read_text("utf-8")
     return any(
-        own.arg == "variant"
+        argument.arg == "variant"
         for node in ast.parse(source).body
         if isinstance(node, ast.FunctionDef) and node.name == "build"
-        for own in node.args.kwonlyargs
+        for argument in node.args.kwonlyargs
     )

@@ -1,7 +1,7 @@
 """MLflow: one run for each run of the pipeline, with a nested run for each part that was trained.
 
 The store is `$MLFLOW_TRACKING_URI`, else a SQLite file with local artifacts under `.mlflow/` of the main checkout, so
-that experiments in temporary folders land in the same place. The whole is logged at once when all of it is known:
+that experiments in temporary folders land in the same place. The run is logged in one go when everything is known:
 importing MLflow costs 1.6 s, which each training process would pay, and a tower that comes from DVC's cache has its
 curve in the run like any other. Points are logged in one batch: a call for each costs 4.6 ms with SQLite, 1,000 in a
 batch 70 ms.
@@ -28,9 +28,9 @@ STORE = Path(".mlflow")
 
 @dataclass(frozen=True)
 class Record:
-    """What is logged of a run: `parameters` nested, `artifacts` by the folder they are shown in.
+    """What is logged of a run: `parameters` nested, `artifacts` by the folder they appear in.
 
-    `curve` has a row for each epoch, one of its columns being `step`; `parts` are nested runs.
+    `curve` has a row per epoch, with a column `step`; `parts` are nested runs.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Record:
 def log(record: Record, *, experiment: str, shards: Path, shards_sha256: str, home: Path) -> None:
     """Log a run and its parts; `shards_sha256` identifies the data in the folder `shards`.
 
-    Tags hold the git commit and what `$MLFLOW_RUN_CONTEXT` has of JSON, such as an experiment's name.
+    Tags hold the git commit and the JSON in `$MLFLOW_RUN_CONTEXT`, such as an experiment's name.
     """
     _select(experiment, home)
     with warnings.catch_warnings():  # two of MLflow's own classes claim a local folder
@@ -55,7 +55,7 @@ def log(record: Record, *, experiment: str, shards: Path, shards_sha256: str, ho
 
 
 def default_uri(home: Path) -> str:
-    """Return the local store's address below a project's root."""
+    """Return the URI of the local store below a project's root."""
     return f"sqlite:///{home / STORE / 'mlflow.db'}"
 
 
@@ -82,9 +82,9 @@ def _log(
 
 
 def _select(experiment: str, home: Path) -> None:
-    """Choose store and experiment, made one process at a time: two that make the database at once both fail.
+    """Select store and experiment, created by one process at a time: two that create the database at once both fail.
 
-    The tag makes MLflow's pages open on training runs; they would open on language-model traces.
+    The tag makes MLflow's UI open on training runs instead of language-model traces.
     """
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
         mlflow.set_tracking_uri(uri)
@@ -111,7 +111,7 @@ def _revisions() -> dict[str, str]:
 
 
 def _name(metric: str) -> str:
-    """MLflow allows no `+` in a name."""
+    """Replace `+`, which MLflow does not allow in a name."""
     return metric.replace("+", " and ")
 
 

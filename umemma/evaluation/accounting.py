@@ -1,9 +1,9 @@
-"""Is the information gone, or did the model fail to use it? The content of accounting.json.
+"""Is the information missing, or did the model fail to use it? The content of accounting.json.
 
-What is a bound and what an estimate: H(Y) - CE of any model is a bound on I(X_S; Y) from below, so `best_known` is too
-low if anything, `utilisation` too high, the Fano `ceiling` too low, the `floor` only lower than it could be. What
-subtracts one set's bound from another's (price, Shapley value, lost for good) can be wrong either way. The best known
-model is chosen on validation data and measured on test data, so that the choice does not flatter it.
+Bounds and estimates: H(Y) - CE of any model is a lower bound on I(X_S; Y), so `best_known` is if anything too low,
+`utilisation` too high, the Fano `ceiling` too low, and the `floor` merely lower than it could be. A difference between
+the bounds of two sets (price, Shapley value, lost for good) can be wrong either way. The best known model is chosen on
+validation data and measured on test data, so that the selection does not bias its result.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ UNDEFINED: Interval = {"value": None, "low": None, "high": None}
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of one set of modalities on the test samples that have it; (1 + replicate, variable), in nats.
+    """What is known about one set of modalities on the test samples that have it; (1 + replicate, variable), in nats.
 
-    The variable is the label; with several labels a sample there is one for each class, and each is bounded alone.
+    The variable is the label; with several labels a sample there is one per class, and each has its own bound.
     """
 
     model: Model
@@ -37,12 +37,12 @@ class Known:
 
     @property
     def lower_bound(self) -> torch.Tensor:
-        """The bound on I(X_S; Y) by the best known model, or on the sum of I(X_S; Y_k); (1 + replicate,)."""
+        """The best known model's bound on I(X_S; Y), or on the sum of I(X_S; Y_k); (1 + replicate,)."""
         return information.lower_bound(self.entropy, self.cross_entropy).sum(dim=1)
 
     @property
     def residual(self) -> torch.Tensor:
-        """The bound on H(Y|X_S): the best known model's cross-entropy, or H(Y) where even that is less."""
+        """The bound on H(Y|X_S): the best known model's cross-entropy, or H(Y) if that is lower."""
         return torch.minimum(self.cross_entropy, self.entropy)
 
     @property
@@ -57,7 +57,7 @@ class Known:
 
     @property
     def is_informative(self) -> bool:
-        """Does its interval lie above zero? Only then can a share of it be taken."""
+        """Is the interval of `lower_bound` above zero? Only then are shares of it defined."""
         low = interval(self.lower_bound)["low"]
         return low is not None and low > 0
 
@@ -73,14 +73,14 @@ def account(
     replicates: int,
     rates: Sequence[float],
 ) -> dict[str, Any]:
-    """Return accounting.json but for `dataset`. Every set is measured on the test samples that have it.
+    """Return accounting.json except `dataset`. Every set is measured on the test samples that have it.
 
-    `main` is this run's model, one of `models`; those of arm `uni` hold the towers. `probes`: for each modality, was a
-    linear probe right (sample,), on the pre-trained encoder and on the one inside `main`. `truth`: I(X_S; Y) where it
-    is known. `rates`: of the price and the matrices. Utilisation is undefined (None) where the interval of the best
-    known model's bound is not above zero: nothing is known to be there that could be used.
+    `main` is this run's model, one of `models`; those of arm `uni` hold the towers. `probes`: for each modality, is a
+    linear probe correct (sample,), on the pre-trained encoder and on the one inside `main`. `truth`: I(X_S; Y) if it is
+    known. `rates`: missing rates for the price and the matrices. Utilisation is undefined (None) if the interval of the
+    best known model's bound is not above zero: no usable information is known to exist.
 
-    Raises DataError where the models did not answer the same samples in the same order.
+    Raises DataError if the models' predictions are not on the same samples in the same order.
     """
     assert main in models, "this run's model is one of the models that are compared"
     check_same_samples(models, main)
@@ -107,15 +107,15 @@ def account(
             "clusters": resamples.num_clusters,
             "clustered": resamples.is_clustered,
         },
-        "metrics": {name: _metrics(main, one, bins[one], resamples) for one, name in names.items()},
+        "metrics": {name: _metrics(main, pattern, bins[pattern], resamples) for pattern, name in names.items()},
         "information": {
-            name: _information(main, one, known[one], resamples)
-            | {"truth": rounded(truth[one]) if truth is not None else None}
-            for one, name in names.items()
+            name: _information(main, pattern, known[pattern], resamples)
+            | {"truth": rounded(truth[pattern]) if truth is not None else None}
+            for pattern, name in names.items()
         },
         "by_modality": _by_modality(main, _towers_of(models, main), known, probes, resamples, rates=rates),
         "counter_intuitive": counter_intuitive(main, resamples),
-        "reliability": {name: classification.reliability(bins[one][0]) for one, name in names.items()},
+        "reliability": {name: classification.reliability(bins[pattern][0]) for pattern, name in names.items()},
         "models": [_described(model, main, figures[model], names) for model in models],
         "arms": arms(models, main, figures, resamples, seed=seed),
         "matrices": matrices(models, rates),
@@ -123,12 +123,13 @@ def account(
 
 
 def counter_intuitive(main: Model, resamples: Resamples) -> list[dict[str, Any]]:
-    """Return how often one more modality turns a right answer wrong, for every set and modality not in it.
+    """Return how often an added modality turns a correct prediction wrong, for every set and modality not in it.
 
-    Of the test samples that have the larger set: right before, wrong after, and the true class less likely than before.
+    The share of test samples with the larger set that are correct before, wrong after, and have a lower likelihood of
+    the true class.
     """
     test, table = main.splits["test"], main.tables["test"]
-    found = []
+    results = []
     for present in test.patterns():
         for m, modality in enumerate(test.modalities):
             after = information.added(present, m)
@@ -144,18 +145,18 @@ def counter_intuitive(main: Model, resamples: Resamples) -> list[dict[str, Any]]
                 .double()
                 .mean(dim=1)
             )
-            found.append(
+            results.append(
                 {
                     "present": pattern_name(present, test.modalities),
                     "added": modality,
                     "rate": _share(resamples.mean(flipped, rows)),
                 }
             )
-    return found
+    return results
 
 
 def _best_known(models: Sequence[Model], main: Model, pattern: Pattern, resamples: Resamples) -> Known:
-    """Choose by cross-entropy on validation data; where none of these has the pattern, take this run's model."""
+    """Choose by cross-entropy on validation data; if no validation sample has the pattern, take this run's model."""
     rows, test = main.splits["val"].has(pattern), main.splits["test"]
     best = min(models, key=lambda model: model.tables["val"].cross_entropy(pattern)) if rows.any() else main
     rows = test.has(pattern)
@@ -191,11 +192,11 @@ def _metrics(main: Model, pattern: Pattern, bins: torch.Tensor, resamples: Resam
 
 def _information(main: Model, pattern: Pattern, known: Known, resamples: Resamples) -> dict[str, Any]:
     cross_entropy = resamples.mean(main.tables["test"].nll[pattern], main.splits["test"].has(pattern))
-    own = information.lower_bound(known.entropy.sum(dim=1), cross_entropy)
+    lower_bound = information.lower_bound(known.entropy.sum(dim=1), cross_entropy)
     return {
-        "lower_bound": interval(own),
+        "lower_bound": interval(lower_bound),
         "best_known": {**interval(known.lower_bound), "model": known.model.name},
-        "utilisation": interval(own / known.lower_bound) if known.is_informative else UNDEFINED,
+        "utilisation": interval(lower_bound / known.lower_bound) if known.is_informative else UNDEFINED,
         "floor": _share(known.floor),
         "ceiling": _share(known.ceiling),
     }
@@ -211,23 +212,25 @@ def _by_modality(
     rates: Sequence[float],
 ) -> dict[str, Any]:
     test = main.splits["test"]
-    values = {pattern: one.lower_bound for pattern, one in known.items()}
+    values = {pattern: bound.lower_bound for pattern, bound in known.items()}
     everything = (True,) * len(test.modalities)
     every_rate = torch.tensor(rates, dtype=torch.float64)[:, None].repeat(1, len(test.modalities))
-    found = {}
+    results = {}
     for m, modality in enumerate(test.modalities):
         alone = information.added((False,) * len(test.modalities), m)
-        worth = information.shapley(values, m)
-        shared = everything in known and known[everything].is_informative
-        found[modality] = {
+        shapley = information.shapley(values, m)
+        is_share_defined = everything in known and known[everything].is_informative
+        results[modality] = {
             "price": [
-                {"missing_rate": rate, **interval(one)}
-                for rate, one in zip(rates, information.price(values, m, every_rate), strict=True)
+                {"missing_rate": rate, **interval(estimate)}
+                for rate, estimate in zip(rates, information.price(values, m, every_rate), strict=True)
             ],
-            "shapley": interval(worth),
-            "shapley_share": interval(worth / values[everything]) if shared else UNDEFINED,
+            "shapley": interval(shapley),
+            "shapley_share": interval(shapley / values[everything]) if is_share_defined else UNDEFINED,
             "lost_for_good": interval(information.lost_for_good(values, m)),
-            "encoder_term": interval(resamples.mean(_less(*probes[modality]), test.present[:, m])) if probes else None,
+            "encoder_term": interval(resamples.mean(_difference(*probes[modality]), test.present[:, m]))
+            if probes
+            else None,
             "fusion_noise": interval(
                 resamples.mean(
                     towers.tables["test"].share_correct[alone] - main.tables["test"].share_correct[alone],
@@ -237,27 +240,27 @@ def _by_modality(
             if towers is not None
             else UNDEFINED,
         }
-    return found
+    return results
 
 
 def _towers_of(models: Sequence[Model], main: Model) -> Model | None:
-    """Return the towers of this run's seed, else any, else None."""
-    found = [model for model in models if model.arm == UNI]
-    return next((model for model in found if model.seed == main.seed), found[0] if found else None)
+    """Return the towers of this run's seed, otherwise any, otherwise None."""
+    towers = [model for model in models if model.arm == UNI]
+    return next((model for model in towers if model.seed == main.seed), towers[0] if towers else None)
 
 
 def _figures(model: Model, known: Mapping[Pattern, Known]) -> Figures:
-    table, found = model.tables["test"], {}
-    for pattern, one in known.items():
-        cross_entropy, label_entropy = table.cross_entropy(pattern), one.entropy[0].sum().item()
-        best = one.lower_bound[0].item()
-        found[pattern] = {
+    table, figures = model.tables["test"], {}
+    for pattern, bound in known.items():
+        cross_entropy, label_entropy = table.cross_entropy(pattern), bound.entropy[0].sum().item()
+        best = bound.lower_bound[0].item()
+        figures[pattern] = {
             "accuracy": table.accuracy(pattern),
             "cross_entropy": cross_entropy,
-            "utilisation": (label_entropy - cross_entropy) / best if one.is_informative else None,
+            "utilisation": (label_entropy - cross_entropy) / best if bound.is_informative else None,
             **(table.f1(pattern) if table.has_several_labels else {}),
         }
-    return found
+    return figures
 
 
 def _described(model: Model, main: Model, figures: Figures, names: Mapping[Pattern, str]) -> dict[str, Any]:
@@ -279,5 +282,5 @@ def _share(estimate: torch.Tensor) -> Interval:
     return interval(estimate, lowest=0.0, highest=1.0)
 
 
-def _less(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    return before.double() - after.double()
+def _difference(pretrained: torch.Tensor, fused: torch.Tensor) -> torch.Tensor:
+    return pretrained.double() - fused.double()

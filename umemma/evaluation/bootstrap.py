@@ -1,8 +1,9 @@
-"""How far chance reaches: a paired cluster bootstrap, a paired sign-flip test, and Holm's correction.
+"""Statistical uncertainty: a paired cluster bootstrap, a paired sign-flip test, and Holm's correction.
 
-Samples that share a recording or a person do not vary independently, so clusters are drawn, not samples (Davison &
-Hinkley 1997, section 3.8). A draw is a weight for every cluster, equal for every quantity and model: any arithmetic on
-estimates of one `Resamples` is paired. An estimate is a tensor (1 + replicate, ...), its first entry the value itself.
+Samples that share a recording or a person are not independent, so clusters are resampled, not samples (Davison &
+Hinkley 1997, section 3.8). A replicate is a weight for every cluster, the same for every quantity and model: any
+arithmetic on estimates of one `Resamples` is paired. An estimate is a tensor (1 + replicate, ...) whose first entry is
+the value itself.
 """
 
 import math
@@ -16,14 +17,14 @@ Interval = dict[str, float | None]
 
 
 class Resamples:
-    """Clusters drawn with replacement, as often as there are clusters.
+    """Clusters drawn with replacement, as many as there are.
 
     `weight`: (1 + replicate, cluster) float64, how often each was drawn; the first row is all ones. `cluster`:
-    (sample,) int64. One cluster alone tells nothing of chance: there are no replicates then, and no intervals.
+    (sample,) int64. A single cluster says nothing about variance: then there are no replicates and no intervals.
     """
 
     def __init__(self, group: torch.Tensor, *, replicates: int, seed: int) -> None:
-        """`group`: (sample,) int64, equal where two samples are of one cluster."""
+        """`group`: (sample,) int64, equal for samples of the same cluster."""
         self.cluster, self.num_clusters = _clusters(group)
         self.is_clustered = self.num_clusters < len(group)
         replicates = replicates if self.num_clusters > 1 else 0
@@ -35,29 +36,29 @@ class Resamples:
         self.weight[1:].scatter_add_(1, drawn, torch.ones((), dtype=torch.float64).expand(drawn.shape))
 
     def sums(self, values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Return (1 + replicate, ...): the sum of values (sample, ...) over the samples that `rows` (sample,) keeps."""
+        """Return (1 + replicate, ...): the sum of values (sample, ...) over the samples that `rows` (sample,) selects."""
         by_cluster = _cluster_sums(values[rows].double(), self.cluster[rows], self.num_clusters)
         return (self.weight @ by_cluster.flatten(1)).reshape(-1, *values.shape[1:])
 
     def mean(self, values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Return (1 + replicate,): the mean of values (sample,); NaN where a replicate holds none of the rows."""
+        """Return (1 + replicate,): the mean of values (sample,); NaN if a replicate has none of the rows."""
         total, number = self.sums(
             torch.stack([values.double(), torch.ones_like(values, dtype=torch.float64)], dim=1), rows
         ).unbind(dim=1)
         return total / number
 
     def sample_weight(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return (1 + replicate, row): how often each sample that `rows` (sample,) keeps was drawn."""
+        """Return (1 + replicate, row): how often each sample that `rows` (sample,) selects was drawn."""
         return self.weight[:, self.cluster[rows]]
 
 
 def interval(estimate: torch.Tensor, *, lowest: float = -math.inf, highest: float = math.inf) -> Interval:
-    """Return value, low and high of an estimate (1 + replicate,), to 6 digits; None where it is undefined.
+    """Return value, low and high of an estimate (1 + replicate,), to 6 decimals; None where undefined.
 
-    The percentile interval of level 0.95, moved so that the replicates' median lies on the value: entropy only falls
-    and calibration error only grows when clusters are drawn twice, and by as much the value itself is off already;
-    left in place, such an interval misses its own value. For means it changes nothing. Replicates that are no number
-    are left out; where they are most, there are no ends. `lowest` and `highest` bound the ends.
+    The percentile interval of level 0.95, shifted so that the replicates' median equals the value: resampling biases
+    entropy downwards and calibration error upwards, by as much as the value itself is already biased; without the shift
+    such an interval may exclude its own value. For means it changes nothing. Non-finite replicates are dropped; if they
+    are the majority, low and high are None. `lowest` and `highest` clip both ends.
     """
     value, replicates = estimate[0].item(), estimate[1:]
     replicates = replicates[replicates.isfinite()]
@@ -72,26 +73,26 @@ def interval(estimate: torch.Tensor, *, lowest: float = -math.inf, highest: floa
 
 
 def rounded(value: float) -> float | None:
-    """Return the value to 6 digits as it goes into a report; None where it is no number or infinite."""
+    """Return the value rounded to 6 decimals for a report; None if it is NaN or infinite."""
     return round(value, 6) + 0.0 if math.isfinite(value) else None
 
 
 class Chances(NamedTuple):
-    """p values (column,): of a mean as far below zero, and of one as far from zero on either side."""
+    """p values (column,): one-sided (mean below zero) and two-sided."""
 
     less: torch.Tensor
     different: torch.Tensor
 
 
 def sign_flip(differences: torch.Tensor, group: torch.Tensor, *, flips: int, seed: int) -> Chances:
-    """Test paired differences (sample, column) against zero: if nothing differs, a cluster's sign is a coin.
+    """Test paired differences (sample, column) against zero: under the null hypothesis a cluster's sign is random.
 
-    p = (1 + number of flips at least as extreme) / (1 + flips), never below what so many flips can show (Phipson &
-    Smyth 2010). The same flips for every column. A row that does not count has a difference of 0.
+    p = (1 + number of flips at least as extreme) / (1 + flips), so never 0 (Phipson & Smyth 2010). The same flips are
+    used for every column. A row that does not count has a difference of 0.
     """
     sums = _cluster_sums(differences.double(), *_clusters(group))
     observed = sums.sum(dim=0)
-    slack = 1e-9 * sums.abs().sum(dim=0)  # equal sums, added up in another order
+    slack = 1e-9 * sums.abs().sum(dim=0)  # equal sums may differ by the order of addition
     generator = torch.Generator().manual_seed(seed)
     less, different = torch.ones_like(observed), torch.ones_like(observed)
     for start in range(0, flips, _FLIPS_AT_ONCE):
@@ -104,12 +105,12 @@ def sign_flip(differences: torch.Tensor, group: torch.Tensor, *, flips: int, see
 
 
 def enough_flips(replicates: int, num_comparisons: int, significance: float = 0.05) -> int:
-    """Return how many flips let the smallest of p values fall 20-fold below the significance after Holm."""
+    """Return how many flips allow the smallest p value to be 20-fold below the significance after Holm."""
     return max(replicates, math.ceil(20 * num_comparisons / significance))
 
 
 def holm(p: torch.Tensor) -> torch.Tensor:
-    """Return p values (comparison,) corrected for their number (Holm 1979): any below a is one false alarm in 1 / a."""
+    """Return p values (comparison,) corrected for multiple comparisons (Holm 1979): family-wise error rate."""
     order = p.argsort()
     factor = torch.arange(len(p), 0, -1, dtype=p.dtype)
     corrected = torch.empty_like(p)

@@ -1,4 +1,4 @@
-"""Models that answered the same samples, side by side: arms over seeds, arms against this run, the uni-modal gate."""
+"""Comparison of models on the same samples: arms over seeds, arms against this run, the uni-modal gate."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ Figures = Mapping[Pattern, Mapping[str, float | None]]  # accuracy, cross_entrop
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A model that was asked about validation and test data. Two models are equal only where they are one object.
+    """A model with its predictions on validation and test data. Two models are equal only if they are the same object.
 
-    missing_rate  each modality's in training, None where that says nothing (a specialist)
-    budget        training samples that an encoder saw, in all; None where it is not known
+    missing_rate  each modality's in training, None if it does not apply (a specialist)
+    budget        total training samples seen by an encoder; None if unknown
     splits        `val` and `test`
     """
 
@@ -37,8 +37,8 @@ class Model:
 
     @cached_property
     def tables(self) -> dict[str, Table]:
-        """What is right and how surprising, for every split."""
-        return {split: Table(one) for split, one in self.splits.items()}
+        """Correctness and negative log-likelihood for every split."""
+        return {split: Table(predictions) for split, predictions in self.splits.items()}
 
     @property
     def training(self) -> tuple[str, tuple[tuple[str, float], ...] | None]:
@@ -47,20 +47,20 @@ class Model:
 
 
 def check_same_samples(models: Sequence[Model], main: Model) -> None:
-    """Raise DataError where a model answered other samples than `main`, or the same in another order."""
+    """Raise DataError if a model's predictions are not on the samples of `main` in the same order."""
     for model in models:
-        for split, own in main.splits.items():
+        for split, expected in main.splits.items():
             other = model.splits[split]
-            if other.modalities != own.modalities:
+            if other.modalities != expected.modalities:
                 raise DataError(
-                    f"{model.name}: answers modalities {', '.join(other.modalities)}, {main.name} answers "
-                    f"{', '.join(own.modalities)}; they cannot be compared"
+                    f"{model.name}: predicts from modalities {', '.join(other.modalities)}, {main.name} from "
+                    f"{', '.join(expected.modalities)}; they cannot be compared"
                 )
-            for what in ("key", "label", "present"):
-                if not torch.equal(getattr(other, what), getattr(own, what)):
+            for field_name in ("key", "label", "present"):
+                if not torch.equal(getattr(other, field_name), getattr(expected, field_name)):
                     raise DataError(
-                        f"{model.name}: its {split} answers differ from those of {main.name} in {what}; "
-                        "only answers to the same samples in the same order can be compared"
+                        f"{model.name}: its {split} predictions differ from those of {main.name} in {field_name}; "
+                        "only predictions on the same samples in the same order can be compared"
                     )
 
 
@@ -69,8 +69,8 @@ def arms(
 ) -> list[dict[str, Any]]:
     """Return `arms` of accounting.json: mean and spread over seeds of all models of one arm and missing rate.
 
-    Where a seed was run more than once, its models are averaged first. `versus` compares with this run's arm on the
-    seeds that both have; it is empty where they share none.
+    If a seed was run more than once, its models are averaged first. `versus` compares with this run's arm on the seeds
+    that both have; it is empty if they share none.
     """
     same = _by_training(models)
     versus = _versus({training: _by_seed(group) for training, group in same.items()}, main, resamples, seed)
@@ -85,7 +85,9 @@ def arms(
                 "num_seeds": len(seeds),
                 "patterns": {
                     pattern_name(pattern, modalities): {
-                        metric: _over_seeds([[figures[model][pattern][metric] for model in one] for one in seeds])
+                        metric: _over_seeds(
+                            [[figures[model][pattern][metric] for model in seed_models] for seed_models in seeds]
+                        )
                         for metric in next(iter(figures.values()))[pattern]
                     }
                     for pattern in patterns
@@ -99,10 +101,10 @@ def arms(
 def matrices(models: Sequence[Model], rates: Sequence[float]) -> list[dict[str, Any]]:
     """Return `matrices` of accounting.json: expected accuracy by training rate (row) and test rate (column).
 
-    For every arm that was trained at two rates or more, each the same for all modalities. In testing, modalities are
-    missing independently; a sample left with nothing is answered by the prior. The mean over seeds, on test data.
+    For every arm that was trained at two or more rates, each the same for all modalities. In testing, modalities are
+    missing independently; the prior is the prediction for a sample left with nothing. Mean over seeds, on test data.
     """
-    found = []
+    results = []
     for arm in dict.fromkeys(model.arm for model in models):
         equal = [model for model in models if model.arm == arm and len(set((model.missing_rate or {}).values())) == 1]
         trained = sorted({_only_rate(model) for model in equal})
@@ -112,17 +114,17 @@ def matrices(models: Sequence[Model], rates: Sequence[float]) -> list[dict[str, 
         for rate in trained:
             expected = [_expected_accuracy(model, rates) for model in equal if _only_rate(model) == rate]
             rows.append([round(value, 6) for value in torch.stack(expected).mean(dim=0).tolist()])
-        found.append({"arm": arm, "train_rates": trained, "test_rates": list(rates), "accuracy": rows})
-    return found
+        results.append({"arm": arm, "train_rates": trained, "test_rates": list(rates), "accuracy": rows})
+    return results
 
 
 def gate_never_below(
     main: Model, uni: Model, *, seed: int, replicates: int, significance: float = 0.05
 ) -> dict[str, Any]:
-    """Return the gate that fails where the model is worse than the best tower of a set by more than chance.
+    """Return the gate that fails if the model is significantly worse than the best tower of a set.
 
-    For every pattern a paired one-sided test over clusters, Holm-corrected over patterns. The tower is the one that is
-    most often right on the very test samples: that flatters the towers, so the gate is not made easier.
+    For every pattern a paired one-sided test over clusters, Holm-corrected over patterns. The tower is the one with the
+    highest accuracy on these same test samples: that favours the towers, so the gate is not made easier.
     """
     check_same_samples([uni], main)
     test, ours, towers = main.splits["test"], main.tables["test"], uni.tables["test"]
@@ -130,8 +132,10 @@ def gate_never_below(
     best, differences = [], []
     for pattern in patterns:
         rows = test.has(pattern)
-        alone = [tuple(place == m for place in range(len(pattern))) for m, there in enumerate(pattern) if there]
-        best.append(max(alone, key=lambda one: towers.share_correct[one][rows].mean().item()))
+        alone = [
+            tuple(other == m for other in range(len(pattern))) for m, is_present in enumerate(pattern) if is_present
+        ]
+        best.append(max(alone, key=lambda tower: towers.share_correct[tower][rows].mean().item()))
         differences.append(torch.where(rows, ours.share_correct[pattern] - towers.share_correct[best[-1]], 0.0))
     p = holm(
         sign_flip(
@@ -144,10 +148,11 @@ def gate_never_below(
     failures = []
     for pattern, tower, chance in zip(patterns, best, p, strict=True):
         if chance < significance:
-            own, other = ours.accuracy(pattern), towers.share_correct[tower][test.has(pattern)].mean().item()
+            accuracy = ours.accuracy(pattern)
+            best_accuracy = towers.share_correct[tower][test.has(pattern)].mean().item()
             failures.append(
-                f"{main.arm}, {pattern_name(pattern, test.modalities)}: accuracy {own:.3f}, tower "
-                f"{pattern_name(tower, test.modalities)} {other:.3f}: {other - own:.3f} lower "
+                f"{main.arm}, {pattern_name(pattern, test.modalities)}: accuracy {accuracy:.3f}, tower "
+                f"{pattern_name(tower, test.modalities)} {best_accuracy:.3f}: {best_accuracy - accuracy:.3f} lower "
                 f"(p {chance:.1g} after Holm)"
             )
     return {
@@ -159,14 +164,14 @@ def gate_never_below(
 
 
 def as_finding(gate: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a gate that is not judged: it passes, and its `failures` become `findings`. For what nothing promises."""
+    """Return a gate that is not enforced: it passes, its `failures` become `findings`. For arms that make no promise."""
     return {**gate, "passed": True, "failures": [], "findings": gate["failures"]}
 
 
 def _versus(
     groups: Mapping[Any, Mapping[int, Sequence[Model]]], main: Model, resamples: Resamples, seed: int
 ) -> dict[Any, dict[str, Any]]:
-    """Return for every other training the paired difference of accuracy, with interval and p, of every pattern."""
+    """Return {training: {pattern: paired difference of accuracy, with interval and p}} for all other trainings."""
     test, ours = main.splits["test"], groups[main.training]
     patterns = test.patterns()
     rows = [test.has(pattern) for pattern in patterns]
@@ -175,8 +180,8 @@ def _versus(
         training: [
             torch.stack(
                 [
-                    _share_right(groups[training][one], pattern) - _share_right(ours[one], pattern)
-                    for one in sorted(shared)
+                    _share_correct(groups[training][number], pattern) - _share_correct(ours[number], pattern)
+                    for number in sorted(shared)
                 ]
             ).mean(dim=0)
             for pattern in patterns
@@ -184,48 +189,50 @@ def _versus(
         for training, shared in others.items()
         if shared
     }
-    found: dict[Any, dict[str, Any]] = {training: {} for training in others}
+    results: dict[Any, dict[str, Any]] = {training: {} for training in others}
     if not differences:
-        return found
+        return results
     columns = [
-        torch.where(kept, one, 0.0) for many in differences.values() for kept, one in zip(rows, many, strict=True)
+        torch.where(has, difference, 0.0)
+        for by_pattern in differences.values()
+        for has, difference in zip(rows, by_pattern, strict=True)
     ]
     chances = sign_flip(
         torch.stack(columns, dim=1), test.group, seed=seed, flips=enough_flips(len(resamples.weight) - 1, len(patterns))
     ).different
-    for (training, many), p in zip(differences.items(), chances.split(len(patterns)), strict=True):
-        found[training] = {
+    for (training, by_pattern), p in zip(differences.items(), chances.split(len(patterns)), strict=True):
+        results[training] = {
             pattern_name(pattern, test.modalities): {
-                "difference": interval(resamples.mean(one, kept)),
+                "difference": interval(resamples.mean(difference, has)),
                 "p": rounded(raw),
                 "p_holm": rounded(corrected),
             }
-            for pattern, one, kept, raw, corrected in zip(
-                patterns, many, rows, p.tolist(), holm(p).tolist(), strict=True
+            for pattern, difference, has, raw, corrected in zip(
+                patterns, by_pattern, rows, p.tolist(), holm(p).tolist(), strict=True
             )
         }
-    return found
+    return results
 
 
-def _share_right(models: Sequence[Model], pattern: Pattern) -> torch.Tensor:
+def _share_correct(models: Sequence[Model], pattern: Pattern) -> torch.Tensor:
     return torch.stack([model.tables["test"].share_correct[pattern] for model in models]).mean(dim=0)
 
 
 def _over_seeds(values: Sequence[Sequence[float | None]]) -> dict[str, Any]:
-    """Return mean and spread (the sample's standard deviation) of what is defined; `values`: of every seed's models."""
-    kept = [fmean(defined) for one in values if (defined := [value for value in one if value is not None])]
+    """Return mean and spread (the sample's standard deviation) of the defined values; `values` by seed and model."""
+    means = [fmean(defined) for seed in values if (defined := [value for value in seed if value is not None])]
     return {
-        "mean": rounded(fmean(kept)) if kept else None,
-        "spread": rounded(stdev(kept)) if len(kept) > 1 else None,
-        "n": len(kept),
+        "mean": rounded(fmean(means)) if means else None,
+        "spread": rounded(stdev(means)) if len(means) > 1 else None,
+        "n": len(means),
     }
 
 
 def _by_training(models: Sequence[Model]) -> dict[Any, list[Model]]:
-    found: dict[Any, list[Model]] = {}
+    groups: dict[Any, list[Model]] = {}
     for model in models:
-        found.setdefault(model.training, []).append(model)
-    return found
+        groups.setdefault(model.training, []).append(model)
+    return groups
 
 
 def _by_seed(models: Sequence[Model]) -> dict[int, list[Model]]:

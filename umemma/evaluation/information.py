@@ -1,7 +1,7 @@
-"""Information in nats: what is bounded by cross-entropy, what accuracy it allows, and what each modality is worth.
+"""Information in nats: bounds from cross-entropy, the accuracy that it allows, and the value of each modality.
 
 `values` maps every set of modalities S to v(S), an estimate of I(X_S; Y) of any shape (...); the empty set's is 0 and
-may be left out. A set that is not there is unknown: what depends on it is NaN.
+may be omitted. A missing set is unknown: whatever depends on it is NaN.
 """
 
 import math
@@ -21,12 +21,12 @@ def entropy(counts: torch.Tensor) -> torch.Tensor:
 
 
 def lower_bound(label_entropy: torch.Tensor, cross_entropy: torch.Tensor) -> torch.Tensor:
-    """Return H(Y) - CE: no more than I(X; Y), whatever model's held-out cross-entropy it is (Barber & Agakov 2003)."""
+    """Return H(Y) - CE: at most I(X; Y), for the held-out cross-entropy of any model (Barber & Agakov 2003)."""
     return label_entropy - cross_entropy
 
 
 def fano_ceiling(residual: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Return (...) the largest accuracy that Fano's inequality allows where H(Y|X) = `residual` (...) nats.
+    """Return (...) the largest accuracy that Fano's inequality allows if H(Y|X) = `residual` (...) nats.
 
     The error Pe solves h(Pe) + Pe log(K - 1) = H(Y|X), by bisection up to 1 - 1/K (Cover & Thomas 2006, th. 2.10.1).
     """
@@ -39,20 +39,20 @@ def fano_ceiling(residual: torch.Tensor, num_classes: int) -> torch.Tensor:
 
 
 def hellman_raviv_floor(residual: torch.Tensor, largest_share: torch.Tensor) -> torch.Tensor:
-    """Return (...) the accuracy that the best rule has for certain where H(Y|X) <= `residual` (...) nats.
+    """Return (...) the accuracy guaranteed for the best rule if H(Y|X) <= `residual` (...) nats.
 
-    Its error is at most half of H(Y|X) in bits (Hellman & Raviv 1970), and at most that of always answering the
-    largest class. It is a promise on the best rule from X, not on the model whose cross-entropy was taken.
+    Its error is at most half of H(Y|X) in bits (Hellman & Raviv 1970), and at most that of always predicting the
+    largest class. The guarantee is for the best rule from X, not for the model whose cross-entropy was used.
     """
     return torch.maximum(1 - residual / math.log(2) / 2, largest_share)
 
 
 def pattern_shares(patterns: Sequence[Pattern], rates: torch.Tensor) -> torch.Tensor:
-    """Return (vector, pattern): how likely each pattern is at independent rates (vector, modality)."""
+    """Return (vector, pattern): the probability of each pattern at independent rates (vector, modality)."""
     present = torch.tensor(list(patterns))
     shares = rates.new_ones(len(rates), len(present))
-    for there, rate in zip(present.unbind(dim=1), rates.unbind(dim=1), strict=True):
-        shares = shares * torch.where(there, 1 - rate[:, None], rate[:, None])
+    for is_present, rate in zip(present.unbind(dim=1), rates.unbind(dim=1), strict=True):
+        shares = shares * torch.where(is_present, 1 - rate[:, None], rate[:, None])
     return shares
 
 
@@ -60,15 +60,15 @@ def expected_information(values: Mapping[Pattern, torch.Tensor], rates: torch.Te
     """Return I*(eta) = sum_S p_eta(S) v(S), (vector, ...), at missing rates (vector, modality)."""
     known = list(values)
     shares = pattern_shares(known, rates)
-    found = _combined(shares, torch.stack([values[one] for one in known]))
+    information = _combined(shares, torch.stack([values[pattern] for pattern in known]))
     missing = 1 - shares.sum(dim=1) - (0 if _empty(known[0]) in values else rates.prod(dim=1))
-    return torch.where((missing > 1e-9).reshape(-1, *[1] * (found.ndim - 1)), torch.nan, found)
+    return torch.where((missing > 1e-9).reshape(-1, *[1] * (information.ndim - 1)), torch.nan, information)
 
 
 def price(values: Mapping[Pattern, torch.Tensor], modality: int, rates: torch.Tensor) -> torch.Tensor:
     """Return -dI*/d eta_m, (vector, ...): nats lost for each unit of `modality`'s rate, at rates (vector, modality).
 
-    I* is linear in each rate, so this is I* with the modality always there less I* with it never there.
+    I* is linear in each rate, so this is I* with the modality always present minus I* with it always missing.
     """
     always, never = rates.clone(), rates.clone()
     always[:, modality], never[:, modality] = 0.0, 1.0
@@ -78,12 +78,12 @@ def price(values: Mapping[Pattern, torch.Tensor], modality: int, rates: torch.Te
 def shapley(values: Mapping[Pattern, torch.Tensor], modality: int) -> torch.Tensor:
     """Return (...) the modality's share of v(all) in nats (Shapley 1953).
 
-    The mean gain over the orders in which modalities can arrive; equally the mean price along rates (t, ..., t).
+    The mean gain over all orders of adding modalities; equivalently the mean price along rates (t, ..., t).
     """
     num_modalities = len(next(iter(values)))
     total = torch.zeros_like(next(iter(values.values())))
     for bits in range(2 ** (num_modalities - 1)):
-        others = [bool(bits >> place & 1) for place in range(num_modalities - 1)]
+        others = [bool(bits >> bit & 1) for bit in range(num_modalities - 1)]
         without = (*others[:modality], False, *others[modality:])
         orders = math.factorial(sum(without)) * math.factorial(num_modalities - 1 - sum(without))
         total = total + gain(values, without, modality) * (orders / math.factorial(num_modalities))
@@ -91,13 +91,13 @@ def shapley(values: Mapping[Pattern, torch.Tensor], modality: int) -> torch.Tens
 
 
 def gain(values: Mapping[Pattern, torch.Tensor], present: Pattern, modality: int) -> torch.Tensor:
-    """Return (...) v(S with the modality) - v(S): what it adds to the set S that is `present` without it."""
+    """Return (...) v(S with the modality) - v(S): what it adds to the set S, `present` without it."""
     return _value(values, added(present, modality)) - _value(values, present)
 
 
 def lost_for_good(values: Mapping[Pattern, torch.Tensor], modality: int) -> torch.Tensor:
-    """Return (...) v(all) - v(all without the modality), nats: what no other modality can stand in for."""
-    others = tuple(place != modality for place in range(len(next(iter(values)))))
+    """Return (...) v(all) - v(all without the modality), nats: what no other modality can replace."""
+    others = tuple(other != modality for other in range(len(next(iter(values)))))
     return gain(values, others, modality)
 
 
@@ -112,7 +112,7 @@ def _value(values: Mapping[Pattern, torch.Tensor], pattern: Pattern) -> torch.Te
 
 
 def _combined(shares: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Return shares (vector, pattern) @ values (pattern, ...); a share of 0 leaves out even an undefined value."""
+    """Return shares (vector, pattern) @ values (pattern, ...); a share of 0 excludes even an undefined value."""
     parts = shares.reshape(*shares.shape, *[1] * (values.ndim - 1))
     return torch.where(parts == 0, 0.0, parts * values).sum(dim=1)
 

@@ -1,4 +1,4 @@
-"""The leak audit: what a missing modality holds must not move a model's answer, nor have a gradient.
+"""The leak audit: the values of a missing modality must not affect a model's logits, nor have a gradient.
 
 Every missing value is replaced by NaN, by infinity and by another sample's; the logits must stay bit-identical.
 """
@@ -14,10 +14,10 @@ Forward = Callable[[Batch], torch.Tensor]
 
 
 def audit(forward: Forward, batch: Batch) -> tuple[int, list[str]]:
-    """Ask the model under every pattern with what is missing replaced; return the comparisons made and what leaked.
+    """Run the model under every pattern with missing values replaced; return the number of comparisons and the leaks.
 
-    The model is as in use (`eval`): what is drawn anew in training would look like a leak. Values are taken as floating
-    point, since an integer cannot be NaN.
+    The model is in inference mode (`eval`): randomness in training would look like a leak. Values are converted to
+    floating point, since an integer cannot be NaN.
     """
     batch = batch.with_values({name: value.float() for name, value in batch.values.items()})
     checked, failures = 0, []
@@ -26,10 +26,10 @@ def audit(forward: Forward, batch: Batch) -> tuple[int, list[str]]:
         name = pattern_name(pattern, batch.modalities)
         with torch.no_grad():
             clean = forward(seen)
-            for what, poison in _POISONS.items():
+            for poison_name, poison in _POISONS.items():
                 checked += 1
                 if not torch.equal(forward(_poisoned(seen, poison)), clean):
-                    failures.append(f"{name}: {what} in a missing modality moves the logits")
+                    failures.append(f"{name}: {poison_name} in a missing modality moves the logits")
         checked += 1
         failures += [f"{name}: {modality} is missing, but has a gradient" for modality in _with_gradient(forward, seen)]
     return checked, failures
@@ -62,6 +62,6 @@ _POISONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 def _poisoned(batch: Batch, poison: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
     values = {}
     for m, (name, value) in enumerate(batch.values.items()):
-        there = batch.present[:, m].reshape(-1, *[1] * (value.ndim - 1))
-        values[name] = torch.where(there, value, poison(value))
+        is_present = batch.present[:, m].reshape(-1, *[1] * (value.ndim - 1))
+        values[name] = torch.where(is_present, value, poison(value))
     return batch.with_values(values)

@@ -1,4 +1,4 @@
-"""How good a model is with every set of modalities that a sample may come with."""
+"""Metrics of a model for every set of modalities that a sample may have."""
 
 from contextlib import nullcontext
 
@@ -14,22 +14,22 @@ from umemma.prediction.predict import predict
 def evaluate(
     model: Model, data: Batch, *, batch_size: int = 500, device: str | torch.device = "cpu"
 ) -> dict[str, dict[str, float]]:
-    """Return {set of modalities: how many samples have it, accuracy, cross-entropy in nats}, the whole set first.
+    """Return {set of modalities: number of samples, accuracy, cross-entropy in nats}, the complete set first.
 
-    Each is of the samples that have all of the set, with everything else hidden. With several labels a sample, F1 too.
+    Each is measured on the samples that have the whole set, with all else hidden. With several labels a sample, F1 too.
     """
     with torch.no_grad():
-        one_answer = model.to(device).eval()(data.rows(slice(1)).to(torch.device(device))).cpu()
-    answers = predict(
+        example = model.to(device).eval()(data.rows(slice(1)).to(torch.device(device))).cpu()
+    predictions = predict(
         model,
         data,
-        torch.zeros_like(one_answer[0]),  # for a sample that has nothing, which no pattern counts
+        torch.zeros_like(example[0]),  # for samples that have nothing, which no pattern includes
         group=data.key,
         batch_size=batch_size,
         device=torch.device(device),
         autocast=nullcontext,
     )
-    table = Table(answers)
+    table = Table(predictions)
     return {
         pattern_name(pattern, table.modalities): {
             "n": int(table.has[pattern].sum()),

@@ -1,7 +1,7 @@
-"""Exact evaluation: every sample under every pattern once; every missing rate then follows by arithmetic.
+"""Exact evaluation: every sample under every pattern once; the result at any missing rate follows by arithmetic.
 
-The expected metric at rates eta is sum_S p_eta(S) metric(S): no masks are drawn, so it has no sampling noise, and no
-rate costs a new pass through a model.
+The expected metric at rates eta is sum_S p_eta(S) metric(S): no masks are drawn, so there is no sampling noise, and a
+further rate needs no forward pass.
 """
 
 import itertools
@@ -17,31 +17,35 @@ from umemma.prediction.predictions import Predictions
 
 
 class Table:
-    """What a model's answers are worth, for every sample under every pattern, the empty one too.
+    """Metrics of a model's predictions for every sample under every pattern, including the empty one.
 
-    `share_correct` and `nll` map a pattern to (sample,) float64. Where a sample's own data lack part of a pattern, its
-    entry is that of the part it has; `has[pattern]` (sample,) bool says where the pattern is there in full. With
-    several labels `share_correct`, like the bounds on it, is of the most probable answers; F1 is of those decided for it.
+    `share_correct` and `nll` map a pattern to (sample,) float64. If a sample lacks part of a pattern, its entry is that
+    of the part it has; `has[pattern]` (sample,) bool says which samples have all of it. With several labels
+    `share_correct`, like the bounds on it, is for the most probable classes; F1 is for the decision thresholds.
     """
 
-    def __init__(self, answers: Predictions) -> None:
-        self.modalities, self.present = answers.modalities, answers.present
-        self.has = {one: answers.has(one) for one in answers.logits}
-        self.has_several_labels = answers.label.ndim == 2
-        decisions = {one: answers.decisions(one) for one in answers.logits}
+    def __init__(self, predictions: Predictions) -> None:
+        self.modalities, self.present = predictions.modalities, predictions.present
+        self.has = {pattern: predictions.has(pattern) for pattern in predictions.logits}
+        self.has_several_labels = predictions.label.ndim == 2
+        decisions = {pattern: predictions.decisions(pattern) for pattern in predictions.logits}
         self.is_correct = {
-            one: classification.is_correct(value, answers.label) for one, value in answers.logits.items()
+            pattern: classification.is_correct(value, predictions.label)
+            for pattern, value in predictions.logits.items()
         }
-        self.counts = {one: classification.class_counts(value, answers.label) for one, value in decisions.items()}
+        self.counts = {
+            pattern: classification.class_counts(value, predictions.label) for pattern, value in decisions.items()
+        }
         self.nll_by_variable = {
-            one: classification.nll_by_variable(value, answers.label) for one, value in answers.logits.items()
+            pattern: classification.nll_by_variable(value, predictions.label)
+            for pattern, value in predictions.logits.items()
         }
-        self.share_correct = {one: value.double().mean(dim=1) for one, value in self.is_correct.items()}
-        self.nll = {one: value.sum(dim=1) for one, value in self.nll_by_variable.items()}
+        self.share_correct = {pattern: value.double().mean(dim=1) for pattern, value in self.is_correct.items()}
+        self.nll = {pattern: value.sum(dim=1) for pattern, value in self.nll_by_variable.items()}
 
     def patterns(self) -> list[Pattern]:
         """Return the non-empty patterns that some sample has in full, the complete one first."""
-        return [one for one in patterns(len(self.modalities)) if self.has[one].any()]
+        return [pattern for pattern in patterns(len(self.modalities)) if self.has[pattern].any()]
 
     def accuracy(self, pattern: Pattern) -> float:
         """Return the accuracy on the samples that have the whole pattern."""
@@ -56,68 +60,72 @@ class Table:
         return _f1(self.counts[pattern][self.has[pattern]].sum(dim=0))
 
     def worth(self, pattern: Pattern, rows: torch.Tensor) -> dict[str, float]:
-        """Return the accuracy, with several labels F1 too, of the answers under a pattern on some samples."""
-        found = {"accuracy": self.share_correct[pattern][rows].mean().item()}
-        return found | _f1(self.counts[pattern][rows].sum(dim=0)) if self.has_several_labels else found
+        """Return the accuracy, with several labels F1 too, under a pattern on the samples `rows`."""
+        metrics = {"accuracy": self.share_correct[pattern][rows].mean().item()}
+        return metrics | _f1(self.counts[pattern][rows].sum(dim=0)) if self.has_several_labels else metrics
 
     def expected(self, rates: Sequence[float]) -> dict[str, float]:
         """Return the exact expected accuracy and cross-entropy when each modality is missing at its own rate.
 
-        Over all samples, on top of what is missing in the data; a sample left with nothing is answered by the prior.
-        With several labels also F1, of the expected counts, and the two means of which micro F1 is the ratio.
+        Over all samples, in addition to what is missing in the data; a sample left with nothing gets the prior. With
+        several labels also F1 of the expected counts, and the two means whose ratio is micro F1.
         """
-        shares = {one: probability(one, rates) for one in self.share_correct}
-        return self._mixed([(share, one, slice(None)) for one, share in shares.items()])
+        shares = {pattern: probability(pattern, rates) for pattern in self.share_correct}
+        return self._mixed([(share, pattern, slice(None)) for pattern, share in shares.items()])
 
     def expected_many(self, rates: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return what `expected` returns, each (vector,) float64, for many rates (vector, modality) at once."""
         shares = pattern_shares(list(self.share_correct), rates.double())
         return {
-            name: shares @ torch.stack([one.mean() for one in values.values()])
+            name: shares @ torch.stack([value.mean() for value in values.values()])
             for name, values in (("accuracy", self.share_correct), ("cross_entropy", self.nll))
         }
 
     def under(self, protocol: str, rates: Sequence[float]) -> dict[str, float]:
-        """Return the exact expected accuracy and cross-entropy where modalities are hidden as in training.
+        """Return the exact expected accuracy and cross-entropy if modalities are hidden as in training.
 
-        On top of what is missing in the data, but never all that a sample has.
+        In addition to what is missing in the data, but never everything that a sample has.
         """
         has, group = self.present.unique(dim=0, return_inverse=True)
         parts: list[tuple[float, Pattern, torch.Tensor | slice]] = []
-        for number, one in enumerate(has.tolist()):
-            left = outcomes(tuple(one), rates, protocol) if any(one) else {tuple(one): 1.0}
+        for number, pattern in enumerate(has.tolist()):
+            left = outcomes(tuple(pattern), rates, protocol) if any(pattern) else {tuple(pattern): 1.0}
             parts += [(share, kept, group == number) for kept, share in left.items()]
         return self._mixed(parts)
 
     def _mixed(self, parts: Sequence[tuple[float, Pattern, torch.Tensor | slice]]) -> dict[str, float]:
-        """Return the metrics over all samples where a share of some rows is answered under some pattern."""
+        """Return the metrics over all samples, given (share, pattern, rows) of how they are mixed."""
 
         def total(values: Mapping[Pattern, torch.Tensor]) -> float:
-            return sum(share * values[one][rows].sum().item() for share, one, rows in parts) / len(self.present)
+            return sum(share * values[pattern][rows].sum().item() for share, pattern, rows in parts) / len(self.present)
 
-        found = {"accuracy": total(self.share_correct), "cross_entropy": total(self.nll)}
+        metrics = {"accuracy": total(self.share_correct), "cross_entropy": total(self.nll)}
         if self.has_several_labels:
-            counts = torch.stack([share * self.counts[one][rows].sum(dim=0) for share, one, rows in parts]).sum(0)
-            hit, answered, true = (counts.sum(dim=1) / len(self.present)).tolist()
-            found |= _f1(counts) | {"hits": hit, "labels": (answered + true) / 2}  # reporting.expected makes F1 of them
-        return found
+            weighted_counts = [share * self.counts[pattern][rows].sum(dim=0) for share, pattern, rows in parts]
+            counts = torch.stack(weighted_counts).sum(0)
+            hits, predicted, true = (counts.sum(dim=1) / len(self.present)).tolist()
+            metrics |= _f1(counts)
+            metrics |= {"hits": hits, "labels": (predicted + true) / 2}  # micro F1 of any mixture follows from these
+        return metrics
 
 
 def results(main: Table, uni: Table, grid: Sequence[float]) -> dict[str, Any]:
-    """Return `patterns`, `rates` and `protocols` of robustness.json; `uni` holds each tower's answers.
+    """Return `patterns`, `rates` and `protocols` of robustness.json; `uni` holds each tower's predictions.
 
-    A pattern's `uni` is the accuracy of the best tower of the set on the same samples, best on these very samples: it
-    flatters the towers, so that "not below the uni-modal model" is not made easier. With several labels the best is
-    that of the highest micro F1, and F1 stands beside every accuracy.
+    A pattern's `uni` is the accuracy of the best tower of the set, selected and measured on the same samples: that
+    favours the towers, so "not below the uni-modal model" is not made easier. With several labels the best is the one
+    with the highest micro F1, and F1 is given beside every accuracy.
     """
-    found: dict[str, Any] = {}
+    by_pattern: dict[str, Any] = {}
     for pattern in main.patterns():
         rows = main.has[pattern]
         towers = {
-            main.modalities[m]: uni.worth(_only(m, len(pattern)), rows) for m, there in enumerate(pattern) if there
+            main.modalities[m]: uni.worth(_only(m, len(pattern)), rows)
+            for m, is_present in enumerate(pattern)
+            if is_present
         }
         best = max(towers, key=lambda name: towers[name].get("f1_micro", towers[name]["accuracy"]))
-        found[pattern_name(pattern, main.modalities)] = {
+        by_pattern[pattern_name(pattern, main.modalities)] = {
             "n": int(rows.sum()),
             **_rounded(
                 {
@@ -132,11 +140,11 @@ def results(main: Table, uni: Table, grid: Sequence[float]) -> dict[str, Any]:
         {"missing_rate": dict(zip(main.modalities, rate, strict=True)), **_rounded(main.expected(rate))}
         for rate in itertools.product(grid, repeat=len(main.modalities))
     ]
-    return {"patterns": found, "rates": rates, "protocols": _by_protocol(main, grid)}
+    return {"patterns": by_pattern, "rates": rates, "protocols": _by_protocol(main, grid)}
 
 
 def _by_protocol(table: Table, grid: Sequence[float]) -> list[dict[str, Any]]:
-    """Return a row for every protocol, what it hides (every modality alike, or one) and rate."""
+    """Return a row for every protocol, what it hides (every modality equally, or one) and rate."""
     rows = []
     for protocol in PROTOCOLS:
         for missing, rates_at in _settings(table.modalities, protocol).items():
@@ -153,14 +161,14 @@ def _by_protocol(table: Table, grid: Sequence[float]) -> list[dict[str, Any]]:
 
 
 def _settings(modalities: Sequence[str], protocol: str) -> dict[str, Callable[[float], tuple[float, ...]]]:
-    """Return {what is missing: rate -> rates}; that every modality is absent, no protocol can mean."""
+    """Return {what is missing: rate -> rates}; under `absent` not every modality can be missing."""
     num = len(modalities)
-    found: dict[str, Callable[[float], tuple[float, ...]]] = {}
+    settings: dict[str, Callable[[float], tuple[float, ...]]] = {}
     if protocol != "absent":
-        found["every modality"] = lambda rate: (rate / (num if protocol == "balanced" else 1),) * num
+        settings["every modality"] = lambda rate: (rate / (num if protocol == "balanced" else 1),) * num
     for m, name in enumerate(modalities):
-        found[name] = lambda rate, m=m: tuple(rate * flag for flag in _only(m, num))  # type: ignore[misc]
-    return found
+        settings[name] = lambda rate, m=m: tuple(rate * flag for flag in _only(m, num))  # type: ignore[misc]
+    return settings
 
 
 def _only(m: int, num_modalities: int) -> Pattern:

@@ -1,4 +1,4 @@
-"""What is evaluated, and how finely."""
+"""Settings of the evaluation."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -9,9 +9,9 @@ from umemma.settings import Count, Fraction, Section
 
 
 class Evaluate(Section):
-    """`rates`: the missing rates each modality takes in the grid. `significance`: of the gates' tests.
+    """`rates`: the missing rates of each modality in the grid. `significance`: of the gates' tests.
 
-    `threshold`: where yes begins for each class of multi-label data.
+    `threshold`: per-class decision thresholds for multi-label data.
     """
 
     rates: Annotated[Sequence[Fraction], Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""Asking a model about every sample under every pattern, each once."""
+"""Run a model once on every sample under every pattern."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -26,10 +26,11 @@ def predict(
     autocast: Callable[[], AbstractContextManager[object]],
     features: Mapping[str, torch.Tensor] | None = None,
 ) -> Predictions:
-    """Ask the model as it is in use. `log_prior` (class,) answers where nothing is left.
+    """Return the model's predictions in inference mode; a sample with nothing left gets `log_prior` (class,).
 
-    A late-fusion model encodes each sample once, or never where its `features` {modality: (sample, dim)} are given, as
-    they may be to a panel of such models too; only heads are asked 2^M - 1 times. Another model is asked whole.
+    A late-fusion model encodes each sample once, or never if its `features` {modality: (sample, dim)} are given, as they
+    may also be for a per-pattern model of such models; only the head runs 2^M - 1 times. Any other model is run in full
+    for every pattern.
     """
     was_training = model.training
     model.to(device).eval()

@@ -1,7 +1,7 @@
-"""What one model answers for every sample under every pattern, and the file it is kept in.
+"""One model's predictions for every sample under every pattern, and the file that stores them.
 
-All of the evaluation starts from here: once these logits are there, no model is asked again. A pattern holds every
-sample; where a sample's own data lack part of the pattern, its answer is that for the part it has.
+All evaluation starts from these logits: no model is run again. Every pattern has logits for every sample; a sample that
+lacks part of a pattern has the logits of the part it has.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from umemma.models import safetensors
 class Predictions:
     """One model on one split.
 
-    modalities  their names, in the order of the patterns' flags
-    present     (sample, modality) bool, what the data have
+    modalities  names, in the order of the patterns' flags
+    present     (sample, modality) bool: which modalities the data have
     label       (sample,) int64, or (sample, class) bool: several labels a sample
     group       (sample,) int64, equal where two samples share a recording, a person, a film
     key         (sample,) int64, digest of the sample's key
-    logits      pattern -> (sample, class) float32, log-probabilities up to a constant, for every pattern, the empty
-                one too: that is the class prior's answer; log-odds where there are several labels
-    threshold   pattern -> (class,), the log-odds above which the answer is yes; 0 where there is none
+    logits      pattern -> (sample, class) float32, log-probabilities up to a constant, for every pattern including
+                the empty one, which has the class prior; log-odds if there are several labels a sample
+    threshold   pattern -> (class,), the log-odds above which a class is predicted; 0 if not given
     """
 
     modalities: tuple[str, ...]
@@ -38,34 +38,36 @@ class Predictions:
     threshold: Mapping[Pattern, torch.Tensor] = field(default_factory=dict)
 
     def decisions(self, pattern: Pattern) -> torch.Tensor:
-        """Return (sample, class): the logits shifted so that decisions fall where `threshold` says."""
+        """Return (sample, class): the logits shifted so that the decision threshold is at 0."""
         return self.logits[pattern] - self.threshold[pattern] if pattern in self.threshold else self.logits[pattern]
 
     def patterns(self) -> list[Pattern]:
         """Return the non-empty patterns that some sample has in full, the complete one first."""
-        return [one for one in patterns(len(self.modalities)) if self.has(one).any()]
+        return [pattern for pattern in patterns(len(self.modalities)) if self.has(pattern).any()]
 
     def has(self, pattern: Pattern) -> torch.Tensor:
-        """Return (sample,) bool: is the whole pattern there?"""
+        """Return (sample,) bool: does the sample have every modality of the pattern?"""
         return (self.present | ~torch.tensor(pattern)).all(dim=1)
 
 
 def write(path: Path, splits: Mapping[str, Predictions], facts: Mapping[str, Any]) -> None:
-    """Write one model's answers on some splits; `facts` (JSON-able) say which model it is."""
+    """Write one model's predictions by split; `facts` (JSON-serialisable) identify the model."""
     tensors: dict[str, torch.Tensor] = {}
-    for split, one in splits.items():
-        tensors |= {f"{split}/{name}": getattr(one, name).clone() for name in ("present", "label", "group", "key")}
-        for what in ("logits", "threshold"):
+    for split, predictions in splits.items():
+        tensors |= {
+            f"{split}/{name}": getattr(predictions, name).clone() for name in ("present", "label", "group", "key")
+        }
+        for tensor_name in ("logits", "threshold"):
             tensors |= {
-                f"{split}/{what}/{_bits(pattern)}": value.float().clone()
-                for pattern, value in getattr(one, what).items()
+                f"{split}/{tensor_name}/{_bits(pattern)}": value.float().clone()
+                for pattern, value in getattr(predictions, tensor_name).items()
             }
     modalities = next(iter(splits.values())).modalities
     safetensors.write(path, tensors, {**facts, "modalities": list(modalities)})
 
 
 def read(path: Path) -> tuple[dict[str, Predictions], dict[str, Any]]:
-    """Return ({split: Answers}, facts). Raises DamagedFile where the file is missing or damaged."""
+    """Return ({split: Predictions}, facts). Raises DamagedFile if the file is missing or damaged."""
     tensors, facts = safetensors.read(path)
     splits = {}
     for split in dict.fromkeys(name.split("/")[0] for name in tensors):
@@ -73,9 +75,9 @@ def read(path: Path) -> tuple[dict[str, Predictions], dict[str, Any]]:
             {
                 _pattern(name.rsplit("/", 1)[1]): value
                 for name, value in tensors.items()
-                if name.startswith(f"{split}/{what}/")
+                if name.startswith(f"{split}/{tensor_name}/")
             }
-            for what in ("logits", "threshold")
+            for tensor_name in ("logits", "threshold")
         )
         rows = {name: tensors[f"{split}/{name}"] for name in ("present", "label", "group", "key")}
         splits[split] = Predictions(tuple(facts["modalities"]), logits=logits, threshold=threshold, **rows)
@@ -83,7 +85,7 @@ def read(path: Path) -> tuple[dict[str, Predictions], dict[str, Any]]:
 
 
 def _bits(pattern: Pattern) -> str:
-    return "".join("1" if there else "0" for there in pattern)
+    return "".join("1" if is_present else "0" for is_present in pattern)
 
 
 def _pattern(bits: str) -> Pattern:

@@ -1,13 +1,13 @@
-"""The ways of training that are compared: one word in params.yaml chooses among them.
+"""The arms: training methods that are compared; a single parameter chooses one.
 
-Every arm of one run has the same towers to start from, the same order of samples, the same holes, and the same budget
-of training samples seen (a tower's pre-training counts). So an arm from scratch trains as long as pre-training and
-fusion together, and an arm that has nothing left to train spends less. Only `specialist` spends more: it is a model for
-every set, each tried in two ways, a yardstick and not a rival.
+All arms of a run start from the same towers, and have the same order of samples, the same missing modalities, and the
+same budget of training samples seen (including a tower's pre-training). So an arm from scratch trains as long as
+pre-training and fusion together, and an arm with nothing left to train spends less. Only `specialist` spends more: it
+has a model for every set, each trained in two ways; it is a yardstick, not a competitor.
 
-What an arm promises is what its model is judged by. `joint`, `joint+mma` and `early` do without the towers, `ump` never
-sees a modality missing in training, and `ensemble` lets the worst tower vote: that such a baseline falls below a tower
-is what a comparison is there to show, not a fault of the run.
+A model is judged by what its arm promises. `joint`, `joint+mma` and `early` do not use the towers, `ump` never sees a
+missing modality in training, and `ensemble` gives the worst tower a vote: that such a baseline falls below a tower is a
+result of the comparison, not a failure of the run.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from umemma.training.settings import ArmName
 
 @dataclass(frozen=True)
 class Arm:
-    """`trains`: what is trained after the towers. `hides`: are modalities hidden while it trains? `about`: in words.
+    """`trains`: what is trained after the towers. `hides`: are modalities hidden in training? `about`: a description.
 
-    `keeps_up`: does it promise to be never below the best tower of what is present?
+    `keeps_up`: does it promise never to be below the best tower of the present modalities?
     """
 
     fusion: Literal["late", "early", "best tower", "specialists"]
@@ -36,7 +36,7 @@ ARMS: dict[ArmName, Arm] = {
     "joint+mma": Arm("late", "all from scratch", True, False, "late fusion from scratch, modalities hidden"),
     "ump": Arm("late", "towers and head", False, False, "pre-trained towers, trained on with nothing hidden"),
     "ume-mma": Arm("late", "towers and head", True, True, "pre-trained towers, trained on with modalities hidden"),
-    "ensemble": Arm("late", "nothing", False, False, "pre-trained towers, the product of their answers"),
+    "ensemble": Arm("late", "nothing", False, False, "pre-trained towers, the product of their predictions"),
     "frozen": Arm(
         "late", "head", True, True, "pre-trained, frozen towers; only the head is trained, modalities hidden"
     ),

@@ -1,8 +1,8 @@
-"""Augmentation: decoded values of a training batch changed at random, by the settings `augment` of a modality.
+"""Augmentation: random changes to the arrays of a training batch, from the settings `augment` of a modality.
 
-Never in validation or use, and not where cached features are trained on. The random numbers come from (seed, step,
-modality) alone, so that a run repeats and that one modality's augmentation does not move another's; torch's global
-randomness, which dropout draws from, is left as it was. The changes are made in the order of the table below.
+Never in validation or inference, nor when training on cached features. The random numbers depend on (seed, step,
+modality) only, so a run is reproducible and one modality's augmentation does not affect another's; torch's global RNG,
+which dropout uses, is left untouched. Changes are applied in the order of the table below.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from umemma.training.augmentations.change import Change
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How one is made from its setting and the shape, and for how many axes of a sample it has a meaning."""
+    """How it is built from its setting and the shape, and the numbers of sample axes that it supports."""
 
     make: Callable[[Any, Sequence[int]], Change]
     axes: Collection[int]
@@ -42,17 +42,17 @@ AUGMENTATIONS = {
 
 
 def build(settings: Mapping[str, Any], shape: Sequence[int], where: str = "augment") -> Change:
-    """Return a function (batch, *shape), generator -> the same shape and type, each sample changed in its own way.
+    """Return a function (batch, *shape), generator -> the same shape and dtype, which changes each sample independently.
 
-    Raises SettingError, naming `where` and the choices, for a name or value that does not exist or does not fit
+    Raises SettingError, naming `where` and the choices, for an unknown name, or a value that is invalid or does not fit
     the shape.
     """
-    fitting = [name for name, one in AUGMENTATIONS.items() if len(shape) in one.axes]
+    fitting = [name for name, augmentation in AUGMENTATIONS.items() if len(shape) in augmentation.axes]
     changes: list[Change] = []
     for name in settings:
         if name not in fitting:
             raise SettingError(unknown(where, f"augmentation of {len(shape)} axes {tuple(shape)}", name, fitting))
-    for name in (one for one in fitting if one in settings):
+    for name in (kind for kind in fitting if kind in settings):
         try:
             changes.append(AUGMENTATIONS[name].make(settings[name], shape))
         except (ValueError, TypeError) as error:
@@ -69,22 +69,22 @@ def build(settings: Mapping[str, Any], shape: Sequence[int], where: str = "augme
 def of_batches(
     settings: Mapping[str, Mapping[str, Any]], shapes: Mapping[str, Sequence[int]], seed: int
 ) -> Callable[[Batch, int], Batch] | None:
-    """Return a function (batch, step) -> batch for the modalities whose `settings` are not empty; None where all are.
+    """Return a function (batch, step) -> batch for the modalities with non-empty `settings`; None if all are empty.
 
-    Rows of a missing modality are changed like others; nothing depends on them.
+    Rows of a missing modality are changed too; nothing depends on them.
     """
-    built = {
+    changes = {
         name: build(settings[name], shape, f"dataset.modalities.{name}.augment")
         for name, shape in shapes.items()
         if settings.get(name)
     }
-    if not built:
+    if not changes:
         return None
 
     def changed(batch: Batch, step: int) -> Batch:
         return batch.with_values(
             {
-                name: built[name](value, _generator(seed, step, name)) if name in built else value
+                name: changes[name](value, _generator(seed, step, name)) if name in changes else value
                 for name, value in batch.values.items()
             }
         )

@@ -1,4 +1,4 @@
-"""What all arms of one run have in common: towers, data, settings."""
+"""The training context shared by all arms of a run: towers, data, settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What all arms of one run have in common.
+    """What all arms of a run share.
 
-    `media` and `features` hold the same samples of each split: decoded - or as a frozen trunk encodes them - and as the
-    towers do. `augment` is of
-    the media, {modality: settings}.
+    `media` and `features` hold the same samples of each split: as arrays (or the features of a frozen backbone), and as
+    the towers' features. `augment` applies to the media, {modality: settings}.
     """
 
     towers: Mapping[str, Tower]
@@ -53,19 +52,19 @@ class TrainingContext:
 
     @property
     def scratch_epochs(self) -> float:
-        """Return how long an arm from scratch sees as many samples, per modality, as the others in two phases."""
+        """Return the epochs after which an arm from scratch has seen as many samples per modality as two-phase arms."""
         seen = mean(tower.samples_seen for tower in self.towers.values())
         return seen / len(self.media["train"]) + self.fuse.epochs
 
     def of(self, pattern: Pattern) -> "TrainingContext":
-        """Return the same for the modalities of a pattern, and the samples that have them all."""
-        names = [name for name, there in zip(self.modalities, pattern, strict=True) if there]
+        """Return the context of a pattern's modalities, with the samples that have all of them."""
+        names = [name for name, is_present in zip(self.modalities, pattern, strict=True) if is_present]
 
         def part(data: Mapping[str, Batch]) -> dict[str, Batch]:
-            found = {split: batch.only(names) for split, batch in data.items()}
+            selected = {split: batch.only(names) for split, batch in data.items()}
             return {
                 split: batch if batch.present.all() else batch.rows(batch.present.all(dim=1))
-                for split, batch in found.items()
+                for split, batch in selected.items()
             }
 
         return replace(
@@ -87,18 +86,20 @@ def load(
     compute: Compute,
     seed: int,
 ) -> TrainingContext:
-    """Read the towers with their features, and map the arrays that they were trained on into memory.
+    """Read the towers with their features, and memory-map the arrays that they were trained on.
 
-    `inputs` and `towers` are folders, in the data set's order of modalities: of decoded arrays or a frozen backbone's
-    features, and of towers with their features.
+    `inputs` and `towers` are folders by modality, in the data set's order: of arrays or a frozen backbone's features,
+    and of towers with their features.
     """
-    from umemma.data import arrays  # it reads tables, and a course in memory needs no pandas
+    from umemma.data import arrays  # it imports pandas, which training in memory does not need
     from umemma.data.sample import SPLITS
 
     names = list(dataset.modalities)
     media = {split: arrays.load(inputs, split, targets) for split in SPLITS}
-    kept = {name: safetensors.read(towers[name] / "features.safetensors")[0] for name in names}
-    features = {split: batch.with_values({name: kept[name][split] for name in names}) for split, batch in media.items()}
+    by_tower = {name: safetensors.read(towers[name] / "features.safetensors")[0] for name in names}
+    features = {
+        split: batch.with_values({name: by_tower[name][split] for name in names}) for split, batch in media.items()
+    }
     return TrainingContext(
         {name: unimodal.load(towers[name] / "tower.safetensors") for name in names},
         media,

@@ -1,4 +1,4 @@
-"""Device, threads and precision: what a run computes on, set once by a stage's `main`."""
+"""Device, threads and precision of a run, set once by its `main`."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -9,7 +9,7 @@ from umemma.training.settings import Compute
 
 
 def set_up(compute: Compute) -> torch.device:
-    """Fix threads and deterministic kernels; return the device. Raises SettingError for a GPU that is not there."""
+    """Set threads and deterministic kernels; return the device. Raises SettingError if the GPU asked for is missing."""
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -20,14 +20,14 @@ def set_up(compute: Compute) -> torch.device:
 
 
 def autocast(compute: Compute, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which models run: bfloat16 where it is asked for, or for `auto` where it is fast."""
-    wanted = compute.precision == "bfloat16" or (compute.precision == "auto" and has_bfloat16(device))
-    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+    """Return the context in which models run: bfloat16 if requested, or for `auto` if natively supported."""
+    use_bfloat16 = compute.precision == "bfloat16" or (compute.precision == "auto" and has_bfloat16(device))
+    return torch.autocast(device.type, torch.bfloat16) if use_bfloat16 else nullcontext()
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Does the device compute in bfloat16 itself? A CPU that only imitates it is ten times slower than in float32."""
+    """Does the device support bfloat16 natively? A CPU that emulates it is ten times slower than in float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -1,8 +1,8 @@
-"""Training the model of each arm, all from the same towers, samples and holes.
+"""Training the model of each arm, all from the same towers, samples and missing modalities.
 
-An arm from scratch is given the samples that pre-training and fusion together see, and the settings of `pretrain`; an
-arm that trains pre-trained parts on, those of `fuse`. Statistics that a substitute needs (`train_mean`, `noise`,
-`donor`) are of the encoders as they are before fusion training.
+An arm from scratch sees as many samples as pre-training and fusion together, with the settings of `pretrain`; an arm
+that continues to train pre-trained parts uses those of `fuse`. Statistics that a substitute needs (`train_mean`,
+`noise`, `donor`) come from the encoders before fusion training.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,13 +32,13 @@ from umemma.training.context import TrainingContext
 from umemma.training.loop import Curve, Schedule, train
 from umemma.training.settings import ArmName, missing_rates
 
-Group = tuple[list[nn.Parameter], float]  # parameters with their learning rate
-_NUM_ROWS = 5_000  # inputs of the training set that a scale, a mean or a donor is taken from
+Group = tuple[list[nn.Parameter], float]  # parameters and their learning rate
+_NUM_ROWS = 5_000  # training inputs from which a scale, a mean or a donor is taken
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, how its training went, and the samples that its encoders saw after the towers', over all modalities."""
+    """A model, its training curve, and the samples that its encoders saw after pre-training, summed over modalities."""
 
     model: Model
     curve: Curve
@@ -53,7 +53,8 @@ def fit(name: ArmName, context: TrainingContext) -> Trained:
         return _best_towers(context)
     if arm.fusion == "specialists":
         return specialists(
-            context, (lambda own: late(own, "towers and head", hides=False), lambda own: early(own, hides=False))
+            context,
+            (lambda subset: late(subset, "towers and head", hides=False), lambda subset: early(subset, hides=False)),
         )
     if arm.fusion == "early":
         return early(context, hides=arm.hides)
@@ -64,7 +65,7 @@ def fit(name: ArmName, context: TrainingContext) -> Trained:
 
 
 def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
-    """Train a late-fusion model: nothing of it, its head, all of it from the towers on, or all of it from scratch."""
+    """Train a late-fusion model: nothing, its head, everything starting from the towers, or everything from scratch."""
     scratch, fuse = trains == "all from scratch", context.fuse
     towers = {
         name: Tower(tower.encoder.fresh(), tower.head.out_features) if scratch else deepcopy(tower)
@@ -100,7 +101,7 @@ def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
             context.features,
             forward=lambda batch: model.fuse(batch.values, batch.present, batch.key),
         )
-    for encoder in model.parts().values():  # only what its own `trainable` leaves open
+    for encoder in model.parts().values():  # only what the encoder's `trainable` allows
         groups += encoder.parameter_groups(tower_lr)
     return _trained(model, groups, context, hides, context.media, scratch=scratch)
 
@@ -119,34 +120,34 @@ def early(context: TrainingContext, *, hides: bool) -> Trained:
 
 
 def specialists(context: TrainingContext, ways: tuple[Callable[[TrainingContext], Trained], ...]) -> Trained:
-    """Train a model for every set of modalities, each in several ways; validation cross-entropy chooses among them.
+    """Train a model for every set of modalities in several ways each, and keep the best by validation cross-entropy.
 
-    A set of one is its tower.
+    For a single modality it is the tower.
     """
     members: dict[Pattern, nn.Module] = {}
     takes: dict[Pattern, list[str]] = {}
     curve: Curve = []
     seen = 0
     for pattern in patterns(len(context.modalities)):
-        own = context.of(pattern)
-        takes[pattern] = list(own.modalities)
-        if sum(pattern) == 1 or min(len(batch) for batch in own.media.values()) == 0:
-            members[pattern] = _tower_alone(own)  # of the first, where no sample has the whole set
-            takes[pattern] = list(own.modalities)[:1]
+        subset = context.of(pattern)
+        takes[pattern] = list(subset.modalities)
+        if sum(pattern) == 1 or min(len(batch) for batch in subset.media.values()) == 0:
+            members[pattern] = _tower_alone(subset)  # the first modality's, if no sample has the whole set
+            takes[pattern] = list(subset.modalities)[:1]
             continue
-        tried = [way(own) for way in ways]
-        best = min(tried, key=lambda one: _cross_entropy(one.model, own, own.media))
+        candidates = [way(subset) for way in ways]
+        best = min(candidates, key=lambda trained: _cross_entropy(trained.model, subset, subset.media))
         members[pattern] = best.model
-        seen += sum(one.samples_seen for one in tried)
+        seen += sum(trained.samples_seen for trained in candidates)
         offset = curve[-1]["step"] if curve else 0
         curve += [{**row, "step": row["step"] + offset} for row in best.curve]
     return Trained(PerPattern(members, takes, context.log_prior).eval(), curve or [_nothing_trained()], seen)
 
 
 def _best_towers(context: TrainingContext) -> Trained:
-    """Choose for every set the tower that does best alone, on the validation samples that have the set.
+    """Choose for every set the best single tower, on the validation samples that have the whole set.
 
-    Where none has the whole set, on those that have the tower's modality.
+    If there are none, on those that have the tower's modality.
     """
     members: dict[Pattern, nn.Module] = {}
     takes: dict[Pattern, list[str]] = {}
@@ -165,7 +166,7 @@ def _best_towers(context: TrainingContext) -> Trained:
 
 
 def _tower_alone(context: TrainingContext) -> LateFusion:
-    """Return the first tower as a model of its own."""
+    """Return the first tower as a model for its modality alone."""
     name, tower = next(iter(context.towers.items()))
     return late_fusion.build(
         {name: deepcopy(tower)},
@@ -194,7 +195,7 @@ def _trained(
     forward: Callable[[Batch], torch.Tensor] | None = None,
     scratch: bool = False,
 ) -> Trained:
-    groups = [(own, lr) for own, lr in groups if own]
+    groups = [(parameters, lr) for parameters, lr in groups if parameters]
     if not groups:
         return Trained(model.eval(), [_nothing_trained() | _validated(model, context, data)], 0)
     fuse, pretrain = context.fuse, context.pretrain
@@ -228,7 +229,7 @@ def _trained(
 
 
 def _trained_of(part: nn.Module, lr: float) -> Group:
-    return [one for one in part.parameters() if one.requires_grad], lr
+    return [parameter for parameter in part.parameters() if parameter.requires_grad], lr
 
 
 def _nothing_trained() -> dict[str, float]:
@@ -238,22 +239,23 @@ def _nothing_trained() -> dict[str, float]:
 def _validated(
     model: LateFusion | EarlyFusion, context: TrainingContext, data: Mapping[str, Batch]
 ) -> dict[str, float]:
-    """Return validation accuracy for every pattern, and their mean."""
-    found = _answered(model, context, data)
+    """Return the validation accuracy for every pattern, and the mean of these."""
+    val = _predictions(model, context, data)
     accuracy = {
-        pattern_name(one, found.modalities): share_correct(found.logits[one], found.label)[found.has(one)].mean().item()
-        for one in found.patterns()
+        pattern_name(pattern, val.modalities): share_correct(val.logits[pattern], val.label)[has].mean().item()
+        for pattern in val.patterns()
+        for has in [val.has(pattern)]
     }
-    return {"val_accuracy": mean(accuracy.values())} | {f"val_accuracy/{one}": accuracy[one] for one in accuracy}
+    return {"val_accuracy": mean(accuracy.values())} | {f"val_accuracy/{name}": accuracy[name] for name in accuracy}
 
 
 def _cross_entropy(model: Model, context: TrainingContext, data: Mapping[str, Batch]) -> float:
-    """Return the validation cross-entropy with everything the course has present."""
-    found = _answered(model, context, data)
-    return nll(found.logits[(True,) * len(context.modalities)], found.label).mean().item()
+    """Return the validation cross-entropy with all modalities of the context present."""
+    val = _predictions(model, context, data)
+    return nll(val.logits[(True,) * len(context.modalities)], val.label).mean().item()
 
 
-def _answered(model: Model, context: TrainingContext, data: Mapping[str, Batch]) -> Predictions:
+def _predictions(model: Model, context: TrainingContext, data: Mapping[str, Batch]) -> Predictions:
     device = compute.set_up(context.compute)
     val = data["val"]
     are_features = val is context.features["val"]

@@ -1,6 +1,6 @@
-"""Training on data in memory: a tower for every modality, then the model that joins them.
+"""Training on data in memory: a tower for every modality, then the fusion model.
 
-What the parameters of a pipeline hold are keyword arguments here, with values that suit some thousand samples.
+The pipeline's parameters are keyword arguments here, with defaults that suit a few thousand samples.
 """
 
 from collections.abc import Mapping
@@ -39,8 +39,8 @@ def train_tower(
 ) -> Tower:
     """Train an encoder with a linear head on one modality alone; calibrate it on the split `val`.
 
-    `encoder` is a module (batch, *shape) -> (batch, dim), of which a copy is trained, or the name and settings of one of
-    umemma/models/encoders: `{"name": "mlp", "dim": 32}`. `data` holds the splits `train` and `val`.
+    `encoder` is a module (batch, *shape) -> (batch, dim), of which a copy is trained, or the name and settings of a
+    plug-in in umemma/models/encoders: `{"name": "mlp", "dim": 32}`. `data` has the splits `train` and `val`.
     """
     _check_splits(data)
     if modality not in data["train"].modalities:
@@ -87,11 +87,11 @@ def train_fusion(
     seed: int = 0,
     device: Device = "auto",
 ) -> Model:
-    """Join towers into one model and train it with modalities hidden at random; the towers stay as they are.
+    """Join towers into one model and train it with modalities hidden at random; the towers themselves do not change.
 
-    `arm` is one of `ARMS` that fuse late or choose the best tower; an arm from scratch starts its encoders anew.
-    `missing_rate` is how often a modality is hidden in training, one number or {modality: number}. `data` holds the
-    splits `train` and `val`.
+    `arm` is one of `ARMS` with late fusion or the best tower; an arm from scratch reinitialises the encoders.
+    `missing_rate` is how often a modality is hidden in training, one number or {modality: number}. `data` has the splits
+    `train` and `val`.
     """
     _check_splits(data)
     names = list(data["train"].modalities)
@@ -99,7 +99,7 @@ def train_fusion(
         raise SettingError(
             f"there are towers of {', '.join(towers)}, but the data have {', '.join(names)}, in this order"
         )
-    arms = [name for name, one in ARMS.items() if one.fusion in ("late", "best tower")]
+    arms = [name for name, candidate in ARMS.items() if candidate.fusion in ("late", "best tower")]
     if arm not in arms:
         raise SettingError(unknown("train_fusion", "arm", arm, arms))
     if trouble := plugin_trouble("head", "heads", head):

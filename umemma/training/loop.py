@@ -1,7 +1,8 @@
-"""The training loop, one for towers and fusion alike.
+"""The training loop, shared by towers and fusion.
 
-AdamW with a one-cycle learning rate (Smith and Topin 2018), the last model kept: nothing is selected, so nothing can
-be selected on test data. The order of samples is drawn from (seed, epoch), their holes from (seed, epoch, key).
+AdamW with a one-cycle learning rate (Smith and Topin 2018); the last model is kept: there is no model selection, so
+none on test data either. The order of samples is drawn from (seed, epoch), their missing modalities from (seed, epoch,
+key).
 """
 
 import sys
@@ -22,7 +23,7 @@ Curve = list[dict[str, float]]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast; `epochs` may be a fraction. `num_steps` and samples seen follow from it."""
+    """Length and regularisation of training; `epochs` may be fractional. `num_steps` and samples seen follow from it."""
 
     epochs: float
     batch_size: int
@@ -31,19 +32,19 @@ class Schedule:
 
     def num_steps(self, num_samples: int) -> int:
         """Return the optimiser steps for a training set of this size, at least one."""
-        return max(1, round(self.epochs * self._steps_an_epoch(num_samples)))
+        return max(1, round(self.epochs * self._steps_per_epoch(num_samples)))
 
     def batches(self, num_samples: int, seed: int) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield (epoch, rows) for each step; the rest that fills no batch waits for the next epoch's shuffle."""
+        """Yield (epoch, rows) for each step; an incomplete last batch is dropped, and the next epoch reshuffles."""
         left, epoch, size = self.num_steps(num_samples), 0, min(self.batch_size, num_samples)
         while left:
             order = torch.randperm(num_samples, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
-            for start in range(0, min(left, self._steps_an_epoch(num_samples)) * size, size):
+            for start in range(0, min(left, self._steps_per_epoch(num_samples)) * size, size):
                 yield epoch, order[start : start + size]
                 left -= 1
             epoch += 1
 
-    def _steps_an_epoch(self, num_samples: int) -> int:
+    def _steps_per_epoch(self, num_samples: int) -> int:
         return max(1, num_samples // self.batch_size)
 
 
@@ -64,12 +65,12 @@ def train(
 ) -> Curve:
     """Train `groups` of (parameters, learning rate) so that `forward(batch)` gives logits (batch, class).
 
-    `present(batch, epoch)` says what is hidden from each batch, `augment(batch, step)` changes its values, on the CPU;
-    `log_weight` (class,) weighs classes, see `umemma.metrics.classification.loss`.
-    Returns one row an epoch: epoch, step, samples seen, mean training loss, and what `validate()` measured after it.
+    `present(batch, epoch)` returns what is left of each batch, `augment(batch, step)` changes its values, on the CPU;
+    `log_weight` (class,) weights classes, see `umemma.metrics.classification.loss`. Returns a row per epoch: epoch, step,
+    samples seen, mean training loss, and the result of `validate()` after it.
     """
     optimiser = torch.optim.AdamW(
-        [{"params": list(one), "lr": lr} for one, lr in groups], weight_decay=schedule.weight_decay
+        [{"params": list(parameters), "lr": lr} for parameters, lr in groups], weight_decay=schedule.weight_decay
     )
     steps = schedule.num_steps(len(data))
     total = max(steps, 2)
@@ -95,7 +96,7 @@ def train(
         losses.append(loss.detach())
         if step == steps or batches[step][0] != epoch:
             if not torch.stack(losses).isfinite().all():
-                raise TrainingError(f"{name}: the loss is no finite number by step {step}; lower the learning rate")
+                raise TrainingError(f"{name}: the loss is NaN or infinite by step {step}; lower the learning rate")
             row = {
                 "epoch": epoch + 1,
                 "step": step,
@@ -105,7 +106,7 @@ def train(
             curve.append({key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()})
             losses.clear()
             if step == steps or (epoch + 1) % max(1, round(schedule.epochs / 5)) == 0:
-                told = "  ".join(f"{key} {value:.5g}" for key, value in curve[-1].items())
-                tqdm.write(f"{name}: {told}", sys.stdout)
+                summary = "  ".join(f"{key} {value:.5g}" for key, value in curve[-1].items())
+                tqdm.write(f"{name}: {summary}", sys.stdout)
                 sys.stdout.flush()
     return curve

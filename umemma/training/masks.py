@@ -1,7 +1,7 @@
-"""The masks that a run draws, on file with their digests, and what share of each modality they hid.
+"""The masks that a run draws, their digests, and the share of each modality that they hide.
 
-They are drawn from (seed, round, key, modality), so this file holds what training met and what any other program
-needs to test on the very same holes.
+They are drawn from (seed, epoch, key, modality), so they are exactly what training saw, and another program can test
+with the same modalities missing.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from umemma.data.batch import Batch
 from umemma.metrics.classification import is_of
 from umemma.missingness import hide, outcomes
 
-_LEVEL = 1e-3  # of a false alarm, over all comparisons of one run
+_LEVEL = 1e-3  # probability of a false alarm, over all comparisons of one run
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,21 @@ class Plan:
 
 
 def draw(data: Batch, plan: Plan, rounds: int) -> torch.Tensor:
-    """Return (round, sample, modality) bool: what is left."""
+    """Return (epoch, sample, modality) bool: what is left."""
     return torch.stack(
         [
-            hide(data.present, data.key, plan.rates, protocol=plan.protocol, seed=plan.seed, epoch=one)
-            for one in range(rounds)
+            hide(data.present, data.key, plan.rates, protocol=plan.protocol, seed=plan.seed, epoch=epoch)
+            for epoch in range(rounds)
         ]
     )
 
 
 def describe(masks: torch.Tensor, data: Batch, classes: Sequence[str]) -> dict[str, Any]:
-    """Return digest, rounds, and the share hidden of what is present, by modality, and by class and modality."""
+    """Return digest, number of epochs, and the hidden share of present modalities, overall and by class."""
     by_class = {
-        name: _rates(masks[:, own], data.present[own], data.modalities)
+        name: _rates(masks[:, rows], data.present[rows], data.modalities)
         for number, name in enumerate(classes)
-        for own in [is_of(data.label, number)]
+        for rows in [is_of(data.label, number)]
     }
     return {
         "sha256": hashlib.sha256(masks.numpy().tobytes()).hexdigest(),
@@ -60,22 +60,22 @@ def deviations(
 ) -> tuple[int, list[str]]:
     """Compare the hidden counts of every split, class and modality with the protocol's exact probabilities.
 
-    Return how many comparisons there were, and a sentence for each that is outside sampling error: further from its
-    expectation than a normal variable gets in any of them with probability 0.001 (Bonferroni).
+    Return the number of comparisons, and a message for each deviation beyond sampling error: two-sided normal
+    test at a family-wise level of 0.001 (Bonferroni).
     """
-    found = [
+    comparisons = [
         (split, name, modality, hidden, shown, expected, variance)
         for split, mask in masks.items()
         for number, name in enumerate(classes)
-        for own in [is_of(data[split].label, number)]
+        for rows in [is_of(data[split].label, number)]
         for modality, hidden, shown, expected, variance in _counts(
-            mask[:, own], data[split].present[own], plan, data[split].modalities
+            mask[:, rows], data[split].present[rows], plan, data[split].modalities
         )
     ]
-    bound = NormalDist().inv_cdf(1 - _LEVEL / (2 * max(1, len(found))))
-    return len(found), [
+    bound = NormalDist().inv_cdf(1 - _LEVEL / (2 * max(1, len(comparisons))))
+    return len(comparisons), [
         f"{split}, class {name}, {modality}: {hidden} of {shown} hidden, {expected:.1f} expected"
-        for split, name, modality, hidden, shown, expected, variance in found
+        for split, name, modality, hidden, shown, expected, variance in comparisons
         if abs(hidden - expected) > bound * variance**0.5 + 1e-6
     ]
 
@@ -83,7 +83,7 @@ def deviations(
 def _counts(
     masks: torch.Tensor, present: torch.Tensor, plan: Plan, modalities: Sequence[str]
 ) -> list[tuple[str, int, int, float, float]]:
-    """Return (modality, hidden, present, expected hidden, its variance), over all rounds."""
+    """Return (modality, hidden, present, expected hidden, its variance), over all epochs."""
 
     @cache
     def hidden_share(has: tuple[bool, ...], m: int) -> float:

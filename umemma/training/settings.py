@@ -1,4 +1,4 @@
-"""How towers and arms are trained, and on what device."""
+"""Settings of the training of towers and arms, and of the device."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
@@ -24,7 +24,7 @@ class Compute(Section):
 class Pretrain(Section):
     """How every tower is trained; how long is each modality's own setting.
 
-    `class_balance`: 0 weighs every sample the same, 1 every class; see `umemma.metrics.classification.loss`.
+    `class_balance`: 0 weights every sample the same, 1 every class; see `umemma.metrics.classification.loss`.
     """
 
     batch_size: Count

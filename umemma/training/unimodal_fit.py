@@ -1,4 +1,4 @@
-"""Training one modality's tower alone: encoder, linear head, temperature."""
+"""Training the tower of a single modality: encoder, linear head, temperature."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from umemma.training import device as compute
 from umemma.training.loop import Curve, Schedule, train
 from umemma.training.settings import Compute, Pretrain
 
-_NUM_ROWS = 5_000  # of the training set, that a scale is taken from
+_NUM_ROWS = 5_000  # of the training set, for the input scale
 
 
 @dataclass(frozen=True)
 class TrainedTower:
-    """A calibrated tower, ready to answer; `features` {split: (sample, dim)} of all samples, missing ones zero."""
+    """A calibrated tower; `features` {split: (sample, dim)} are of all samples, zero where missing."""
 
     tower: unimodal.Tower
     features: Mapping[str, torch.Tensor]
@@ -43,8 +43,8 @@ def fit(
 ) -> TrainedTower:
     """Train a tower on the samples of `train` that have its modality, and calibrate it on those of `val`.
 
-    `data` {split: Batch} hold one modality. `encoder` names a plug-in with its settings, or is a module (batch, *shape)
-    -> (batch, dim), of which a copy is trained. Raises DataError where no sample has the modality.
+    `data` {split: Batch} has one modality. `encoder` is the name of a plug-in with its settings, or a module (batch,
+    *shape) -> (batch, dim), of which a copy is trained. Raises DataError if no sample has the modality.
     """
     (name,) = data["train"].modalities
     shape = data["train"].values[name].shape[1:]
@@ -80,16 +80,16 @@ def fit(
         augment=augment.of_batches({name: augmentation or {}}, {name: shape}, seed),
         log_weight=log_class_weight(log_prior(present["train"].label, num_classes), pretrain.class_balance),
     )
-    encoded = {split: features(batch) for split, batch in data.items()}
+    all_features = {split: features(batch) for split, batch in data.items()}
     tower.cpu().eval()
     tower.samples_seen = int(curve[-1]["samples_seen"])
     has = data["val"].present[:, 0]
-    tower.fit_temperature(encoded["val"][has], data["val"].label[has])
-    return TrainedTower(tower, encoded, curve)
+    tower.fit_temperature(all_features["val"][has], data["val"].label[has])
+    return TrainedTower(tower, all_features, curve)
 
 
 def report(trained: TrainedTower, data: Mapping[str, Batch]) -> dict[str, float]:
-    """Return what the tower reached on validation and test data, calibrated, and what it cost."""
+    """Return the calibrated tower's metrics on validation and test data, and its training cost."""
     tower = trained.tower
     result = {"samples_seen": trained.curve[-1]["samples_seen"], "temperature": round(tower.temperature.item(), 6)}
     for split in ("val", "test"):

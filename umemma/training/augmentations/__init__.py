@@ -1,5 +1,5 @@
-"""Random changes of decoded values in training, by what they change; `umemma.training.augment` chooses among them.
+"""Augmentations of training arrays, by the kind of data; only `umemma.training.augment` uses them.
 
-A maker takes a setting's value and the shape of one sample, and gives a function (batch, *shape), generator -> the
-same shape and type. It raises ValueError for a value that cannot be. Every sample is changed in its own way.
+A builder takes a setting's value and the shape of one sample, and returns a function (batch, *shape), generator -> the
+same shape and dtype, which changes every sample independently. It raises ValueError for an invalid value.
 """

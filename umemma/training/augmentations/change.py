@@ -1,4 +1,4 @@
-"""What every augmentation is, and how a library that draws from torch's global randomness is made to repeat."""
+"""The type of all augmentations, and reproducibility of libraries that use torch's global RNG."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ Change = Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # (batch, ...)
 
 @contextmanager
 def seeded(generator: torch.Generator) -> Iterator[None]:
-    """Let torch's global randomness on the CPU be drawn from `generator` within, and be as it was afterwards."""
+    """Seed torch's global CPU RNG from `generator` inside the context; restore its state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         yield

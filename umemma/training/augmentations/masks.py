@@ -1,6 +1,6 @@
-"""SpecAugment (Park et al. 2019, arXiv 1904.08779) with torchaudio's masks: bands of time or frequency wiped out.
+"""SpecAugment (Park et al. 2019, arXiv 1904.08779) with torchaudio's masks: bands of time or frequency masked out.
 
-What is wiped out becomes the sample's mean, as in the paper, where the mean is 0: decoded values are not scaled yet.
+Masked values become the sample's mean, as in the paper, where the mean is 0: the arrays are not scaled yet.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,12 +11,12 @@ from umemma.training.augmentations.change import Change, seeded
 
 
 def time_mask(value: int | Sequence[int], shape: Sequence[int]) -> Change:
-    """Wipe out a stretch of 0 to `value` frames; with a list, one for each number."""
+    """Mask 0 to `value` consecutive frames; with a list, one mask per number."""
     return _masked(value, shape[-1], lambda length: (1, length), axis=-1)
 
 
 def freq_mask(value: int | Sequence[int], shape: Sequence[int]) -> Change:
-    """Wipe out a band of 0 to `value` frequencies; with a list, one for each number."""
+    """Mask a band of 0 to `value` frequencies; with a list, one mask per number."""
     return _masked(value, shape[-2], lambda length: (length, 1), axis=-2)
 
 
@@ -24,7 +24,7 @@ def _masked(value: int | Sequence[int], length: int, sides: Callable[[int], tupl
     from torchaudio.functional import mask_along_axis_iid
 
     widths = [value] if isinstance(value, int) else list(value)
-    if not widths or not all(isinstance(one, int) and 0 < one <= length for one in widths):
+    if not widths or not all(isinstance(width, int) and 0 < width <= length for width in widths):
         raise ValueError(f"is a whole number from 1 to {length}, or a list of them, not {value!r}")
 
     def masked(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

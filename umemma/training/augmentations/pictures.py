@@ -1,8 +1,7 @@
-"""Flips, crops, turns and colours from torchvision, for images, maps and video frames.
+"""Flips, crops, rotations and colour jitter from torchvision, for images, maps and video frames.
 
-All frames of a video are changed alike. 128 pictures of 192 x 128 cost 5 ms to flip, 30 to crop, 50 to scale, 85 to
-change colours, 160 to turn. torchvision is imported where it is used: that takes 4 s, and most training has no need of
-it.
+All frames of a video get the same change. 128 images of 192 x 128 take 5 ms to flip, 30 to crop, 50 to scale, 85 to
+jitter colours, 160 to rotate. torchvision is imported lazily: that takes 4 s, and most training does not need it.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from umemma.training.augmentations.change import Change, seeded
 
 
 def flip(value: bool, _: Sequence[int]) -> Change:
-    """Mirror half of the samples left to right."""
+    """Flip half of the samples horizontally."""
     from torchvision.transforms import v2
 
     if value is not True:
@@ -23,7 +22,7 @@ def flip(value: bool, _: Sequence[int]) -> Change:
 
 
 def crop_px(value: int, shape: Sequence[int]) -> Change:
-    """Move up to so many pixels up or down and left or right; the edge is drawn out over what is left empty."""
+    """Shift by up to `value` pixels vertically and horizontally; the border is filled by edge padding."""
     from torchvision.transforms import v2
 
     if not isinstance(value, int) or not 0 < value <= min(shape[-2:]):
@@ -32,7 +31,7 @@ def crop_px(value: int, shape: Sequence[int]) -> Change:
 
 
 def scale(value: float, shape: Sequence[int]) -> Change:
-    """Cut out at least this share of the area, of nearly the same shape, and enlarge it (Szegedy et al. 2015)."""
+    """Crop at least this share of the area, with a similar aspect ratio, and resize it (Szegedy et al. 2015)."""
     from torchvision.transforms import v2
 
     if not 0 < value < 1:
@@ -42,7 +41,7 @@ def scale(value: float, shape: Sequence[int]) -> Change:
 
 
 def rotate_degrees(value: float, _: Sequence[int]) -> Change:
-    """Turn by up to so many degrees either way; the corners become 0."""
+    """Rotate by up to `value` degrees in either direction; the corners become 0."""
     from torchvision.transforms import v2
 
     if not 0 < value <= 180:
@@ -51,7 +50,7 @@ def rotate_degrees(value: float, _: Sequence[int]) -> Change:
 
 
 def jitter(value: float, _: Sequence[int]) -> Change:
-    """Change brightness, contrast and saturation by a factor within 1 - value..1 + value each; of bytes only."""
+    """Change brightness, contrast and saturation by a factor in [1 - value, 1 + value] each; uint8 only."""
     from torchvision.transforms import v2
 
     if not 0 < value < 1:
@@ -69,6 +68,6 @@ def jitter(value: float, _: Sequence[int]) -> Change:
 def _each(transform: Callable[[torch.Tensor], torch.Tensor]) -> Change:
     def changed(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         with seeded(generator):
-            return torch.stack([transform(one) for one in batch])
+            return torch.stack([transform(sample) for sample in batch])
 
     return changed

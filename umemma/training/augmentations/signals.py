@@ -1,4 +1,4 @@
-"""Changes of waveforms, series, vectors and word ids that need no library."""
+"""Augmentation of waveforms, series, vectors and word ids that needs no library."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from umemma.training.augmentations.change import Change
 
 
 def shift(value: float, shape: Sequence[int]) -> Change:
-    """Move along the last axis by up to this share of it, either way; the edge is drawn out over what is left empty."""
-    most = round(value * shape[-1]) if 0 < value < 1 else 0
-    if most < 1:
+    """Shift along the last axis by up to this share of its length, either way, with edge padding."""
+    max_shift = round(value * shape[-1]) if 0 < value < 1 else 0
+    if max_shift < 1:
         raise ValueError(f"is a share of the length {shape[-1]} of at least one step and below 1, not {value!r}")
 
     def shifted(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        by = torch.randint(-most, most + 1, (len(batch), 1), generator=generator)
-        index = (torch.arange(shape[-1]) + by).clamp(0, shape[-1] - 1)
+        offset = torch.randint(-max_shift, max_shift + 1, (len(batch), 1), generator=generator)
+        index = (torch.arange(shape[-1]) + offset).clamp(0, shape[-1] - 1)
         index = index.reshape(len(batch), *[1] * (batch.ndim - 2), shape[-1]).expand(batch.shape)
         return batch.gather(-1, index)
 
@@ -24,7 +24,7 @@ def shift(value: float, shape: Sequence[int]) -> Change:
 
 
 def gain_db(value: float, _: Sequence[int]) -> Change:
-    """Make louder or softer by up to so many decibels."""
+    """Change the gain by up to `value` decibels in either direction."""
     if not 0 < value <= 60:
         raise ValueError(f"is a number of decibels above 0 and at most 60, not {value!r}")
 
@@ -36,7 +36,7 @@ def gain_db(value: float, _: Sequence[int]) -> Change:
 
 
 def noise(value: float, _: Sequence[int]) -> Change:
-    """Add Gaussian noise of this share of each sample's own standard deviation."""
+    """Add Gaussian noise with this share of each sample's standard deviation."""
     if not 0 < value <= 10:
         raise ValueError(f"is a share of the standard deviation above 0 and at most 10, not {value!r}")
 
@@ -50,7 +50,7 @@ def noise(value: float, _: Sequence[int]) -> Change:
 
 
 def word_drop(value: float, _: Sequence[int]) -> Change:
-    """Replace each word, with this probability, by 0, the id of padding."""
+    """Replace each word with this probability by 0, the padding id."""
     if not 0 < value < 1:
         raise ValueError(f"is a probability above 0 and below 1, not {value!r}")
 
@@ -63,12 +63,12 @@ def word_drop(value: float, _: Sequence[int]) -> Change:
 
 
 def _uniform(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return one number for each sample, to be multiplied with the batch."""
+    """Return a random number per sample, broadcastable to the batch."""
     return torch.rand((len(batch), *[1] * (batch.ndim - 1)), generator=generator)
 
 
 def _as_before(changed: torch.Tensor, batch: torch.Tensor, name: str) -> torch.Tensor:
-    """Return the values in the batch's type: whole numbers rounded and kept within what the type holds."""
+    """Return the values in the batch's dtype: integers are rounded and clamped to its range."""
     if batch.dtype in (torch.int32, torch.int64):
         raise ParameterError(f"augment.{name}: these values are {batch.dtype}, ids of words, of which it makes others")
     if not batch.dtype.is_floating_point:
