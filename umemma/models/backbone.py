@@ -1,9 +1,9 @@
-"""A network that is - mostly - trained elsewhere, and what of it is trained on here.
+"""A (usually pre-trained) network used as an encoder, frozen or fine-tuned from its last blocks.
 
-The trunk stays a module of its library, whose own `forward` runs: only few can be taken apart into layers that are
-called one after the other. `blocks` says which of its modules belong together, from input to output, so that the last
-n can be trained, each at a learning rate of its own. Frozen blocks are in eval mode even while the rest trains: their
-batch statistics must not move and their dropout must not act, or the same input would not give the same features.
+The network stays a module of its library and runs its own `forward`: few can be split into layers that are called one
+after the other. `blocks` says which of its modules belong together, from input to output, so that the last n can be
+fine-tuned, each at its own learning rate. Frozen blocks stay in eval mode while the rest trains: with moving batch
+statistics or active dropout the same input would not give the same features.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from torch import nn
 
 from umemma.models.tuning import Tuning
 
-_ROWS_AT_ONCE = 64  # without gradients: features are asked for 500 rows at a time, and wav2vec2 takes 20 MB for each
+_ROWS_AT_ONCE = 64  # without gradients: features are computed 500 rows at a time, and wav2vec2 takes 20 MB for each
 
 
 class Projection(nn.Sequential):
-    """(batch, feature) -> (batch, dim): linear, ReLU, dropout; or nothing at all where `dim` is None."""
+    """(batch, feature) -> (batch, dim): linear, ReLU, dropout; the identity if `dim` is None."""
 
     scaling = "channel"
 
@@ -30,10 +30,10 @@ class Projection(nn.Sequential):
 
 
 class Backbone(nn.Module):
-    """(batch, *shape) -> (batch, dim): a trunk, then a linear projection with ReLU, or none where `dim` is null.
+    """(batch, *shape) -> (batch, dim): a network, then a linear projection with ReLU, or none if `dim` is null.
 
-    `scaling` and `value_range` tell `umemma.models.unimodal.Encoder` what input the trunk's weights expect. `architecture` holds
-    settings that build the same trunk again where what it was built from is not at hand.
+    `scaling` and `value_range` tell `umemma.models.unimodal.Encoder` what input the network's weights expect.
+    `architecture` holds the settings that rebuild the network where its original source is not available.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Backbone(nn.Module):
         value_range: tuple[float, float] | None = None,
         architecture: dict[str, object] | None = None,
     ) -> None:
-        """`blocks`: modules of `trunk`, input to output; what is in none counts as the first's: an embedding, a token.
+        """`blocks`: modules of `trunk`, input to output; a parameter in none of them (an embedding, a token) is the first's.
 
-        `trunk` maps (batch, *shape) to (batch, num_features).
+        `trunk`, the network, maps (batch, *shape) to (batch, num_features).
         """
         super().__init__()
         self.trunk, self.scaling, self.value_range = trunk, scaling, value_range
@@ -64,7 +64,7 @@ class Backbone(nn.Module):
         self.train()
 
     def features(self, value: torch.Tensor) -> torch.Tensor:
-        """Return the trunk's (batch, num_features)."""
+        """Return the network's (batch, num_features), before the projection."""
         if torch.is_grad_enabled() or len(value) <= _ROWS_AT_ONCE:
             return self.trunk(value)
         return torch.cat([self.trunk(part) for part in value.split(_ROWS_AT_ONCE)])
@@ -74,7 +74,7 @@ class Backbone(nn.Module):
         return self.projection(self.features(value))
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Set the mode of what is trained; the rest is in eval mode for ever."""
+        """Set the mode of the trained blocks; frozen ones stay in eval mode."""
         super().train(mode)
         if self._num_trained < len(self._blocks):
             self.trunk.eval()
@@ -84,18 +84,22 @@ class Backbone(nn.Module):
         return self
 
     def lr_factors(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Return what is trained, in groups, each with its share of the learning rate."""
+        """Return the trained parameters, in groups, each with its factor of the learning rate."""
         blocks = self._parameters_of_blocks()
         groups = [(blocks[-1 - n], self._lr_scale * self._lr_decay**n) for n in range(self._num_trained)]
-        return [(own, factor) for own, factor in [(list(self.projection.parameters()), 1.0), *groups] if own]
+        return [
+            (parameters, factor)
+            for parameters, factor in [(list(self.projection.parameters()), 1.0), *groups]
+            if parameters
+        ]
 
     def _parameters_of_blocks(self) -> list[list[nn.Parameter]]:
-        """Return each block's parameters, every one once."""
+        """Return each block's parameters, without duplicates."""
         seen: set[nn.Parameter] = set()
         blocks: list[list[nn.Parameter]] = []
         for block in self._blocks:
-            own = [one for module in block for one in module.parameters() if one not in seen]
-            blocks.append(list(dict.fromkeys(own)))
-            seen |= set(own)
-        blocks[0] = [one for one in self.trunk.parameters() if one not in seen] + blocks[0]
+            new = [parameter for module in block for parameter in module.parameters() if parameter not in seen]
+            blocks.append(list(dict.fromkeys(new)))
+            seen |= set(new)
+        blocks[0] = [parameter for parameter in self.trunk.parameters() if parameter not in seen] + blocks[0]
         return blocks

@@ -1,4 +1,4 @@
-"""Any arm's model, and the file it is kept in."""
+"""Saving and loading the model of any arm."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,12 +16,12 @@ Model = LateFusion | EarlyFusion | PerPattern
 
 def save(model: Model, path: Path, *, classes: Sequence[str]) -> None:
     """Write the whole model to one file."""
-    state = {name: value.clone() for name, value in model.state_dict().items()}  # members of a panel share encoders
+    state = {name: value.clone() for name, value in model.state_dict().items()}  # per-pattern models share encoders
     safetensors.write(path, state, {"classes": list(classes), "model": model.facts()})
 
 
 def load(path: Path) -> Model:
-    """Read a model, ready to answer. Raises DamagedFile where the file holds none."""
+    """Load a model in eval mode. Raises DamagedFile if the file holds none."""
     state, facts = safetensors.read(path)
     model = _blank(facts["model"], len(facts["classes"]))
     model.load_state_dict(state)
@@ -31,7 +31,7 @@ def load(path: Path) -> Model:
 def _blank(facts: Mapping[str, Any], num_classes: int) -> Model:
     if facts["kind"] == "panel":
         members = {
-            tuple(bit == "1" for bit in bits): _blank(one, num_classes) for bits, one in facts["members"].items()
+            tuple(bit == "1" for bit in bits): _blank(member, num_classes) for bits, member in facts["members"].items()
         }
         takes = {tuple(bit == "1" for bit in bits): names for bits, names in facts["takes"].items()}
         return PerPattern(members, takes, torch.zeros(num_classes))

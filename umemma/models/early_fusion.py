@@ -1,8 +1,8 @@
-"""Early fusion: one encoder reads all modalities at once, so it can use what lies only in their combination.
+"""Early fusion: one encoder reads all modalities at once, so it can learn interactions between them.
 
-Maps (channel, height, width) are resized to one size and stacked as channels; as soon as one modality is no map, all
-are flattened and put side by side. For each modality a flag says whether it is there, as a channel or a value of its
-own, and what is missing is replaced at the input: there are no features of one modality here.
+Maps (channel, height, width) are resized to one size and stacked as channels; if any modality is not a map, all are
+flattened and concatenated. For each modality an additional channel or value flags whether it is present; a missing
+modality is replaced at the input, as there are no per-modality features.
 """
 
 import math
@@ -18,7 +18,7 @@ from umemma.errors import SettingError
 from umemma.models import substitutes
 from umemma.settings import Settings, call, module_name
 
-_MAX_POOLED_PX = 16  # a map among vectors is pooled to this before it is flattened
+_MAX_POOLED_PX = 16  # side to which a map among vectors is pooled before it is flattened
 
 
 class EarlyFusion(nn.Module):
@@ -33,11 +33,11 @@ class EarlyFusion(nn.Module):
         substitute: str,
         rows: substitutes.Rows,
     ) -> None:
-        """`rows` {modality: (sample, *shape)} of the training set give scale and stand-ins; `none` stands in zeros."""
+        """`rows` {modality: (sample, *shape)} of the training set give scale and stand-ins; with `none` stand-ins are zeros."""
         super().__init__()
         self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
         self.settings, self.substitute_name = dict(settings), substitute
-        own = {key: value for key, value in settings.items() if key != "size_px"}
+        encoder_settings = {key: value for key, value in settings.items() if key != "size_px"}
         self.size_px = settings.get("size_px", 32)
         self.are_maps = all(len(shape) == 3 for shape in self.shapes.values())
         self.num_rows = {name: min(len(value), substitutes.NUM_DONORS) for name, value in rows.items()}
@@ -52,7 +52,7 @@ class EarlyFusion(nn.Module):
         scaled = {name: self._scaled(name, value) for name, value in rows.items()}
         self.source = substitutes.SOURCES["zeros" if substitute == "none" else substitute](scaled)
         module = import_module(f"umemma.models.encoders.{module_name(settings['name'])}")
-        self.body: nn.Module = call(module.build, own, "dataset.early", self._stacked_shape())
+        self.body: nn.Module = call(module.build, encoder_settings, "dataset.early", self._stacked_shape())
         if getattr(self.body, "scaling", "whole") == "none":
             raise SettingError(
                 f"dataset.early: {settings['name']} takes decoded values as they "
@@ -64,7 +64,7 @@ class EarlyFusion(nn.Module):
         self.head = nn.Linear(dim, num_classes)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Fill what is missing, stack, encode."""
+        """Fill in missing modalities, stack, encode."""
         scaled = {name: self._scaled(name, value) for name, value in batch.values.items()}
         filled = {}
         for m, (name, value) in enumerate(scaled.items()):
@@ -78,7 +78,7 @@ class EarlyFusion(nn.Module):
         return self.head(self.body(stack(filled, batch.present)).float())
 
     def facts(self) -> dict[str, Any]:
-        """Return what it takes to build this model again."""
+        """Return the facts needed to rebuild this model."""
         return {
             "kind": "early",
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},

@@ -1,4 +1,4 @@
-"""A frozen backbone's features of every sample, in the layout of decoded arrays, so that a tower is trained on either."""
+"""A frozen backbone's features of every sample, in the layout of decoded arrays: a tower can be trained on either."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -30,9 +30,9 @@ def write(
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> dict[str, Any]:
-    """Encode the decoded arrays in `source` with the backbone described, into the empty `folder`; return its facts.
+    """Encode the decoded arrays in `source` with the described backbone, into the new `folder`; return its facts.
 
-    Rows of a missing modality are zero. Raises ParameterError where the backbone cannot take what was decoded.
+    Rows of a missing modality are zero. Raises ParameterError if the backbone cannot take the decoded arrays.
     """
     folder.mkdir(parents=True)
     backbone = Encoder(modality, arrays.shape(source), frozen.settings_of(description)).eval()
@@ -41,13 +41,13 @@ def write(
     for split in SPLITS:
         values = np.load(source / f"{split}.npy", mmap_mode="r")
         present = np.load(source / f"{split}_present.npy")
-        there = present.nonzero()[0]
+        present_rows = present.nonzero()[0]
         features = open_memmap(folder / f"{split}.npy", "w+", np.float32, (len(values), backbone.dim))
-        parts = [there[start : start + _ROWS] for start in range(0, len(there), _ROWS)]
+        parts = [present_rows[start : start + _ROWS] for start in range(0, len(present_rows), _ROWS)]
         for rows in shown(parts, f"encode {modality} {split}", len(parts)):
-            alike = _by_length(rows, values)
+            sorted_rows = _by_length(rows, values)
             with autocast():
-                features[alike] = backbone(torch.from_numpy(values[alike]).to(device)).float().cpu().numpy()
+                features[sorted_rows] = backbone(torch.from_numpy(values[sorted_rows]).to(device)).float().cpu().numpy()
         np.save(folder / f"{split}_present.npy", present)
     keys = read_json(source / arrays.FACTS)["keys_sha256"]
     facts = arrays.facts(folder, modality, (backbone.dim,), keys) | {"backbone": dict(description)}
@@ -56,12 +56,12 @@ def write(
 
 
 def _by_length(rows: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return the rows, padded sequences of like length side by side: film plots then cost 0.4 of the tokens."""
+    """Return the rows, padded sequences sorted by length: film plots then cost 0.4 of the tokens."""
     return rows[(values[rows] != 0).sum(axis=1).argsort(kind="stable")] if values.ndim == 2 else rows
 
 
 def _rows_of_scale(source: Path) -> np.ndarray[Any, Any]:
-    """Return the rows of the training set that the scale is taken from."""
-    there = np.load(source / "train_present.npy").nonzero()[0]
-    found: np.ndarray[Any, Any] = np.load(source / "train.npy", mmap_mode="r")[there[:_ROWS_OF_SCALE]]
-    return found
+    """Return the rows of the training set used to estimate the input scaling."""
+    present_rows = np.load(source / "train_present.npy").nonzero()[0]
+    values: np.ndarray[Any, Any] = np.load(source / "train.npy", mmap_mode="r")[present_rows[:_ROWS_OF_SCALE]]
+    return values

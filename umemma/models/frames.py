@@ -1,7 +1,7 @@
-"""A network for images on video: it sees each frame alone, and its features are averaged.
+"""An image network applied to video frame by frame, with its features averaged over frames.
 
-The usual first model for video. What only the order of the frames tells is lost; a `resnet` that takes the frames as
-channels of one image keeps it.
+The usual baseline for video. It loses the order of the frames; a `resnet` that takes the frames as channels of one
+image keeps it.
 """
 
 import torch

@@ -1,8 +1,9 @@
-"""The frozen part of an encoder, as its settings tell it: what that part computes is kept like a decoded file.
+"""The frozen part of an encoder, derived from its settings: its features are cached like decoded arrays.
 
-`trainable: frozen` and `head` leave a pre-trained network as it is, so a sample's features never change: they are
-computed once, for all seeds, arms and settings of what is trained on them. `described` is all that they depend on but
-the decoded arrays. It is a file of its own (data/features/<data set>/_frozen), so that DVC computes them anew exactly if that has changed.
+`trainable: frozen` and `head` never update a pre-trained network, so a sample's features never change: they are
+computed once, for all seeds, arms and settings of the trained part. `described` returns everything they depend on
+except the decoded arrays. It is saved as a separate file (data/features/<data set>/_frozen), so that features are
+recomputed exactly if it has changed.
 """
 
 import hashlib
@@ -18,33 +19,33 @@ from umemma.models.tuning import Tuning
 from umemma.paths import weights_file
 from umemma.settings import Settings
 
-_OF_WHAT_IS_TRAINED = {one.name for one in fields(Tuning)} - {"weights"}
+_SETTINGS_OF_TRAINED_PART = {field.name for field in fields(Tuning)} - {"weights"}
 
 
 def described(settings: Settings) -> dict[str, Any] | None:
-    """Return an encoder's `settings` without those of what is trained, and its weights' sha256; None: not frozen.
+    """Return an encoder's `settings` without those of the trained part, and its weights' sha256; None: not frozen.
 
-    Without a digest are weights from a hub: their library checks what it downloads. Raises ParameterError where a file
-    of weights is missing, or settings contradict each other.
+    Weights from a hub have no digest: their library checks its downloads. Raises ParameterError if a file of weights
+    is missing, or settings contradict each other.
     """
     if not has_frozen_backbone(settings):
         return None
     rest(settings)
-    kept = {key: value for key, value in settings.items() if key not in _OF_WHAT_IS_TRAINED}
+    kept = {key: value for key, value in settings.items() if key not in _SETTINGS_OF_TRAINED_PART}
     return {"settings": kept, "weights_sha256": _digest(settings)}
 
 
 def settings_of(description: Mapping[str, Any]) -> Settings:
-    """Return the settings of an encoder that is the trunk alone."""
+    """Return the settings of an encoder that is the frozen backbone alone."""
     return {**description["settings"], "trainable": "frozen"}
 
 
 def rest(settings: Settings) -> Settings:
-    """Return the settings of the encoder that is trained on a frozen trunk's features.
+    """Return the settings of the encoder that is trained on a frozen backbone's features.
 
-    Raises ParameterError where they contradict each other.
+    Raises ParameterError if they contradict each other.
     """
-    given = {one.name: settings[one.name] for one in fields(Tuning) if one.name in settings}
+    given = {field.name: settings[field.name] for field in fields(Tuning) if field.name in settings}
     tuning = Tuning(**{"weights": HUB, **given})
     try:
         tuning.check()
@@ -54,7 +55,7 @@ def rest(settings: Settings) -> Settings:
 
 
 def trained_part(settings: Settings) -> Settings:
-    """Return the settings of the encoder that is trained: all of them, or what follows a frozen trunk."""
+    """Return the settings of the encoder that is trained: all of them, or those of the part after a frozen backbone."""
     return rest(settings) if has_frozen_backbone(settings) else settings
 
 
@@ -65,12 +66,12 @@ def _digest(settings: Settings) -> str | None:
         path = weights_file(str(weights))
         if not path.is_file():
             raise ParameterError(f"{path}: there is no such file of weights")
-        return _of([path])
+        return _sha256_of([path])
     folder = hub.folder(variant) if name == "transformers" else None
-    return _of(sorted(one for one in folder.iterdir() if one.is_file())) if folder else None
+    return _sha256_of(sorted(file for file in folder.iterdir() if file.is_file())) if folder else None
 
 
-def _of(paths: list[Path]) -> str:
+def _sha256_of(paths: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:

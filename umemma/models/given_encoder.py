@@ -10,18 +10,18 @@ from umemma.errors import SettingError
 
 
 class GivenEncoder(nn.Module):
-    """(batch, *shape) -> (batch, dim) float32: a copy of a module, which gets the batch's values exactly as they are.
+    """(batch, *shape) -> (batch, dim) float32: a copy of a module, which gets the batch's values unchanged.
 
-    The module itself is left as it is: it is what an arm from scratch starts from again. A file can hold no such
-    encoder, as it could not be built anew from it; keep `state_dict()`.
+    The original module is never trained: arms that train from scratch start from it. Such an encoder cannot be saved
+    to a file, as it could not be rebuilt from it; save `state_dict()`.
     """
 
     def __init__(self, modality: str, sample: torch.Tensor, module: nn.Module) -> None:
-        """`sample` (1 or more, *shape), of the type that the module is given later. Raises SettingError if it cannot."""
+        """`sample` (1 or more, *shape), of the type that the module will get. Raises SettingError if it cannot take it."""
         super().__init__()
         self.modality, self.shape = modality, tuple(sample.shape[1:])
         self.body = deepcopy(module)
-        self._untrained = (module,)  # in a tuple: no part of this one
+        self._untrained = (module,)  # in a tuple, so that it is not registered as a submodule
         self.dim = _num_features(self.body, sample[:1], modality)
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
@@ -29,15 +29,15 @@ class GivenEncoder(nn.Module):
         return self.body(value).float()
 
     def parameter_groups(self, lr: float) -> list[tuple[list[nn.Parameter], float]]:
-        """Return what of the module is trained, with its learning rate."""
+        """Return the trainable parameters of the module, with their learning rate."""
         trained = [parameter for parameter in self.body.parameters() if parameter.requires_grad]
         return [(trained, lr)] if trained else []
 
     def fit_scale(self, sample: torch.Tensor) -> None:
-        """Do nothing: a caller's module scales its input itself, or is given it scaled."""
+        """Do nothing: a caller's module scales its own input, or gets it scaled."""
 
     def fresh(self) -> "GivenEncoder":
-        """Return the encoder as it was before it was trained here."""
+        """Return the encoder as it was before training."""
         other = deepcopy(self)
         other.body = deepcopy(self._untrained[0])
         return other

@@ -1,4 +1,4 @@
-"""The late-fusion model: encoders, a substitute, a head. It knows nothing of what the modalities are."""
+"""The late-fusion model: encoders, a substitute, a head. It is agnostic of what the modalities are."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -15,7 +15,7 @@ from umemma.models.unimodal import AnyEncoder, Encoder, Tower
 
 
 class LateFusion(nn.Module):
-    """Batch -> logits (batch, class), from whatever is present. `settings` are those it was built with."""
+    """Batch -> logits (batch, class), from the modalities present. `settings` are those it was built with."""
 
     def __init__(
         self, encoders: Mapping[str, AnyEncoder], substitute: nn.Module, head: nn.Module, settings: Mapping[str, Any]
@@ -25,7 +25,7 @@ class LateFusion(nn.Module):
         self.substitute, self.head, self.settings = substitute, head, dict(settings)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Encode what is there and fuse it."""
+        """Encode the modalities present and fuse them."""
         return self.fuse(self.encode(batch), batch.present, batch.key)
 
     def encode(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -37,14 +37,14 @@ class LateFusion(nn.Module):
         return {name: cast(AnyEncoder, encoder) for name, encoder in self.encoders.items()}
 
     def fuse(self, features: Mapping[str, torch.Tensor], present: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-        """Return logits from features that `encode` gave, for any `present` (batch, modality)."""
+        """Return logits from the features of `encode`, for any `present` (batch, modality)."""
         in_use = {name: partial(encode_in_use, encoder) for name, encoder in self.parts().items()}
         filled, visible = self.substitute(features, present, key, in_use)
         return self.head(filled, visible)
 
     def facts(self) -> dict[str, Any]:
-        """Return what it takes to build this model again."""
-        return {"kind": "late", **self.settings, "encoders": [one.facts() for one in self.parts().values()]}
+        """Return the facts needed to rebuild this model."""
+        return {"kind": "late", **self.settings, "encoders": [encoder.facts() for encoder in self.parts().values()]}
 
 
 def build(
@@ -79,7 +79,7 @@ def build(
 
 def blank(facts: Mapping[str, Any], num_classes: int) -> LateFusion:
     """Build the model that `facts` describe, with weights still to be loaded."""
-    towers = {one["modality"]: Tower(Encoder.blank(one), num_classes) for one in facts["encoders"]}
+    towers = {encoder["modality"]: Tower(Encoder.blank(encoder), num_classes) for encoder in facts["encoders"]}
     shapes = {
         name: (tower.encoder.dim,) if facts["substitute_at"] == "feature" else tower.encoder.shape
         for name, tower in towers.items()

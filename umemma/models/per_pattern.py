@@ -1,4 +1,4 @@
-"""One model for each set of modalities: a sample is answered by the model of exactly what it has."""
+"""One model per missing-modality pattern: a sample is predicted by the model of exactly the modalities it has."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -11,43 +11,43 @@ from umemma.missingness import Pattern
 
 
 class PerPattern(nn.Module):
-    """Batch -> logits (batch, class). A model is given the modalities it takes, all of them present."""
+    """Batch -> logits (batch, class). A member only gets the modalities it takes, all of them present."""
 
     log_prior: torch.Tensor
 
     def __init__(
         self, members: Mapping[Pattern, nn.Module], takes: Mapping[Pattern, Sequence[str]], log_prior: torch.Tensor
     ) -> None:
-        """`members`: a model for every non-empty pattern; `takes`: the modalities it looks at, of those present."""
+        """`members`: a model for every non-empty pattern; `takes`: the modalities it uses, of those present."""
         super().__init__()
         self.members = nn.ModuleDict({_bits(pattern): model for pattern, model in members.items()})
         self.takes = {_bits(pattern): list(names) for pattern, names in takes.items()}
         self.register_buffer("log_prior", log_prior)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Answer every sample by its own member; one that has nothing, by the prior."""
-        return self._answered(batch, lambda member, own: member(own))
+        """Predict every sample with the member of its pattern; a sample without any modality gets the prior."""
+        return self._predicted(batch, lambda member, rows: member(rows))
 
     def fuse(self, features: Mapping[str, torch.Tensor], present: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-        """Answer from features (batch, dim), where every member is a late-fusion model on encoders that gave them."""
+        """Predict from features (batch, dim); every member must be a late-fusion model on the encoders they came from."""
         batch = Batch(features, present, torch.zeros_like(key), key)
-        return self._answered(batch, lambda member, own: cast(Any, member).fuse(own.values, own.present, own.key))
+        return self._predicted(batch, lambda member, rows: cast(Any, member).fuse(rows.values, rows.present, rows.key))
 
-    def _answered(self, batch: Batch, ask: Callable[[nn.Module, Batch], torch.Tensor]) -> torch.Tensor:
+    def _predicted(self, batch: Batch, predict: Callable[[nn.Module, Batch], torch.Tensor]) -> torch.Tensor:
         logits = self.log_prior.expand(len(batch), -1).clone()
         for pattern in batch.present.unique(dim=0).tolist():
             if not any(pattern):
                 continue
             rows = (batch.present == torch.tensor(pattern, device=batch.present.device)).all(dim=1).nonzero().squeeze(1)
-            member, own = self.members[_bits(pattern)], batch.rows(rows).only(self.takes[_bits(pattern)])
-            logits = logits.index_copy(0, rows, ask(member, own).float())
+            member, samples = self.members[_bits(pattern)], batch.rows(rows).only(self.takes[_bits(pattern)])
+            logits = logits.index_copy(0, rows, predict(member, samples).float())
         return logits
 
     def facts(self) -> dict[str, Any]:
-        """Return what it takes to build this model again."""
+        """Return the facts needed to rebuild this model."""
         members = {bits: cast(Any, member).facts() for bits, member in self.members.items()}
         return {"kind": "panel", "takes": self.takes, "members": members}
 
 
 def _bits(pattern: Sequence[bool]) -> str:
-    return "".join("1" if there else "0" for there in pattern)
+    return "".join("1" if is_present else "0" for is_present in pattern)

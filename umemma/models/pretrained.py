@@ -1,10 +1,9 @@
-"""Pre-trained weights out of a local file into a module: every key of both sides accounted for, and no code run.
+"""Loading pre-trained weights from a local file into a module: every key is accounted for, and no code is run.
 
-A file that fits only in part leaves a network half random that still trains, only worse, so what is missing, what is
-left over and what has another shape are one error that lists them. Accepted is a state dict of tensors, bare or as the
-one entry `state_dict`, `model` or `model_state_dict` of a checkpoint; `module.` and `_orig_mod.`, which DataParallel
-and `torch.compile` put before every key, are taken off where every key has them. Any other difference in names is the
-caller's to state, in `rename`.
+A file that fits only partly leaves a half-random network that still trains, only worse, so missing keys, unexpected
+keys and mismatched shapes are listed in one error. Accepted is a state dict of tensors, bare or under one of
+the keys `state_dict`, `model` and `model_state_dict` of a checkpoint; the prefixes `module.` and `_orig_mod.` of DataParallel and
+`torch.compile` are removed where every key has them. For any other difference in names callers pass `rename`.
 """
 
 import pickle
@@ -20,7 +19,7 @@ from torch import nn
 from umemma.errors import DataError, DownloadError, ParameterError
 from umemma.paths import weights_file
 
-LATER = "later"  # as `weights`: they come with a tower's own file, so nothing is to be read now
+LATER = "later"  # as `weights`: they are in the tower's own file, so nothing is read now
 _NESTED = ("state_dict", "model", "model_state_dict")
 _WRAPPERS = ("module.", "_orig_mod.")
 _NUM_LISTED = 8
@@ -37,9 +36,9 @@ def load(
 ) -> None:
     """Fill `module` with the weights in `path` (.safetensors, .pth, .pt, .bin): see `weights_file`.
 
-    Keys of the file that begin with one of `unused` (its classifier) are left out; keys of the module that begin with
-    one of `expected_missing` stay as they are; `rename` turns the file's keys, their wrappers gone, into the module's.
-    Raises ParameterError where there is no such file or its keys do not fit, DataError where it holds no weights.
+    Keys of the file that start with one of `unused` (its classifier) are ignored; keys of the module that start with
+    one of `expected_missing` keep their values; `rename` maps the file's keys, without wrappers, to the module's.
+    Raises ParameterError if there is no such file or its keys do not fit, DataError if it holds no weights.
     """
     file = weights_file(path)
     fill(module, read(file), str(file), unused=unused, expected_missing=expected_missing, rename=rename)
@@ -54,23 +53,23 @@ def fill(
     expected_missing: Sequence[str] = (),
     rename: Callable[[str], str] = str,
 ) -> None:
-    """Fill `module` with the weights in `state`, as `load` does; `source` is what an error calls them."""
-    own = module.state_dict()
-    named = {rename(key): value for key, value in _unwrapped(state, own).items()}
-    given = {key: value for key, value in named.items() if key in own or not key.startswith(tuple(unused))}
+    """Fill `module` with the weights in `state`, as `load` does; `source` names them in errors."""
+    expected = module.state_dict()
+    renamed = {rename(key): value for key, value in _unwrapped(state, expected).items()}
+    given = {key: value for key, value in renamed.items() if key in expected or not key.startswith(tuple(unused))}
     shapes = [
-        f"{key} {tuple(value.shape)} for {tuple(own[key].shape)}"
+        f"{key} {tuple(value.shape)} for {tuple(expected[key].shape)}"
         for key, value in given.items()
-        if key in own and value.shape != own[key].shape
+        if key in expected and value.shape != expected[key].shape
     ]
-    troubles = {"of another shape": shapes}
+    keys_by_problem = {"of another shape": shapes}
     if not shapes:
         result = module.load_state_dict(given, strict=False)
-        troubles["missing"] = [key for key in result.missing_keys if not key.startswith(tuple(expected_missing))]
-        troubles["unexpected"] = list(result.unexpected_keys)
-    told = "; ".join(f"{len(keys)} {kind}: {_listed(keys)}" for kind, keys in troubles.items() if keys)
-    if told:
-        raise ParameterError(f"{source}: these weights do not fit the model ({told})")
+        keys_by_problem["missing"] = [key for key in result.missing_keys if not key.startswith(tuple(expected_missing))]
+        keys_by_problem["unexpected"] = list(result.unexpected_keys)
+    problems = "; ".join(f"{len(keys)} {kind}: {_listed(keys)}" for kind, keys in keys_by_problem.items() if keys)
+    if problems:
+        raise ParameterError(f"{source}: these weights do not fit the model ({problems})")
 
 
 def read(path: Path) -> State:
@@ -119,10 +118,10 @@ def _state_dict(content: Any, path: Path) -> State:
     return dict(state)
 
 
-def _unwrapped(state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+def _unwrapped(state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
     for wrapper in _WRAPPERS:
-        if all(key.startswith(wrapper) for key in state) and not any(key.startswith(wrapper) for key in own):
-            return _unwrapped({key.removeprefix(wrapper): value for key, value in state.items()}, own)
+        if all(key.startswith(wrapper) for key in state) and not any(key.startswith(wrapper) for key in expected):
+            return _unwrapped({key.removeprefix(wrapper): value for key, value in state.items()}, expected)
     return state
 
 

@@ -1,6 +1,6 @@
-"""Running each modality's encoder over what is present, on one batch or over a whole split.
+"""Running each modality's encoder on the samples that have it, for one batch or a whole split.
 
-A sample's missing modality never enters its encoder: it moves no batch statistics, and costs nothing.
+A missing modality never enters its encoder: it does not change batch statistics, and costs no computation.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ def encode_split(
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> dict[str, torch.Tensor]:
-    """Return {modality: (sample, dim)} float32 on the CPU, with the encoders as in use, not as in training."""
+    """Return {modality: (sample, dim)} float32 on the CPU, with the encoders in eval mode."""
     modes = {name: encoder.training for name, encoder in encoders.items()}
     for encoder in encoders.values():
         encoder.eval()
@@ -44,7 +44,7 @@ def encode_split(
 
 
 def encode_in_use(encoder: AnyEncoder, value: torch.Tensor) -> torch.Tensor:
-    """Encode as the encoder is in use, whatever mode it is in: no batch statistics are moved, nothing is dropped."""
+    """Encode in eval mode, whatever mode the encoder is in: no batch statistics are updated, no dropout."""
     was_training = encoder.training
     encoder.eval()
     encoded = encoder(value)

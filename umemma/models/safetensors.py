@@ -1,4 +1,4 @@
-"""Weights and what it takes to build their module again, in one safetensors file: loading it runs no code."""
+"""Weights and the facts needed to rebuild their module, in one safetensors file: loading it runs no code."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def write(path: Path, state: Mapping[str, torch.Tensor], facts: Mapping[str, Any
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Return (tensors, facts). Raises DamagedFile where the file is missing, damaged or another program's."""
+    """Return (tensors, facts). Raises DamagedFile if the file is missing, damaged or another program's."""
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["umemma"])

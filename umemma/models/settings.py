@@ -1,4 +1,4 @@
-"""What settings of an encoder mean, without loading any library of networks."""
+"""What an encoder's settings imply, without importing any deep-learning library."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -9,7 +9,7 @@ HUB = "hub"  # as an encoder's `weights`: the publisher's own
 
 
 def has_frozen_backbone(encoder: Settings) -> bool:
-    """Return whether an encoder's pre-trained network stays as it is, so that its features are computed once."""
+    """Return whether an encoder's pre-trained network is frozen, so that its features are computed once."""
     return encoder.get("trainable") in ("frozen", "head")
 
 

@@ -1,9 +1,9 @@
-"""What stands in for a missing modality: in place of its features, or of its input before the encoder.
+"""Substitutes for a missing modality: in place of its features, or of its input before the encoder.
 
-A source makes stand-ins; `AtFeature` and `AtInput` put them where `present` is False. A missing row is overwritten,
-never multiplied by zero: what it holds - NaN too - cannot reach the logits or a gradient. Stand-ins for an input pass
-through the encoder as it is in use, so that they move no batch statistics. While training, what is random is drawn
-anew each time; afterwards it depends on the sample's key alone.
+A source makes stand-ins; `AtFeature` and `AtInput` insert them where `present` is False. A missing row is overwritten,
+never multiplied by zero, so that its values, even NaN, cannot reach the logits or a gradient. Stand-ins for an input
+pass through the encoder in eval mode, so that they do not change batch statistics. In training random stand-ins are
+redrawn every time; in eval mode they depend on the sample's key alone.
 """
 
 import math
@@ -22,7 +22,7 @@ NUM_DONORS = 256
 
 
 class Constant(nn.Module):
-    """One value for each modality, fixed or learned."""
+    """One stand-in per modality, fixed or learned."""
 
     def __init__(self, values: Mapping[str, torch.Tensor], *, learned: bool) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Constant(nn.Module):
 
 
 class Noise(nn.Module):
-    """Independent normal values with the training set's mean and standard deviation of each element."""
+    """Independent normal values with each element's mean and standard deviation in the training set."""
 
     def __init__(self, rows: Rows) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Noise(nn.Module):
 
 
 class Donor(nn.Module):
-    """What another sample has: one of some samples of the training set, which are kept with the weights."""
+    """The values of a random training sample, out of `NUM_DONORS` that are saved with the weights."""
 
     def __init__(self, rows: Rows) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Donor(nn.Module):
 
 
 class Masked(nn.Module):
-    """`none`: no stand-in; the head is told to leave the modality out."""
+    """`none`: no stand-in; the head is told to ignore the modality."""
 
     def forward(
         self, features: Mapping[str, torch.Tensor], present: torch.Tensor, key: torch.Tensor, encoders: Encoders
@@ -133,9 +133,9 @@ _AVERAGES = ("train_mean", "noise", "learned")
 
 
 def build(name: str, at: str, rows: Rows) -> nn.Module:
-    """Return the substitute `name` at "feature" or "input", with what it needs of the training set's `rows` there.
+    """Return the substitute `name` at "feature" or "input", fitted to `rows` of the training set there.
 
-    Raises SettingError for an average of inputs where there are ids of words among them.
+    Raises SettingError for an average of inputs if some of them are word ids.
     """
     if name == "none":
         return Masked()
@@ -163,8 +163,8 @@ def _filled(
         missing = (~present[:, m]).nonzero().squeeze(1)
         filled[name] = value
         if len(missing):
-            own = stand_in(name, key[missing]).to(value.dtype).expand(len(missing), *value.shape[1:])
-            filled[name] = value.masked_fill(~present[:, m, None], 0.0).index_copy(0, missing, own)
+            stand_ins = stand_in(name, key[missing]).to(value.dtype).expand(len(missing), *value.shape[1:])
+            filled[name] = value.masked_fill(~present[:, m, None], 0.0).index_copy(0, missing, stand_ins)
     return filled
 
 
@@ -173,6 +173,6 @@ def _stream(name: str) -> int:
 
 
 def _normal(key: torch.Tensor, count: int, name: str) -> torch.Tensor:
-    """Return (sample, count) by Box and Muller's transform."""
-    both = uniform(key, 2 * count, _stream(name))
-    return (-2 * (1 - both[:, :count]).log()).sqrt() * (2 * math.pi * both[:, count:]).cos()
+    """Return (sample, count) standard normal values by the Box-Muller transform."""
+    uniforms = uniform(key, 2 * count, _stream(name))
+    return (-2 * (1 - uniforms[:, :count]).log()).sqrt() * (2 * math.pi * uniforms[:, count:]).cos()

@@ -1,4 +1,4 @@
-"""What of a network trained elsewhere is trained on, and how fast: known before the network itself is loaded."""
+"""Fine-tuning settings of a pre-trained network: checked before the network is loaded."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from umemma.errors import unknown
 
 @dataclass(frozen=True)
 class Tuning:
-    """The settings that all backbones share.
+    """The settings shared by all backbones.
 
     `weights`: path of a local file, `hub`, or null for none. `trainable`: `frozen`, `head` (the projection alone),
-    `last_1`, `last_2`, ... (that many blocks, and the projection) or `full`. `dim`: the projection's size; null leaves
-    the trunk's own features. `lr_scale`: the last block's share of the learning rate, `lr_decay`: each earlier block's
-    share of the next one's (Howard and Ruder 2018). `projection_dropout` follows the projection.
+    `last_1`, `last_2`, ... (that many blocks, and the projection) or `full`. `dim`: the projection's size; null keeps the
+    network's own features. `lr_scale`: the last block's learning rate relative to the tower's, `lr_decay`: each earlier
+    block's relative to the next one's (Howard and Ruder 2018). `projection_dropout` is applied after the projection.
     """
 
     weights: str | None
@@ -23,7 +23,7 @@ class Tuning:
     projection_dropout: float = 0.0
 
     def check(self) -> None:
-        """Raise ValueError where the settings contradict each other."""
+        """Raise ValueError if the settings contradict each other."""
         if self.trainable == "frozen" and self.dim is not None:
             raise ValueError(
                 f"trainable: frozen trains nothing, but dim {self.dim} asks for a projection, which would "
@@ -44,12 +44,12 @@ class Tuning:
                 "stay random; set weights, or trainable to full"
             )
 
-    def num_blocks(self, there: int) -> int:
-        """Return how many of the trunk's blocks are trained. Raises ValueError where the settings contradict."""
-        choices = ["frozen", "head", *(f"last_{n}" for n in range(1, there + 1)), "full"]
+    def num_blocks(self, total: int) -> int:
+        """Return how many of the network's `total` blocks are trained. Raises ValueError if settings contradict."""
+        choices = ["frozen", "head", *(f"last_{n}" for n in range(1, total + 1)), "full"]
         if self.trainable not in choices:
             raise ValueError(unknown("trainable", "choice", self.trainable, choices))
         self.check()
         if self.trainable == "full":
-            return there
+            return total
         return int(self.trainable.partition("last_")[2] or 0)

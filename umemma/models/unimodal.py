@@ -1,4 +1,4 @@
-"""A tower: one modality's encoder with a uni-modal head of its own, and the file it is kept in."""
+"""A tower: one modality's encoder with a unimodal head, and the file it is saved in."""
 
 import inspect
 import math
@@ -17,18 +17,18 @@ from umemma.models.backbone import Backbone
 from umemma.models.given_encoder import GivenEncoder
 from umemma.settings import Settings, call, module_name
 
-_MAX_VALUES = 10**8  # that a scale is taken from: 400 MB
+_MAX_VALUES = 10**8  # used to estimate a scale: 400 MB
 
 
 class Encoder(nn.Module):
-    """A modality's encoder with the scaling of its input, so that whoever holds it can feed decoded media.
+    """A modality's encoder with the scaling of its input, so that callers can pass decoded media.
 
     (batch, *shape) of any real type -> (batch, dim) float32. `settings` are those of `encoder` in params.yaml, whose
     `name` is `module` or `module:variant`. The module that its `build` returns may have
 
-    - `scaling`: `whole` (if it has none), by the training set's one mean and standard deviation; `channel`, by those of
-      each entry of the first axis; `none`, for ids, and for pixels where pre-trained weights know their own scale.
-    - `value_range`: the least and the largest decoded value it can take.
+    - `scaling`: `whole` (the default), by the mean and standard deviation of the whole training set; `channel`, by
+      those of each entry of the first axis; `none`, for ids, and for pixels where pre-trained weights fix the scale.
+    - `value_range`: the smallest and largest decoded value it accepts.
     """
 
     mean: torch.Tensor
@@ -53,20 +53,20 @@ class Encoder(nn.Module):
         return self.body(self.scaled(value)).float()
 
     def scaled(self, value: torch.Tensor) -> torch.Tensor:
-        """Return decoded media as the encoder's module takes them."""
+        """Return decoded media as the encoder's module expects them."""
         if self.scaling != "none":
             value = (value.float() - self.mean) / self.std
         return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
 
     def parameter_groups(self, lr: float) -> list[tuple[list[nn.Parameter], float]]:
-        """Return what of the encoder is trained, in groups, each with its learning rate."""
+        """Return the trainable parameters of the encoder, in groups, each with its learning rate."""
         body = self.body
         groups = body.lr_factors() if isinstance(body, Backbone) else [(list(body.parameters()), 1.0)]
-        wanted = [([one for one in own if one.requires_grad], lr * factor) for own, factor in groups]
-        return [(own, rate) for own, rate in wanted if own]
+        trained = [([p for p in parameters if p.requires_grad], lr * factor) for parameters, factor in groups]
+        return [(parameters, rate) for parameters, rate in trained if parameters]
 
     def facts(self) -> dict[str, Any]:
-        """Return what it takes to build this encoder again, with weights still to be loaded: see `blank`."""
+        """Return the facts needed to rebuild this encoder before its weights are loaded: see `blank`."""
         return {
             "modality": self.modality,
             "shape": list(self.shape),
@@ -76,20 +76,20 @@ class Encoder(nn.Module):
 
     @classmethod
     def blank(cls, facts: Mapping[str, Any]) -> "Encoder":
-        """Build the encoder that `facts` describe without the file, folder or hub that its weights once came from."""
+        """Build the encoder that `facts` describe, without the file, folder or hub its weights originally came from."""
         settings = dict(facts["settings"])
         build = import_module(f"umemma.models.encoders.{module_name(settings['name'])}").build
-        own = inspect.signature(build).parameters
-        if "weights" in own and settings.get("weights", own["weights"].default) is not None:
+        build_parameters = inspect.signature(build).parameters
+        if "weights" in build_parameters and settings.get("weights", build_parameters["weights"].default) is not None:
             settings["weights"] = pretrained.LATER
         encoder = cls(facts["modality"], facts["shape"], settings | facts["architecture"])
         encoder.settings = dict(facts["settings"])
         return encoder
 
     def fresh(self) -> "Encoder":
-        """Return the encoder as it was before it was trained here, pre-trained weights that it started from included.
+        """Return the encoder as it was before training, with the pre-trained weights it started from, if any.
 
-        The scaling of its input is the present one.
+        The input scaling is the current one.
         """
         fresh = Encoder(self.modality, self.shape, self.settings)
         fresh.mean.copy_(self.mean)
@@ -97,10 +97,10 @@ class Encoder(nn.Module):
         return fresh
 
     def fit_scale(self, sample: torch.Tensor) -> None:
-        """Take what `scaling` needs from media of the training set, (sample, *shape).
+        """Estimate the input scaling from media of the training set, (sample, *shape).
 
-        A channel that never varies keeps its size: it says nothing here, and what it holds elsewhere must not explode.
-        Raises SettingError where a value lies outside of what the encoder can take.
+        A constant channel is not divided: it carries no information here, and other values of it must not explode.
+        Raises SettingError if a value lies outside the range that the encoder accepts.
         """
         sample = sample[: max(1, _MAX_VALUES // max(1, sample[:1].numel()))]
         self._check_range(sample)
@@ -125,7 +125,7 @@ class Encoder(nn.Module):
 
 
 def _num_features(body: nn.Module, shape: Sequence[int], where: str) -> int:
-    """Return what comes out for one sample of zeros; raises SettingError where that shape does not go through."""
+    """Return the output size for one sample of zeros; raises SettingError if the encoder cannot take this shape."""
     mode = body.training
     try:
         with torch.no_grad():
@@ -142,7 +142,7 @@ AnyEncoder = Encoder | GivenEncoder
 
 
 def build(modality: str, sample: torch.Tensor, encoder: Settings | nn.Module) -> AnyEncoder:
-    """Return an encoder of values like `sample` (sample, *shape): a plug-in by its settings, or around a module."""
+    """Return an encoder for values like `sample` (sample, *shape): a plug-in by its settings, or a wrapped module."""
     if isinstance(encoder, nn.Module):
         return GivenEncoder(modality, sample, encoder)
     return Encoder(modality, sample.shape[1:], encoder)
@@ -151,7 +151,7 @@ def build(modality: str, sample: torch.Tensor, encoder: Settings | nn.Module) ->
 class Tower(nn.Module):
     """Encoder and linear head; `temperature` (a scalar, 1 until fitted on validation data) calibrates the logits.
 
-    `samples_seen` counts what it was trained on, each epoch anew.
+    `samples_seen` counts training samples, once per epoch.
     """
 
     temperature: torch.Tensor
@@ -168,7 +168,7 @@ class Tower(nn.Module):
         return self.answer(self.encoder(value))
 
     def parameter_groups(self, lr: float) -> list[tuple[list[nn.Parameter], float]]:
-        """Return what of the tower is trained, in groups, each with its learning rate."""
+        """Return the trainable parameters of the tower, in groups, each with its learning rate."""
         return [(list(self.head.parameters()), lr), *self.encoder.parameter_groups(lr)]
 
     def answer(self, features: torch.Tensor) -> torch.Tensor:
@@ -176,7 +176,7 @@ class Tower(nn.Module):
         return self.head(features) / self.temperature
 
     def calibrated_head(self) -> nn.Linear:
-        """Return a copy of the head that has the temperature in its weights."""
+        """Return a copy of the head with the temperature folded into its weights."""
         head = nn.Linear(self.head.in_features, self.head.out_features)
         with torch.no_grad():
             head.weight.copy_(self.head.weight / self.temperature)
@@ -184,7 +184,7 @@ class Tower(nn.Module):
         return head
 
     def fit_temperature(self, features: torch.Tensor, label: torch.Tensor) -> None:
-        """Fit the temperature to held-out samples: Guo et al. 2017, one scalar by cross-entropy."""
+        """Fit the temperature on held-out samples: one scalar, by cross-entropy (Guo et al. 2017)."""
         with torch.no_grad():
             self.temperature.copy_(temperature(self.head(features), label))
 
@@ -199,7 +199,7 @@ def save(tower: Tower, path: Path) -> None:
 
 
 def load(path: Path) -> Tower:
-    """Read a tower, ready to answer. Raises DamagedFile where the file holds none."""
+    """Load a tower in eval mode. Raises DamagedFile if the file holds none."""
     state, facts = safetensors.read(path)
     tower = Tower(Encoder.blank(facts), facts["num_classes"])
     tower.load_state_dict(state)

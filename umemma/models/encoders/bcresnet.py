@@ -1,17 +1,17 @@
 """BC-ResNet, a small network for spoken words: Kim et al. 2021 (arXiv 2106.04140), for log-mel (1, 40 bins, frame).
 
-A block's 2-D part works on frequencies; its 1-D part works on the mean over all frequencies and is added back to each
-of them ("broadcasted residual"), so that most of the work is done on one line instead of forty. Its norm of five
-sub-bands is from arXiv 2103.13620. The names of the parts are those of a public model (MIT licence) trained on the 35
-words of Speech Commands v2 with `scale: 2`, so that its file loads with all keys; where paper and file differ (the last
-5x5 convolution has 20 groups, not one a channel) the file is followed.
+A block's 2-D part convolves over frequencies; its 1-D part works on the mean over all frequencies and is broadcast
+back to each of them ("broadcasted residual"), so that most of the computation is on one row instead of forty. Its
+sub-spectral norm of five bands is from arXiv 2103.13620. Layers are named as in a public model (MIT licence) trained on
+the 35 words of Speech Commands v2 with `scale: 2`, so that its file loads with all keys; where paper and file differ
+(the last 5x5 convolution has 20 groups, not one per channel), this follows the file.
 
-Those weights want the decoder to give log2(power + 1e-9) of 40 HTK mel bins from 0 to 8,000 Hz, without normalisation
-of the filters, of a centred Hann STFT with n_fft 1024 and hop 512 samples at 16,000 Hz: 32 frames for a second, and not
-standardised. With that, and the 35 words in alphabetical order, the whole model names 89 % of 480 FSDD digits rightly;
-with a natural logarithm 87 %, with decibels 80 %, with n_fft 400 65 %. `doubling` says how much the decoder's values
-rise when the power doubles: 1 for log2, 0.6931 for a natural logarithm, 3.0103 for decibels. Without weights the input
-is standardised as usual.
+Those weights expect log2(power + 1e-9) of 40 HTK mel bins from 0 to 8,000 Hz, without filter normalisation, of a
+centred Hann STFT with n_fft 1024 and hop 512 samples at 16,000 Hz: 32 frames per second, not standardised. With that,
+and the 35 words in alphabetical order, the whole model classifies 89 % of 480 FSDD digits correctly; with a natural
+logarithm 87 %, with decibels 80 %, with n_fft 400 65 %. `doubling` is the increase of the decoder's values when the
+power doubles: 1 for log2, 0.6931 for a natural logarithm, 3.0103 for decibels. Without weights the input is
+standardised as usual.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from umemma.models.tuning import Tuning
 
 _NUM_BANDS = 5
 _NUM_GROUPS = 20
-_FREQUENCY_STEPS = 8  # of the stem and two stages together
+_FREQUENCY_STEPS = 8  # total stride of the stem and two stages
 _STAGES = ((8, 1, 1, 1), (12, 1, 2, 2), (16, 3, 2, 4), (20, 3, 1, 8))  # channels, normal blocks, stride, dilation
 _LEAST, _LARGEST = -31.0, 25.0  # log2(1e-9) is -29.9; the loudest sound at this n_fft has about 2 ** 21
 _SCALES = (1, 2, 3, 6, 8)
@@ -76,7 +76,7 @@ def build(
 
 
 class BCResNet(nn.Module):
-    """(batch, 1, mel, frame) -> (batch, 32 * scale): all before the classifier, averaged over what is left."""
+    """(batch, 1, mel, frame) -> (batch, 32 * scale): all layers before the classifier, then global average pooling."""
 
     def __init__(self, scale: int, dropout: float, doubling: float) -> None:
         super().__init__()
@@ -100,14 +100,14 @@ class BCResNet(nn.Module):
         return value.mean(dim=(2, 3))
 
     def blocks(self) -> list[list[nn.Module]]:
-        """Return the parts that are trained or frozen together."""
+        """Return the layers that are trained or frozen together."""
         named = dict(self.named_children())
         stages = [[part for name, part in named.items() if name[1:2] == str(n)] for n in range(1, len(_STAGES) + 1)]
         return [[self.input_conv], *stages, [self.dw_conv, self.onexone_conv]]
 
 
 class SubSpectralNorm(nn.Module):
-    """Batch normalisation of each of five bands of frequency alone."""
+    """Batch normalisation with separate statistics for each of five frequency bands."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class SubSpectralNorm(nn.Module):
 
 
 class NormalBlock(nn.Module):
-    """(batch, channel, frequency, frame) -> the same: input, 2-D part and broadcast 1-D part added up."""
+    """(batch, channel, frequency, frame) -> the same: the sum of input, 2-D part and broadcast 1-D part."""
 
     def __init__(self, channels: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class NormalBlock(nn.Module):
 
 
 class TransitionBlock(nn.Module):
-    """The first block of a stage, which changes the number of channels and has no way around it."""
+    """The first block of a stage, which changes the number of channels and has no skip connection."""
 
     def __init__(self, channels: int, out: int, stride: int, dilation: int, dropout: float) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""A bidirectional GRU over words (Cho et al. 2014), trained from scratch, for texts whose order matters.
+"""A bidirectional GRU over words (Cho et al. 2014), trained from scratch, for texts where word order matters.
 
-Padding (id 0) is packed away, so that the backward direction starts at a text's own last word and an answer does not
-depend on how far texts are padded. The states' mean and maximum over the words are put side by side.
+Padding (id 0) is packed away, so that the backward direction starts at a text's last word and the output does not
+depend on the amount of padding. The states' mean and maximum over the words are concatenated.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def build(
 ) -> nn.Module:
     """Return a module (batch, length) of ids -> (batch, dim).
 
-    `vocabulary` is the largest id, `decode.buckets` of the decoder `words`. Word vectors of `width`, `hidden` states in
+    `vocabulary` is the largest id, `decode.buckets` of the decoder `words`. Word embeddings of `width`, `hidden` states in
     each direction.
     """
     if len(shape) != 1:
@@ -49,14 +49,14 @@ class TextGRU(nn.Module):
         self.output = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * hidden, dim), nn.ReLU())
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
-        """Return (batch, dim); of a text without words, that of no word at all."""
+        """Return (batch, dim), defined also for a text without words."""
         ids = value.long()
-        there = (ids > 0)[:, :, None]
+        is_word = (ids > 0)[:, :, None]
         lengths = (ids > 0).sum(dim=1)
         packed = pack_padded_sequence(
             self.dropout(self.embedding(ids)), lengths.clamp_min(1).cpu(), batch_first=True, enforce_sorted=False
         )
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=ids.shape[1])
-        mean = states.masked_fill(~there, 0.0).sum(dim=1) / lengths.clamp_min(1)[:, None]
-        most = states.masked_fill(~there, -1.0).amax(dim=1)  # states lie between -1 and 1
-        return self.output(torch.cat([mean, most], dim=1))
+        mean = states.masked_fill(~is_word, 0.0).sum(dim=1) / lengths.clamp_min(1)[:, None]
+        maximum = states.masked_fill(~is_word, -1.0).amax(dim=1)  # states lie between -1 and 1
+        return self.output(torch.cat([mean, maximum], dim=1))

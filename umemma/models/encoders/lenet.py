@@ -2,8 +2,8 @@
 
 Stages of 5x5 convolution, batch normalisation, ReLU and 2x2 max-pooling until the map is at most 4 pixels high or
 wide, then one linear layer. `stem_stride` shrinks a large input in the first convolution, whose kernel grows with it so
-that no pixel is passed over. On 112 px spectrograms of speech [2, 4] (frequency, time) learns as much per sample as
-2 does and costs half; 4 costs a quarter and learns less (validation accuracy after one epoch 44.6, 43.3 and 34.7 %).
+that no pixel is skipped. On 112 px spectrograms of speech [2, 4] (frequency, time) learns as much per sample as 2 at
+half the cost; 4 costs a quarter and learns less (validation accuracy after one epoch 44.6, 43.3 and 34.7 %).
 """
 
 import math

@@ -1,7 +1,7 @@
-"""A multi-layer perceptron for input of any shape, which it flattens: for vectors, and as the plainest baseline.
+"""A multi-layer perceptron on flattened input of any shape: for vectors, and as the simplest baseline.
 
-Each entry of the first axis is scaled on its own: a vector's columns may be a price and a share, and one mean and
-standard deviation for all would leave the share without effect.
+Each entry of the first axis is standardised separately: a vector's columns may be a price and a fraction, and with one
+mean and standard deviation for all the fraction would have no effect.
 """
 
 import math

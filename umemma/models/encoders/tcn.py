@@ -1,9 +1,9 @@
 """A temporal convolutional network for series (channel, time): Bai et al. 2018 (arXiv 1803.01271), not causal.
 
 Residual blocks whose dilation doubles (1, 2, 4, ...) until one output sees the whole series, or `depth` blocks; then
-mean and maximum over time, side by side: how much there is of something, and whether it is there at all. The whole
-series is known when it is classified, so that a block may look both ways. Each channel is scaled on its own: sensors
-have units.
+mean and max-pooling over time, concatenated: how much of a pattern the series has, and whether it occurs at all. The
+whole series is known when it is classified, so convolutions need not be causal. Each channel is standardised
+separately: sensors have units.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def build(
 ) -> nn.Module:
     """Return a module (batch, channel, time) -> (batch, dim).
 
-    `width` channels throughout, `kernel` steps (odd); `depth` null: as many blocks as it takes, at most 8.
+    `width` channels throughout, `kernel` steps (odd); `depth` null: as many blocks as needed to cover the series, at most 8.
     """
     if len(shape) != 2:
         raise ValueError(f"tcn takes series (channel, time), not {tuple(shape)}; mlp takes vectors")
@@ -34,7 +34,7 @@ def build(
             f"width, dim and depth must be 1 or more, kernel odd and 3 or more, dropout at least 0 and "
             f"below 1; they are {width}, {dim}, {depth}, {kernel} and {dropout}"
         )
-    blocks = [Residual(width, kernel, 2**n, dropout) for n in range(depth or _enough(kernel, shape[1]))]
+    blocks = [Residual(width, kernel, 2**n, dropout) for n in range(depth or _depth_for(kernel, shape[1]))]
     return TCN(nn.Sequential(nn.Conv1d(shape[0], width, 1), *blocks), width, dim, dropout)
 
 
@@ -50,12 +50,12 @@ class TCN(nn.Module):
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
         """Return (batch, dim)."""
-        steps = self.body(value)
-        return self.output(torch.cat([steps.mean(dim=2), steps.amax(dim=2)], dim=1))
+        states = self.body(value)
+        return self.output(torch.cat([states.mean(dim=2), states.amax(dim=2)], dim=1))
 
 
 class Residual(nn.Module):
-    """(batch, channel, time) -> the same: two dilated convolutions around which the input goes."""
+    """(batch, channel, time) -> the same: two dilated convolutions with a skip connection."""
 
     def __init__(self, width: int, kernel: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -74,8 +74,8 @@ class Residual(nn.Module):
         return (value + self.body(value)).relu()
 
 
-def _enough(kernel: int, num_steps: int) -> int:
-    """Return how many blocks it takes until one output sees `num_steps`."""
+def _depth_for(kernel: int, num_steps: int) -> int:
+    """Return the number of blocks for a receptive field of `num_steps`."""
     depth = 1
     while depth < _MAX_DEPTH and 1 + 2 * (kernel - 1) * (2**depth - 1) < num_steps:
         depth += 1

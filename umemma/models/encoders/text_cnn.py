@@ -1,7 +1,7 @@
-"""Convolutions over words with the maximum over the text: Kim 2014 (arXiv 1408.5882), trained from scratch.
+"""Convolutions over words with max-pooling over the text: Kim 2014 (arXiv 1408.5882), trained from scratch.
 
-Made for word ids (`words`, `tokens`): 0 is padding, which no maximum sees. Whole words are dropped out while it trains:
-on a few thousand texts the word vectors are nearly all of its parameters.
+Made for word ids (`words`, `tokens`): 0 is padding, which the pooling ignores. Dropout in training also drops whole
+words: with a few thousand texts nearly all parameters are word embeddings.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def build(
 ) -> nn.Module:
     """Return a module (batch, length) of ids -> (batch, dim).
 
-    `vocabulary` is the largest id, `decode.buckets` of the decoder `words`. Word vectors of `width`; `filters` for each
+    `vocabulary` is the largest id, `decode.buckets` of the decoder `words`. Word embeddings of `width`; `filters` for each
     of the `kernels`, which are lengths in words.
     """
     if len(shape) != 1:
@@ -51,15 +51,15 @@ class TextCNN(nn.Module):
         self.output = nn.Sequential(nn.Dropout(dropout), nn.Linear(len(kernels) * filters, dim), nn.ReLU())
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
-        """Return (batch, dim); of a text without words, that of no word at all."""
+        """Return (batch, dim), defined also for a text without words."""
         ids = value.long()
-        there = ids > 0
+        is_word = ids > 0
         if self.training:
             ids = ids * (torch.rand(ids.shape, device=ids.device) >= self.word_dropout)
         words = self.embedding(ids).transpose(1, 2)
-        found = []
+        maxima = []
         for layer in self.convolutions:
             assert isinstance(layer, nn.Conv1d)
             padded = nn.functional.pad(words, (0, layer.kernel_size[0] - 1))  # one window starts at each word
-            found.append((layer(padded).relu() * there[:, None]).amax(dim=2))
-        return self.output(torch.cat(found, dim=1))
+            maxima.append((layer(padded).relu() * is_word[:, None]).amax(dim=2))
+        return self.output(torch.cat(maxima, dim=1))

@@ -1,12 +1,12 @@
 """Any image classifier of torchvision without its classifier: `torchvision:resnet18`, `torchvision:squeezenet1_0`, ...
 
-The last linear layer, or 1x1 convolution, of all of torchvision's classifiers is what turns features into classes; it
-becomes the identity. Everything before it stays, the hidden layers of VGG's classifier too. Blocks are the parts that
-the model itself is made of: ResNet's stages, the layers of a transformer; a normalisation belongs to what it follows.
+In all of torchvision's classifiers the last linear layer, or 1x1 convolution, maps features to classes; it is replaced
+with the identity. Everything before it stays, including the hidden layers of VGG's classifier. Blocks are the model's
+own modules: ResNet's stages, the layers of a transformer; a normalisation belongs to the module it follows.
 
-Input is `inputs: pixels`, 0 to 255, which are scaled as the model's weights expect; one channel is repeated to three.
-What is no pixels, a log-mel spectrogram in decibels say, is `inputs: standardised`: by the training set's mean and
-standard deviation, so that the weights meet values of the size they know. Video, four axes, is seen frame by frame.
+Input is `inputs: pixels`, 0 to 255, scaled as the model's weights expect; a single channel is repeated to three. Other
+input, such as a log-mel spectrogram in decibels, is `inputs: standardised`: by the training set's mean and standard
+deviation, so that values have the scale that the weights expect. Video, four axes, is processed frame by frame.
 """
 
 import re
@@ -26,7 +26,7 @@ from umemma.models.tuning import Tuning
 
 _CONTAINERS = {"features", "layers", "encoder", "blocks", "trunk_output", "classifier", "heads"}
 _NORMS = (nn.BatchNorm2d, nn.LayerNorm)
-_AUXILIARY = ("aux1", "aux2", "AuxLogits")  # classifiers on the side, for training from scratch
+_AUXILIARY = ("aux1", "aux2", "AuxLogits")  # auxiliary classifiers, used only in training from scratch
 _OF_ONE_SIZE = ("vit_", "maxvit_")
 _INPUTS = {"pixels": "none", "standardised": "whole"}
 
@@ -48,7 +48,7 @@ def build(
     """Return a module (batch, channel, height, width) -> (batch, dim or the model's own features).
 
     `size_px` resizes images to a square, or to [height, width]: some models take only the size they were made for.
-    `least_px` enlarges images whose shorter side is below it: made for photographs, some models shrink images 32 times.
+    `least_px` upsamples images whose shorter side is below it: made for photographs, some models downsample 32 times.
     `weights`: torchvision's own with `hub`, or a file of its key names; other settings: `umemma.models.tuning.Tuning`.
     """
     if variant not in models.list_models(module=models):
@@ -110,25 +110,27 @@ class Pixels(nn.Module):
 
 
 def _headless(variant: str, *, has_weights: bool) -> tuple[nn.Module, int, str]:
-    """Return the model with the identity in its classifier's place, the number of its features, the classifier's name.
+    """Return the model with the identity in place of its classifier, its number of features, the classifier's name.
 
-    Google's two networks rescale their input where they have weights, which were made for another scale.
+    Google's two networks rescale their input if they have weights, which were trained with another scaling.
     """
     from_google = variant in ("googlenet", "inception_v3")
-    own = {"init_weights": False, "transform_input": has_weights} if from_google else {}
-    model = models.get_model(variant, weights=None, **own)
+    settings = {"init_weights": False, "transform_input": has_weights} if from_google else {}
+    model = models.get_model(variant, weights=None, **settings)
     for name in _AUXILIARY:
         if hasattr(model, name):
             setattr(model, name, None)
             model.aux_logits = False
-    name, last = [(name, one) for name, one in model.named_modules() if isinstance(one, nn.Linear | nn.Conv2d)][-1]
+    name, last = [
+        (name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
+    ][-1]
     num_features = last.in_features if isinstance(last, nn.Linear) else last.in_channels
     model.set_submodule(name, nn.Identity())
     return model, num_features, name
 
 
 def _blocks(model: nn.Module) -> Iterator[list[nn.Module]]:
-    """Yield the model's parts that hold parameters, from input to output, containers opened."""
+    """Yield the model's modules that hold parameters, from input to output, with containers flattened."""
     block: list[nn.Module] = []
     for part in _parts(model):
         if block and not isinstance(part, _NORMS):
@@ -149,13 +151,13 @@ def _parts(module: nn.Module) -> Iterator[nn.Module]:
 def _load(model: nn.Module, weights: str | None, variant: str, classifier: str) -> None:
     unused = (f"{classifier}.", *(f"{name}." for name in _AUXILIARY))
     if weights == HUB:
-        own = models.get_model_weights(variant).DEFAULT
-        state = pretrained.from_hub(partial(own.get_state_dict, check_hash=True), own.url)
-        pretrained.fill(model, state, own.url, unused=unused, rename=_new_name)
+        published = models.get_model_weights(variant).DEFAULT
+        state = pretrained.from_hub(partial(published.get_state_dict, check_hash=True), published.url)
+        pretrained.fill(model, state, published.url, unused=unused, rename=_new_name)
     elif weights not in (None, pretrained.LATER):
         pretrained.load(model, weights, unused=unused, rename=_new_name)
 
 
 def _new_name(key: str) -> str:
-    """Return today's key for one of DenseNet's published files, which still say `norm.1` for `norm1`."""
+    """Return the current key for one of DenseNet's published files, which still have `norm.1` for `norm1`."""
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)", r"\1", key)

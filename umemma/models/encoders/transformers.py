@@ -1,9 +1,9 @@
-"""A pre-trained language model as encoder of text: `transformers:<folder, package or hub name>`.
+"""A pre-trained language model as text encoder: `transformers:<folder, package or hub name>`.
 
-The mean of its last layer over the text's own tokens, as sentence encoders take it. Token ids are those of the decoder
-`tokens`, with `decode.model` the same name: one more than the tokeniser's, 0 for padding. The pooling layer that BERT
-has for another purpose is left out. Blocks are the embeddings, then each layer. Loading is refused where the files lack
-a part of the network or hold one that it lacks; heads for other tasks, beside the network, are left out.
+The features are the mean of its last layer over the text's tokens, without padding, as in sentence encoders. Token ids
+are those of the decoder `tokens`, with the same name as `decode.model`: the tokeniser's plus one, 0 for padding. BERT's
+pooling layer, made for another purpose, is removed. Blocks are the embeddings, then each layer. Loading fails if the
+files have missing or unexpected parts of the network; heads for other tasks are ignored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,47 +38,51 @@ def build(
 ) -> nn.Module:
     """Return a module (batch, length) of ids -> (batch, dim or the model's own features).
 
-    `weights`: `hub` takes those that come with `variant`, also where that is a folder; a file holds a state dict of the
-    same network. `config`: the content of its config.json, for where `variant` is not at hand. Others: `Tuning`.
+    `weights`: `hub` takes those that come with `variant`, even if that is a folder; a file holds a state dict of the
+    same network. `config`: the content of its config.json, if `variant` is not available. Others: `Tuning`.
     """
     if len(shape) != 1:
         raise ValueError(f"transformers takes token ids (length,), not {tuple(shape)}")
-    made = AutoConfig.for_model(**config) if config else hub.opened(variant, AutoConfig.from_pretrained)
-    if made.is_encoder_decoder:
-        raise ValueError(f"{variant} is an encoder with a decoder ({made.model_type}); only encoders are taken")
-    if shape[0] > getattr(made, "max_position_embeddings", shape[0]):
-        raise ValueError(f"{variant} takes {made.max_position_embeddings} tokens at most; decode.length is {shape[0]}")
-    model = _model(variant, weights, made)
+    description = AutoConfig.for_model(**config) if config else hub.opened(variant, AutoConfig.from_pretrained)
+    if description.is_encoder_decoder:
+        raise ValueError(f"{variant} is an encoder with a decoder ({description.model_type}); only encoders are taken")
+    if shape[0] > getattr(description, "max_position_embeddings", shape[0]):
+        raise ValueError(
+            f"{variant} takes {description.max_position_embeddings} tokens at most; decode.length is {shape[0]}"
+        )
+    model = _model(variant, weights, description)
     if getattr(model, _POOLER, None) is not None:
         setattr(model, _POOLER, None)
-    kept = {key: value for key, value in made.to_dict().items() if key != "_name_or_path"}  # a path of one machine
+    architecture_config = {
+        key: value for key, value in description.to_dict().items() if key != "_name_or_path"
+    }  # a path on this machine
     return Backbone(
-        MeanOfTokens(model, getattr(made, "pad_token_id", None) or 0),
+        MeanOfTokens(model, getattr(description, "pad_token_id", None) or 0),
         _blocks(model),
-        made.hidden_size,
+        description.hidden_size,
         Tuning(weights, trainable, dim, lr_scale, lr_decay, projection_dropout),
         scaling="none",
-        value_range=(0, made.vocab_size),
-        architecture={"config": kept},
+        value_range=(0, description.vocab_size),
+        architecture={"config": architecture_config},
     )
 
 
 class MeanOfTokens(nn.Module):
-    """(batch, length) of ids, one more than the model's and 0 for padding -> (batch, hidden size)."""
+    """(batch, length) of ids, the model's plus one, 0 for padding -> (batch, hidden size)."""
 
     def __init__(self, model: nn.Module, padding: int) -> None:
         super().__init__()
         self.model, self.padding = model, padding
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
-        """Return the mean over the tokens; zeros where there is none."""
+        """Return the mean over the tokens; zeros for a text without tokens."""
         ids = value.long()
-        last = (ids > 0).any(dim=0).nonzero().flatten()[-1:]  # what all are padded with beyond costs as much as words
+        last = (ids > 0).any(dim=0).nonzero().flatten()[-1:]  # padding common to all costs as much as words
         ids = ids[:, : int(last.sum()) + 1]
-        there = ids > 0
-        states = self.model(input_ids=(ids - 1).masked_fill(~there, self.padding), attention_mask=there.long())
-        summed = states.last_hidden_state.float().masked_fill(~there[:, :, None], 0.0).sum(dim=1)
-        return summed / there.sum(dim=1, keepdim=True).clamp_min(1)
+        is_token = ids > 0
+        states = self.model(input_ids=(ids - 1).masked_fill(~is_token, self.padding), attention_mask=is_token.long())
+        summed = states.last_hidden_state.float().masked_fill(~is_token[:, :, None], 0.0).sum(dim=1)
+        return summed / is_token.sum(dim=1, keepdim=True).clamp_min(1)
 
 
 def _model(variant: str, weights: str | None, config: Any) -> nn.Module:
@@ -87,24 +91,26 @@ def _model(variant: str, weights: str | None, config: Any) -> nn.Module:
         if weights not in (None, pretrained.LATER):
             pretrained.load(model, weights, unused=(f"{_POOLER}.",), expected_missing=(f"{_POOLER}.",))
         return model
-    model, found = hub.opened(
+    model, loading = hub.opened(
         variant, partial(AutoModel.from_pretrained, dtype=torch.float32, output_loading_info=True)
     )
     parts = {name for name, _ in model.named_children()} - {_POOLER}
-    troubles = {
-        "missing": [key for key in found["missing_keys"] if key.split(".")[0] in parts],
-        "unexpected": [key for key in found["unexpected_keys"] if key.split(".")[0] in parts],
-        "of another shape": [key for key, *_ in found["mismatched_keys"]],
+    keys_by_problem = {
+        "missing": [key for key in loading["missing_keys"] if key.split(".")[0] in parts],
+        "unexpected": [key for key in loading["unexpected_keys"] if key.split(".")[0] in parts],
+        "of another shape": [key for key, *_ in loading["mismatched_keys"]],
     }
-    told = "; ".join(f"{len(keys)} {kind}: {', '.join(sorted(keys)[:8])}" for kind, keys in troubles.items() if keys)
-    if told:
-        raise ParameterError(f"{variant}: its weights do not fit its config.json ({told})")
+    problems = "; ".join(
+        f"{len(keys)} {kind}: {', '.join(sorted(keys)[:8])}" for kind, keys in keys_by_problem.items() if keys
+    )
+    if problems:
+        raise ParameterError(f"{variant}: its weights do not fit its config.json ({problems})")
     return model
 
 
 def _blocks(model: nn.Module) -> list[list[nn.Module]]:
-    """Return nothing for the embeddings - all that is in no block - then the layers, the last with what follows it."""
-    lists = [(name, one) for name, one in model.named_modules() if isinstance(one, nn.ModuleList)]
+    """Return an empty block for the embeddings (parameters in no block), then the layers, the last with its successors."""
+    lists = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
     if not lists:
         raise ValueError(f"{type(model).__name__} has no list of layers")
     name, layers = max(lists, key=lambda pair: sum(p.numel() for p in pair[1].parameters()))

@@ -1,7 +1,7 @@
-"""One transformer layer over the modalities' features as tokens, read out at a token of its own.
+"""One transformer layer over the modalities' features as tokens, with a separate read-out token.
 
-The read-out token is always visible, so that a sample with nothing left still has an answer. Missing modalities are
-masked as keys (Vaswani et al. 2017); their tokens are zeroed before, since softmax(-inf) * NaN is NaN.
+The read-out token is always visible, so that a sample without any modality still gets logits. Missing modalities are
+masked as keys (Vaswani et al. 2017); their tokens are zeroed first, since softmax(-inf) * NaN is NaN.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class Head(nn.Module):
     """{modality: (batch, dim)}, visible (batch, modality) -> logits (batch, class)."""
 
     def __init__(self, towers: Mapping[str, nn.Linear], log_prior: torch.Tensor) -> None:
-        """`towers` give the features' sizes only; `log_prior` (class,) is where the bias starts."""
+        """`towers` give the feature sizes only; `log_prior` (class,) initialises the bias."""
         super().__init__()
         width = -(-max(tower.in_features for tower in towers.values()) // _NUM_ATTENTION_HEADS) * _NUM_ATTENTION_HEADS
         self.token = nn.ModuleDict({name: nn.Linear(tower.in_features, width) for name, tower in towers.items()})

@@ -1,7 +1,7 @@
-"""A gated multi-modal unit: every modality's feature is weighed by what all the others say, then one linear layer.
+"""A gated multi-modal unit: each modality's features are weighted by gates that see all modalities, then one linear layer.
 
 Arevalo et al. 2017 (arXiv 1702.01992), with a softmax over the visible modalities in place of two sigmoids. Because
-gates multiply, this head can use what lies only in the combination of modalities.
+gates multiply, this head can model interactions between modalities.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ class Head(nn.Module):
     """{modality: (batch, dim)}, visible (batch, modality) -> logits (batch, class)."""
 
     def __init__(self, towers: Mapping[str, nn.Linear], log_prior: torch.Tensor) -> None:
-        """`towers` give the features' sizes only; `log_prior` (class,) is where the bias starts."""
+        """`towers` give the feature sizes only; `log_prior` (class,) initialises the bias."""
         super().__init__()
         sizes = [tower.in_features for tower in towers.values()]
         width = max(sizes)
@@ -25,7 +25,7 @@ class Head(nn.Module):
             self.linear.bias.copy_(log_prior)
 
     def forward(self, features: Mapping[str, torch.Tensor], visible: torch.Tensor) -> torch.Tensor:
-        """Return logits; a modality that is not visible is not weighed, nor does it weigh others."""
+        """Return logits; a modality that is not visible has weight zero and no influence on the gates."""
         seen = [value.masked_fill(~visible[:, m, None], 0.0) for m, value in enumerate(features.values())]
         content = torch.stack(
             [layer(value).tanh() for layer, value in zip(self.content.values(), seen, strict=True)], dim=1

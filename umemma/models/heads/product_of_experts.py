@@ -1,9 +1,9 @@
-"""The product of the towers' own answers; nothing is trained.
+"""The product of the towers' predicted probabilities; nothing is trained.
 
     log p(y | x_S) = sum_{m in S} log p_m(y | x_m) - (|S| - 1) log p(y) + const
 
 is Bayes-optimal when the modalities are independent given the label and the towers are calibrated (so the towers'
-logits come divided by their temperature). With one modality left it is exactly that tower.
+logits are divided by their temperature). With a single visible modality it equals that tower.
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ class Head(nn.Module):
     log_prior: torch.Tensor
 
     def __init__(self, towers: Mapping[str, nn.Linear], log_prior: torch.Tensor) -> None:
-        """`towers`: each tower's own, calibrated linear head; `log_prior` (class,): log shares of the training set."""
+        """`towers`: each tower's calibrated linear head; `log_prior` (class,): log class frequencies of the training set."""
         super().__init__()
         self.experts = nn.ModuleDict(towers).requires_grad_(self.trained)
         self.register_buffer("log_prior", log_prior)
 
     def forward(self, features: Mapping[str, torch.Tensor], visible: torch.Tensor) -> torch.Tensor:
         """Return unnormalised log-probabilities; a softmax makes them sum to one."""
-        votes = torch.stack([expert(features[name]) for name, expert in self.experts.items()], dim=1)
-        total = torch.where(visible[:, :, None], votes, 0.0).sum(dim=1)
+        logits = torch.stack([expert(features[name]) for name, expert in self.experts.items()], dim=1)
+        total = torch.where(visible[:, :, None], logits, 0.0).sum(dim=1)
         return total - (visible.sum(dim=1, keepdim=True) - 1) * self.log_prior

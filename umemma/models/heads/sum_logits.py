@@ -1,6 +1,6 @@
-"""The product of experts, trained: it starts as the towers' own heads, and is trained from there.
+"""The product of experts, fine-tuned: it is initialised with the towers' own heads.
 
-Because it is a sum over what is there, one modality left leaves exactly that modality's own head.
+As it sums over the visible modalities, a single visible modality gives exactly the logits of its own head.
 """
 
 from umemma.models.heads import product_of_experts
