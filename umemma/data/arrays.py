@@ -1,9 +1,9 @@
-"""Shards decoded once into arrays that training maps into memory.
+"""Shards decoded once into arrays that training memory-maps.
 
-Decoding a PNG and a WAV costs 1.4 CPU-ms a sample, a mapped row 0.02, and training reads each row several times. One
-folder for each modality, so that another spectrogram decodes no image again: `<split>.npy` (sample, *shape),
-`<split>_present.npy` (sample,) bool, and `facts.json` with shape and digests, that of the samples' keys among them:
-labels come from the manifest and join arrays by order. Rows of a missing modality are zero.
+Decoding a PNG and a WAV costs 1.4 CPU-ms per sample, a mapped row 0.02, and training reads each row several times. One
+folder per modality, so that changing the spectrogram does not decode images again: `<split>.npy` (sample, *shape),
+`<split>_present.npy` (sample,) bool, and `facts.json` with shape and digests, including that of the samples' keys:
+labels come from the manifest and are aligned with arrays by order. Rows of a missing modality are zero.
 """
 
 import hashlib
@@ -31,32 +31,32 @@ FACTS = "facts.json"
 
 
 def write(index: Index, shards: Path, modality: str, decoder: Decoder, folder: Path) -> dict[str, Any]:
-    """Decode one modality of verified shards into the empty folder `folder`; return what facts.json holds.
+    """Decode one modality of verified shards into the new `folder`; return the content of facts.json.
 
-    Raises DataError naming shard and key where a sample cannot be decoded or has another shape or type than the first.
+    Raises DataError naming shard and key if a sample cannot be decoded, or differs from the first in shape or type.
     """
     folder.mkdir(parents=True)
     shape, dtype = _first_shape(index, shards, modality, decoder)
     jobs: list[tuple[Shard, int]] = []
     for split in SPLITS:
         start = 0
-        for shard in (one for one in index.shards if one.split == split):
+        for shard in (shard for shard in index.shards if shard.split == split):
             jobs.append((shard, start))
             start += shard.num_samples
         open_memmap(folder / f"{split}.npy", "w+", dtype, (start, *shape))
         open_memmap(folder / f"{split}_present.npy", "w+", np.bool_, (start,))
-    done = list(shown(_done(shards, modality, decoder, folder, jobs), f"decode {modality}", len(jobs)))
+    results = list(shown(_decode_all(shards, modality, decoder, folder, jobs), f"decode {modality}", len(jobs)))
     keys: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for (shard, _), (_, keys_of_shard) in zip(jobs, done, strict=True):
+    for (shard, _), (_, keys_of_shard) in zip(jobs, results, strict=True):
         keys[shard.split] += keys_of_shard
-    written = facts(folder, modality, shape, {split: keys_sha256(keys[split]) for split in SPLITS})
-    assert written["present"] == sum(count for count, _ in done), "a decoded row was lost"
-    write_json(folder / FACTS, written)
-    return written
+    content = facts(folder, modality, shape, {split: keys_sha256(keys[split]) for split in SPLITS})
+    assert content["present"] == sum(count for count, _ in results), "a decoded row was lost"
+    write_json(folder / FACTS, content)
+    return content
 
 
 def facts(folder: Path, modality: str, shape: Sequence[int], keys: Mapping[str, str]) -> dict[str, Any]:
-    """Return what facts.json says of arrays written to `folder`; `keys` is `keys_sha256` of each split's samples."""
+    """Return the content of facts.json for arrays in `folder`; `keys` is `keys_sha256` of each split's samples."""
     present = sum(int(np.load(folder / f"{split}_present.npy").sum()) for split in SPLITS)
     return {
         "modality": modality,
@@ -71,24 +71,24 @@ def _first_shape(index: Index, shards: Path, modality: str, decoder: Decoder) ->
     for shard in index.shards:
         for key, content in members(shards, shard, modality):
             if content is not None:
-                first = _decoded(decoder, content, shard, key, modality)
+                first = _decode(decoder, content, shard, key, modality)
                 return first.shape, first.dtype
     raise DataError(f"modality {modality} is present in no sample")
 
 
-def _done(shards: Path, modality: str, decoder: Decoder, folder: Path, jobs: Sequence[tuple[Shard, int]]) -> Any:
+def _decode_all(shards: Path, modality: str, decoder: Decoder, folder: Path, jobs: Sequence[tuple[Shard, int]]) -> Any:
     arguments = [(shards, modality, decoder, folder, *job) for job in jobs]
     workers = min(len(os.sched_getaffinity(0)), len(jobs))
     if workers < 2 or sum(shard.num_samples for shard, _ in jobs) < 5_000:
         yield from map(_decode_shard, arguments)
         return
-    context = multiprocessing.get_context("forkserver")  # a fork of a process that has used torch's threads hangs
+    context = multiprocessing.get_context("forkserver")  # a forked process hangs once torch has used its threads
     with ProcessPoolExecutor(workers, context) as pool:
         yield from pool.map(_decode_shard, arguments)
 
 
 def _decode_shard(arguments: tuple[Path, str, Decoder, Path, Shard, int]) -> tuple[int, list[str]]:
-    """Decode one shard into its rows; return how many samples had the modality, and the keys of all."""
+    """Decode one shard into its rows; return the number of samples with the modality, and all keys."""
     shards, modality, decoder, folder, shard, start = arguments
     torch.set_num_threads(1)
     values = np.load(folder / f"{shard.split}.npy", mmap_mode="r+")
@@ -98,7 +98,7 @@ def _decode_shard(arguments: tuple[Path, str, Decoder, Path, Shard, int]) -> tup
         keys.append(key)
         if content is None:
             continue
-        value = _decoded(decoder, content, shard, key, modality)
+        value = _decode(decoder, content, shard, key, modality)
         if value.shape != values.shape[1:] or value.dtype != values.dtype:
             raise DataError(
                 f"{shard.name}: sample {key}: {modality} has shape {value.shape} and type {value.dtype}, "
@@ -110,7 +110,7 @@ def _decode_shard(arguments: tuple[Path, str, Decoder, Path, Shard, int]) -> tup
     return count, keys
 
 
-def _decoded(decoder: Decoder, content: bytes, shard: Shard, key: str, modality: str) -> np.ndarray[Any, Any]:
+def _decode(decoder: Decoder, content: bytes, shard: Shard, key: str, modality: str) -> np.ndarray[Any, Any]:
     try:
         return decoder(content).numpy()
     except DataError as error:
@@ -131,7 +131,7 @@ def shape(folder: Path) -> tuple[int, ...]:
 
 
 def fingerprint(folders: Mapping[str, Path], labels: Mapping[str, torch.Tensor]) -> str:
-    """Return one sha256 over the decoded arrays and labels of every split: figures compare only where it is equal."""
+    """Return one sha256 over the decoded arrays and labels of every split: only equal ones are comparable."""
     digest = hashlib.sha256()
     for modality, folder in folders.items():
         digest.update(f"{modality}{read_json(folder / FACTS)['sha256']}".encode())
@@ -143,7 +143,7 @@ def fingerprint(folders: Mapping[str, Path], labels: Mapping[str, torch.Tensor])
 def load(folders: Mapping[str, Path], split: str, targets: Targets) -> Batch:
     """Map one split's arrays into memory as a Batch, in the order of the manifest and of `folders`.
 
-    Raises DataError where the rows are not those of the manifest's samples, in its order.
+    Raises DataError if the rows are not the manifest's samples, in its order.
     """
     values, present = {}, []
     for modality, folder in folders.items():

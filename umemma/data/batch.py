@@ -1,7 +1,7 @@
-"""The one shape in which data move: values by modality, what is present, label and key.
+"""The common container for data: values by modality, a presence mask, label and key.
 
-A whole split is one large `Batch` over memory-mapped arrays; a training step takes some of its rows. Absence is a
-value: a missing modality's rows are there, `present` is False, and nothing may depend on what they hold.
+A whole split is one large `Batch` over memory-mapped arrays; a training step takes some of its rows. Missing modalities
+keep their rows: `present` is False there, and nothing may depend on their values.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ class Batch:
 
     values   {modality: (sample, ...)}, decoded media or features; order of keys = order of modalities
     present  (sample, modality) bool
-    label    (sample,) int64, or (sample, class) bool where a sample may have several
-    key      (sample,) int64, a digest of each sample's key: what hidden modalities are drawn from
+    label    (sample,) int64, or (sample, class) bool for multi-label data
+    key      (sample,) int64, a digest of each sample's key: the seed for hiding modalities at random
     """
 
     values: Mapping[str, torch.Tensor]
@@ -32,9 +32,9 @@ class Batch:
     def of(
         cls, values: Mapping[str, torch.Tensor], label: torch.Tensor, present: torch.Tensor | None = None
     ) -> "Batch":
-        """Return samples whose keys are their numbers; `present` None: none misses a modality.
+        """Return samples keyed by their index; `present` None: no modality is missing.
 
-        Raises DataError where lengths or types do not agree.
+        Raises DataError if lengths or types do not match.
         """
         present = torch.ones(len(label), len(values), dtype=torch.bool) if present is None else present
         lengths = {name: len(value) for name, value in values.items()} | {"label": len(label)}
@@ -58,7 +58,7 @@ class Batch:
         return tuple(self.values)
 
     def rows(self, index: torch.Tensor | slice) -> "Batch":
-        """Return some samples, in the order of `index`."""
+        """Return the samples at `index`, in its order."""
         return Batch(
             {name: value[index] for name, value in self.values.items()},
             self.present[index],
@@ -76,15 +76,15 @@ class Batch:
         )
 
     def with_present(self, present: torch.Tensor) -> "Batch":
-        """Return the same samples with other modalities present; values are not touched."""
+        """Return the same samples with another presence mask; values are unchanged."""
         return replace(self, present=present)
 
     def with_values(self, values: Mapping[str, torch.Tensor]) -> "Batch":
-        """Return the same samples with other values, such as features in place of media."""
+        """Return the same samples with other values, such as features instead of media."""
         return replace(self, values=values)
 
     def only(self, names: Sequence[str]) -> "Batch":
-        """Return the same samples with some of the modalities, in the batch's order."""
+        """Return the same samples with the modalities in `names` only, in the batch's order."""
         columns = [m for m, name in enumerate(self.values) if name in names]
         return replace(
             self,

@@ -1,4 +1,4 @@
-"""The manifest's columns that training and evaluation need, as tensors."""
+"""The manifest's columns used in training and evaluation, as tensors."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,10 +18,9 @@ from umemma.missingness import key_digest
 class Targets:
     """For each split, aligned with the decoded arrays: label, key digest, group; the last two (sample,) int64.
 
-    `label` is (sample,) int64, or (sample, class) bool for data with several labels; `label.ndim` tells which.
-    Two samples of a split share a group where the manifest says so; the numbers mean nothing beyond the split.
-    `keys_sha256` is that of the split's keys in order. `sha256` is the manifest's own: it holds the digest of every
-    sample, so it stands for the shards.
+    `label` is (sample,) int64, or (sample, class) bool for multi-label data: `label.ndim` distinguishes them.
+    Group numbers are valid within their split only. `keys_sha256` is the digest of the split's keys in order. `sha256`
+    is the manifest's own: as the manifest holds every sample's digest, it also identifies the shards' content.
     """
 
     label: dict[str, torch.Tensor]
@@ -34,7 +33,7 @@ class Targets:
 def targets(path: Path, num_classes: int) -> Targets:
     """Read labels, keys and groups from the manifest, split by split, in its order.
 
-    Raises DataError naming the first sample whose label is none of the `num_classes` classes.
+    Raises DataError naming the first sample whose label is outside the `num_classes` classes.
     """
     column = "labels" if "labels" in parquet.read_schema(path).names else "label"
     table = parquet.read_table(path, columns=["key", "split", column, "group"]).to_pydict()
@@ -55,7 +54,7 @@ def targets(path: Path, num_classes: int) -> Targets:
 
 
 def keys_sha256(keys: Sequence[str]) -> str:
-    """Return one sha256 over keys in their order."""
+    """Return one sha256 over keys in order."""
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()
 
 
@@ -68,7 +67,7 @@ def _single(labels: Sequence[int], keys: Sequence[str], num_classes: int, path: 
 
 def _several(labels: Sequence[Sequence[int]], keys: Sequence[str], num_classes: int, path: Path) -> torch.Tensor:
     """Return (sample, class) bool."""
-    row = [number for number, labels_of_row in enumerate(labels) for _ in labels_of_row]  # of each label
+    row = [number for number, labels_of_row in enumerate(labels) for _ in labels_of_row]  # row of each label
     label = torch.tensor([label for labels_of_row in labels for label in labels_of_row], dtype=torch.int64)
     _check(label, [keys[number] for number in row], num_classes, path)
     has_label = torch.zeros(len(labels), num_classes, dtype=torch.bool)
@@ -77,8 +76,8 @@ def _several(labels: Sequence[Sequence[int]], keys: Sequence[str], num_classes: 
 
 
 def _check(label: torch.Tensor, keys: Sequence[str], num_classes: int, path: Path) -> None:
-    for place in ((label < 0) | (label >= num_classes)).nonzero().flatten().tolist():
+    for row in ((label < 0) | (label >= num_classes)).nonzero().flatten().tolist():
         raise DataError(
-            f"{path}: sample {keys[place]} has label {label[place]}, but dataset.classes has {num_classes} "
+            f"{path}: sample {keys[row]} has label {label[row]}, but dataset.classes has {num_classes} "
             f"classes, 0 to {num_classes - 1}"
         )

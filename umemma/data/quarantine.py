@@ -1,9 +1,9 @@
-"""The quarantine: samples that cannot be used, each with its key, its file and the reason.
+"""The quarantine: unusable samples, each with its key, its file and the reason.
 
-- One row is one sample, so judged = kept + quarantined holds in every split. Where several files of a sample are bad,
+- One row is one sample, so judged = kept + quarantined holds in every split. If several files of a sample are bad,
   `file` names the first and `reason` all of them.
-- The bytes depend on the rows alone: sorted, columns typed even where there is no row, and nothing in them that
-  differs from run to run or from machine to machine (addresses of objects, the folder that the raw data lie in).
+- The file's bytes depend on the rows alone: sorted, columns typed even without rows, and nothing that differs between
+  runs or machines (addresses of objects, the folder of the raw data).
 """
 
 import re
@@ -18,18 +18,18 @@ from pyarrow import parquet
 from umemma.data.sample import SPLITS
 from umemma.errors import DamagedFile
 
-_NAMED = 20  # reasons that `by_reason` names
+_NAMED = 20  # number of reasons that `by_reason` lists
 _REST = "other reasons"
 _DETAILS = r"\s*[:;(]|, "
-_ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")  # Pillow puts one into its sentence
+_ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")  # Pillow has one in its error message
 
 
 @dataclass(frozen=True)
 class Quarantined:
-    """One sample that is left out; `modality` None where the reason is not in one file of it.
+    """One excluded sample; `modality` None if the reason does not concern a single file of it.
 
-    `key` is `train/17`, the adapter's sample 17 of train, where the sample has no key or its adapter did not say it.
-    `split` is empty where the data do not say it. `reason` starts with the general; details follow `:`, `;`, `(` or
+    `key` is `train/17`, the adapter's sample 17 of train, if the sample has no key or its adapter did not give it.
+    `split` is empty if the data do not give it. `reason` starts with the general part; details follow `:`, `;`, `(` or
     a comma.
     """
 
@@ -44,23 +44,23 @@ COLUMNS = tuple(field.name for field in fields(Quarantined))
 
 
 def write(path: Path, rows: Iterable[Quarantined], root: Path | None = None) -> None:
-    """Write the rows, sorted by split, key and reason; paths below `root` become relative to it."""
+    """Write the rows, sorted by split, key and reason; make paths below `root` relative to it."""
     roots = [] if root is None else list(dict.fromkeys([str(root), str(root.resolve())]))
-    found = sorted(
+    sorted_rows = sorted(
         (
             (key, split, modality, _stable(file, roots), _stable(reason, roots))
             for key, split, modality, file, reason in map(astuple, rows)
         ),
-        key=lambda row: (_place(row[1]), *("" if value is None else value for value in row)),
+        key=lambda row: (_position(row[1]), *("" if value is None else value for value in row)),
     )
-    columns = [[row[number] for row in found] for number in range(len(COLUMNS))]
+    columns = [[row[number] for row in sorted_rows] for number in range(len(COLUMNS))]
     parquet.write_table(pyarrow.table(columns, pyarrow.schema([(name, pyarrow.string()) for name in COLUMNS])), path)
 
 
 def read(path: Path) -> list[Quarantined]:
-    """Return the rows. Raises DamagedFile where the file is damaged.
+    """Return the rows. Raises DamagedFile if the file is damaged.
 
-    Not by `read_table`: it imports pandas, which takes 0.4 s.
+    Does not use `read_table`, which imports pandas in 0.4 s.
     """
     try:
         return [Quarantined(**row) for row in parquet.ParquetFile(path).read(list(COLUMNS)).to_pylist()]
@@ -69,20 +69,20 @@ def read(path: Path) -> list[Quarantined]:
 
 
 def counts(splits: Iterable[str]) -> dict[str, int]:
-    """Count samples by split: train, val and test in any case, then whatever else is there, sorted."""
-    found = list(splits)
-    return {split: found.count(split) for split in (*SPLITS, *sorted(set(found) - set(SPLITS)))}
+    """Count samples by split: always train, val and test, then any others, sorted."""
+    names = list(splits)
+    return {split: names.count(split) for split in (*SPLITS, *sorted(set(names) - set(SPLITS)))}
 
 
 def by_reason(rows: Iterable[Quarantined]) -> dict[str, int]:
-    """Count the rows by the general part of their reason, the most frequent first; rare ones are added up."""
+    """Count the rows by the general part of their reason, the most frequent first; rare ones are summed up."""
     return {reason: len(part) for reason, part in _parts(rows, _NAMED)}
 
 
 def reasons(rows: Iterable[Quarantined], named: int) -> list[dict[str, Any]]:
-    """Return what `by_reason` counts with more of each: `reason`, `total`, `by_split` and an `example`.
+    """Return the groups of `by_reason` in more detail: `reason`, `total`, `by_split` and an `example`.
 
-    Rare ones, beyond the first `named`, have an empty example.
+    Rare ones, beyond the first `named`, are one group with an empty example.
     """
     return [
         {
@@ -96,7 +96,7 @@ def reasons(rows: Iterable[Quarantined], named: int) -> list[dict[str, Any]]:
 
 
 def _parts(rows: Iterable[Quarantined], named: int) -> list[tuple[str, list[Quarantined]]]:
-    """Return the rows of each of the most frequent reasons, then those of all others, in their order."""
+    """Return the rows of each of the most frequent reasons, then the rows of all others, in their order."""
     parts: dict[str, list[Quarantined]] = {}
     rows = list(rows)
     for row in rows:
@@ -112,18 +112,18 @@ def _general(row: Quarantined) -> str:
 
 
 def some(rows: Sequence[Quarantined], named: int) -> str:
-    """Return the first few samples in words: `a-7 (image.png: no readable image), ...`."""
+    """Return the first few samples as text: `a-7 (image.png: no readable image), ...`."""
     return ", ".join(f"{row.key} ({': '.join(filter(None, (row.file, row.reason)))})" for row in rows[:named])
 
 
-def _place(split: str) -> int:
+def _position(split: str) -> int:
     return SPLITS.index(split) if split in SPLITS else len(SPLITS)
 
 
 def _stable(text: str, roots: Sequence[str]) -> str:
     for root in roots:
-        whole = rf"(?<![\w/.-]){re.escape(root)}"  # and not the end of a longer path
+        whole = rf"(?<![\w/.-]){re.escape(root)}"  # not the end of a longer path
         text = re.sub(rf"{whole}/", "", text)
-        if root.startswith("/"):  # `data` would stand in many a sentence
+        if root.startswith("/"):  # a relative `data` also occurs as a word
             text = re.sub(rf"{whole}(?![\w/.-])", "the data root", text)
     return _ADDRESS.sub("an object", text)

@@ -1,7 +1,7 @@
-"""What the manifest says of one sample, or why it cannot be used.
+"""One sample's row in the manifest, or in the quarantine if it cannot be used.
 
-Data that are bad make a row of the quarantine. What an adapter has no right to yield - a key that shards cannot hold,
-a modality nobody declared, a class that does not exist - is an error: more samples are wrong than the one it shows in.
+Bad data become a row of the quarantine. Samples that violate the adapter's contract - a key that shards cannot hold, an
+undeclared modality, a class that does not exist - are an error: such a fault affects more than one sample.
 """
 
 import hashlib
@@ -15,15 +15,15 @@ from umemma.errors import DataError
 from umemma.media.facts import facts
 
 Row = dict[str, object]
-LABELS = ("label", "labels")  # the one or the other is a column
+LABELS = ("label", "labels")  # the manifest has one of these columns
 
 
 def judged(
     sample: Sample, *, modalities: Sequence[str], task: str, num_classes: int, shard: str, position: str
 ) -> Row | Quarantined:
-    """Return the manifest's row of a sample, or its row in the quarantine; `position` stands in for an empty key.
+    """Return a sample's row in the manifest, or in the quarantine; `position` replaces an empty key.
 
-    Raises DataError naming key and value where the sample breaks what an adapter must keep to.
+    Raises DataError naming key and value if the sample violates the adapter's contract.
     """
     _check_members(sample, modalities)
     if not sample.key.strip():
@@ -41,7 +41,7 @@ def judged(
 
 
 def _labels(sample: Sample, task: str, num_classes: int) -> Row:
-    """Return `{"label": 3}`, or `{"labels": [0, 4]}` where a sample may have several."""
+    """Return `{"label": 3}`, or `{"labels": [0, 4]}` for multi-label data."""
     several = task == "multi_label"
     if isinstance(sample.label, tuple) != several:
         raise DataError(
@@ -49,18 +49,18 @@ def _labels(sample: Sample, task: str, num_classes: int) -> Row:
             f"dataset.task is {task}"
         )
     try:
-        found = [index(one) for one in (sample.label if isinstance(sample.label, tuple) else (sample.label,))]
+        labels = [index(label) for label in (sample.label if isinstance(sample.label, tuple) else (sample.label,))]
     except TypeError as error:
         raise DataError(f"sample {sample.key}: label {sample.label!r} is no number of a class") from error
-    for one in found:
-        if not 0 <= one < num_classes:
+    for label in labels:
+        if not 0 <= label < num_classes:
             raise DataError(
-                f"sample {sample.key}: label {one}, but dataset.classes has {num_classes} classes, "
+                f"sample {sample.key}: label {label}, but dataset.classes has {num_classes} classes, "
                 f"0 to {num_classes - 1}"
             )
-    if several and found != sorted(set(found)):
-        raise DataError(f"sample {sample.key}: labels {found} must ascend, each of them once")
-    return {"labels": found} if several else {"label": found[0]}
+    if several and labels != sorted(set(labels)):
+        raise DataError(f"sample {sample.key}: labels {labels} must ascend, each of them once")
+    return {"labels": labels} if several else {"label": labels[0]}
 
 
 def _check_key(key: str) -> None:
@@ -93,5 +93,5 @@ def _media(sample: Sample, modalities: Sequence[str]) -> tuple[Row, list[tuple[s
 
 
 def _columns(modality: str, name: str, content: bytes) -> Mapping[str, object]:
-    found = facts(name, content) | {"sha256": hashlib.sha256(content).hexdigest()}
-    return {f"{modality}_{fact}": value for fact, value in found.items()}
+    columns = facts(name, content) | {"sha256": hashlib.sha256(content).hexdigest()}
+    return {f"{modality}_{fact}": value for fact, value in columns.items()}

@@ -1,4 +1,4 @@
-"""One raw sample as an adapter yields it and a shard holds it."""
+"""One raw sample, as adapters yield it and shards store it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Sample:
-    """A keyed, labelled set of encoded files, one for each modality that is there.
+    """A keyed, labelled set of encoded files, one for each modality present.
 
     `members` maps a member name to the file's bytes; the name's stem is the modality, its suffix the format:
-    `{"image.png": b"...", "audio.wav": b"..."}`. A modality that is missing has no member.
+    `{"image.png": b"...", "audio.wav": b"..."}`. A missing modality has no member.
     `group` names what must not be in two splits (a recording, a person, a film); `key` is unique over all splits
-    and holds no dot, as WebDataset splits names at the first one. `label` is a class, or with several labels a sample
-    the classes that apply, ascending and possibly none. `files` says of members which file on disk they come from, as
-    far as there is one, so that the quarantine can name it.
+    and has no dot, as WebDataset splits names at the first one. `label` is a class, or for multi-label data the
+    classes that apply, ascending and possibly none. `files` maps members to the file on disk they come from, if there
+    is one, so that the quarantine can name it.
     """
 
     key: str
@@ -35,7 +35,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A sample that an adapter left out while it read its lists; `file` as the user knows it, `reason` in words."""
+    """A sample that an adapter excluded while it read its lists; `file` as the user knows it, `reason` as text."""
 
     key: str
     split: str
@@ -44,9 +44,9 @@ class Rejected:
 
 
 class BadSample(DataError):
-    """Raised by an adapter for a sample that cannot be used: it goes to the quarantine, and the others go on.
+    """Raised by an adapter for an unusable sample: it is quarantined, and the others are processed as usual.
 
-    Without its `key` the quarantine calls the sample by its place, such as `train/17`.
+    Without a `key` the quarantine names the sample by its position, such as `train/17`.
     """
 
     def __init__(self, file: str, reason: str, key: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What is said of a data set: its modalities, classes, shards."""
+"""Settings of a data set: its modalities, classes, shards."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
@@ -9,12 +9,12 @@ from umemma.settings import Count, Positive, Section, Settings
 
 
 class Modality(Section):
-    """One modality: how its files become tensors, which encoder reads them, for how many epochs it is trained.
+    """One modality: how its files become tensors, which encoder reads them, and for how many epochs it is trained.
 
-    `decode` and `encoder` name a module of `umemma/media/decoders` and `umemma/models/encoders`; other keys are its settings. Some
-    encoders stand for many: `torchvision:resnet18`. `augment` changes decoded values in training, by the names in
-    `umemma/training/augment.py`. It is the one key that may be left out: nothing is then changed, which is no choice that a
-    reader would have to be told of.
+    `decode` and `encoder` name a module of `umemma/media/decoders` and `umemma/models/encoders`; other keys are its
+    settings. Some encoders have variants: `torchvision:resnet18`. `augment` changes
+    decoded values in training, by the names in `umemma/training/augment.py`. It is the only optional key: without it
+    nothing is changed.
     """
 
     decode: Settings

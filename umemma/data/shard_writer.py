@@ -1,8 +1,8 @@
-"""Writes an adapter's samples as WebDataset shards: the same bytes from the same data, and nothing left out uncounted.
+"""Writes an adapter's samples as WebDataset shards: deterministic bytes, and every excluded sample is counted.
 
 - Every tar has fixed order, owner and time, so equal data give equal digests and DVC sees no change.
-- What cannot be used is not written but is a row of the quarantine: what the adapter rejected while it read its lists,
-  what it could not yield, files that cannot be read, and keys that stand twice.
+- Unusable samples are not written but become rows of the quarantine: samples that the adapter rejected while it read
+  its lists or could not yield, unreadable files, and duplicate keys.
 """
 
 import dataclasses
@@ -28,20 +28,20 @@ from umemma.errors import DataError, unknown
 from umemma.files import write_json
 from umemma.progress import shown
 
-_SMALL = 5_000  # samples; fewer are written by this process alone, sooner than others would have started
+_SMALL = 5_000  # samples; fewer are written faster by this process alone than by starting others
 
 
 class Adapter(Protocol):
-    """What every data set adapter offers: random access to samples, so that shards can be made side by side.
+    """The interface of every data set adapter: random access to samples, so that shards can be written in parallel.
 
-    One that left samples out while it read its lists has them in `rejected: Sequence[Rejected]`.
+    An adapter that excluded samples while it read its lists has them in `rejected: Sequence[Rejected]`.
     """
 
     modalities: tuple[str, ...]
     num_samples: Mapping[str, int]
 
     def sample(self, split: str, index: int) -> Sample:
-        """Make one sample; it depends on nothing but its split and index."""
+        """Return one sample, determined by its split and index alone."""
         ...
 
 
@@ -55,44 +55,47 @@ def write(
     samples_per_shard: int,
     root: Path | None = None,
 ) -> Index:
-    """Write all samples of `adapter` into tars, with manifest, quarantine and index, into the empty folder `folder`.
+    """Write all samples of `adapter` into tars, with manifest, quarantine and index, into the new `folder`.
 
-    A sample that cannot be used goes to the quarantine, where files below `root` are named relative to it. Raises
-    DataError where the adapter yields what no sample may be, such as a class that does not exist, or one label where
-    `task` is `multi_label`.
+    Unusable samples go to the quarantine, where files below `root` are named relative to it. Raises DataError if a
+    sample violates the adapter's contract, such as by a class that does not exist, or a single label where `task` is
+    `multi_label`.
     """
     folder.mkdir(parents=True)
     jobs = _jobs(adapter, samples_per_shard)
     judge = partial(judged, modalities=adapter.modalities, task=task, num_classes=len(classes))
     make = partial(_make_shard, adapter, folder, judge)
-    made = list(shown(_all_made(make, jobs), "shards", len(jobs)))
-    for place, repeated in _repeated_keys(made).items():
-        made[place] = make(dataclasses.replace(jobs[place], left_out=repeated))
-    rows = [row for one in made for row in one.rows]
+    results = list(shown(_all_made(make, jobs), "shards", len(jobs)))
+    for position, repeated in _repeated_keys(results).items():
+        results[position] = make(dataclasses.replace(jobs[position], left_out=repeated))
+    rows = [row for result in results for row in result.rows]
     pd.DataFrame(rows).to_parquet(folder / MANIFEST, index=False)
-    rejected = [Quarantined(one.key, one.split, None, one.file, one.reason) for one in getattr(adapter, "rejected", ())]
-    left_out = rejected + [row for one in made for row in one.quarantined]
+    rejected = [
+        Quarantined(sample.key, sample.split, None, sample.file, sample.reason)
+        for sample in getattr(adapter, "rejected", ())
+    ]
+    left_out = rejected + [row for result in results for row in result.quarantined]
     quarantine.write(folder / QUARANTINE, left_out, root)
     quarantined, kept = quarantine.counts(row.split for row in left_out), Counter(str(row["split"]) for row in rows)
     index = Index(
         dataset,
         tuple(classes),
         tuple(adapter.modalities),
-        tuple(one.shard for one in made if one.shard),
+        tuple(result.shard for result in results if result.shard),
         file_sha256(folder / MANIFEST),
         file_sha256(folder / QUARANTINE),
         {split: kept[split] + count for split, count in quarantined.items()},
         quarantined,
     )
-    asked = sum(len(job.indices) for job in jobs) + len(rejected)
-    assert sum(index.judged.values()) == asked, f"{asked} samples were there, {index.judged} judged"
+    total = sum(len(job.indices) for job in jobs) + len(rejected)
+    assert sum(index.judged.values()) == total, f"{total} samples were expected, {index.judged} judged"
     write_json(folder / INDEX, asdict(index))
     return index
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One shard to make: the adapter's samples `indices` of a split, without those known to be unusable."""
+    """One shard to write: the adapter's samples `indices` of a split, without those in `left_out`."""
 
     split: str
     number: int
@@ -102,7 +105,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Made:
-    """What became of a job; `indices` says which of the adapter's samples each row is. No shard: nothing was left."""
+    """The result of a job; `indices` are the adapter's indices of the rows. `shard` None: no usable sample."""
 
     shard: Shard | None
     rows: list[Row]
@@ -122,7 +125,7 @@ def _jobs(adapter: Adapter, samples_per_shard: int) -> list[_Job]:
 
 
 def _all_made(make: Callable[[_Job], _Made], jobs: Sequence[_Job]) -> Iterator[_Made]:
-    """Make the shards with one process per core, in order; without processes where there is little to do."""
+    """Write the shards with one process per core, in order; in this process alone if there is little to do."""
     workers = min(len(os.sched_getaffinity(0)), len(jobs))
     if workers < 2 or sum(len(job.indices) for job in jobs) < _SMALL:
         yield from map(make, jobs)
@@ -132,7 +135,7 @@ def _all_made(make: Callable[[_Job], _Made], jobs: Sequence[_Job]) -> Iterator[_
         yield from pool.map(_make_remembered, jobs)
 
 
-_remembered: list[Callable[[_Job], _Made]] = []  # what a worker process was started with
+_remembered: list[Callable[[_Job], _Made]] = []  # the function that a worker process was started with
 
 
 def _remember(make: Callable[[_Job], _Made]) -> None:
@@ -178,18 +181,18 @@ def _sampled(adapter: Adapter, split: str, index: int) -> Sample | Quarantined:
 
 
 def _repeated_keys(made: Sequence[_Made]) -> dict[int, dict[int, Quarantined]]:
-    """Return, by place in `made` and the adapter's index, every sample whose key an earlier one has already.
+    """Return, by position in `made` and the adapter's index, every sample with the key of an earlier one.
 
-    WebDataset would make one sample of two. No worker knows the others' keys, so this is seen at the end, and the
-    shards concerned are made once more.
+    WebDataset would merge the two into one sample. Workers do not know each other's keys, so duplicates are detected at
+    the end, and the shards concerned are rewritten.
     """
     first: dict[object, object] = {}
     repeated: dict[int, dict[int, Quarantined]] = {}
-    for place, one in enumerate(made):
-        for index, row in zip(one.indices, one.rows, strict=True):
+    for position, result in enumerate(made):
+        for index, row in zip(result.indices, result.rows, strict=True):
             key, split = str(row["key"]), str(row["split"])
             if key in first:
                 reason = f"its key stands twice: the first is in {first[key]}"
-                repeated.setdefault(place, {})[index] = Quarantined(key, split, None, "", reason)
+                repeated.setdefault(position, {})[index] = Quarantined(key, split, None, "", reason)
             first.setdefault(key, split)
     return repeated

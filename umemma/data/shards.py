@@ -1,8 +1,8 @@
-"""A folder of WebDataset shards: never read unverified. `umemma/data/shard_writer.py` writes it.
+"""A folder of WebDataset shards, never read unverified. `umemma/data/shard_writer.py` writes it.
 
-- A sample whose modality is missing simply has no such member.
-- WebDataset loses samples silently from a tar that is cut at a block boundary or overwritten, even with the
-  re-raising handler. So `verify` compares every shard's digest before anything is read, and `members` counts.
+- A sample with a missing modality has no member for it.
+- WebDataset silently loses samples from a tar that is truncated at a block boundary or overwritten, even with the
+  re-raising handler. So `verify` checks every shard's digest before anything is read, and `members` counts.
 """
 
 import hashlib
@@ -33,10 +33,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class Index:
-    """What a folder of shards holds, in reading order.
+    """The content of a folder of shards, in reading order.
 
-    `judged` samples of each split are in the shards or, `quarantined` of them, in the quarantine. Beside train, val
-    and test these count what the data put into no such split.
+    Of the `judged` samples of each split, `quarantined` are in the quarantine and the others in the shards. Besides
+    train, val and test these also count samples that the data assign to no such split.
     """
 
     dataset: str
@@ -56,17 +56,17 @@ class Index:
 
 
 def verify(folder: Path) -> Index:
-    """Compare every file's digest with the index. Raises DamagedFile naming the file and both digests."""
+    """Check every file's digest against the index. Raises DamagedFile naming the file and both digests."""
     index = _index(read_json(folder / INDEX), folder / INDEX)
     for name, sha256 in [
         (MANIFEST, index.manifest_sha256),
         (QUARANTINE, index.quarantine_sha256),
-        *((one.name, one.sha256) for one in index.shards),
+        *((shard.name, shard.sha256) for shard in index.shards),
     ]:
         if not (folder / name).is_file():
             raise DamagedFile(f"{folder / name} is missing", folder)
-        if (found := file_sha256(folder / name)) != sha256:
-            raise DamagedFile(f"{folder / name} is damaged: sha256 {found}, {INDEX} says {sha256}", folder)
+        if (actual := file_sha256(folder / name)) != sha256:
+            raise DamagedFile(f"{folder / name} is damaged: sha256 {actual}, {INDEX} says {sha256}", folder)
     return index
 
 
@@ -77,7 +77,7 @@ def _index(content: Any, path: Path) -> Index:
             | {
                 "classes": tuple(content["classes"]),
                 "modalities": tuple(content["modalities"]),
-                "shards": tuple(Shard(**one) for one in content["shards"]),
+                "shards": tuple(Shard(**shard) for shard in content["shards"]),
             }
         )
     except (KeyError, TypeError) as error:
@@ -86,7 +86,7 @@ def _index(content: Any, path: Path) -> Index:
 
 def read_manifest(folder: Path) -> "pd.DataFrame":
     """Return the manifest: a row for each sample, in the shards' order."""
-    import pandas as pd  # half a second that reading shards does without
+    import pandas as pd  # takes half a second, which reading shards avoids
 
     return pd.read_parquet(folder / MANIFEST)
 
@@ -94,14 +94,14 @@ def read_manifest(folder: Path) -> "pd.DataFrame":
 def members(folder: Path, shard: Shard, modality: str) -> Iterator[tuple[str, bytes | None]]:
     """Yield (key, bytes of the modality or None) for each sample of a shard that `verify` has seen.
 
-    Raises DataError if the count is not the index's.
+    Raises DataError if the number of samples differs from the index.
     """
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
     count = 0
-    with (folder / shard.name).open("rb") as stream:  # opened here: WebDataset leaves a file open that is read in part
+    with (folder / shard.name).open("rb") as stream:  # opened here: WebDataset does not close a partly read file
         files = tar_file_expander([{"url": shard.name, "stream": stream}])
-        for sample in group_by_keys(files, lcase=False):  # else a modality called `Image` would be missing everywhere
+        for sample in group_by_keys(files, lcase=False):  # else a modality named `Image` would always be missing
             count += 1
             content = (sample[f"{modality}.{s}"] for s in KINDS if f"{modality}.{s}" in sample)
             yield sample["__key__"], next(content, None)

@@ -47,7 +47,7 @@ class Backbone(nn.Module):
         value_range: tuple[float, float] | None = None,
         architecture: dict[str, object] | None = None,
     ) -> None:
-        """`blocks`: modules of `trunk`, input to output; a parameter in none of them (an embedding, a token) is the first's.
+        """`blocks`: modules of `trunk`, input to output; parameters in none of them (an embedding) belong to the first.
 
         `trunk`, the network, maps (batch, *shape) to (batch, num_features).
         """

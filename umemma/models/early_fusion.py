@@ -33,7 +33,7 @@ class EarlyFusion(nn.Module):
         substitute: str,
         rows: substitutes.Rows,
     ) -> None:
-        """`rows` {modality: (sample, *shape)} of the training set give scale and stand-ins; with `none` stand-ins are zeros."""
+        """`rows` {modality: (sample, *shape)} of the training set give scale and stand-ins; `none` takes zeros."""
         super().__init__()
         self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
         self.settings, self.substitute_name = dict(settings), substitute

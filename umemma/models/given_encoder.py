@@ -17,7 +17,7 @@ class GivenEncoder(nn.Module):
     """
 
     def __init__(self, modality: str, sample: torch.Tensor, module: nn.Module) -> None:
-        """`sample` (1 or more, *shape), of the type that the module will get. Raises SettingError if it cannot take it."""
+        """`sample` (1 or more, *shape), of the type that the module gets later. Raises SettingError if it cannot."""
         super().__init__()
         self.modality, self.shape = modality, tuple(sample.shape[1:])
         self.body = deepcopy(module)

@@ -29,7 +29,7 @@ class PerPattern(nn.Module):
         return self._predicted(batch, lambda member, rows: member(rows))
 
     def fuse(self, features: Mapping[str, torch.Tensor], present: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-        """Predict from features (batch, dim); every member must be a late-fusion model on the encoders they came from."""
+        """Predict from features (batch, dim); every member must be a late-fusion model on their encoders."""
         batch = Batch(features, present, torch.zeros_like(key), key)
         return self._predicted(batch, lambda member, rows: cast(Any, member).fuse(rows.values, rows.present, rows.key))
 

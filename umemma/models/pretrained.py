@@ -2,8 +2,8 @@
 
 A file that fits only partly leaves a half-random network that still trains, only worse, so missing keys, unexpected
 keys and mismatched shapes are listed in one error. Accepted is a state dict of tensors, bare or under one of
-the keys `state_dict`, `model` and `model_state_dict` of a checkpoint; the prefixes `module.` and `_orig_mod.` of DataParallel and
-`torch.compile` are removed where every key has them. For any other difference in names callers pass `rename`.
+the keys `state_dict`, `model` and `model_state_dict` of a checkpoint; the prefixes `module.` and `_orig_mod.` of
+DataParallel and `torch.compile` are removed where every key has them. For other differences callers pass `rename`.
 """
 
 import pickle

@@ -10,9 +10,9 @@ class Tuning:
     """The settings shared by all backbones.
 
     `weights`: path of a local file, `hub`, or null for none. `trainable`: `frozen`, `head` (the projection alone),
-    `last_1`, `last_2`, ... (that many blocks, and the projection) or `full`. `dim`: the projection's size; null keeps the
-    network's own features. `lr_scale`: the last block's learning rate relative to the tower's, `lr_decay`: each earlier
-    block's relative to the next one's (Howard and Ruder 2018). `projection_dropout` is applied after the projection.
+    `last_1`, `last_2`, ... (that many blocks, and the projection) or `full`. `dim`: the projection's size; null keeps
+    the network's own features. `lr_scale`: the last block's learning rate relative to the tower's, `lr_decay`: each
+    earlier block's relative to the next one's (Howard and Ruder 2018). `projection_dropout` follows the projection.
     """
 
     weights: str | None

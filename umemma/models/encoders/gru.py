@@ -22,8 +22,8 @@ def build(
 ) -> nn.Module:
     """Return a module (batch, length) of ids -> (batch, dim).
 
-    `vocabulary` is the largest id, `decode.buckets` of the decoder `words`. Word embeddings of `width`, `hidden` states in
-    each direction.
+    `vocabulary` is the largest id, `decode.buckets` of the decoder `words`. Word embeddings of `width`, `hidden`
+    states in each direction.
     """
     if len(shape) != 1:
         raise ValueError(f"gru takes word ids (length,), not {tuple(shape)}; tcn takes series (channel, time)")

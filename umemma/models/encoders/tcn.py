@@ -25,7 +25,7 @@ def build(
 ) -> nn.Module:
     """Return a module (batch, channel, time) -> (batch, dim).
 
-    `width` channels throughout, `kernel` steps (odd); `depth` null: as many blocks as needed to cover the series, at most 8.
+    `width` channels throughout, `kernel` steps (odd); `depth` null: as many blocks as cover the series, at most 8.
     """
     if len(shape) != 2:
         raise ValueError(f"tcn takes series (channel, time), not {tuple(shape)}; mlp takes vectors")

@@ -22,8 +22,8 @@ def build(
 ) -> nn.Module:
     """Return a module (batch, length) of ids -> (batch, dim).
 
-    `vocabulary` is the largest id, `decode.buckets` of the decoder `words`. Word embeddings of `width`; `filters` for each
-    of the `kernels`, which are lengths in words.
+    `vocabulary` is the largest id, `decode.buckets` of the decoder `words`. Word embeddings of `width`; `filters` for
+    each of the `kernels`, which are lengths in words.
     """
     if len(shape) != 1:
         raise ValueError(f"text_cnn takes word ids (length,), not {tuple(shape)}")

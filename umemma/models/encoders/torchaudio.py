@@ -2,9 +2,9 @@
 
 Names are torchaudio's bundles of wav2vec 2.0 (arXiv 2006.11477) and HuBERT (2106.07447) in lower case. The network is
 built from the bundle's configuration, without a download, and without the character output layer that some have. Input
-is a waveform at the bundle's 16,000 Hz, between -1 and 1 or as int16; trailing zeros are treated as padding, as added by
-a decoder that crops or pads: they are neither attended to nor averaged. Blocks are the convolutions with everything
-before the transformer layers, then each layer.
+is a waveform at the bundle's 16,000 Hz, between -1 and 1 or as int16; trailing zeros are treated as padding, as a
+decoder that crops or pads adds them: they are neither attended to nor averaged. Blocks are the convolutions with
+everything before the transformer layers, then each layer.
 """
 
 from collections.abc import Sequence

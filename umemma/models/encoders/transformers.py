@@ -109,7 +109,7 @@ def _model(variant: str, weights: str | None, config: Any) -> nn.Module:
 
 
 def _blocks(model: nn.Module) -> list[list[nn.Module]]:
-    """Return an empty block for the embeddings (parameters in no block), then the layers, the last with its successors."""
+    """Return an empty block for the embeddings (all in no block), then the layers, the last with its successors."""
     lists = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
     if not lists:
         raise ValueError(f"{type(model).__name__} has no list of layers")

@@ -1,4 +1,4 @@
-"""A gated multi-modal unit: each modality's features are weighted by gates that see all modalities, then one linear layer.
+"""A gated multi-modal unit: gates that see all modalities weight each one's features, then one linear layer.
 
 Arevalo et al. 2017 (arXiv 1702.01992), with a softmax over the visible modalities in place of two sigmoids. Because
 gates multiply, this head can model interactions between modalities.

@@ -19,7 +19,7 @@ class Head(nn.Module):
     log_prior: torch.Tensor
 
     def __init__(self, towers: Mapping[str, nn.Linear], log_prior: torch.Tensor) -> None:
-        """`towers`: each tower's calibrated linear head; `log_prior` (class,): log class frequencies of the training set."""
+        """`towers`: each tower's calibrated linear head; `log_prior` (class,): log class shares in the training set."""
         super().__init__()
         self.experts = nn.ModuleDict(towers).requires_grad_(self.trained)
         self.register_buffer("log_prior", log_prior)
