@@ -12,9 +12,8 @@ class Modality(Section):
     """One modality: how its files become tensors, which encoder reads them, and for how many epochs it is trained.
 
     `decode` and `encoder` name a module of `umemma/media/decoders` and `umemma/models/encoders`; other keys are its
-    settings. Some encoders have variants: `torchvision:resnet18`. `augment` changes
-    decoded values in training, by the names in `umemma/training/augment.py`. It is the only optional key: without it
-    nothing is changed.
+    settings. Some encoders have variants: `torchvision:resnet18`. `augment` changes decoded values in training, by the
+    names in `umemma/training/augment.py`. It is the only optional key: without it nothing is changed.
     """
 
     decode: Settings

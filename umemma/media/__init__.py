@@ -1,1 +1,4 @@
-"""Media files: what they are, whether they can be used, and their tensors."""
+"""Media files: their facts (kind, size, validity) and decoding them to tensors.
+
+From outside use `facts.facts`, `facts.KINDS`, the readers in `kinds` and, by name, the decoders in `decoders`.
+"""

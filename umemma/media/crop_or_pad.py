@@ -1,4 +1,4 @@
-"""Sounds and series of any length brought to one length: what is cut off, and what is put where nothing is."""
+"""Crop or pad sounds and series to a fixed length."""
 
 from collections.abc import Callable
 
@@ -25,36 +25,38 @@ def _repeat(value: torch.Tensor, length: int) -> torch.Tensor:
     return value[..., torch.arange(length) % value.shape[-1]]
 
 
-CROPS: dict[str, Callable[[int, int], int]] = {  # where what is kept begins, given the length there and the one wanted
-    "start": lambda there, wanted: 0,
-    "centre": lambda there, wanted: (there - wanted) // 2,
-    "end": lambda there, wanted: there - wanted,
+CROPS: dict[
+    str, Callable[[int, int], int]
+] = {  # start of the part that is kept, given the actual and the wanted length
+    "start": lambda length, wanted: 0,
+    "centre": lambda length, wanted: (length - wanted) // 2,
+    "end": lambda length, wanted: length - wanted,
 }
 PADS: dict[str, Callable[[torch.Tensor, int], torch.Tensor]] = {
-    "end": _end,  # zeros behind
+    "end": _end,  # zeros at the end
     "both": _both,  # zeros on both sides
-    "hold": _hold,  # the last value goes on
-    "repeat": _repeat,  # once more from the beginning
+    "hold": _hold,  # the last value, repeated
+    "repeat": _repeat,  # the whole, repeated from the beginning
 }
 
 
 def check(crop: str, pad: str) -> None:
-    """Raise ParameterError where one of the rules does not exist."""
+    """Raise ParameterError if one of the rules does not exist."""
     if crop not in CROPS:
         raise ParameterError(unknown("decode.crop", "way to crop", crop, CROPS))
     if pad not in PADS:
         raise ParameterError(unknown("decode.pad", "way to pad", pad, PADS))
 
 
-def first(there: int, wanted: int, crop: str) -> int:
-    """Return where to begin so that `wanted` values are kept; 0 where there are no more than that."""
-    return CROPS[crop](there, wanted) if there > wanted else 0
+def first(length: int, wanted: int, crop: str) -> int:
+    """Return the start of the `wanted` values to keep, out of `length`; 0 if there are no more than that."""
+    return CROPS[crop](length, wanted) if length > wanted else 0
 
 
 def fitted(value: torch.Tensor, length: int, *, crop: str, pad: str) -> torch.Tensor:
-    """Return (..., length) of (..., time): a part where it is longer, filled up where it is shorter."""
-    there = value.shape[-1]
-    if there >= length:
-        start = first(there, length, crop)
+    """Return (..., length) of (..., time): cropped if it is longer, padded if it is shorter."""
+    num_values = value.shape[-1]
+    if num_values >= length:
+        start = first(num_values, length, crop)
         return value[..., start : start + length]
     return PADS[pad](value, length)

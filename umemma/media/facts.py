@@ -1,7 +1,7 @@
-"""What a media file is, without the tensors: the facts that the manifest holds and the gate judges.
+"""Facts about a media file, without its tensors: recorded in the manifest and checked by the validation gate.
 
-A file must be what its suffix says: one that is not was renamed, or is the error page of a download, and a data set
-with such files has others that nobody has seen. The two kinds that share `.npy` differ by their number of axes.
+A file must match its suffix: one that does not was renamed, or is the error page of a download, and a data set with
+such files probably has other faults. The two kinds that share `.npy` differ in their number of axes.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,9 +43,9 @@ _READERS: Mapping[str, Callable[[bytes], dict[str, object]]] = {
 def facts(name: str, content: bytes) -> dict[str, object]:
     """Return kind, size and emptiness of one member: `name` is its member name, such as `image.png`.
 
-    Which facts a kind has is told by `facts` of its module in `umemma/media/kinds`; `blank` is true for an image of one
-    colour, digital silence, white space, numbers that are all equal. A `.npy` of two axes is of kind `series`.
-    Raises DataError, naming the member, where it cannot be used: empty, not what its suffix says, damaged, absurd.
+    The facts of each kind are documented in `facts` of its module in `umemma/media/kinds`; `blank` is true for an image
+    of one colour, digital silence, white space, numbers that are all equal. A `.npy` of two axes is of kind `series`.
+    Raises DataError, naming the member, if it is unusable: empty, not matching its suffix, damaged, or absurdly large.
     """
     suffix = name.rsplit(".", 1)[-1].lower()
     if suffix not in KINDS:

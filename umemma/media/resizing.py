@@ -1,6 +1,6 @@
-"""Pictures of any size brought to one size, or a region of them: by the decoders of images and of frames alike.
+"""Resizing pictures, or a region of them, to a fixed size: for the decoders of images and of video frames.
 
-By torch's own interpolation of bytes, which with antialiasing gives what Pillow gives, and without is there at all.
+Uses torch's interpolation of bytes: with antialiasing it equals Pillow's, and unlike Pillow's it also works without.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,9 @@ Colour = tuple[int, int, int]
 class Resizing:
     """Callable uint8 (..., height, width) -> (..., *size): `size_px` null keeps the size, one number is a square.
 
-    `region_px`, [top, left, height, width], is cut out first, where all pictures show a thing in one place.
-    `fit`: `crop` covers the target and cuts off what stands out on both sides, `pad` fits the whole picture in and
-    fills up with `background`, `stretch` ignores the shape. `antialias` averages over what a smaller picture leaves
-    out; `nearest` has none.
+    `region_px`, [top, left, height, width], is cropped first, if all pictures show the object in the same place.
+    `fit`: `crop` covers the target and crops both sides, `pad` fits the whole picture in and fills the rest with
+    `background`, `stretch` ignores the aspect ratio. `antialias` filters before downsampling; `nearest` has none.
     """
 
     def __init__(
@@ -46,9 +45,9 @@ class Resizing:
         self._antialias = antialias and interpolation != "nearest"
 
     def __call__(self, picture: torch.Tensor) -> torch.Tensor:
-        """Return the picture in the size that was asked for; (channel, height, width) or more axes before it.
+        """Return the resized picture; (channel, height, width), or with more leading axes.
 
-        Raises DataError where the region does not lie in the picture.
+        Raises DataError if the region exceeds the picture.
         """
         if self._region_px is not None:
             picture = _cut_out(picture, self._region_px)
@@ -83,7 +82,7 @@ class Resizing:
 
 
 def size_of(size_px: int | Sequence[int] | None) -> tuple[int, int] | None:
-    """Return (height, width). Raises ParameterError for what is neither one number above 0 nor two."""
+    """Return (height, width). Raises ParameterError unless it is one number above 0 or two."""
     sides = [size_px] * 2 if isinstance(size_px, int) else size_px
     if sides is None:
         return None
@@ -93,7 +92,7 @@ def size_of(size_px: int | Sequence[int] | None) -> tuple[int, int] | None:
 
 
 def region_of(region_px: Sequence[int] | None) -> tuple[int, int, int, int] | None:
-    """Return (top, left, height, width). Raises ParameterError for what is no such region of any picture."""
+    """Return (top, left, height, width). Raises ParameterError if it is no valid region."""
     if region_px is None:
         return None
     if not _are_whole(region_px, 4) or min(region_px[:2]) < 0 or min(region_px[2:]) < 1:
@@ -106,7 +105,7 @@ def region_of(region_px: Sequence[int] | None) -> tuple[int, int, int, int] | No
 
 
 def colour_of(background: int | Sequence[int]) -> Colour:
-    """Return (red, green, blue). Raises ParameterError for what is neither one number 0..255 nor three."""
+    """Return (red, green, blue). Raises ParameterError unless it is one number 0..255 or three."""
     parts = [background] * 3 if isinstance(background, int) else background
     if not _are_whole(parts, 3) or not 0 <= min(parts) <= max(parts) <= 255:
         raise ParameterError(f"decode.background is one number from 0 to 255 or [red, green, blue], not {background!r}")
@@ -114,7 +113,7 @@ def colour_of(background: int | Sequence[int]) -> Colour:
 
 
 def luminance(colour: Colour) -> int:
-    """Return the gray of a colour, as ITU-R 601-2 weighs it, and Pillow."""
+    """Return the gray value of a colour, with the weights of ITU-R 601-2, as in Pillow."""
     red, green, blue = colour
     return round((299 * red + 587 * green + 114 * blue) / 1000)
 
@@ -123,23 +122,23 @@ def _are_whole(numbers: object, length: int) -> bool:
     return (
         isinstance(numbers, Sequence)
         and len(numbers) == length
-        and all(isinstance(one, int) and not isinstance(one, bool) for one in numbers)
+        and all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
     )
 
 
 def _cut_out(picture: torch.Tensor, region_px: tuple[int, int, int, int]) -> torch.Tensor:
     top, left, height, width = region_px
-    found = picture[..., top : top + height, left : left + width]
-    if tuple(found.shape[-2:]) != (height, width):
+    region = picture[..., top : top + height, left : left + width]
+    if tuple(region.shape[-2:]) != (height, width):
         raise DataError(
             f"a picture of {picture.shape[-2]}x{picture.shape[-1]} px (height, width) does not hold "
             f"decode.region_px {list(region_px)} (top, left, height, width)"
         )
-    return found
+    return region
 
 
 def _cut_to_ratio(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Cut the middle of the picture that has the shape of `size`."""
+    """Crop the centre of the picture to the aspect ratio of `size`."""
     height, width = picture.shape[-2:]
     scale = min(height / size[0], width / size[1])
     cut_height, cut_width = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

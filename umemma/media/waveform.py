@@ -1,8 +1,8 @@
-"""Encoded sound, or the sound track of a video, to one channel at one rate: the way into every audio decoder.
+"""Encoded sound, or the sound track of a video, to one channel at one rate: used by every audio decoder.
 
-Several channels are averaged, or one is taken. Another rate is resampled by torchaudio's windowed sinc, so that files
-of mixed rates go together; that a recording was slow and has no high tones does not change by it, and the manifest
-still says its rate. Only the part that is asked for is read.
+Channels are averaged, or one is selected. Other rates are resampled by torchaudio's windowed sinc, so that files of
+mixed rates can be combined; upsampling does not restore high frequencies, and the manifest keeps the original rate.
+Only the requested part is read.
 """
 
 import math
@@ -26,9 +26,9 @@ def load(
     crop: str = "start",
     channel: int | None = None,
 ) -> torch.Tensor:
-    """Return float32 (time,) at `sample_rate_hz`, at most `num_samples` long; of a longer sound the part `crop` says.
+    """Return float32 (time,) at `sample_rate_hz`, at most `num_samples` long, of a longer sound the part `crop`.
 
-    `channel` null averages them. Raises DataError for unreadable sound, none at all, a channel that is not there, NaN.
+    `channel` null averages them. Raises DataError for unreadable or empty sound, a missing channel, or NaN.
     """
     known = sound.header(content)
     if channel is not None and channel >= known.channels:

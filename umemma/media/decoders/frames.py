@@ -1,8 +1,8 @@
 """Some frames of an encoded video to one uint8 tensor.
 
-The packets are counted first, which costs little; then the video is decoded up to the last frame that is wanted, and
-only wanted frames are converted, resized and kept. `bilinear` with antialiasing as for images, as a face of 96 px in a
-frame of 1,080 is what is left of it after all.
+The packets are counted first, which is cheap; then the video is decoded up to the last selected frame, and only
+selected frames are converted, resized and kept. `bilinear` with antialiasing as for images, which matters for details
+such as a face of 96 px in a frame of 1,080.
 """
 
 from bisect import bisect_right
@@ -21,8 +21,8 @@ _MODES = {"gray": "gray", "rgb": "rgb24"}
 class Decoder:
     """Decode MP4, MPG and other videos to uint8 (frame, channel, height, width), `num_frames` of each.
 
-    `sampling`: `uniform` takes the middle frame of as many equal parts, `centre` neighbouring frames in the middle,
-    `fps` frames at `fps` a second in the middle; a video that has fewer shows some twice or its last one on. `mode`
+    `sampling`: `uniform` takes the middle frame of as many equal parts, `centre` consecutive frames in the middle,
+    `fps` frames at `fps` per second in the middle; a shorter video repeats some frames, or its last one. `mode`
     gray or rgb; `region_px`, `size_px`, `fit`, `interpolation`, `antialias`, `background`: as for images.
     """
 
@@ -59,23 +59,23 @@ class Decoder:
         )
 
     def __call__(self, content: bytes) -> torch.Tensor:
-        """Return the frames. Raises DataError for what is no video or has no frame."""
+        """Return the frames. Raises DataError if the content is not a video or has no frame."""
         times = video.times(content)
         if not times:
             raise DataError("no readable video: it has no frame")
-        wanted = SAMPLINGS[self._sampling](times, self._num_frames, self._fps or 0.0)
-        kept: dict[int, torch.Tensor] = {}
+        selected = SAMPLINGS[self._sampling](times, self._num_frames, self._fps or 0.0)
+        pictures: dict[int, torch.Tensor] = {}
         last = None
         for number, frame in enumerate(video.frames(content, self._format)):
             last = frame
-            if number in wanted:
-                kept[number] = self._picture(frame)
-            if number >= wanted[-1]:
+            if number in selected:
+                pictures[number] = self._picture(frame)
+            if number >= selected[-1]:
                 break
         if last is None:
             raise DataError("no readable video: no frame of it can be decoded")
-        end = self._picture(last)  # for frames that the packets promise and the decoder does not give
-        return torch.stack([kept.get(number, end) for number in wanted])
+        end = self._picture(last)  # replaces frames that the packets announce but the decoder does not return
+        return torch.stack([pictures.get(number, end) for number in selected])
 
     def _picture(self, frame: np.ndarray) -> torch.Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(frame))
@@ -92,10 +92,10 @@ def _centre(times: Sequence[float], num: int, _: float) -> list[int]:
 
 
 def _fps(times: Sequence[float], num: int, fps: float) -> list[int]:
-    """Return the frame shown in the middle of each `1 / fps` seconds; where one begins just then, that one."""
+    """Return the frame shown in the middle of each `1 / fps` seconds; if one begins at that time, that one."""
     frame_seconds = (times[-1] - times[0]) / max(1, len(times) - 1)
     seconds = times[-1] - times[0] + frame_seconds
-    start = times[0] + max(0.0, (seconds - num / fps) / 2) + frame_seconds / 100  # stamps are rounded
+    start = times[0] + max(0.0, (seconds - num / fps) / 2) + frame_seconds / 100  # timestamps are rounded
     return [max(0, bisect_right(times, start + (i + 0.5) / fps) - 1) for i in range(num)]
 
 

@@ -1,8 +1,8 @@
 """Encoded image bytes to a uint8 tensor.
 
-PNG, JPEG and WebP as `umemma.media.kinds.image` reads them: upright, the first frame of an animation, CMYK and palettes as
-colours. Sixteen bits become eight (255 is the largest value that sixteen bits hold), transparency is laid over
-`background`: white by default, as dark writing on nothing is what transparent images mostly show.
+PNG, JPEG and WebP as `umemma.media.kinds.image` reads them: upright, the first frame of an animation, CMYK and palettes
+converted to colours. Sixteen bits are scaled to eight (the largest value becomes 255). Transparency is composited over
+`background`: white by default, as most transparent images show dark writing.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ _MODES = {"gray": "L", "rgb": "RGB"}
 class Decoder:
     """Decode an image to uint8 (channel, height, width); `mode` gray gives one channel, rgb three.
 
-    `region_px`, `size_px`, `fit`, `interpolation`, `antialias`: see `umemma.resizing`; without either all
-    images must have one size. `background`: one number 0..255 or [red, green, blue], under transparency and around a
-    padded image.
+    `region_px`, `size_px`, `fit`, `interpolation`, `antialias`: see `umemma.media.resizing`; without resizing all
+    images must have the same size. `background`: one number 0..255 or [red, green, blue], under transparency and around
+    a padded image.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Decoder:
         )
 
     def __call__(self, content: bytes) -> torch.Tensor:
-        """Return the image. Raises DataError where the bytes are none."""
+        """Return the image. Raises DataError if the bytes are not an image."""
         picture, _ = image.read(content)
         pixels = np.array(_flat(picture, self._background).convert(self._mode))  # a copy: torch wants to own it
         return self._resizing(torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)).contiguous()
 
 
 def _flat(picture: Image.Image, background: Colour) -> Image.Image:
-    """Return the image with eight bits a channel and nothing transparent."""
+    """Return the image with eight bits per channel and without transparency."""
     if picture.mode.startswith("I"):
         return Image.fromarray(((np.asarray(picture).astype(np.int64) + 128) // 257).clip(0, 255).astype(np.uint8))
     if not picture.has_transparency_data:

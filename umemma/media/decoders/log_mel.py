@@ -1,8 +1,8 @@
 """Encoded sound bytes to a log-mel spectrogram by torchaudio, as speech and sound encoders expect it.
 
-Stored as float16: a step is 0.008 at most where values lie within -16..16, finer than any recording's noise, and half
-the memory of float32. Eight bits would need bounds that no logarithm has. `scale: log` with n_fft 480, hop 160, n_mels
-40 at 16 kHz is what BC-ResNet takes for Speech Commands (Kim et al. 2021, arXiv 2106.04140).
+Stored as float16: its resolution is 0.008 or better for values within -16..16, finer than any recording's noise, at
+half the memory of float32. Eight bits would need bounds, which a logarithm lacks. `scale: log` with n_fft 480, hop 160,
+n_mels 40 at 16 kHz is the input of BC-ResNet for Speech Commands (Kim et al. 2021, arXiv 2106.04140).
 """
 
 import torch
@@ -21,7 +21,7 @@ class Decoder:
 
     Power in `n_mels` bands from `f_min` to `f_max` Hz (null: half the rate) of a centred STFT, Hann window of `window`
     samples (null: `n_fft`). `scale`: `log` is the natural logarithm of power + `floor`; `db` is decibels above
-    `floor`, cut at `top_db` below the loudest value of the sample (null: nowhere). `crop`, `pad` and `channel`: as in
+    `floor`, cut at `top_db` below the loudest value of the sample (null: not cut). `crop`, `pad` and `channel`: as in
     `waveform`, before the transform.
     """
 
@@ -69,14 +69,14 @@ class Decoder:
 
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the spectrogram. Raises DataError for unreadable sound."""
-        heard = waveform.load(
+        samples = waveform.load(
             content,
             sample_rate_hz=self._sample_rate_hz,
             num_samples=self._num_samples,
             crop=self._crop,
             channel=self._channel,
         )
-        power = self._mel(crop_or_pad.fitted(heard, self._num_samples, crop=self._crop, pad=self._pad))
+        power = self._mel(crop_or_pad.fitted(samples, self._num_samples, crop=self._crop, pad=self._pad))
         if self._scale == "log":
             value = (power + self._floor).log()
         else:

@@ -12,9 +12,9 @@ _FITS = ("crop", "stretch")
 class Decoder:
     """Decode a .npy file of real numbers, (step, channel) or (step,) for one channel, to float32 (channel, time).
 
-    `length` null keeps the length, which all samples must then share. `fit: crop` cuts what is longer as `crop` says
-    (start, centre, end) and fills up what is shorter as `pad` says (end, both, hold, repeat); `fit: stretch` takes
-    `length` points of the straight lines between the steps, first and last kept, without a low-pass before it.
+    `length` null keeps the length, which must then be the same for all samples. `fit: crop` crops longer series by
+    `crop` (start, centre, end) and pads shorter ones by `pad` (end, both, hold, repeat); `fit: stretch` interpolates
+    linearly to `length` points, first and last step kept, without a low-pass filter first.
     """
 
     def __init__(self, *, length: int | None = None, fit: str = "crop", crop: str = "start", pad: str = "end") -> None:

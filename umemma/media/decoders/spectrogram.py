@@ -1,6 +1,6 @@
 """Encoded sound bytes to a uint8 log-spectrogram.
 
-Eight bits over `top_db` decibels (0.24 dB a step at 60 dB) are far finer than the noise in any recording here, and a
+Eight bits over `top_db` decibels (0.24 dB per step at 60 dB) are far finer than the noise in any recording here, at a
 quarter of the memory of float32.
 """
 
@@ -8,15 +8,15 @@ import torch
 from torchaudio.functional import spectrogram
 
 from umemma.errors import DataError
-from umemma.media import waveform as waves
+from umemma.media.waveform import load
 
 
 class Decoder:
     """Decode sound, or a video's sound track, to uint8 (1, frequency, frame), relative to the sample's loudest bin.
 
     Magnitudes of a centred Hann STFT (`n_fft`, `hop` in samples at `sample_rate_hz`), in decibels below the sample's
-    maximum, cut at `top_db` and scaled to 0..255; `frames` columns, cut or padded with silence (0); `min_bin` and
-    `max_bin` keep a band of the `n_fft // 2 + 1` frequencies. Several channels are averaged, another rate is resampled.
+    maximum, cut at `top_db` and scaled to 0..255; `frames` columns, cropped or padded with silence (0); `min_bin` and
+    `max_bin` keep a band of the `n_fft // 2 + 1` frequencies. Channels are averaged, other rates resampled.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Decoder:
 
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the spectrogram. Raises DataError for unreadable sound and for too little of it."""
-        seen = self._frames * self._hop + self._n_fft  # what comes later is in no column that is kept
-        waveform = waves.load(content, sample_rate_hz=self._sample_rate_hz, num_samples=seen)
+        num_needed = self._frames * self._hop + self._n_fft  # later samples affect no column that is kept
+        waveform = load(content, sample_rate_hz=self._sample_rate_hz, num_samples=num_needed)
         if len(waveform) <= self._n_fft // 2:
             raise DataError(f"sound has {len(waveform)} samples, too few for decode.n_fft {self._n_fft}")
         magnitude = spectrogram(waveform, 0, self._window, self._n_fft, self._hop, self._n_fft, 1.0, False)

@@ -1,14 +1,14 @@
-"""Encoded sound bytes to the waveform itself, for encoders that start from it.
+"""Encoded sound bytes to the raw waveform, for encoders that take it.
 
-`store` int16 takes half the memory of float32 and loses nothing of a 16-bit recording; the values are then 32,767
-times as large, which an encoder that scales its input by mean and deviation does not see.
+`store` int16 takes half the memory of float32 without loss for a 16-bit recording; the values are then 32,767 times as
+large, which makes no difference to an encoder that standardises its input.
 """
 
 import torch
 
 from umemma.errors import ParameterError, unknown
 from umemma.media import crop_or_pad
-from umemma.media import waveform as waves
+from umemma.media.waveform import load
 
 _FULL_SCALE = 32767
 _STORES = ("float32", "float16", "int16")
@@ -17,7 +17,7 @@ _STORES = ("float32", "float16", "int16")
 class Decoder:
     """Decode sound, or a video's sound track, to (time,): `seconds` at `sample_rate_hz`, one channel, -1..1.
 
-    `crop` (start, centre, end) of a longer sound, `pad` (end, both, hold, repeat) of a shorter one: `umemma.lengths`.
+    `crop` (start, centre, end) a longer sound, `pad` (end, both, hold, repeat) a shorter one: see `crop_or_pad`.
     `channel` null averages the channels, a number takes one. `store`: float32, float16, or int16 (-32,767..32,767).
     """
 
@@ -44,14 +44,14 @@ class Decoder:
 
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the waveform. Raises DataError for unreadable sound."""
-        heard = waves.load(
+        samples = load(
             content,
             sample_rate_hz=self._sample_rate_hz,
             num_samples=self._num_samples,
             crop=self._crop,
             channel=self._channel,
         )
-        waveform = crop_or_pad.fitted(heard, self._num_samples, crop=self._crop, pad=self._pad)
+        waveform = crop_or_pad.fitted(samples, self._num_samples, crop=self._crop, pad=self._pad)
         if self._store == "int16":
             return (waveform * _FULL_SCALE).round().clamp(-_FULL_SCALE, _FULL_SCALE).to(torch.int16)
         return waveform.to(getattr(torch, self._store))

@@ -1,10 +1,10 @@
-"""UTF-8 text to word ids without a vocabulary: a word's id is a hash of it.
+"""UTF-8 text to word ids without a vocabulary, by feature hashing: a word's id is its hash.
 
-Nothing is fitted, so nothing can leak from the test set and no word is unknown; two words in about `buckets` share an
-id. A word is a run of letters, marks and digits (a mark belongs to its letter: Hindi would fall apart otherwise),
-apostrophes dropped: don't is dont. Scripts that put no space between words - Chinese, Japanese, Thai, Lao, Khmer,
-Burmese, Tibetan - and symbols such as emoji are one word a character; a network for sequences puts them together again.
-Text is brought to Unicode's NFKC form (full-width letters, ligatures) and its case is folded first.
+Nothing is fitted, so nothing can leak from the test set and no word is unknown; two words collide with a probability of
+1 / `buckets`. A word is a run of letters, marks and digits (a mark belongs to its letter: Hindi would fall apart
+otherwise), without apostrophes: don't is dont. In scripts without spaces between words - Chinese, Japanese, Thai, Lao,
+Khmer, Burmese, Tibetan - and for symbols such as emoji, each character is a word; a sequence model can recombine them.
+Text is first normalised to Unicode NFKC (full-width letters, ligatures) and case-folded.
 """
 
 import unicodedata
@@ -31,7 +31,7 @@ _APOSTROPHES = "'\u2019"
 
 
 class _Spaced(dict[int, str]):
-    """For `str.translate`: each character as it is, between spaces, dropped, or a space; found out once for each."""
+    """For `str.translate`: a character as it is, between spaces, dropped, or a space; cached after the first lookup."""
 
     def __missing__(self, code: int) -> str:
         character, category = chr(code), unicodedata.category(chr(code))
@@ -46,7 +46,7 @@ class _Spaced(dict[int, str]):
 
 
 class Decoder:
-    """Decode text to int32 (length,): ids from 1 to `buckets`, cut at `length` words or padded with 0."""
+    """Decode text to int32 (length,): ids from 1 to `buckets`, truncated to `length` words or padded with 0."""
 
     def __init__(self, *, length: int, buckets: int = 20_000) -> None:
         if min(length, buckets) < 1:
@@ -55,11 +55,11 @@ class Decoder:
         self._spaced = _Spaced()
 
     def __call__(self, content: bytes) -> torch.Tensor:
-        """Return the ids, all 0 for a text without words. Raises DataError where the bytes are no text."""
-        found = unicodedata.normalize("NFKC", text.read(content)).casefold().translate(self._spaced).split()
+        """Return the ids, all 0 for a text without words. Raises DataError if the bytes are not text."""
+        words = unicodedata.normalize("NFKC", text.read(content)).casefold().translate(self._spaced).split()
         ids = torch.zeros(self._length, dtype=torch.int32)
-        words = [self._id(word) for word in found[: self._length]]
-        ids[: len(words)] = torch.tensor(words, dtype=torch.int32)
+        word_ids = [self._id(word) for word in words[: self._length]]
+        ids[: len(word_ids)] = torch.tensor(word_ids, dtype=torch.int32)
         return ids
 
     def _id(self, word: str) -> int:

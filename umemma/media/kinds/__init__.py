@@ -1,6 +1,5 @@
-"""One module for each kind of media: how its bytes are read, bounded and checked; `umemma.media` chooses among them.
+"""One module for each kind of media, which reads, limits and checks its bytes; `umemma.media.facts` selects by suffix.
 
-They never import torch: `prepare` needs the facts, not the tensors. Decoders read through the same functions, so that
-what the gate has seen is what is decoded. Each raises DataError with a sentence that does not name the file; whoever
-knows its name puts it in front.
+They never import torch: `prepare` needs facts, not tensors. Decoders read through the same functions, so that the gate
+checks exactly what is decoded. Each raises DataError with a message without the file's name, which callers prepend.
 """

@@ -1,7 +1,7 @@
 """Arrays of numbers in NumPy's .npy format: vectors of one axis, series of two, (step, channel).
 
-The header is read before anything is made room for, as a damaged one may ask for terabytes, and nothing pickled is
-ever loaded: pickle runs code.
+The header is checked before memory is allocated, as a damaged one may ask for terabytes, and pickled data are never
+loaded: pickle runs code.
 """
 
 import io
@@ -16,16 +16,16 @@ KIND_OF_AXES = {1: "vector", 2: "series"}
 
 
 def read(content: bytes, axes: Collection[int] = (1, 2)) -> np.ndarray:
-    """Return the array as float32, in one of the numbers of axes that are asked for.
+    """Return the array as float32, with one of the given numbers of axes.
 
-    Raises DataError for what is no array, cut, without values, of no real numbers, or holds NaN or infinity.
+    Raises DataError if it is no array, truncated, empty, not of real numbers, or holds NaN or infinity.
     """
-    what = " or ".join(KIND_OF_AXES[one] for one in axes)
+    expected = " or ".join(KIND_OF_AXES[num_axes] for num_axes in axes)
     try:
         _check_header(content, axes)
         values = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # NumPy reads the header as Python code: a damaged one raises almost anything
-        raise DataError(f"no readable {what}: {error}") from error
+        raise DataError(f"no readable {expected}: {error}") from error
     with np.errstate(over="ignore"):
         values = values.astype(np.float32)
     if not np.isfinite(values).all():
@@ -34,7 +34,7 @@ def read(content: bytes, axes: Collection[int] = (1, 2)) -> np.ndarray:
 
 
 def facts(content: bytes) -> dict[str, object]:
-    """Return the kind, which the number of axes decides, and the size; `blank`: every channel holds one number."""
+    """Return the kind, given by the number of axes, and the size; `blank`: every channel is constant."""
     values = read(content)
     if values.ndim == 1:
         return {"kind": "vector", "num_values": values.size, "blank": bool((values == values[0]).all())}
@@ -47,7 +47,7 @@ def facts(content: bytes) -> dict[str, object]:
 
 
 def _check_header(content: bytes, axes: Collection[int]) -> None:
-    """Raise ValueError, in words, where the header is not that of an array we can use."""
+    """Raise ValueError, with the reason, if the header is not that of a supported array."""
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:
@@ -56,8 +56,8 @@ def _check_header(content: bytes, axes: Collection[int]) -> None:
     if dtype.hasobject:
         raise ValueError("it holds Python objects, such as rows of unequal length, not numbers")
     if len(shape) not in axes or 0 in shape or dtype.kind not in "fiu":
-        along = " or ".join(f"{KIND_OF_AXES[one]} along {one} {'axis' if one == 1 else 'axes'}" for one in axes)
+        along = " or ".join(f"{KIND_OF_AXES[num]} along {num} {'axis' if num == 1 else 'axes'}" for num in axes)
         raise ValueError(f"shape {shape} and type {dtype}, not real numbers of a {along}")
-    promised, there = dtype.itemsize * int(np.prod(shape, dtype=object)), len(content) - stream.tell()
-    if there < promised:
-        raise ValueError(f"it is truncated: {promised:,} bytes of numbers are promised, {there:,} are there")
+    promised, remaining = dtype.itemsize * int(np.prod(shape, dtype=object)), len(content) - stream.tell()
+    if remaining < promised:
+        raise ValueError(f"it is truncated: {promised:,} bytes of numbers are promised, {remaining:,} are there")

@@ -1,4 +1,4 @@
-"""Sounds: their facts, from one pass over all samples in blocks."""
+"""Facts about sounds, from one pass over all samples in blocks."""
 
 import numpy as np
 
@@ -7,14 +7,14 @@ from umemma.media.kinds import sound
 
 MAX_SECONDS = 3 * 3600
 MAX_CHANNELS = 64
-_HALF_STEP = 2.0**-16  # of 16 bits
+_HALF_STEP = 2.0**-16  # half a quantisation step of 16 bits
 
 
 def facts(content: bytes) -> dict[str, object]:
-    """Return rate, length, channels and level: `peak` (1 is full scale) and the share of samples that are clipped.
+    """Return rate, length, channels and level: `peak` (1 is full scale) and the share of clipped samples.
 
-    `blank`: digital silence, nothing that would survive 16 bits. `constant`: no channel ever changes, as silence and
-    as a dead microphone. Raises DataError for no samples, NaN or infinity, and more than can be a sound.
+    `blank`: digital silence, below the resolution of 16 bits. `constant`: no channel ever changes, as with silence or
+    a dead microphone. Raises DataError for no samples, NaN or infinity, and implausible size.
     """
     known = sound.header(content)
     _check_size(known)
@@ -44,7 +44,7 @@ def facts(content: bytes) -> dict[str, object]:
 
 
 def _check_size(known: sound.Header) -> None:
-    """Refuse, before anything is decoded, what a small file can claim to be but no sound is."""
+    """Reject, before decoding, sizes that a small file can claim but no real sound has."""
     if known.channels > MAX_CHANNELS:
         raise DataError(f"sound has {known.channels} channels, at most {MAX_CHANNELS} are read")
     if known.num_samples is not None and known.num_samples > MAX_SECONDS * known.rate_hz:

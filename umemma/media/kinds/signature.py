@@ -1,9 +1,14 @@
-"""What a file's first bytes say it is, whatever its name says.
+"""The format of a file by its first bytes (magic numbers), whatever its name.
 
-Only formats with an unmistakable beginning are known; of any other file nothing is said, and its reader judges it.
+Only formats with an unambiguous signature are recognised; any other file is left to its reader.
 """
 
-FAMILIES = ({"jpg", "jpeg"}, {"mpg", "mpeg"}, {"mp4", "m4v", "m4a", "mov"}, {"mkv", "webm"})  # suffixes of one format
+FAMILIES = (
+    {"jpg", "jpeg"},
+    {"mpg", "mpeg"},
+    {"mp4", "m4v", "m4a", "mov"},
+    {"mkv", "webm"},
+)  # suffixes of the same format
 _NAMES = {
     "png": "a PNG image",
     "jpg": "a JPEG image",
@@ -51,7 +56,7 @@ _RIFF = {b"WAVE": "wav", b"WEBP": "webp", b"AVI ": "avi"}
 
 
 def suffix(content: bytes) -> str | None:
-    """Return the usual suffix of the format that the content begins like, such as `png`; None where none is known."""
+    """Return the usual suffix of the format by its signature, such as `png`; None if it is not recognised."""
     if content[:4] == b"RIFF":
         return _RIFF.get(content[8:12])
     if content[:3] == b"ID3":  # a tag before the sound, which is nearly always MP3
@@ -62,23 +67,23 @@ def suffix(content: bytes) -> str | None:
         return "mp3"
     if content[:64].lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return "html"
-    return next((found for start, found in _STARTS.items() if content.startswith(start)), None)
+    return next((format_ for start, format_ in _STARTS.items() if content.startswith(start)), None)
 
 
 def named(content: bytes) -> str | None:
-    """Return in words what the content begins like: `a PNG image`."""
-    found = suffix(content)
-    return _NAMES[found] if found else None
+    """Return the format by its signature as text: `a PNG image`."""
+    format_ = suffix(content)
+    return _NAMES[format_] if format_ else None
 
 
 def contradicts(claimed: str, content: bytes) -> bool:
-    """Tell whether the content is surely of another format than the suffix `claimed` says."""
-    found = suffix(content)
-    return found not in (None, claimed) and not any({found, claimed} <= family for family in FAMILIES)
+    """Return whether the content certainly has another format than the suffix `claimed`."""
+    actual = suffix(content)
+    return actual not in (None, claimed) and not any({actual, claimed} <= family for family in FAMILIES)
 
 
 def id3_bytes(content: bytes) -> int:
-    """Return the length of the ID3 tag that an MP3 file may begin with: header and four 7-bit digits."""
+    """Return the length of the ID3 tag at the start of an MP3 file, 0 without: header and four 7-bit digits."""
     if content[:3] != b"ID3" or len(content) < 10:
         return 0
     return 10 + sum(digit << shift for digit, shift in zip(content[6:10], (21, 14, 7, 0), strict=True))

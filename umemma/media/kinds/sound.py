@@ -1,6 +1,6 @@
-"""Sound as a stream of blocks: WAV, FLAC, Ogg and MP3 by libsndfile, all else by FFmpeg, a video's sound track too.
+"""Sound as a stream of blocks: WAV, FLAC, Ogg and MP3 by libsndfile, others by FFmpeg, including video sound tracks.
 
-A block at a time, so that an hour of eight channels takes no more memory than what a decoder keeps of it.
+One block at a time, so that an hour of eight channels takes no more memory than the part that a decoder keeps.
 """
 
 import io
@@ -16,12 +16,12 @@ from umemma.media.kinds import container, signature
 
 BLOCK = 1 << 16  # samples of each channel
 _VIDEO = ("mp4", "mpg", "mkv", "avi", "flv")
-_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_24": 24, "PCM_32": 32}  # of the others 16 are taken
+_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_24": 24, "PCM_32": 32}  # others count as 16
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a sound says of itself. `num_samples` None: it does not say. `full_scale`: the largest value it can hold."""
+    """The header of a sound. `num_samples` None: not given. `full_scale`: the largest value its format can hold."""
 
     rate_hz: int
     channels: int
@@ -31,7 +31,7 @@ class Header:
 
 
 def header(content: bytes) -> Header:
-    """Return what the sound says of itself. Raises DataError where there is none or its file is cut short."""
+    """Return the header of a sound. Raises DataError if there is no sound or the file is truncated."""
     if reason := container.cut_short(content):
         raise DataError(f"no readable sound: it is truncated, {reason}")
     if signature.suffix(content) in _VIDEO:
@@ -40,7 +40,7 @@ def header(content: bytes) -> Header:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             full_scale = 1 - 2.0 ** (1 - _BITS.get(file.subtype, 16))
             return Header(file.samplerate, file.channels, file.frames, full_scale, is_by_ffmpeg=False)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: raw audio, which it knows by name only
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: raw audio, recognised by file name only
         try:
             return _ffmpeg_header(content)
         except DataError:
@@ -50,7 +50,7 @@ def header(content: bytes) -> Header:
 def blocks(content: bytes, known: Header, first: int = 0, last: int | None = None) -> Iterator[np.ndarray]:
     """Yield the samples from `first` up to `last`, float32 (time, channel) within -1..1, in blocks.
 
-    Raises DataError where the sound breaks off.
+    Raises DataError if the sound ends early.
     """
     whole = _ffmpeg_blocks(content) if known.is_by_ffmpeg else _sndfile_blocks(content, first)
     position = 0 if known.is_by_ffmpeg else first
@@ -66,7 +66,7 @@ def blocks(content: bytes, known: Header, first: int = 0, last: int | None = Non
 
 
 def count(content: bytes, known: Header) -> int:
-    """Return the number of samples of each channel, by decoding once where the header is not to be relied on."""
+    """Return the number of samples per channel, by decoding once if the header does not give it reliably."""
     if known.num_samples is not None:
         return known.num_samples
     return sum(len(block) for block in blocks(content, known))
@@ -99,17 +99,17 @@ def _ffmpeg_blocks(content: bytes) -> Iterator[np.ndarray]:
     try:
         with av.open(io.BytesIO(content), "r", metadata_errors="replace") as opened:
             stream = opened.streams.audio[0]
-            # To what the header says: of AAC the decoder may give twice the rate or the channels.
+            # Resampled to the header's values: for AAC the decoder may return twice the rate or the channels.
             planar = av.AudioResampler("fltp", stream.codec_context.layout, stream.codec_context.sample_rate)
             for frame in opened.decode(stream):
                 yield from (part.to_ndarray().T for part in planar.resample(frame))
             yield from (part.to_ndarray().T for part in planar.resample(None))
     except av.FFmpegError as error:
         raise DataError(f"no readable sound: {error.strerror}") from error
-    except ValueError as error:  # rate or channels change on the way
+    except ValueError as error:  # rate or channels change within the stream
         raise DataError(f"no readable sound: {error}") from error
 
 
 def _plain(error: Exception) -> str:
-    """Return libsndfile's own words, without the address of the object it read."""
+    """Return libsndfile's message, without the address of the object it read."""
     return str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")

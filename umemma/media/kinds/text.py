@@ -1,7 +1,7 @@
-"""Text: UTF-8, a byte order mark at its beginning is dropped. At most a mebibyte.
+"""Text: UTF-8, at most one mebibyte, without its byte order mark.
 
-A byte order mark is what Windows programs put before UTF-8; it is no part of the text. Any other encoding is refused:
-one that is guessed wrongly gives text that no reader of the results would miss, and of rubbish.
+Windows programs write a byte order mark before UTF-8; it is not part of the text. Any other encoding is rejected: a
+wrong guess would give garbled text that nobody notices in the results.
 """
 
 import codecs
@@ -9,8 +9,8 @@ import codecs
 from umemma.errors import DataError
 from umemma.media.kinds import signature
 
-MAX_BYTES = 1 << 20  # about 180,000 English words; encoders here read some hundred
-_WIDE = ("gb18030", "big5", "shift_jis", "euc_kr")  # encodings whose letters are two bytes, tried in this order
+MAX_BYTES = 1 << 20  # about 180,000 English words; encoders here read a few hundred
+_WIDE = ("gb18030", "big5", "shift_jis", "euc_kr")  # double-byte encodings, tried in this order
 _MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -22,7 +22,7 @@ _MARKS = {
 def read(content: bytes) -> str:
     """Return the text without a byte order mark.
 
-    Raises DataError for more than MAX_BYTES, NUL characters, and what is not UTF-8: it names the likely encoding.
+    Raises DataError for more than MAX_BYTES, NUL characters, and other encodings, of which it names the likely one.
     """
     if len(content) > MAX_BYTES:
         raise DataError(f"text has {len(content):,} bytes, at most {MAX_BYTES:,} are read")
@@ -36,19 +36,19 @@ def read(content: bytes) -> str:
 
 
 def facts(content: bytes) -> dict[str, object]:
-    """Return the length, whether it is nothing but white space, and how many characters were lost before it came here.
+    """Return the length, whether it is only white space (`blank`), and the number of characters lost upstream.
 
-    `num_replaced` counts U+FFFD, which stands where an earlier program could not read the text.
+    `num_replaced` counts U+FFFD, which an earlier program inserted where it could not decode the text.
     """
     text = read(content)
     return {"num_chars": len(text), "blank": not text.strip(), "num_replaced": text.count("\ufffd")}
 
 
 def _likely(content: bytes) -> str:
-    """Return a hint in words at what the bytes are."""
-    if found := signature.named(content):
-        return f"it is {found}"
-    for mark, encoding in _MARKS.items():  # UTF-32 first: its mark begins like UTF-16's
+    """Return a hint as text at the likely encoding or format."""
+    if format_ := signature.named(content):
+        return f"it is {format_}"
+    for mark, encoding in _MARKS.items():  # UTF-32 first: its mark starts with UTF-16's
         if content.startswith(mark):
             return f"it begins with the mark of {encoding}"
     if content[:200].count(0) > len(content[:200]) // 4:

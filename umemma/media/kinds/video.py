@@ -1,7 +1,7 @@
-"""Videos, read by FFmpeg through PyAV, which brings FFmpeg along: one frame at a time, never all in memory.
+"""Videos, read by FFmpeg through PyAV, which bundles FFmpeg: one frame at a time, never all in memory.
 
-For the facts every frame is decoded: a damaged one in the middle shows in no header. It costs 0.07 ms a frame of
-96 x 96, 0.4 at 320 x 240. Frames are turned upright as the file's display matrix says.
+For the facts every frame is decoded, as headers do not show a damaged frame in the middle. It costs 0.07 ms per frame
+of 96 x 96, 0.4 at 320 x 240. Frames are rotated upright by the file's display matrix.
 """
 
 import io
@@ -15,15 +15,15 @@ from umemma.errors import DataError
 from umemma.media.kinds import container
 
 MAX_PIXELS = 8192 * 4320  # of one frame
-MAX_FRAMES = 500_000  # five hours and a half at 25 a second
-_NOISE = 4  # of 255: what compression makes of one colour
+MAX_FRAMES = 500_000  # five and a half hours at 25 per second
+_NOISE = 4  # of 255: compression noise of a uniform colour
 
 
 @contextmanager
 def opened(content: bytes) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """Open a video for reading; errors of FFmpeg within become a DataError.
+    """Open a video for reading; FFmpeg's errors within are raised as DataError.
 
-    Raises DataError for what is no video, has no picture, or is larger than any video.
+    Raises DataError if it is no video, has no picture, or is implausibly large.
     """
     if reason := container.cut_short(content):
         raise DataError(f"no readable video: it is truncated, {reason}")
@@ -45,27 +45,29 @@ def opened(content: bytes) -> Iterator[tuple[av.container.InputContainer, av.Vid
 
 
 def times(content: bytes) -> list[float]:
-    """Return when each frame is shown, in seconds, ascending: from the packets, without decoding any."""
+    """Return the presentation time of each frame, in seconds, ascending: from packets, without decoding."""
     with opened(content) as (file, stream):
         fps = float(stream.average_rate or stream.guessed_rate or 25)
         stamps = [packet.pts for packet in file.demux(stream) if packet.size and not packet.is_discard]
         known = [stamp for stamp in stamps if stamp is not None]
-        if len(known) < len(stamps) or stream.time_base is None:  # an MPEG stream may stamp some frames only
+        if (
+            len(known) < len(stamps) or stream.time_base is None
+        ):  # an MPEG stream may have timestamps for some frames only
             return [number / fps for number in range(len(stamps))]
         return sorted(float(stamp * stream.time_base) for stamp in known)
 
 
 def frames(content: bytes, format_: str) -> Iterator[np.ndarray]:
-    """Yield the frames in the order they are shown, upright: uint8 (height, width) for `gray`, (..., 3) for `rgb24`."""
+    """Yield the frames in presentation order, upright: uint8 (height, width) for `gray`, (..., 3) for `rgb24`."""
     with opened(content) as (file, stream):
         for frame in file.decode(stream):
             yield np.rot90(frame.to_ndarray(format=format_), round(frame.rotation / 90))
 
 
 def facts(content: bytes) -> dict[str, object]:
-    """Return size (upright), frames, rate and length; `blank`: every frame is of one brightness.
+    """Return size (upright), frames, rate and length; `blank`: every frame has uniform brightness.
 
-    Raises DataError for what is no video, has no frame, is cut short or cannot be decoded.
+    Raises DataError if it is no video, has no frame, is truncated or cannot be decoded.
     """
     num_frames, is_blank, is_turned = 0, True, False
     with opened(content) as (file, stream):
