@@ -101,7 +101,7 @@ def _checked(config: Any) -> dict[str, Any]:
     try:
         content = OmegaConf.to_container(ours, resolve=True)
     except OmegaConfBaseException as error:
-        raise _own(error) from None
+        raise _innermost(error) from None
     parameters.check(content, str(FILE))
     return content  # type: ignore[return-value]
 
@@ -121,34 +121,34 @@ def _current_dataset(path: Path, default: str) -> str:
     return name
 
 
-def _own(error: BaseException) -> ParameterError:
+def _innermost(error: BaseException) -> ParameterError:
     """Return our own error from within the one that OmegaConf has wrapped around it, or else one that tells of it."""
-    inner: BaseException | None = error
-    while inner is not None and not isinstance(inner, ParameterError):
-        inner = inner.__cause__ or inner.__context__
-    return inner or ParameterError(f"{FILE} cannot be composed: {' '.join(str(error).split())}")
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ParameterError):
+        cause = cause.__cause__ or cause.__context__
+    return cause or ParameterError(f"{FILE} cannot be composed: {' '.join(str(error).split())}")
 
 
-def differences(mine: object, theirs: object, key: str = "") -> Iterator[tuple[str, object, object]]:
+def differences(current: object, expected: object, key: str = "") -> Iterator[tuple[str, object, object]]:
     """Yield (key, value in the first, value in the second) wherever two nested mappings differ; None: not there."""
-    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
-        for name in dict.fromkeys([*mine, *theirs]):
-            yield from differences(mine.get(name), theirs.get(name), f"{key}.{name}" if key else str(name))
-    elif mine != theirs:
-        yield key, mine, theirs
+    if isinstance(current, Mapping) and isinstance(expected, Mapping):
+        for name in dict.fromkeys([*current, *expected]):
+            yield from differences(current.get(name), expected.get(name), f"{key}.{name}" if key else str(name))
+    elif current != expected:
+        yield key, current, expected
 
 
 def notice(path: Path = FILE, conf: Path = CONF) -> str:
     """Return a few lines that name where params.yaml differs from what conf/ composes for its data set, or ''."""
     content = YAML(typ="safe").load(path.read_text("utf-8"))
     dataset = content["dataset"]["name"] if isinstance(content.get("dataset"), Mapping) else None
-    found = list(differences(content, composed(conf, [f"dataset={dataset}"] if dataset else [])))
-    lines = [f"  {key} is {mine}, conf/ says {theirs}" for key, mine, theirs in found[:10]]
-    if len(found) > 10:
-        lines.append(f"  and {len(found) - 10} more")
+    changes = list(differences(content, composed(conf, [f"dataset={dataset}"] if dataset else [])))
+    lines = [f"  {key} is {current}, conf/ says {expected}" for key, current, expected in changes[:10]]
+    if len(changes) > 10:
+        lines.append(f"  and {len(changes) - 10} more")
     return (
         "\n".join([f"note: {path} differs from conf/; `make params DATASET={dataset}` composes it anew:", *lines])
-        if found
+        if changes
         else ""
     )
 

@@ -76,8 +76,8 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
         ("dataset.adapter", "datasets", dataset.adapter),
         ("fuse.head", "heads", fuse.head),
     ]
-    watched = [("dataset.watch.each_run", name) for name in dataset.watch.each_run]
-    for key, name in [("dataset.name", dataset.name), *watched]:
+    each_run = [("dataset.watch.each_run", name) for name in dataset.watch.each_run]
+    for key, name in [("dataset.name", dataset.name), *each_run]:
         if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, flags=re.ASCII):  # DVC makes and removes folders of this name
             yield f"{key}: {name!r} must be a plain name (letters, digits, _ and -, a letter or digit first)"
     if Path(dataset.watch.record).is_absolute() or ".." in Path(dataset.watch.record).parts:
@@ -128,23 +128,25 @@ def _rate_troubles(fuse: Fuse, modalities: Sequence[str]) -> Iterator[str]:
 
 
 def _sentences(error: ValidationError, where: str) -> Iterator[str]:
-    for one in error.errors():
-        key = ".".join(str(part) for part in one["loc"] if "constrained-" not in str(part))  # pydantic's name of a type
-        takes_both = key != ".".join(str(part) for part in one["loc"])
-        if takes_both and one["type"] == ("float_type" if isinstance(one["input"], Mapping) else "dict_type"):
+    for detail in error.errors():
+        key = ".".join(
+            str(part) for part in detail["loc"] if "constrained-" not in str(part)
+        )  # pydantic's name of a type
+        takes_both = key != ".".join(str(part) for part in detail["loc"])
+        if takes_both and detail["type"] == ("float_type" if isinstance(detail["input"], Mapping) else "dict_type"):
             continue  # the value is of the other kind that is allowed here; its own error follows
-        if one["type"] == "extra_forbidden":
-            *parents, name = one["loc"]
+        if detail["type"] == "extra_forbidden":
+            *parents, name = detail["loc"]
             yield unknown(
                 f"{where}: {'.'.join(map(str, parents)) or 'top level'}",
                 "parameter",
                 name,
                 _section_at(parents).model_fields,
             )
-        elif one["type"] == "missing":
+        elif detail["type"] == "missing":
             yield f"{where}: {key} is not set"
         else:
-            yield f"{where}: {key} is {one['input']!r}: {one['msg'][0].lower()}{one['msg'][1:]}"
+            yield f"{where}: {key} is {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
 def _section_at(path: Sequence[object]) -> type[Section]:

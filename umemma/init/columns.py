@@ -92,7 +92,7 @@ class Column:
 def column(name: str, cells: Sequence[object]) -> Column:
     """Look at a column."""
     present = tuple(not is_missing(cell) for cell in cells)
-    return Column(name, [cell for cell, there in zip(cells, present, strict=True) if there], present)
+    return Column(name, [cell for cell, is_present in zip(cells, present, strict=True) if is_present], present)
 
 
 def _flag(cell: object) -> bool | None:

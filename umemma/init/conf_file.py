@@ -18,7 +18,7 @@ _WORDS = {"true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "i
 def flow(value: object) -> str:
     """Return a value on one line."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{flow(key)}: {flow(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{flow(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, Sequence):
@@ -55,6 +55,6 @@ def _text(value: str) -> str:
     quoted = json.dumps(value, ensure_ascii=False)
     return re.sub(
         r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
-        lambda found: f"\\u{ord(found[0]):04x}",
+        lambda match: f"\\u{ord(match[0]):04x}",
         quoted,
     )

@@ -58,13 +58,13 @@ def init(file: Path, root: Path, name: str, given: Given, *, home: Path, force: 
     path = home / f"conf/dataset/{name}.yaml"
     if path.exists() and not force:
         raise ParameterError(f"{path} is there already; --force writes it anew, --name NAME another one")
-    found = propose(file, root, given)
+    proposal = propose(file, root, given)
     with written_whole(path) as temporary:
-        temporary.write_text(conf_text(found, name, _root_text(root, home)), "utf-8")
+        temporary.write_text(conf_text(proposal, name, _root_text(root, home)), "utf-8")
     shown = path.relative_to(home)
     return "\n".join(
         [
-            *report(found, file),
+            *report(proposal, file),
             "",
             f"Wrote {shown}: look at it, and change what was guessed wrong. Then",
             f"  git add {shown}",
@@ -73,17 +73,17 @@ def init(file: Path, root: Path, name: str, given: Given, *, home: Path, force: 
     )
 
 
-def conf_text(found: Proposal, name: str, root: str) -> str:
+def conf_text(proposal: Proposal, name: str, root: str) -> str:
     """Return the file: Hydra's first line, the data set, and the bounds of the gate that it needs."""
-    options, label = found.options, found.label
-    num_train = found.num_samples["train"]
+    options, label = proposal.options, proposal.label
+    num_train = proposal.num_samples["train"]
     values = {
-        modality: starting_values.decode(found.kind(modality), found.surveys[modality].facts)
+        modality: starting_values.decode(proposal.kind(modality), proposal.surveys[modality].facts)
         for modality in options["modalities"]
     }
     lines = [
         "# @package _global_",
-        f"# Made by `umemma init` from {flow(options['file'])}, {found.num_rows} rows; yours to change. What options mean is",
+        f"# Made by `umemma init` from {flow(options['file'])}, {proposal.num_rows} rows; yours to change. What options mean is",
         "# in docs/table-options.md, what decoders and encoders take in docs/plug-ins.md; `make docs` builds these pages.",
         "dataset:",
         line(2, "name", name),
@@ -92,33 +92,33 @@ def conf_text(found: Proposal, name: str, root: str) -> str:
         line(2, "sources", {}),
         line(2, "watch", {"each_run": [name], "record": "data/watched.json"}, "`dvc repro` sees when data change"),
         "  options:",
-        *_option_lines(found),
+        *_option_lines(proposal),
         line(2, "task", label.task),
         line(2, "classes", list(label.classes)),
         "  modalities:",
     ]
     for modality, decoder in values.items():
-        kind = found.kind(modality)
-        seen = survey.sentence(kind, found.surveys[modality])
+        kind = proposal.kind(modality)
+        seen = survey.sentence(kind, proposal.surveys[modality])
         lines += [
             f"    {modality}:" + (f"  # {seen}" if seen else ""),
             line(6, "decode", decoder),
             line(6, "encoder", starting_values.encoder(kind, decoder)),
             line(6, "epochs", starting_values.epochs(num_train)),
         ]
-    kinds = [found.kind(modality) for modality in values]
+    kinds = [proposal.kind(modality) for modality in values]
     lines.append(line(2, "early", starting_values.early(kinds), "of the arm `early` only"))
-    return "\n".join([*lines, *_gate_lines(found, kinds)]) + "\n"
+    return "\n".join([*lines, *_gate_lines(proposal, kinds)]) + "\n"
 
 
-def _gate_lines(found: Proposal, kinds: Sequence[str]) -> list[str]:
-    total = sum(found.label.counts.values())
-    seconds = [value for looked in found.surveys.values() for value in looked.facts.get("seconds", ())]
+def _gate_lines(proposal: Proposal, kinds: Sequence[str]) -> list[str]:
+    total = sum(proposal.label.counts.values())
+    seconds = [value for result in proposal.surveys.values() for value in result.facts.get("seconds", ())]
     bounds = starting_values.validation(
-        [count / total for count in found.label.counts.values()],
+        [count / total for count in proposal.label.counts.values()],
         seconds,
         kinds,
-        smallest_split=min(found.num_samples.values()),
+        smallest_split=min(proposal.num_samples.values()),
     )
     comments = {
         "max_quarantined": "a few files of the smallest split",
@@ -129,11 +129,11 @@ def _gate_lines(found: Proposal, kinds: Sequence[str]) -> list[str]:
     return ["validation:  # of the gate between data and training, what these data need", *lines] if lines else []
 
 
-def _option_lines(found: Proposal) -> list[str]:
+def _option_lines(proposal: Proposal) -> list[str]:
     options, comments = (
-        found.options,
+        proposal.options,
         {
-            "label": "several in one cell" if "separator" in found.options else "",
+            "label": "several in one cell" if "separator" in proposal.options else "",
             "shares": "the table has no such split: this much of train, by `seed`",
             "group": "what must not be in two splits",
             "key": "what a sample is called",
@@ -154,18 +154,18 @@ def _option_lines(found: Proposal) -> list[str]:
     return [*lines, "    modalities:", *(line(6, name, entry) for name, entry in options["modalities"].items())]
 
 
-def report(found: Proposal, file: Path) -> list[str]:
+def report(proposal: Proposal, file: Path) -> list[str]:
     """Return the lines that say what was found and what is unsure."""
-    options, label = found.options, found.label
+    options, label = proposal.options, proposal.label
     columns = label.columns if isinstance(label.columns, str) else ", ".join(label.columns)
     several = ", several a row" if label.task == "multi_label" else ""
     split = str(options.get("split", "drawn by shares"))
     if "split" in options and "shares" in options:
         split += f", with {' and '.join(options['shares'])} drawn from its train"
-    num_rows = sum(found.num_samples.values())
-    sizes = ", ".join(f"{count} {name}" for name, count in found.num_samples.items())
+    num_rows = sum(proposal.num_samples.values())
+    sizes = ", ".join(f"{count} {name}" for name, count in proposal.num_samples.items())
     lines = [
-        f"{file.name}: {found.num_rows} rows; {sizes}",
+        f"{file.name}: {proposal.num_rows} rows; {sizes}",
         f"  label     {columns}: {len(label.classes)} classes{several}: {some(label.classes, 8)}",
         f"  split     {split}",
         f"  key       {options.get('key', 'none')}",
@@ -174,16 +174,16 @@ def report(found: Proposal, file: Path) -> list[str]:
     ]
     width = max(map(len, options["modalities"]))
     for name, entry in options["modalities"].items():
-        missing = num_rows - found.num_present[name]
-        seen = survey.sentence(found.kind(name), found.surveys[name])
+        missing = num_rows - proposal.num_present[name]
+        seen = survey.sentence(proposal.kind(name), proposal.surveys[name])
         source = entry.get("column") or some(entry["columns"])
-        holes = f"missing in {missing} of {num_rows} ({missing / num_rows:.0%})"
-        lines.append(f"    {name:{width}}  {entry['kind']:6}  {holes}; from {source}" + (f"; {seen}" if seen else ""))
-    if found.unused:
-        lines.append("  not used  " + "; ".join(f"{name} ({why})" for name, why in found.unused.items()))
-    if found.rejected:
-        lines.append("  left out  " + "; ".join(f"{count} rows: {why}" for why, count in found.rejected.items()))
-    return lines + (["Unsure:", *(f"  - {one}" for one in found.unsure)] if found.unsure else [])
+        gaps = f"missing in {missing} of {num_rows} ({missing / num_rows:.0%})"
+        lines.append(f"    {name:{width}}  {entry['kind']:6}  {gaps}; from {source}" + (f"; {seen}" if seen else ""))
+    if proposal.unused:
+        lines.append("  not used  " + "; ".join(f"{name} ({why})" for name, why in proposal.unused.items()))
+    if proposal.rejected:
+        lines.append("  left out  " + "; ".join(f"{count} rows: {why}" for why, count in proposal.rejected.items()))
+    return lines + (["Unsure:", *(f"  - {doubt}" for doubt in proposal.unsure)] if proposal.unsure else [])
 
 
 def _root_text(root: Path, home: Path) -> str:

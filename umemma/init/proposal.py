@@ -60,31 +60,31 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
     options, table = _opened(file, root, given.encoding)
     columns = {name: column(name, cells) for name, cells in table.columns.items()}
     chosen = roles.roles(columns, key=given.key, split=given.split, label=given.label, group=given.group)
-    rest = {name: one for name, one in columns.items() if name not in chosen.reserved}
+    rest = {name: item for name, item in columns.items() if name not in chosen.reserved}
     base = paths.start(file, root, rest.values())
-    found = modalities.modalities(rest, lambda one: paths.num_axes(one, base, root))
-    if not found.entries:
+    guesses = modalities.modalities(rest, lambda item: paths.num_axes(item, base, root))
+    if not guesses.entries:
         raise DataError(
             f"{file}: none of the columns {some(columns, 20)} holds media, texts or numbers to learn from"
-            + "".join(f"; {name}: {why}" for name, why in list(found.unused.items())[:5])
+            + "".join(f"; {name}: {why}" for name, why in list(guesses.unused.items())[:5])
         )
     label = chosen.label
     options |= {"label": label.columns}
     if label.task == "multi_label" and isinstance(label.columns, str):
         options["separator"] = label.separator
     named = {"key": chosen.key, "group": chosen.group, "split": chosen.split}
-    options |= {option: one.name for option, one in named.items() if one} | _shares(chosen.split)
+    options |= {option: item.name for option, item in named.items() if item} | _shares(chosen.split)
     if base != file.parent:
         options["media_root"] = os.path.relpath(base, root)
-    options["modalities"] = found.entries
+    options["modalities"] = guesses.entries
     adapter = Adapter(root, classes=label.classes, task=label.task, **options)
     surveys = {
         name: survey(adapter.members, name, str(entry["kind"]), list(adapter.rows.label))
-        for name, entry in found.entries.items()
+        for name, entry in guesses.entries.items()
     }
-    rejected = Counter(one.reason.split(":")[0] for one in adapter.rejected)
-    unsure = [*chosen.unsure, *found.unsure, *_rare(label)]
-    unsure += [one for name in surveys for one in _doubts(name, surveys[name])]
+    rejected = Counter(item.reason.split(":")[0] for item in adapter.rejected)
+    unsure = [*chosen.unsure, *guesses.unsure, *_rare(label)]
+    unsure += [item for name in surveys for item in _doubts(name, surveys[name])]
     return Proposal(
         options,
         label,
@@ -93,7 +93,7 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
         _num_present(adapter),
         rejected,
         surveys,
-        found.unused,
+        guesses.unused,
         unsure,
     )
 
@@ -112,8 +112,8 @@ def _opened(file: Path, root: Path, encoding: str) -> tuple[dict[str, Any], Tabl
 
 def _shares(split: Column | None) -> dict[str, Any]:
     """Return the shares that are to be drawn from train because the split column lacks a split."""
-    there = {SPELLINGS.get(said.casefold()) for said in split.counts} if split else set(SPLITS)
-    lacking = [one for one in SPLITS if one not in there and one != "train"]
+    present = {SPELLINGS.get(spelling.casefold()) for spelling in split.counts} if split else set(SPLITS)
+    lacking = [name for name in SPLITS if name not in present and name != "train"]
     return {"shares": dict.fromkeys(lacking, 0.15)} if lacking else {}
 
 
@@ -126,12 +126,12 @@ def _rare(label: Label) -> list[str]:
     return [f"classes with fewer than {_FEW_ROWS} rows can hardly be learned: {some(rare)}"] if rare else []
 
 
-def _doubts(name: str, looked: Survey) -> list[str]:
+def _doubts(name: str, result: Survey) -> list[str]:
     doubts = []
-    if looked.troubles:
-        reasons = some(f"{why} ({count})" for why, count in looked.troubles.items())
-        count = sum(looked.troubles.values())
-        doubts.append(f"{name}: of {looked.num_seen} looked at {count} cannot be used, as {looked.example}: {reasons}")
-    if len(set(looked.facts.get("channels", ()))) > 1 and "num_steps" in looked.facts:
+    if result.troubles:
+        reasons = some(f"{why} ({count})" for why, count in result.troubles.items())
+        count = sum(result.troubles.values())
+        doubts.append(f"{name}: of {result.num_seen} looked at {count} cannot be used, as {result.example}: {reasons}")
+    if len(set(result.facts.get("channels", ()))) > 1 and "num_steps" in result.facts:
         doubts.append(f"{name}: the series have different numbers of channels")
     return doubts

@@ -12,16 +12,16 @@ from umemma.data.settings import Dataset
 from umemma.errors import SettingError, unknown
 from umemma.settings import call
 
-_OWN = ("classes", "task")
+_DATASET_FIELDS = ("classes", "task")
 
 
 def built(dataset: Dataset, root: Path) -> Any:
     """Return the adapter on the raw data below `root`. Raises SettingError for options that it does not take."""
     adapter_class = import_module(f"umemma.sources.adapters.{dataset.adapter}").Adapter
-    if own := [name for name in _OWN if name in dataset.options]:
-        raise SettingError(f"dataset.options.{own[0]} is no option; set dataset.{own[0]}")
-    taken = inspect.signature(adapter_class).parameters
-    given = {name: getattr(dataset, name) for name in _OWN if name in taken}
+    if misplaced := [name for name in _DATASET_FIELDS if name in dataset.options]:
+        raise SettingError(f"dataset.options.{misplaced[0]} is no option; set dataset.{misplaced[0]}")
+    accepted = inspect.signature(adapter_class).parameters
+    given = {name: getattr(dataset, name) for name in _DATASET_FIELDS if name in accepted}
     adapter = call(adapter_class, {**dataset.options, **given}, "dataset.options", root)
     for name in dataset.modalities:
         if name not in adapter.modalities:

@@ -23,9 +23,9 @@ def state(adapter: Any, root: Path) -> dict[str, object]:
         raise SettingError("dataset.watch.each_run must be [] here: the adapter has no inputs() to look at")
     digest, count = hashlib.sha256(), 0
     for path in adapter.inputs():
-        found = _size_and_time(path)
-        count += found is not None
-        digest.update(f"{_name(path, root)}\0{found}\n".encode("utf-8", "surrogateescape"))
+        stamp = _size_and_time(path)
+        count += stamp is not None
+        digest.update(f"{_name(path, root)}\0{stamp}\n".encode("utf-8", "surrogateescape"))
     return {"lists": _digests(adapter.lists, root), "files": count, "sha256": digest.hexdigest()}
 
 
@@ -36,10 +36,10 @@ def _digests(paths: Iterable[Path], root: Path) -> dict[str, str]:
 def _size_and_time(path: Path) -> tuple[int, int] | None:
     """Return bytes and nanoseconds of the last change; None where there is no file, so that its arrival is a change."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _name(path: Path, root: Path) -> str:

@@ -46,7 +46,7 @@ def download(urls: Sequence[str], path: Path, *, sha256: str | None) -> None:
     troubles = []
     for url in urls:
         try:
-            _from_one(url, part, sha256)
+            _from_url(url, part, sha256)
             os.replace(part, path)
             return
         except _Trouble as trouble:
@@ -61,7 +61,7 @@ def download(urls: Sequence[str], path: Path, *, sha256: str | None) -> None:
     raise DownloadError(f"{path.name} could not be downloaded:\n" + "\n".join(troubles or ["  no address is given"]))
 
 
-def _from_one(url: str, part: Path, sha256: str | None) -> None:
+def _from_url(url: str, part: Path, sha256: str | None) -> None:
     """Complete `part` from one address, or raise _Trouble with the last attempt's reason."""
     for attempt in range(1, ATTEMPTS + 1):
         begun_bytes = part.stat().st_size if part.exists() else 0
@@ -125,9 +125,9 @@ def _opened(url: str, part: Path, begun_bytes: int) -> Iterator[http.client.HTTP
 def _range(response: http.client.HTTPResponse, begun_bytes: int) -> tuple[int, int | None]:
     """Return the first byte the answer holds and how long the whole file is, null where the server does not say."""
     if response.status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-        if found:
-            return int(found[1]), None if found[2] == "*" else int(found[2])
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if match:
+            return int(match[1]), None if match[2] == "*" else int(match[2])
         return begun_bytes, None
     length = response.headers.get("Content-Length")
     return 0, None if length is None else int(length)
@@ -168,8 +168,8 @@ def _line(name: str, done_bytes: int, total_bytes: int | None) -> str:
 
 def _check(part: Path, sha256: str, *, resumed: bool) -> None:
     with part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != sha256:
         part.unlink()
         # Where an older beginning was completed, that may be at fault: once more, from the start.
-        raise _Trouble(f"its sha256 is {found}, expected {sha256}", retry=resumed)
+        raise _Trouble(f"its sha256 is {actual}, expected {sha256}", retry=resumed)

@@ -59,34 +59,36 @@ def checksums(dataset: Dataset, folder: Path) -> dict[str, str]:
 
 def verified(dataset: Dataset, folder: Path) -> Path:
     """Compare every raw file with its checksum in `folder` and return the root. Raises DataError naming file and digests."""
-    place, expected = root(dataset), checksums(dataset, folder)
+    raw_root, expected = root(dataset), checksums(dataset, folder)
     with ThreadPoolExecutor() as pool:
-        found = dict(zip(expected, pool.map(_sha256, [place / name for name in expected]), strict=True))
+        actual = dict(zip(expected, pool.map(_sha256, [raw_root / name for name in expected]), strict=True))
     contents: Mapping[str, str] = getattr(_adapter(dataset), "CONTENT_SHA256", {})
     wrong = [
         name
         for name in expected
-        if found[name] != expected[name]
-        and not (found[name] and name in contents and _content_sha256(place / name) == contents[name])
+        if actual[name] != expected[name]
+        and not (actual[name] and name in contents and _content_sha256(raw_root / name) == contents[name])
     ]
     if wrong:
-        wrong.sort(key=lambda name: found[name] is None)  # damaged ones first: one of them says more than 3,000 missing
+        wrong.sort(
+            key=lambda name: actual[name] is None
+        )  # damaged ones first: one of them says more than 3,000 missing
         sentences = [
-            f"  {name}: " + (f"sha256 {found[name]}, expected {expected[name]}" if found[name] else "missing")
+            f"  {name}: " + (f"sha256 {actual[name]}, expected {expected[name]}" if actual[name] else "missing")
             for name in wrong[:_NAMED]
         ]
         more = [f"  and {len(wrong) - _NAMED} more"] if len(wrong) > _NAMED else []
         raise (DataError if _given(dataset) else DamagedRawFiles)(
             "\n".join(
                 [
-                    f"{len(wrong)} of {len(expected)} raw files of {dataset.name} in {place} are missing or damaged:",
+                    f"{len(wrong)} of {len(expected)} raw files of {dataset.name} in {raw_root} are missing or damaged:",
                     *sentences,
                     *more,
                     _remedy(dataset),
                 ]
             )
         )
-    return place
+    return raw_root
 
 
 def fetched(dataset: Dataset, folder: Path) -> Path:
@@ -96,12 +98,12 @@ def fetched(dataset: Dataset, folder: Path) -> Path:
     """
     expected = checksums(dataset, folder)
     if expected and not _given(dataset):
-        place = root(dataset)
-        with _alone_in(place):
-            missing = [name for name in expected if not (place / name).is_file()]
+        raw_root = root(dataset)
+        with _alone_in(raw_root):
+            missing = [name for name in expected if not (raw_root / name).is_file()]
             try:
-                for source, own in _sources(missing).items():
-                    _fetch_source(dataset, place, source, {name: expected[name] for name in own})
+                for source, group in _sources(missing).items():
+                    _fetch_source(dataset, raw_root, source, {name: expected[name] for name in group})
             except DownloadError as error:
                 raise DownloadError(
                     f"{error}\nFiles that are on disk already are used where dataset.root or the variable UMEMMA_DATA "
@@ -125,20 +127,20 @@ def _remedy(dataset: Dataset) -> str:
     return "Remove what is damaged, then fetch again what is missing"
 
 
-def _fetch_source(dataset: Dataset, place: Path, source: str, expected: Mapping[str, str]) -> None:
+def _fetch_source(dataset: Dataset, raw_root: Path, source: str, expected: Mapping[str, str]) -> None:
     """Download the files {name: sha256}, all below `<source>/`, from the addresses of that source."""
     names = list(expected)
     urls = dataset.sources.get(source, ())
     if not urls:
         raise DownloadError(f"dataset.sources has no address for {source}, so these cannot be had: {_some(names)}")
-    print(f"{dataset.name}: downloading {len(names)} files of {source} to {place}", file=sys.stderr, flush=True)
+    print(f"{dataset.name}: downloading {len(names)} files of {source} to {raw_root}", file=sys.stderr, flush=True)
     archives = [url for url in urls if url.endswith(ARCHIVES)]
     troubles = []
     for url in archives:
-        archive = place / f"{source}.tar.gz"
+        archive = raw_root / f"{source}.tar.gz"
         try:
             download([url], archive, sha256=None)
-            _unpack(archive, place, names)
+            _unpack(archive, raw_root, names)
             return
         except DownloadError as error:
             troubles.append(f"{url}: {error}" if url not in str(error) else str(error))
@@ -148,10 +150,12 @@ def _fetch_source(dataset: Dataset, place: Path, source: str, expected: Mapping[
     if not bases:
         raise DownloadError("\n".join(troubles))
     for name in names:
-        download([base.rstrip("/") + name.removeprefix(source) for base in bases], place / name, sha256=expected[name])
+        download(
+            [base.rstrip("/") + name.removeprefix(source) for base in bases], raw_root / name, sha256=expected[name]
+        )
 
 
-def _unpack(archive: Path, place: Path, names: Sequence[str]) -> None:
+def _unpack(archive: Path, raw_root: Path, names: Sequence[str]) -> None:
     """Write the files `names` that the archive holds below its one top folder, and nothing else of it.
 
     Where to write comes from our own list, so no member can lead out of `place`; links are not followed.
@@ -163,7 +167,7 @@ def _unpack(archive: Path, place: Path, names: Sequence[str]) -> None:
                 name = wanted.get(member.name.partition("/")[2])
                 content = tar.extractfile(member) if name and member.isfile() else None
                 if name and content:
-                    with written_whole(place / name) as temporary:
+                    with written_whole(raw_root / name) as temporary:
                         temporary.write_bytes(content.read())
                     del wanted[member.name.partition("/")[2]]
     except (tarfile.TarError, EOFError, zlib.error) as error:
@@ -186,14 +190,14 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _sources(names: Sequence[str]) -> dict[str, list[str]]:
     """Return the files by source: what stands before the first slash."""
-    found: dict[str, list[str]] = {}
+    by_source: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(name.split("/", 1)[0], []).append(name)
-    return found
+        by_source.setdefault(name.split("/", 1)[0], []).append(name)
+    return by_source
 
 
 def _by_source(names: Sequence[str]) -> str:
-    return "\n".join(f"  {_some(own)}" for own in _sources(names).values())
+    return "\n".join(f"  {_some(group)}" for group in _sources(names).values())
 
 
 def _some(names: Sequence[str]) -> str:

@@ -52,7 +52,7 @@ class Structure:
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Structure":
         """Take what is the distribution's from `dataset.options`; the rest (seed, sizes, missing) moves nothing."""
-        return cls(**{one.name: options[one.name] for one in fields(cls) if one.name in options})
+        return cls(**{field.name: options[field.name] for field in fields(cls) if field.name in options})
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -66,7 +66,9 @@ def joint(structure: Structure) -> np.ndarray:
     p = np.zeros((2**num_bits, *[NUM_SYMBOLS] * num_bits))
     for label, *symbols in np.ndindex(p.shape):
         redundant, synergistic, *unique = (label >> place & 1 for place in reversed(range(num_bits)))
-        (copy, *copies), (share_a, share_b, *own) = zip(*(divmod(symbol, 2) for symbol in symbols), strict=True)
+        (copy, *copies), (share_a, share_b, *unique_copies) = zip(
+            *(divmod(symbol, 2) for symbol in symbols), strict=True
+        )
         if any(other != copy for other in copies):
             continue
         fair = 0.5**num_bits * 0.5  # the label, and the coin in `a`
@@ -74,7 +76,7 @@ def joint(structure: Structure) -> np.ndarray:
             fair
             * _received(copy, redundant, structure.redundant)
             * _received(share_a ^ share_b, synergistic, structure.synergistic)
-            * np.prod([_received(bit, sent, structure.unique) for bit, sent in zip(own, unique, strict=True)])
+            * np.prod([_received(bit, sent, structure.unique) for bit, sent in zip(unique_copies, unique, strict=True)])
         )
     return p
 
@@ -87,13 +89,13 @@ def _received(bit: int, sent: int, dial: float) -> float:
 def information(options: Mapping[str, Any]) -> dict[Pattern, float]:
     """Return I(X_S; Y) in nats for every set S of modalities, the complete one first, the empty one (0.0) last."""
     p = joint(Structure.of(options))
-    return {one: _information(_marginal(p, one)) if any(one) else 0.0 for one in _all_patterns(p)}
+    return {pattern: _information(_marginal(p, pattern)) if any(pattern) else 0.0 for pattern in _all_patterns(p)}
 
 
 def bayes_accuracy(options: Mapping[str, Any]) -> dict[Pattern, float]:
     """Return the accuracy of the best possible rule for every set S; of the empty one it is the largest class share."""
     p = joint(Structure.of(options))
-    return {one: float(_marginal(p, one).max(axis=0).sum()) for one in _all_patterns(p)}
+    return {pattern: float(_marginal(p, pattern).max(axis=0).sum()) for pattern in _all_patterns(p)}
 
 
 def entropy(options: Mapping[str, Any]) -> float:
@@ -110,11 +112,11 @@ def _all_patterns(p: np.ndarray) -> list[Pattern]:
 
 def _marginal(p: np.ndarray, pattern: Pattern) -> np.ndarray:
     """Return p(label, symbols of `pattern`), (class, combination of symbols)."""
-    absent = tuple(axis for axis, there in enumerate(pattern, start=1) if not there)
+    absent = tuple(axis for axis, is_present in enumerate(pattern, start=1) if not is_present)
     return p.sum(axis=absent).reshape(len(p), -1)
 
 
 def _information(p: np.ndarray) -> float:
     independent = p.sum(axis=1, keepdims=True) * p.sum(axis=0, keepdims=True)
-    there = p > 0
-    return float((p[there] * np.log(p[there] / independent[there])).sum())
+    is_possible = p > 0
+    return float((p[is_possible] * np.log(p[is_possible] / independent[is_possible])).sum())

@@ -81,12 +81,12 @@ class Adapter:
     ) -> None:
         if clip not in ("whole", "event"):
             raise ParameterError(unknown("dataset.options.clip", "clip", clip, ("whole", "event")))
-        place = lists.folder_with(root, folder, [_LISTS["train"]])
+        base = lists.folder_with(root, folder, [_LISTS["train"]])
         self.classes = lists.in_order(classes, CLASSES, "AVE")
-        rows, self.rejected = read(place, classes=self.classes, repeated=repeated)
+        rows, self.rejected = read(base, classes=self.classes, repeated=repeated)
         self._rows = lists.by_split(rows, self.rejected)
-        self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
-        self._video, self._audio, self._is_cut = place / video, place / audio, clip == "event"
+        self.num_samples: Mapping[str, int] = {split: len(split_rows) for split, split_rows in self._rows.items()}
+        self._video, self._audio, self._is_cut = base / video, base / audio, clip == "event"
         self._files = _videos(self._video) if video == audio else {}
         if self._is_cut and not self._files:
             raise ParameterError("dataset.options.clip 'event' cuts videos; frames and spectrograms are there whole")
@@ -116,15 +116,17 @@ class Adapter:
         return row.label, {"video": video(self._video, row.key), "audio": sound(self._audio, row.key)}
 
 
-def read(place: Path, *, classes: Sequence[str] = CLASSES, repeated: str = "first") -> tuple[list[Row], list[Rejected]]:
+def read(
+    folder: Path, *, classes: Sequence[str] = CLASSES, repeated: str = "first"
+) -> tuple[list[Row], list[Rejected]]:
     """Read the three lists in `place`: the rows that count, and those left out."""
     events = {
-        split: [_fields(where, line) for where, line in lists.lines(place / name) if not line.startswith("Category&")]
+        split: [_fields(where, line) for where, line in lists.lines(folder / name) if not line.startswith("Category&")]
         for split, name in _LISTS.items()
     }
     rows, rejected = [], []
-    for split, own in events.items():
-        for where, category, key, start, end in own:
+    for split, listed in events.items():
+        for where, category, key, start, end in listed:
             if float(end) > float(start):
                 rows.append(Row(key, split, classes.index(category), key, where, (start, end)))
             else:
@@ -148,10 +150,10 @@ def _fields(where: str, line: str) -> tuple[str, str, str, str, str]:
 
 def _videos(folder: Path) -> dict[str, list[Path]]:
     """Return the videos by id. Raises DataError where the folder holds none."""
-    found: dict[str, list[Path]] = {}
+    by_id: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*.mp4")):
         parts = path.stem.split("&")
-        found.setdefault(parts[1] if len(parts) == 5 else path.stem, []).append(path)
-    if not found:
+        by_id.setdefault(parts[1] if len(parts) == 5 else path.stem, []).append(path)
+    if not by_id:
         raise DataError(f"{folder} holds no .mp4 file; dataset.options.video names the folder that does")
-    return found
+    return by_id

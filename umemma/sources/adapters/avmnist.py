@@ -41,7 +41,7 @@ _FULL_SCALE = 0.95  # peak of every written wav; the spectrogram is relative to 
 
 def raw_files() -> list[str]:
     """Return the raw files this data set is made from, relative to the raw-data root."""
-    mnist = [f"mnist/{part}-{what}-ubyte.gz" for part in _NUM_IMAGES for what in ("images-idx3", "labels-idx1")]
+    mnist = [f"mnist/{part}-{content}-ubyte.gz" for part in _NUM_IMAGES for content in ("images-idx3", "labels-idx1")]
     fsdd = [
         f"fsdd/recordings/{digit}_{speaker}_{index}.wav"
         for digit in range(10)

@@ -54,7 +54,7 @@ class Adapter:
         rows, self.rejected = read(self._place, classes=self.classes, split=split, seed=seed, val_share=val_share)
         self._rows = lists.by_split(rows, self.rejected)
         self._video, self._audio = self._place / video, self._place / audio
-        self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
+        self.num_samples: Mapping[str, int] = {split: len(split_rows) for split, split_rows in self._rows.items()}
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its files are missing or broken."""
@@ -65,14 +65,14 @@ class Adapter:
 
 
 def read(
-    place: Path, *, classes: Sequence[str] = CLASSES, split: str = "official", seed: int = 0, val_share: float = 0.1
+    folder: Path, *, classes: Sequence[str] = CLASSES, split: str = "official", seed: int = 0, val_share: float = 0.1
 ) -> tuple[list[Row], list[Rejected]]:
     """Read both lists in `place`: the rows that count, of all three splits, and those left out."""
     if split not in SPLITTINGS:
         raise ParameterError(unknown("dataset.options.split", "splitting", split, SPLITTINGS))
     rows, rejected = [], []
     for part in ("train", "test"):
-        for where, line in lists.lines(place / f"{part}.csv"):
+        for where, line in lists.lines(folder / f"{part}.csv"):
             name, _, label = (field.strip() for field in line.partition(","))
             actor, emotion = _fields(where, name, label)
             if emotion == label:

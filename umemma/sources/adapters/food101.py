@@ -84,7 +84,7 @@ class Adapter:
         if layout == "titles":
             rows = lists.held_out(rows, share=val_share, seed=seed)
         self._rows = lists.by_split(rows, self.rejected)
-        self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
+        self.num_samples: Mapping[str, int] = {split: len(split_rows) for split, split_rows in self._rows.items()}
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its photograph is empty or cannot be read."""
@@ -98,9 +98,9 @@ class Adapter:
         return row.label, files
 
 
-def _of_titles(place: Path) -> Iterator[_Titled]:
+def _of_titles(folder: Path) -> Iterator[_Titled]:
     for split in ("train", "test"):
-        path = place / f"texts/{split}_titles.csv"
+        path = folder / f"texts/{split}_titles.csv"
         reader, columns = csv.reader(io.StringIO(lists.text(path), newline=""), strict=True), [0, 1, 2]
         try:
             for number, fields in enumerate(reader):
@@ -116,22 +116,27 @@ def _of_titles(place: Path) -> Iterator[_Titled]:
             raise DataError(f"{path}:{reader.line_num}: {error}") from error
 
 
-def _of_split(place: Path) -> Iterator[_Titled]:
-    names, titles = lists.mapping(place / "split.json"), lists.mapping(place / "text.json")
+def _of_split(folder: Path) -> Iterator[_Titled]:
+    names, titles = lists.mapping(folder / "split.json"), lists.mapping(folder / "text.json")
     if set(names) != set(_FOLDERS):
-        raise DataError(f"{place}/split.json holds {', '.join(map(str, names))}, not train, val and test")
+        raise DataError(f"{folder}/split.json holds {', '.join(map(str, names))}, not train, val and test")
     for split in _FOLDERS:
         for image in names[split]:
             title = titles.get(image) or ""
             title = title if isinstance(title, str) else " ".join(map(str, title))
-            yield split, f"{place}/split.json", str(image), title.strip(), str(image).rpartition("_")[0]
+            yield split, f"{folder}/split.json", str(image), title.strip(), str(image).rpartition("_")[0]
 
 
 def _images(folder: Path) -> set[str]:
     """Return `<class>/<image>` of all photographs there. Raises DataError where there is no such folder."""
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; photographs lie in images/train/<class>/ and images/test/<class>/")
-    return {f"{own.name}/{path.name}" for own in folder.iterdir() if own.is_dir() for path in own.glob("*.jpg")}
+    return {
+        f"{class_folder.name}/{path.name}"
+        for class_folder in folder.iterdir()
+        if class_folder.is_dir()
+        for path in class_folder.glob("*.jpg")
+    }
 
 
 def _unlisted(titled: list[_Titled], images: Mapping[str, set[str]]) -> list[_Titled]:

@@ -76,13 +76,13 @@ class Adapter:
                 f"dataset.options.margin_seconds must be 0 or more and num_frames 1 or more or null, "
                 f"not {margin_seconds} and {num_frames}"
             )
-        place = lists.folder_with(root, folder, ["labels.csv"])
+        base = lists.folder_with(root, folder, ["labels.csv"])
         self.classes = lists.in_order(classes or TARGETS[target], TARGETS[target], f"GRID by {target}")
-        rows, self.rejected = read(place / "labels.csv", target, self.classes)
+        rows, self.rejected = read(base / "labels.csv", target, self.classes)
         split_of = lists.drawn({row.key: row.label for row in rows}, SHARES, seed)
         self._rows = lists.by_split([replace(row, split=split_of[row.key]) for row in rows], self.rejected)
-        self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
-        self._clips, self._seed = place / "clips", seed
+        self.num_samples: Mapping[str, int] = {split: len(split_rows) for split, split_rows in self._rows.items()}
+        self._clips, self._seed = base / "clips", seed
         self._margin, self._num_frames = margin_seconds * FRAMES_A_SECOND, num_frames
         self._snr_db = None if snr_db is None else (float(snr_db[0]), float(snr_db[1]))
         self._noises = {root / name: _info(root / name) for name in noises} if snr_db else {}

@@ -105,10 +105,10 @@ class Adapter:
             rows = [replace(row, fields=(video, audio)) for row in rows]
         else:
             lists.in_order(classes, CLASSES, "Kinetics-Sounds")
-            rows, self.rejected = _found(self._place, classes, is_whole_only=incomplete == "reject")
+            rows, self.rejected = _from_folders(self._place, classes, is_whole_only=incomplete == "reject")
         self.classes = tuple(classes)
         self._rows = lists.by_split(lists.held_out(rows, share=val_share, seed=seed), self.rejected)
-        self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
+        self.num_samples: Mapping[str, int] = {split: len(split_rows) for split, split_rows in self._rows.items()}
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample where its files are missing, broken or too few."""
@@ -123,13 +123,13 @@ class Adapter:
 
 
 def read(
-    place: Path, train_list: str = "my_train.txt", test_list: str = "my_test.txt"
+    folder: Path, train_list: str = "my_train.txt", test_list: str = "my_test.txt"
 ) -> tuple[list[Row], list[Rejected]]:
     """Read both lists in `place`: the rows that count, of splits train and test and without fields; those left out."""
     return lists.once(
         _row(split, where, line)
         for split, name in (("train", train_list), ("test", test_list))
-        for where, line in lists.lines(place / name)
+        for where, line in lists.lines(folder / name)
     )
 
 
@@ -148,24 +148,24 @@ def _group(name: str) -> str:
     return clip[1] if clip else name
 
 
-def _found(place: Path, classes: Sequence[str], *, is_whole_only: bool) -> tuple[list[Row], list[Rejected]]:
+def _from_folders(folder: Path, classes: Sequence[str], *, is_whole_only: bool) -> tuple[list[Row], list[Rejected]]:
     """List the clips of layout `folders`; a row's fields are the folders of its frames and of its sound, or ''."""
     rows, rejected = [], []
     for split in ("train", "test"):
-        _check_folders(place / split)
+        _check_folders(folder / split)
         for label, name in enumerate(classes):
             trees = [f"{split}/{modality}/{name}" for modality in ("video", "audio")]
             clips = [
-                {path.stem if path.is_file() else path.name: path for path in _visible(place / tree)} for tree in trees
+                {path.stem if path.is_file() else path.name: path for path in _visible(folder / tree)} for tree in trees
             ]
             for key in sorted(clips[0].keys() | clips[1].keys()):
-                file = f"{place}/{trees[0] if key in clips[0] else trees[1]}/{key}"
+                file = f"{folder}/{trees[0] if key in clips[0] else trees[1]}/{key}"
                 if not _NAME.fullmatch(key):
                     rejected.append(Rejected(key, split, file, "a clip's name is letters, digits, - and _"))
                 elif is_whole_only and not (key in clips[0] and key in clips[1]):
                     rejected.append(Rejected(key, split, file, f"has no {'sound' if key in clips[0] else 'frames'}"))
                 else:
-                    fields = tuple(tree if key in own else "" for tree, own in zip(trees, clips, strict=True))
+                    fields = tuple(tree if key in paths else "" for tree, paths in zip(trees, clips, strict=True))
                     rows.append(Row(key, split, label, _group(key), file, fields))
     kept, repeats = lists.once(rows)
     return kept, rejected + repeats

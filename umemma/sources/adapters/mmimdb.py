@@ -83,16 +83,16 @@ class Adapter:
                 raise ParameterError(unknown(f"dataset.options.{key}", "choice", value, choices))
         self.classes, self._is_whole_only = tuple(classes), incomplete == "reject"
         if layout == "files":
-            place = lists.folder_with(root, folder, ["split.json"])
-            rows, self.rejected = read(place / "split.json")
-            self._film = partial(_from_files, *_folders(place), plot)
+            base = lists.folder_with(root, folder, ["split.json"])
+            rows, self.rejected = read(base / "split.json")
+            self._film = partial(_from_files, *_folders(base), plot)
         else:
             path = lists.folder_with(root, folder, [mmimdb_hdf5.FILE]) / mmimdb_hdf5.FILE
             rows, self.rejected = lists.once(mmimdb_hdf5.rows(path))
             words = mmimdb_hdf5.words(path.with_name(mmimdb_hdf5.METADATA)) if layout == "hdf5" else None
             self._film = partial(_from_hdf5, path, mmimdb_hdf5.genres(path), words)
         self._rows = lists.by_split(rows, self.rejected)
-        self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
+        self.num_samples: Mapping[str, int] = {split: len(split_rows) for split, split_rows in self._rows.items()}
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample as the module says."""
@@ -102,10 +102,10 @@ class Adapter:
         place, genres, files = self._film(row)
         label = tuple(sorted({self.classes.index(genre) for genre in genres if genre in self.classes}))
         if not label:
-            own = ", ".join(genres) or "none"
-            raise BadSample(place, f"has no genre that is in dataset.classes; its own are {own}")
+            names = ", ".join(genres) or "none"
+            raise BadSample(place, f"has no genre that is in dataset.classes; its own are {names}")
         lacking = " and no ".join(
-            what for modality, what in (("image", "poster"), ("text", "plot")) if modality not in files
+            noun for modality, noun in (("image", "poster"), ("text", "plot")) if modality not in files
         )
         if lacking and (self._is_whole_only or not files):
             raise BadSample(place, f"has no {lacking}")
@@ -124,13 +124,13 @@ def read(path: Path) -> tuple[list[Row], list[Rejected]]:
     return lists.once(Row(key, split, 0, key, f"{path}") for name, split in _SPLITS.items() for key in splits[name])
 
 
-def _folders(place: Path) -> tuple[Path, Path]:
+def _folders(folder: Path) -> tuple[Path, Path]:
     """Return where the .json and where the .jpeg files lie."""
-    if (place / "dataset").is_dir():
-        return place / "dataset", place / "dataset"
-    if (place / "labels").is_dir() and (place / "images").is_dir():
-        return place / "labels", place / "images"
-    raise DataError(f"{place} has neither a folder dataset nor the folders labels and images")
+    if (folder / "dataset").is_dir():
+        return folder / "dataset", folder / "dataset"
+    if (folder / "labels").is_dir() and (folder / "images").is_dir():
+        return folder / "labels", folder / "images"
+    raise DataError(f"{folder} has neither a folder dataset nor the folders labels and images")
 
 
 def _from_files(labels: Path, images: Path, which_plot: str, row: Row) -> _Film:
@@ -158,26 +158,26 @@ def _from_files(labels: Path, images: Path, which_plot: str, row: Row) -> _Film:
 def plot_of(film: Mapping[str, Any], which: str) -> str:
     """Return the plot of an IMDbPY dump, '' where it has none; `which` is one of `PLOTS`."""
     given = film.get("plot") or []
-    plots = [_AUTHOR.sub("", str(one)).strip() for one in (given if isinstance(given, list) else [given])]
-    plots = [one for one in plots if one] or [str(film.get("plot outline") or "").strip()]
+    plots = [_AUTHOR.sub("", str(plot)).strip() for plot in (given if isinstance(given, list) else [given])]
+    plots = [plot for plot in plots if plot] or [str(film.get("plot outline") or "").strip()]
     return {"longest": max(plots, key=len), "first": plots[0], "all": "\n".join(plots)}[which]
 
 
 def _from_hdf5(path: Path, columns: Sequence[str], words: dict[int, str] | None, row: Row) -> _Film:
     """Read a film's row; without `words` its features."""
-    place = int(row.fields[0])
+    index = int(row.fields[0])
     with lists.blamed(row.file), mmimdb_hdf5.opened(path) as file:
-        genres = mmimdb_hdf5.labels(file, place, columns)
+        genres = mmimdb_hdf5.labels(file, index, columns)
         if words is None:
             return (
                 row.file,
                 genres,
                 {
-                    "image": File("npy", mmimdb_hdf5.vector(file, "vgg_features", place), row.file),
-                    "text": File("npy", mmimdb_hdf5.vector(file, "features", place), row.file),
+                    "image": File("npy", mmimdb_hdf5.vector(file, "vgg_features", index), row.file),
+                    "text": File("npy", mmimdb_hdf5.vector(file, "features", index), row.file),
                 },
             )
-        files = {"image": File("png", mmimdb_hdf5.poster(file, place), row.file)}
-        if text := mmimdb_hdf5.plot(file, place, words):
+        files = {"image": File("png", mmimdb_hdf5.poster(file, index), row.file)}
+        if text := mmimdb_hdf5.plot(file, index, words):
             files["text"] = File("txt", text.encode(), row.file)
     return row.file, genres, files

@@ -85,15 +85,15 @@ class Adapter:
         return self._drawn(_generator(self._seed, f"{split}-{index:05d}"))
 
     def _drawn(self, rng: np.random.Generator) -> tuple[int, ...]:
-        place = np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right")
-        return tuple(int(value) for value in self._outcomes[place])
+        index = np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right")
+        return tuple(int(value) for value in self._outcomes[index])
 
     def _present(self, key: str) -> list[str]:
         rng = _generator(self._seed, f"{key} is missing")  # not the generator of the values: independent of them
         kept = rng.random(len(self.modalities)) >= self._missing
         while not kept.any():
             kept = rng.random(len(self.modalities)) >= self._missing
-        return [name for name, there in zip(self.modalities, kept, strict=True) if there]
+        return [name for name, is_kept in zip(self.modalities, kept, strict=True) if is_kept]
 
 
 def information(options: Mapping[str, Any]) -> dict[Pattern, float]:

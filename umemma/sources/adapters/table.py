@@ -81,7 +81,7 @@ class Adapter:
                 raise ParameterError(
                     f"dataset.options.{name} must be a {'mapping' if kind is Mapping else 'list'}, not {given!r}"
                 )
-        spellings = frozenset(str(one).casefold() for one in missing)
+        spellings = frozenset(str(spelling).casefold() for spelling in missing)
         labels = Labels(label, classes, task, separator=separator, unlabelled=unlabelled, missing=spellings)
         sources = {name: source(name, entry) for name, entry in modalities.items()}
         roots = paths.real_roots(root, other_roots)
@@ -92,8 +92,10 @@ class Adapter:
         self._names = rows.named(table, self.members, key=key, group=group, split=split, missing=spellings)
         self.rows = rows.read(table, self.members, self._names, labels, duplicate_keys)
         rows.draw_splits(table, self.rows, self._names, shares, seed)
-        self._of_split = {name: [row for row, own in self.rows.split.items() if own == name] for name in SPLITS}
-        self.num_samples: Mapping[str, int] = {name: len(own) for name, own in self._of_split.items()}
+        self._of_split = {
+            name: [row for row, row_split in self.rows.split.items() if row_split == name] for name in SPLITS
+        }
+        self.num_samples: Mapping[str, int] = {name: len(split_rows) for name, split_rows in self._of_split.items()}
         self.modalities, self.classes, self.lists = tuple(sources), tuple(classes), (path,)
         self.rejected = tuple(self.rows.rejected)
 
@@ -102,16 +104,16 @@ class Adapter:
         row = self._of_split[split][index]
         key = rows.escaped(self._names.key[row])
         try:
-            found = {name: self.members.member(name, row) for name in self.modalities if self.members.has(name, row)}
+            members = {name: self.members.member(name, row) for name in self.modalities if self.members.has(name, row)}
         except BadSample as error:
             raise BadSample(error.file, error.reason, key) from error
-        files = {member: file for name, (member, _) in found.items() if (file := self.members.file(name, row))}
+        files = {member: file for name, (member, _) in members.items() if (file := self.members.file(name, row))}
         return Sample(
             key=key,
             split=split,
             label=self.rows.label[row],
             group=self._names.group[row],
-            members=dict(found.values()),
+            members=dict(members.values()),
             files=files,
         )
 

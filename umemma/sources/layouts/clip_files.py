@@ -55,11 +55,11 @@ def _number(path: Path) -> tuple[int, str]:
     return (int(digits[1]) if digits else -1, path.name)
 
 
-def _first(folder: Path, name: str, suffixes: tuple[str, ...], what: str) -> Path:
+def _first(folder: Path, name: str, suffixes: tuple[str, ...], lacking: str) -> Path:
     for suffix in suffixes:
         if (path := folder / f"{name}.{suffix}").is_file():
             return path
-    raise BadSample(str(folder / name), f"there is {what} of this name (.{', .'.join(suffixes)})")
+    raise BadSample(str(folder / name), f"there is {lacking} of this name (.{', .'.join(suffixes)})")
 
 
 def _series(values: object) -> bytes:

@@ -82,8 +82,8 @@ def video_span(content: bytes, start_seconds: float, end_seconds: float) -> byte
             for frame in container.decode(stream)
             if frame.pts is not None
         )
-        later = dropwhile(lambda one: one[0] < start_seconds, times)
-        inside = (frame for _, frame in takewhile(lambda one: one[0] < end_seconds, later))
+        later = dropwhile(lambda timed: timed[0] < start_seconds, times)
+        inside = (frame for _, frame in takewhile(lambda timed: timed[0] < end_seconds, later))
         first = next(inside, None)
         if first is None:
             raise DataError(f"has no frame between {start_seconds:g} and {end_seconds:g} s")

@@ -37,13 +37,13 @@ class Row:
 
 def folder_with(root: Path, name: str, markers: Sequence[str]) -> Path:
     """Return `root/name`, or `root` itself, whichever holds one of `markers`. Raises DataError naming both."""
-    places = [root / name, root]
-    for place in places:
-        if any((place / marker).exists() for marker in markers):
-            return place
-    looked = " nor ".join(dict.fromkeys(map(str, places)))
+    folders = [root / name, root]
+    for folder in folders:
+        if any((folder / marker).exists() for marker in markers):
+            return folder
+    tried = " nor ".join(dict.fromkeys(map(str, folders)))
     raise DataError(
-        f"neither {looked} holds {' or '.join(markers)}; dataset.root or the variable UMEMMA_DATA names "
+        f"neither {tried} holds {' or '.join(markers)}; dataset.root or the variable UMEMMA_DATA names "
         "the folder that does"
     )
 
@@ -111,10 +111,12 @@ def in_order(classes: Sequence[str], known: Collection[str], where: str) -> tupl
     """Return the classes of the data set's parameters. Raises ParameterError where they are not those that it has."""
     if sorted(classes) != sorted(known):
         lacking, more = sorted(set(known) - set(classes)), sorted(set(classes) - set(known))
-        said = [f"{what} {', '.join(names)}" for what, names in (("lacking", lacking), ("not of it", more)) if names]
+        problems = [
+            f"{problem} {', '.join(names)}" for problem, names in (("lacking", lacking), ("not of it", more)) if names
+        ]
         raise ParameterError(
             f"dataset.classes must be the {len(known)} classes of {where}, in any order; "
-            f"{' and '.join(said) or 'one is there twice'}"
+            f"{' and '.join(problems) or 'one is there twice'}"
         )
     return tuple(classes)
 
@@ -134,7 +136,7 @@ def drawn(label_of: Mapping[str, int], shares: Mapping[str, float], seed: int) -
     split_of: dict[str, str] = {}
     for label in sorted(set(label_of.values())):
         groups = sorted(
-            (group for group, own in label_of.items() if own == label),
+            (group for group, group_label in label_of.items() if group_label == label),
             key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest(),
         )
         parts = np.split(np.array(groups, dtype=object), np.rint(bounds * len(groups)).astype(int))
@@ -145,7 +147,7 @@ def drawn(label_of: Mapping[str, int], shares: Mapping[str, float], seed: int) -
 def by_split(rows: Sequence[Row], rejected: Sequence[Rejected]) -> dict[str, list[Row]]:
     """Return the rows of each split, in order; every split has a list. Raises DataError where no row is left at all."""
     if not rows:
-        why = [f"{one.file}: {one.reason}" for one in rejected[:1]] or ["none is listed"]
+        why = [f"{rejection.file}: {rejection.reason}" for rejection in rejected[:1]] or ["none is listed"]
         raise DataError(f"no sample is left, {len(rejected)} were left out; {why[0]}")
     return {split: [row for row in rows if row.split == split] for split in SPLITS}
 

@@ -130,10 +130,10 @@ def npy(content: bytes) -> Any:
         raise DataError(f"no readable .npy file: {error}") from error
     if shape or not dtype.hasobject:
         raise DataError(f"holds an array {shape} of {dtype}, not one object")
-    found = loads(stream.read())
-    if not isinstance(found, np.ndarray) or found.shape:
-        raise DataError(f"its pickle holds no array of one object but {type(found).__name__}")
-    return found[()]
+    array = loads(stream.read())
+    if not isinstance(array, np.ndarray) or array.shape:
+        raise DataError(f"its pickle holds no array of one object but {type(array).__name__}")
+    return array[()]
 
 
 def _made(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
@@ -145,24 +145,24 @@ def _made(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if id(value) in done:
-        found = done[id(value)][1]
-        if found is done:
+        result = done[id(value)][1]
+        if result is done:
             raise DataError("its pickle holds something inside itself")
-        return found
+        return result
     done[id(value)] = (value, value if isinstance(value, list | dict | set) else done)
     made: Any = value
     if isinstance(value, list):
-        value[:] = [_made(one, done) for one in value]
+        value[:] = [_made(item, done) for item in value]
     elif isinstance(value, dict):
-        items = [(_made(key, done), _made(one, done)) for key, one in value.items()]
+        items = [(_made(key, done), _made(item, done)) for key, item in value.items()]
         value.clear()
         value.update(items)
     elif isinstance(value, set):
-        members = [_made(one, done) for one in value]
+        members = [_made(item, done) for item in value]
         value.clear()
         value.update(members)
     elif isinstance(value, tuple | frozenset):
-        made = type(value)([_made(one, done) for one in value])
+        made = type(value)([_made(item, done) for item in value])
     else:
         made = _of_numpy(value, done)
     done[id(value)] = (value, made)
@@ -227,8 +227,8 @@ def _objects(dtype: np.dtype[Any], items: Sequence[object], shape: Sequence[obje
     if not dtype.hasobject or _count(shape) != len(items):
         raise DataError(f"its pickle holds an array {tuple(shape)} of {dtype} made of {len(items)} objects")
     flat = np.empty(len(items), dtype)
-    for place, item in enumerate(items):
-        flat[place] = item
+    for position, item in enumerate(items):
+        flat[position] = item
     return flat.reshape(shape)
 
 

@@ -48,16 +48,16 @@ def number(cell: object) -> float:
 
 def yes_or_no(cell: object) -> bool:
     """Return whether a cell says 1. Raises ValueError where it says neither 1 nor 0."""
-    said = text(cell).casefold()
-    if said not in _YES_NO:
+    answer = text(cell).casefold()
+    if answer not in _YES_NO:
         raise ValueError(f"{shown(cell)} is neither 1 nor 0")
-    return _YES_NO[said]
+    return _YES_NO[answer]
 
 
 def items(cell: object, separator: str) -> list[str]:
     """Return the parts of a cell that lists several: a list's, or a text's between separators; empty ones left out."""
     parts: Sequence[object] = list(cell) if isinstance(cell, list | np.ndarray) else text(cell).split(separator)
-    return [said for part in parts if part is not None and (said := text(part))]
+    return [stripped for part in parts if part is not None and (stripped := text(part))]
 
 
 def shown(cell: object) -> str:

@@ -52,7 +52,7 @@ def read(path: Path, *, delimiter: str | None = None, encoding: str = "utf-8") -
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in SUFFIXES:
         raise DataError(
-            f"{path} is no table: its name must end in {', '.join(f'.{one}' for one in SUFFIXES)} "
+            f"{path} is no table: its name must end in {', '.join(f'.{ending}' for ending in SUFFIXES)} "
             "(a spreadsheet can be saved as .csv)"
         )
     content = _content(path)
@@ -78,7 +78,7 @@ def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        beside = [one.name for one in path.parent.glob("*") if one.suffix.lower().removeprefix(".") in SUFFIXES]
+        beside = [other.name for other in path.parent.glob("*") if other.suffix.lower().removeprefix(".") in SUFFIXES]
         raise DataError(
             unknown(str(path.parent), "table", path.name, beside) if beside else f"{path} does not exist"
         ) from error
@@ -138,7 +138,9 @@ def _column_names(path: Path, header: Sequence[str]) -> list[str]:
 def _json_lines(path: Path, text: str) -> Table:
     if text.lstrip().startswith("["):
         raise DataError(f"{path} is one JSON array; what is read is a JSON object on every line (JSON lines)")
-    rows = [(line, _json_object(path, line, one)) for line, one in enumerate(text.split("\n"), 1) if one.strip()]
+    rows = [
+        (line, _json_object(path, line, content)) for line, content in enumerate(text.split("\n"), 1) if content.strip()
+    ]
     names = dict.fromkeys(name for _, cells in rows for name in cells)
     return Table(path, {name: [cells.get(name) for _, cells in rows] for name in names}, [line for line, _ in rows])
 

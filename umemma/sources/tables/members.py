@@ -33,11 +33,13 @@ class Members:
 
     def __init__(self, table: Table, sources: Mapping[str, Source], folders: Folders, missing: Collection[str]) -> None:
         self.place, self._sources, self._folders, self._missing = table.place, dict(sources), folders, missing
-        columns = {name: [table.cells(column, one.where) for column in one.columns] for name, one in sources.items()}
-        self._cells = {name: own[0] for name, own in columns.items() if not sources[name].are_numbers}
+        columns = {
+            name: [table.cells(column, source.where) for column in source.columns] for name, source in sources.items()
+        }
+        self._cells = {name: cells[0] for name, cells in columns.items() if not sources[name].are_numbers}
         self.bad: dict[int, str] = {}  # rows of which a vector cannot be made, and why
         self._vectors = {
-            name: self._vector(sources[name], own) for name, own in columns.items() if sources[name].are_numbers
+            name: self._vector(sources[name], cells) for name, cells in columns.items() if sources[name].are_numbers
         }
         self.names = tuple(sources)
 
@@ -73,7 +75,7 @@ class Members:
         for name in self.names:
             cell: object = self._vectors[name][row] if name in self._vectors else self._cells[name][row]
             plain.append(
-                [text(one) for one in cell]
+                [text(item) for item in cell]
                 if isinstance(cell, list | np.ndarray)
                 else text(cell)
                 if self.has(name, row)
@@ -90,21 +92,21 @@ class Members:
                 cell = self._cells[name][row]
                 if isinstance(cell, str) and self.has(name, row):
                     try:
-                        place = paths.located(text(cell), self._folders.base, self._folders.roots)
+                        path = paths.located(text(cell), self._folders.base, self._folders.roots)
                     except BadSample:
                         continue  # `member` will not read it either, and says why
-                    if place not in seen:
-                        seen.add(place)
-                        yield place
+                    if path not in seen:
+                        seen.add(path)
+                        yield path
 
     def _vector(self, source: Source, columns: Sequence[Sequence[object]]) -> np.ndarray:
         """Return float32 (row, column), NaN in rows where all are missing; note in `bad` what cannot be used."""
         values = np.full((len(columns[0]), len(columns)), np.nan, np.float32)
-        for place, (name, cells) in enumerate(zip(source.columns, columns, strict=True)):
+        for position, (name, cells) in enumerate(zip(source.columns, columns, strict=True)):
             for row, cell in enumerate(cells):
                 if not is_missing(cell, self._missing):
                     try:
-                        values[row, place] = number(cell)
+                        values[row, position] = number(cell)
                     except ValueError as error:
                         self.bad.setdefault(row, f"no usable number: in {name}, {error}")
         holes = np.asarray(np.isnan(values))
@@ -112,7 +114,7 @@ class Members:
         if source.fill is not None:
             return np.where(partial & holes, np.float32(source.fill), values)
         for row in np.flatnonzero(partial).tolist():
-            lacking = [name for place, name in enumerate(source.columns) if holes[row, place]]
+            lacking = [name for position, name in enumerate(source.columns) if holes[row, position]]
             self.bad.setdefault(
                 row,
                 f"half a vector: {some(lacking)} of {source.modality} empty, the others "
@@ -123,7 +125,7 @@ class Members:
 
 def _listed(cell: Sequence[object] | np.ndarray, file: str, fill: float | None) -> bytes:
     try:
-        numbers = [np.nan if is_missing(one) else number(one) for one in cell]
+        numbers = [np.nan if is_missing(value) else number(value) for value in cell]
     except ValueError as error:
         raise BadSample(file, f"no usable number: {error}") from error
     return series.from_npy(file, series.npy(np.array(numbers, np.float32)), "vector", fill)
@@ -136,7 +138,7 @@ def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
         raise BadSample(
             named,
             f"wrong kind of file: {source.columns[0]} holds {source.kind}, files that end in "
-            f"{', '.join(f'.{one}' for one in SUFFIXES[source.kind])}",
+            f"{', '.join(f'.{ending}' for ending in SUFFIXES[source.kind])}",
         )
     content = paths.content(named, folders.base, folders.roots)
     if suffix == "csv":

@@ -64,15 +64,16 @@ def named(
 
     groups = texts(group, "group") if group is not None else [""] * len(table.places)
     keys = texts(key, "key") if key is not None else [members.digest(row, group) for row, group in enumerate(groups)]
-    own = [
-        one or (f"(no group) {other}" if group is not None else other) for one, other in zip(groups, keys, strict=True)
+    group_names = [
+        group_name or (f"(no group) {key_name}" if group is not None else key_name)
+        for group_name, key_name in zip(groups, keys, strict=True)
     ]
     if key is None:
         seen: Counter[str] = Counter()
         for row, content in enumerate(keys):
             seen[content] += 1
             keys[row] = content if seen[content] == 1 else f"{content}-{seen[content]}"
-    return Named(keys, own, texts(split, "split") if split is not None else None)
+    return Named(keys, group_names, texts(split, "split") if split is not None else None)
 
 
 def read(table: Table, members: Members, names: Named, labels: Labels, duplicate_keys: str) -> Rows:
@@ -96,7 +97,7 @@ def read(table: Table, members: Members, names: Named, labels: Labels, duplicate
         except BadSample as error:
             rows.rejected.append(Rejected(escaped(key), split, error.file, error.reason))
     if not rows.label:
-        reasons = Counter(one.reason for one in rows.rejected).most_common(3)
+        reasons = Counter(rejection.reason for rejection in rows.rejected).most_common(3)
         raise DataError(
             f"{table.path}: none of its {len(rows.rejected)} rows can be used; "
             + "; ".join(f"{reason} ({count} times)" for reason, count in reasons)
@@ -129,17 +130,19 @@ def draw_splits(table: Table, rows: Rows, names: Named, shares: Mapping[str, flo
 def escaped(key: str) -> str:
     """Return a key without what a shard's names cannot hold; `urllib.parse.unquote` gives it back."""
     return "".join(
-        one if one.isprintable() and one not in "%./\\" else "".join(f"%{byte:02X}" for byte in one.encode())
-        for one in key
+        character
+        if character.isprintable() and character not in "%./\\"
+        else "".join(f"%{byte:02X}" for byte in character.encode())
+        for character in key
     )
 
 
-def _split(said: str, place: str) -> str:
-    if not said:
+def _split(written: str, place: str) -> str:
+    if not written:
         raise BadSample(place, "the split is empty")
-    if said.casefold() not in SPELLINGS:
-        raise BadSample(place, f"unknown split: {unknown('the column', 'split', said, SPELLINGS)}")
-    return SPELLINGS[said.casefold()]
+    if written.casefold() not in SPELLINGS:
+        raise BadSample(place, f"unknown split: {unknown('the column', 'split', written, SPELLINGS)}")
+    return SPELLINGS[written.casefold()]
 
 
 def _doubles(table: Table, keys: Sequence[str], duplicate_keys: str) -> dict[int, int]:

@@ -67,7 +67,7 @@ def _columns(where: str, kind: str, entry: Mapping[str, object]) -> tuple[str, .
     if ("column" in entry) == ("columns" in entry):
         raise ParameterError(f"{where} must name either its column or its columns")
     named = entry["columns"] if "columns" in entry else [entry["column"]]
-    if not isinstance(named, Sequence) or isinstance(named, str) or not all(isinstance(one, str) for one in named):
+    if not isinstance(named, Sequence) or isinstance(named, str) or not all(isinstance(name, str) for name in named):
         raise ParameterError(f"{where}: {named!r} must be names of columns")
     if not named or len(set(named)) != len(named) or (kind != "vector" and len(named) > 1):
         raise ParameterError(

@@ -20,27 +20,29 @@ def drawn(labels: Sequence[Sequence[int]], groups: Sequence[str], shares: Mappin
     """Return a split for every row; `labels`: the classes of each, `shares`: of all rows, by split, summing to 1."""
     splits = [split for split in SPLITS if shares.get(split, 0) > 0]
     counts: dict[str, Counter[int]] = {}
-    for own, group in zip(labels, groups, strict=True):
-        counts.setdefault(group, Counter()).update([*own, _ROW])
+    for row_labels, group in zip(labels, groups, strict=True):
+        counts.setdefault(group, Counter()).update([*row_labels, _ROW])
     ordered = sorted(counts, key=lambda group: (-counts[group][_ROW], _hash(seed, group)))
     total: Counter[int] = sum(counts.values(), Counter())
-    wanted = {split: {one: shares[split] * number for one, number in total.items()} for split in splits}
-    of_group: dict[str, str] = {}
+    wanted = {split: {label: shares[split] * number for label, number in total.items()} for split in splits}
+    split_of: dict[str, str] = {}
     left = total.copy()
-    holders: dict[int, list[str]] = {one: [] for one in total}
+    holders: dict[int, list[str]] = {label: [] for label in total}
     for group in ordered:
-        for one in counts[group]:
-            holders[one].append(group)
+        for label in counts[group]:
+            holders[label].append(group)
     while left[_ROW] > 0:
-        rarest = min((one for one in left if left[one] > 0), key=lambda one: (one == _ROW, left[one], one))
+        rarest = min(
+            (label for label in left if left[label] > 0), key=lambda label: (label == _ROW, left[label], label)
+        )
         for group in holders[rarest]:
-            if group not in of_group:
+            if group not in split_of:
                 split = max(splits, key=lambda split: (wanted[split][rarest], wanted[split][_ROW]))
-                of_group[group] = split
-                for one, number in counts[group].items():
-                    wanted[split][one] -= number
-                    left[one] -= number
-    return [of_group[group] for group in groups]
+                split_of[group] = split
+                for label, number in counts[group].items():
+                    wanted[split][label] -= number
+                    left[label] -= number
+    return [split_of[group] for group in groups]
 
 
 def checked_shares(shares: Mapping[str, float], given: Sequence[str]) -> dict[str, float]:

@@ -29,7 +29,7 @@ def decoded(path: Path, content: bytes, encoding: str) -> str:
             f"{path} line {line} is no {encoding}: byte {content[error.start]:#04x}. Name its encoding in "
             f"dataset.options.encoding ({hint}), or save it as UTF-8"
         ) from error
-    if (place := text.find("\0")) >= 0:
-        line = text.count("\n", 0, place) + 1
+    if (position := text.find("\0")) >= 0:
+        line = text.count("\n", 0, position) + 1
         raise DataError(f"{path} line {line} holds a NUL byte: this is no table in {encoding}")
     return text
