@@ -1,4 +1,4 @@
-"""`umemma init FILE`: looks at a table and its media, says what it found, and writes conf/dataset/<name>.yaml."""
+"""`umemma init FILE`: inspects a table and its media, reports the findings, and writes conf/dataset/<name>.yaml."""
 
 import argparse
 import os
@@ -12,11 +12,11 @@ from umemma.init import starting_values, survey
 from umemma.init.conf_file import flow, line
 from umemma.init.proposal import Given, Proposal, propose
 
-CONFIG = "conf/config.yaml"  # what makes a folder a project's root
+CONFIG = "conf/config.yaml"  # the file that marks a project's root
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Do it. Raises ParameterError where the file is there already, and whatever is wrong with the table."""
+    """Run the command. Raises ParameterError if the output file exists, and any error that the table causes."""
     given = _parser().parse_args(arguments)
     file = Path(os.path.abspath(given.file))
     root = Path(os.path.abspath(given.root)) if given.root else file.parent
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
 def project(named: str | None) -> Path:
     """Return the project's root: the one named, else `$UMEMMA_HOME`, else the nearest at or above the current folder.
 
-    Raises ParameterError where that is none.
+    Raises ParameterError if that folder is not a project.
     """
     given = named or os.environ.get("UMEMMA_HOME")
     roots = [Path(given).resolve()] if given else [Path.cwd(), *Path.cwd().parents]
@@ -50,7 +50,7 @@ def project(named: str | None) -> Path:
 
 
 def init(file: Path, root: Path, name: str, given: Given, *, home: Path, force: bool = False) -> str:
-    """Write `home`/conf/dataset/`name`.yaml and return what to tell a person about it."""
+    """Write `home`/conf/dataset/`name`.yaml and return a summary for the user."""
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, flags=re.ASCII):
         raise ParameterError(f"--name: {name!r} must be letters, digits, _ and -")
     if not file.is_relative_to(root):
@@ -74,7 +74,7 @@ def init(file: Path, root: Path, name: str, given: Given, *, home: Path, force: 
 
 
 def conf_text(proposal: Proposal, name: str, root: str) -> str:
-    """Return the file: Hydra's first line, the data set, and the bounds of the gate that it needs."""
+    """Return the file's text: Hydra's header, the data set, and the validation bounds that it needs."""
     options, label = proposal.options, proposal.label
     num_train = proposal.num_samples["train"]
     values = {
@@ -155,7 +155,7 @@ def _option_lines(proposal: Proposal) -> list[str]:
 
 
 def report(proposal: Proposal, file: Path) -> list[str]:
-    """Return the lines that say what was found and what is unsure."""
+    """Return the lines that summarise the table and list what is uncertain."""
     options, label = proposal.options, proposal.label
     columns = label.columns if isinstance(label.columns, str) else ", ".join(label.columns)
     several = ", several a row" if label.task == "multi_label" else ""

@@ -1,10 +1,10 @@
-"""Which columns of a table are modalities, and how numeric ones belong together: guessed, for `umemma init`.
+"""Guesses for `umemma init`: which columns of a table are modalities, and which numeric columns form a vector.
 
 - A column of paths, of sentences, or of lists of numbers is a modality of its own.
-- Numbers are one vector where their names begin alike (acc_x, acc_y, acc_z; emb0, emb1). The others are one vector
-  where they are empty in the same rows, as a questionnaire that was or was not filled in. Where there are more than a
-  few such patterns, their holes are single ones: then it is one vector, with `fill`.
-- A column that is the same everywhere, or that counts the rows, says nothing.
+- Numeric columns with a common name prefix form one vector (acc_x, acc_y, acc_z; emb0, emb1). The others are grouped
+  into a vector by the rows in which they are empty, as in a questionnaire that was or was not filled in. With more
+  than a few such patterns, values are missing individually: then all form one vector, with `fill`.
+- A constant column, or a row counter, carries no information.
 """
 
 import re
@@ -21,7 +21,7 @@ _ENDINGS = re.compile(r"_?(file_?name|file_?path|path|file)$")
 
 @dataclass
 class Guesses:
-    """`entries` are `dataset.options.modalities`; `unused` columns with the reason; `unsure` sentences."""
+    """`entries` as in `dataset.options.modalities`; `unused` {column: reason}; `unsure`: sentences for the user."""
 
     entries: dict[str, dict[str, object]]
     unused: dict[str, str]
@@ -29,7 +29,7 @@ class Guesses:
 
 
 def modalities(columns: Mapping[str, Column], axes: Callable[[Column], int | None]) -> Guesses:
-    """Return what the columns are, keys and labels not among them; `axes` opens one .npy file of a column."""
+    """Return the modalities in columns other than key and label; `axes` counts the axes of a column's .npy files."""
     guesses, numbers = Guesses({}, {}, []), []
     for column in columns.values():
         if not column.filled:
@@ -75,7 +75,7 @@ def _of_paths(column: Column, axes: Callable[[Column], int | None], guesses: Gue
 
 
 def _vectors(numbers: Sequence[Column], guesses: Guesses) -> dict[str, list[Column]]:
-    """Return the numeric columns as vectors: by what their names begin with, the others by where they are empty."""
+    """Group the numeric columns into vectors: by name prefix, the others by the rows in which they are empty."""
     by_prefix: dict[str, list[Column]] = {}
     for column in numbers:
         prefix = _PREFIX.match(column.name)
@@ -100,7 +100,7 @@ def _vectors(numbers: Sequence[Column], guesses: Guesses) -> dict[str, list[Colu
 
 
 def _new_name(name: str, guesses: Guesses) -> str:
-    """Return a modality's name from a column's: small letters, digits and _, another one where it is taken."""
+    """Derive a modality's name from a column's: lower-case letters, digits and _, numbered if already taken."""
     plain = re.sub(r"\W+", "_", name.casefold().strip()).strip("_")
     plain = _ENDINGS.sub("", plain) or plain or "modality"
     plain = plain if plain.isidentifier() else f"m_{plain}"

@@ -1,7 +1,7 @@
-"""What `umemma init` proposes for a table: the options of its adapter, and starting values for its media.
+"""The options that `umemma init` proposes for a table's adapter, and a survey of its media.
 
-The adapter itself reads the table with these options, so a proposal is one that works, or an error that says why none
-does. Media are only sampled (`survey`).
+The adapter itself reads the table with these options, so either the proposal works or an error says why it cannot.
+Media are only sampled (`survey`).
 """
 
 import os
@@ -27,7 +27,7 @@ _FEW_ROWS = 10
 
 @dataclass(frozen=True)
 class Given:
-    """What a person has said: columns by name, and the table's encoding."""
+    """What the user has specified: columns by name, and the table's encoding."""
 
     key: str | None = None
     split: str | None = None
@@ -38,7 +38,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Options that the adapter takes; `surveys` and `num_present` by modality; `unused` {column: why}; `unsure`."""
+    """Options for the adapter; `surveys` and `num_present` by modality; `unused` {column: reason}; `unsure`: sentences."""
 
     options: Mapping[str, Any]
     label: Label
@@ -56,13 +56,13 @@ class Proposal:
 
 
 def propose(file: Path, root: Path, given: Given) -> Proposal:
-    """Look at a table below `root`. Raises DataError or ParameterError where it cannot be used."""
+    """Inspect a table below `root`. Raises DataError or ParameterError if it cannot be used."""
     options, table = _opened(file, root, given.encoding)
     columns = {name: column(name, cells) for name, cells in table.columns.items()}
     chosen = roles.roles(columns, key=given.key, split=given.split, label=given.label, group=given.group)
-    rest = {name: item for name, item in columns.items() if name not in chosen.reserved}
+    rest = {name: candidate for name, candidate in columns.items() if name not in chosen.reserved}
     base = paths.start(file, root, rest.values())
-    guesses = modalities.modalities(rest, lambda item: paths.num_axes(item, base, root))
+    guesses = modalities.modalities(rest, lambda candidate: paths.num_axes(candidate, base, root))
     if not guesses.entries:
         raise DataError(
             f"{file}: none of the columns {some(columns, 20)} holds media, texts or numbers to learn from"
@@ -73,7 +73,7 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
     if label.task == "multi_label" and isinstance(label.columns, str):
         options["separator"] = label.separator
     named = {"key": chosen.key, "group": chosen.group, "split": chosen.split}
-    options |= {option: item.name for option, item in named.items() if item} | _shares(chosen.split)
+    options |= {option: candidate.name for option, candidate in named.items() if candidate} | _shares(chosen.split)
     if base != file.parent:
         options["media_root"] = os.path.relpath(base, root)
     options["modalities"] = guesses.entries
@@ -82,9 +82,9 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
         name: survey(adapter.members, name, str(entry["kind"]), list(adapter.rows.label))
         for name, entry in guesses.entries.items()
     }
-    rejected = Counter(item.reason.split(":")[0] for item in adapter.rejected)
+    rejected = Counter(candidate.reason.split(":")[0] for candidate in adapter.rejected)
     unsure = [*chosen.unsure, *guesses.unsure, *_rare(label)]
-    unsure += [item for name in surveys for item in _doubts(name, surveys[name])]
+    unsure += [candidate for name in surveys for candidate in _doubts(name, surveys[name])]
     return Proposal(
         options,
         label,
@@ -99,7 +99,7 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
 
 
 def _opened(file: Path, root: Path, encoding: str) -> tuple[dict[str, Any], Table]:
-    """Read the table; return the options that say how, as far as they are not the usual ones."""
+    """Read the table; return the reading options that differ from the defaults, and the table."""
     options: dict[str, Any] = {"file": os.path.relpath(file, root)}
     usual = table_file.DELIMITERS.get(file.suffix.lower().removeprefix("."))
     delimiter = table_file.likely_delimiter(file, encoding) if usual and file.is_file() else None
@@ -111,7 +111,7 @@ def _opened(file: Path, root: Path, encoding: str) -> tuple[dict[str, Any], Tabl
 
 
 def _shares(split: Column | None) -> dict[str, Any]:
-    """Return the shares that are to be drawn from train because the split column lacks a split."""
+    """Return the shares to draw from train for splits that the split column lacks."""
     present = {SPELLINGS.get(spelling.casefold()) for spelling in split.counts} if split else set(SPLITS)
     lacking = [name for name in SPLITS if name not in present and name != "train"]
     return {"shares": dict.fromkeys(lacking, 0.15)} if lacking else {}

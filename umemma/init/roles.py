@@ -1,6 +1,6 @@
-"""Which column is the key, the split, the label, the group: guessed by name and content, for `umemma init`.
+"""Guesses for `umemma init`, by name and content: which column is the key, the split, the label, the group.
 
-A guess that could be wrong is said to be one. What a person names is taken as named.
+Uncertain guesses are reported as such. Columns that the user names are taken as given.
 """
 
 from collections import Counter
@@ -70,7 +70,7 @@ _MOST_CLASSES = 1000
 
 @dataclass(frozen=True)
 class Label:
-    """The label column or columns, and the classes in them in sorted order, whole numbers by their value."""
+    """The label column or columns, and their classes in sorted order (whole numbers by value)."""
 
     columns: str | list[str]
     task: Literal["single_label", "multi_label"]
@@ -81,7 +81,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns that are no modality, `reserved` all of their names; a key of paths may be a modality as well."""
+    """The columns with a role; `reserved`: those that cannot be modalities (a key of paths may be one as well)."""
 
     key: Column | None
     split: Column | None
@@ -94,7 +94,7 @@ class Roles:
 def roles(
     columns: Mapping[str, Column], *, key: str | None, split: str | None, label: Sequence[str], group: str | None
 ) -> Roles:
-    """Return every column's role; arguments are names that a person has given, none or empty where not."""
+    """Return every column's role; arguments are names that the user has given, None or empty if not given."""
     split_column = named(columns, split, "split") if split else _split(columns)
     taken = {*label, *([split_column.name] if split_column else [])}
     group_column = named(columns, group, "group") if group else _group(columns, taken)
@@ -127,14 +127,14 @@ def roles(
 
 
 def named(columns: Mapping[str, Column], name: str, role: str) -> Column:
-    """Return the column that a person has named. Raises ParameterError where there is none."""
+    """Return the column that the user has named. Raises ParameterError if it does not exist."""
     if name not in columns:
         raise ParameterError(unknown(f"--{role}", "column", name, columns))
     return columns[name]
 
 
 def _split(columns: Mapping[str, Column]) -> Column | None:
-    """Return the column whose cells are all names of splits, of two at least."""
+    """Return the column whose cells are all names of splits, at least two different ones."""
     candidates = [
         column
         for column in columns.values()
@@ -147,7 +147,7 @@ def _split(columns: Mapping[str, Column]) -> Column | None:
 
 
 def _key(columns: Mapping[str, Column], taken: Collection[str]) -> Column | None:
-    """Return a column with another cell in every row: by its name, else of words, else of paths; no other numbers."""
+    """Return a column of unique cells: by name, else one of words, else one of paths; numbers only by name."""
     free = [
         column for column in columns.values() if column.name not in taken and column.is_complete and column.is_unique
     ]
@@ -159,7 +159,7 @@ def _key(columns: Mapping[str, Column], taken: Collection[str]) -> Column | None
 
 
 def _group(columns: Mapping[str, Column], taken: Collection[str]) -> Column | None:
-    """Return a column by its name, if it does not say something else in every row."""
+    """Return a column by name, unless its cells are all distinct."""
     candidates = [
         column
         for column in columns.values()
@@ -172,7 +172,7 @@ def _group(columns: Mapping[str, Column], taken: Collection[str]) -> Column | No
 
 
 def _label(columns: Mapping[str, Column], given: Sequence[str], taken: Collection[str]) -> tuple[Label, str | None]:
-    """Return the label, and what is unsure about it. Raises DataError where no column looks like one."""
+    """Return the label, and a sentence if it is uncertain. Raises DataError if no column looks like a label."""
     if given:
         chosen = [named(columns, name, "label") for name in given]
         return (_flags(chosen) if len(chosen) > 1 else _single_column(chosen[0])), None
@@ -215,7 +215,7 @@ def _label(columns: Mapping[str, Column], given: Sequence[str], taken: Collectio
 
 
 def _may_be_a_group(column: Column) -> bool:
-    """Whether a column holds names that each stand in a few rows, 2 to 20 on average."""
+    """Whether a column holds names that each occur in a few rows, 2 to 20 on average."""
     return (
         not column.holds_lists
         and not column.are_numbers
@@ -239,7 +239,7 @@ def _single_column(column: Column) -> Label:
 
 
 def _flags(chosen: Sequence[Column]) -> Label:
-    """Return the label of columns of 0 and 1; every row has one class, or any number."""
+    """Return the label made of several columns of 0 and 1; single-label if every row has exactly one 1."""
     for column in chosen:
         if not column.are_flags:
             raise ParameterError(f"--label: each of several label columns must say 0 or 1, and {column.name} does not")
@@ -250,9 +250,9 @@ def _flags(chosen: Sequence[Column]) -> Label:
 
 
 def _separator(column: Column) -> str | None:
-    """Return what separates several labels in a cell: it makes fewer names out of what else were many.
+    """Return the separator of several labels in a cell: splitting by it must reduce the number of distinct names.
 
-    A bar is hardly ever part of a name; a semicolon or comma may be ("Male speech, man speaking").
+    A bar is hardly ever part of a name, a semicolon or comma may be ("Male speech, man speaking").
     """
     for mark in SEPARATORS:
         parts = {part for value in column.counts for part in items(value, mark)}

@@ -1,4 +1,4 @@
-"""A look at some of the media that a table names: how large, how long, how many are not there."""
+"""Inspects a sample of a table's media: sizes, durations, unreadable files."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _SHOWN = {
 
 @dataclass(frozen=True)
 class Survey:
-    """Of one modality: `facts` {fact: a value for each file that was read}, `troubles` {why: how many}, `num_seen`."""
+    """One modality: `facts` {fact: a value for each file that was read}, `troubles` {reason: count}, `num_seen`."""
 
     facts: Mapping[str, Sequence[float]]
     troubles: Mapping[str, int]
@@ -32,7 +32,7 @@ class Survey:
 
 
 def survey(members: Members, modality: str, kind: str, rows: Sequence[int]) -> Survey:
-    """Read the modality in some of the rows that have it, evenly spread."""
+    """Read the modality in evenly spaced rows that have it."""
     rows_with = [row for row in rows if members.has(modality, row)]
     most = MOST_FILES.get(kind, _MOST)
     chosen = rows_with[:: -(-len(rows_with) // most)] if rows_with else []
@@ -60,7 +60,7 @@ def survey(members: Members, modality: str, kind: str, rows: Sequence[int]) -> S
 
 
 def sentence(kind: str, result: Survey) -> str:
-    """Return sizes in words: `128 to 192 px high, 128 px wide`."""
+    """Return the sizes as text: `128 to 192 px high, 128 px wide`."""
     units = _SHOWN[kind]
     return ", ".join(f"{_range(result.facts[fact])} {unit}" for fact, unit in units.items() if fact in result.facts)
 
