@@ -1,6 +1,6 @@
-"""The adapter that a data set's parameters name, made from its options and from what it asks of the data set itself.
+"""Builds the adapter that a data set's parameters name from its options.
 
-An adapter whose constructor takes `classes` or `task` is given the data set's own; they are no options.
+An adapter whose constructor takes `classes` or `task` is passed those of the data set; they are not options.
 """
 
 import inspect
@@ -16,7 +16,7 @@ _DATASET_FIELDS = ("classes", "task")
 
 
 def built(dataset: Dataset, root: Path) -> Any:
-    """Return the adapter on the raw data below `root`. Raises SettingError for options that it does not take."""
+    """Return the adapter for the raw data below `root`. Raises SettingError for unknown options."""
     adapter_class = import_module(f"umemma.sources.adapters.{dataset.adapter}").Adapter
     if misplaced := [name for name in _DATASET_FIELDS if name in dataset.options]:
         raise SettingError(f"dataset.options.{misplaced[0]} is no option; set dataset.{misplaced[0]}")

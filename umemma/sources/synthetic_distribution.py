@@ -1,18 +1,18 @@
-"""The data set `synthetic` as a distribution: p(label, symbols), written once, and what follows from it exactly.
+"""The data set `synthetic` as a distribution p(label, symbols), and the exact information quantities that follow from it.
 
-The label is made of fair, independent bits, as many as there are modalities; the first is the most significant:
+The label consists of fair, independent bits, one for each modality; the first is the most significant:
 
-    bit 0  redundant    one noisy copy of it is in every modality: the noise is common, two copies tell what one does
+    bit 0  redundant    one noisy copy of it is in every modality: they share the noise, so two copies tell no more than one
     bit 1  synergistic  modality `a` has a fair coin, `b` has that coin XOR a noisy copy; alone, each is noise
-    bit 2  unique       a noisy copy in `c` alone
-    bit 3  unique       a noisy copy in `d` alone, where there are four modalities
+    bit 2  unique       a noisy copy in `c` only
+    bit 3  unique       a noisy copy in `d` only, with four modalities
 
-Each kind is a different bit, so that a dial moves its own kind only (the kinds: Williams and Beer 2010, arXiv
-1004.2515), and 2^M classes hold them all. A dial d in 0..1 sets a binary symmetric channel that leaves the bit right
-with probability (1 + d) / 2: at 0 it is a coin, at 1 there is no noise. A modality's symbol is two bits: 2 * the
-redundant copy + its own (share or unique copy). An observed vector tells its symbol without error, hence
-I(X_S; Y) = I(Z_S; Y), which is enumerated here. Modalities really missing are drawn apart from all this, so they move
-nothing: the truth of S is that of the samples which have S.
+Each kind of information (Williams and Beer 2010, arXiv 1004.2515) is a different bit, so a dial changes its own kind
+only, and 2^M classes encode them all. A dial d in 0..1 sets a binary symmetric channel that transmits the bit correctly
+with probability (1 + d) / 2: at 0 it is a coin flip, at 1 there is no noise. A modality's symbol is two bits: 2 * the
+redundant copy + its other bit (XOR share or unique copy). An observed vector determines its symbol without error, hence
+I(X_S; Y) = I(Z_S; Y), which is enumerated here. Which modalities are really missing is independent of all this, so it
+changes nothing: the true value for S is that of the samples which have S.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _CHOICES = (3, 4)
 
 @dataclass(frozen=True)
 class Structure:
-    """How many modalities there are and how much of each kind of information: dials of 0..1.
+    """The number of modalities and the amount of each kind of information, dials of 0..1.
 
     Raises ParameterError for a dial out of range and for another number of modalities.
     """
@@ -51,17 +51,17 @@ class Structure:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Structure":
-        """Take what is the distribution's from `dataset.options`; the rest (seed, sizes, missing) moves nothing."""
+        """Select the distribution's fields from `dataset.options`; the rest (seed, sizes, missing) does not matter."""
         return cls(**{field.name: options[field.name] for field in fields(cls) if field.name in options})
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Their names, in order."""
+        """Names of the modalities, in order."""
         return MODALITIES[: self.num_modalities]
 
 
 def joint(structure: Structure) -> np.ndarray:
-    """Return p(label, symbol of each modality): (class, 4, 4, 4) or (class, 4, 4, 4, 4), with a sum of 1."""
+    """Return p(label, symbol of each modality): (class, 4, 4, 4) or (class, 4, 4, 4, 4), summing to 1."""
     num_bits = structure.num_modalities
     p = np.zeros((2**num_bits, *[NUM_SYMBOLS] * num_bits))
     for label, *symbols in np.ndindex(p.shape):
@@ -82,7 +82,7 @@ def joint(structure: Structure) -> np.ndarray:
 
 
 def _received(bit: int, sent: int, dial: float) -> float:
-    """Return how likely the channel makes `bit` of the bit that was sent."""
+    """Return the probability that the channel outputs `bit` when `sent` was sent."""
     return (1 + dial) / 2 if bit == sent else (1 - dial) / 2
 
 
@@ -93,7 +93,7 @@ def information(options: Mapping[str, Any]) -> dict[Pattern, float]:
 
 
 def bayes_accuracy(options: Mapping[str, Any]) -> dict[Pattern, float]:
-    """Return the accuracy of the best possible rule for every set S; of the empty one it is the largest class share."""
+    """Return the Bayes-optimal accuracy for every set S; for the empty set it is the largest class share."""
     p = joint(Structure.of(options))
     return {pattern: float(_marginal(p, pattern).max(axis=0).sum()) for pattern in _all_patterns(p)}
 

@@ -1,10 +1,10 @@
-"""The label columns of a table to class indices.
+"""Converts the label columns of a table to class indices.
 
 - One column: a class, or with task `multi_label` several - joined by a separator, or a list.
-- Several columns, each called as a class: 1 where the class applies, 0 where not.
-- A class that `classes` does not name is never made up on the way: the row is left out, with its reason.
-- With one multi-label column, nothing in it may mean "none of the classes" or "nobody looked". `unlabelled: reject`
-  takes it for the second and leaves the row out, `none` for the first. Columns of 0 say it clearly, so they are kept.
+- Several columns, each named after a class: 1 if the class applies, 0 if not.
+- An unknown class is never added to `classes`: the row is rejected, with the reason.
+- An empty cell in a single multi-label column may mean "none of the classes" or "not annotated". `unlabelled: reject`
+  assumes the latter and rejects the row, `none` the former. Several columns of 0 are unambiguous and kept.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ UNLABELLED = ("reject", "none")
 
 
 class Labels:
-    """How a row's label cells become a label; `columns` are read in this order."""
+    """Converts a row's label cells, in the order of `columns`, to a label."""
 
     def __init__(
         self,

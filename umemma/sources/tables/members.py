@@ -1,7 +1,7 @@
-"""The modalities of a table's rows: what is there, and the member that it makes.
+"""The modalities of a table's rows: which are present, and the sample member that each becomes.
 
-Where there is nothing in any of its cells a modality is missing, which is no fault. A vector of which some numbers are
-there and others not is a fault of the row, unless `fill` says by which number to replace the others.
+A modality whose cells are all missing is missing, which is not an error. A vector with only some numbers missing is an
+error of the row, unless `fill` gives a number to replace them with.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ from umemma.sources.tables.sources import SUFFIXES, Source
 
 @dataclass(frozen=True)
 class Folders:
-    """Where media lie: paths are relative to `base` and must lead below one of `roots` (`paths.real_roots`)."""
+    """Folders of media: paths are relative to `base` and must resolve to below one of `roots` (`paths.real_roots`)."""
 
     base: Path
     roots: tuple[Path, ...]
 
 
 class Members:
-    """The modalities of every row of `table`; no file is opened but by `member`."""
+    """The modalities of every row of `table`; only `member` opens files."""
 
     def __init__(self, table: Table, sources: Mapping[str, Source], folders: Folders, missing: Collection[str]) -> None:
         self.place, self._sources, self._folders, self._missing = table.place, dict(sources), folders, missing
@@ -37,14 +37,14 @@ class Members:
             name: [table.cells(column, source.where) for column in source.columns] for name, source in sources.items()
         }
         self._cells = {name: cells[0] for name, cells in columns.items() if not sources[name].are_numbers}
-        self.bad: dict[int, str] = {}  # rows of which a vector cannot be made, and why
+        self.bad: dict[int, str] = {}  # rows with an invalid vector, and why
         self._vectors = {
             name: self._vector(sources[name], cells) for name, cells in columns.items() if sources[name].are_numbers
         }
         self.names = tuple(sources)
 
     def has(self, modality: str, row: int) -> bool:
-        """Whether a row has anything of a modality."""
+        """Whether a row has a modality."""
         if modality in self._vectors:
             return not np.isnan(self._vectors[modality][row]).all()
         return not is_missing(self._cells[modality][row], self._missing)
@@ -63,14 +63,14 @@ class Members:
         return f"{modality}.{suffix}", content
 
     def file(self, modality: str, row: int) -> str | None:
-        """Return the path, as the table has it, that `member` reads; None where the cell itself is the content."""
+        """Return the path, as written in the table, that `member` reads; None if the cell itself is the content."""
         if modality in self._vectors or self._sources[modality].inline:
             return None
         cell = self._cells[modality][row]
         return None if isinstance(cell, list | np.ndarray) else text(cell)
 
     def digest(self, row: int, group: str) -> str:
-        """Return 16 hex digits of what a row holds: its paths, texts and numbers, and its group."""
+        """Return 16 hex digits of a hash of a row's paths, texts and numbers, and its group."""
         plain = []
         for name in self.names:
             cell: object = self._vectors[name][row] if name in self._vectors else self._cells[name][row]
@@ -84,7 +84,7 @@ class Members:
         return hashlib.sha256(json.dumps([group, plain]).encode()).hexdigest()[:16]
 
     def files(self, rows: Iterable[int]) -> Iterator[Path]:
-        """Yield every file that these rows name and `member` would read, once, whether it is there or not."""
+        """Yield once each file that `member` would read for these rows, whether or not it exists."""
         seen: set[Path] = set()
         named = [name for name in self._cells if not self._sources[name].inline]
         for row in rows:
@@ -94,13 +94,13 @@ class Members:
                     try:
                         path = paths.located(text(cell), self._folders.base, self._folders.roots)
                     except BadSample:
-                        continue  # `member` will not read it either, and says why
+                        continue  # `member` will reject it as well, with the reason
                     if path not in seen:
                         seen.add(path)
                         yield path
 
     def _vector(self, source: Source, columns: Sequence[Sequence[object]]) -> np.ndarray:
-        """Return float32 (row, column), NaN in rows where all are missing; note in `bad` what cannot be used."""
+        """Return float32 (row, column), NaN in rows where all are missing; record unusable rows in `bad`."""
         values = np.full((len(columns[0]), len(columns)), np.nan, np.float32)
         for position, (name, cells) in enumerate(zip(source.columns, columns, strict=True)):
             for row, cell in enumerate(cells):
@@ -118,7 +118,7 @@ class Members:
             self.bad.setdefault(
                 row,
                 f"half a vector: {some(lacking)} of {source.modality} empty, the others "
-                f"not; {source.where}.fill may say by which number to replace them",
+                f"not; {source.where}.fill may give a number to replace them with",
             )
         return values
 

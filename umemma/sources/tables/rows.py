@@ -1,7 +1,7 @@
-"""Which rows of a table are samples, and of each its key, group, split and label.
+"""Selects the rows of a table that are samples, and determines the key, group, split and label of each.
 
-A row that is none - no key, no or an unknown label or split, half a vector, no modality at all - is listed as rejected,
-with its line and reason; what is wrong with the table as a whole is an error.
+An unusable row - no key, a missing or unknown label or split, a partial vector, no modality at all - is listed as
+rejected, with its line and reason; a fault of the table as a whole is an error.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ _NAMED = 10  # keys listed in one error
 
 @dataclass(frozen=True)
 class Named:
-    """Columns that name things; a cell that is missing is ''. `key` and `group` of every row, `split` as written."""
+    """Key and group of every row, and the split as written in the table; a missing split is ''."""
 
     key: Sequence[str]
     group: Sequence[str]
@@ -41,7 +41,7 @@ class Named:
 
 @dataclass
 class Rows:
-    """The rows that are samples, by row number, and the others."""
+    """Label and split of the rows that are samples, by row number, and the rejected rows."""
 
     label: dict[int, Label] = field(default_factory=dict)
     split: dict[int, str] = field(default_factory=dict)
@@ -51,10 +51,10 @@ class Rows:
 def named(
     table: Table, members: Members, *, key: str | None, group: str | None, split: str | None, missing: Collection[str]
 ) -> Named:
-    """Read the columns that name things; make up what is not in the table.
+    """Read the key, group and split columns; generate keys and groups that are not in the table.
 
-    Without a key column a row is called by what it holds, so that a new row or a corrected label renames no other; an
-    equal row is numbered, and one of the same group. Without a group a row is a group of its own.
+    Without a key column the key is a hash of the row's content, so that a new row or a corrected label renames no other;
+    duplicates are numbered and share a group. Without a group, each row is a group of its own.
     """
 
     def texts(column: str, option: str) -> list[str]:
@@ -77,13 +77,15 @@ def named(
 
 
 def read(table: Table, members: Members, names: Named, labels: Labels, duplicate_keys: str) -> Rows:
-    """Judge every row; splits are '' where there is no column of them. Raises DataError for a key used twice."""
+    """Validate every row; splits are '' without a split column. Raises DataError for a duplicate key."""
     rows, doubles = Rows(), _doubles(table, names.key, duplicate_keys)
     columns = [table.cells(column, "dataset.options.label") for column in labels.columns]
     for row, key in enumerate(names.key):
         place, split = table.place(row), ""
         try:
-            split = _split(names.split[row], place) if names.split is not None else ""  # first: it counts what is bad
+            split = (
+                _split(names.split[row], place) if names.split is not None else ""
+            )  # first, so that a rejected row counts in its split
             if not key:
                 raise BadSample(place, "the key is empty")
             if row in doubles:
@@ -106,9 +108,9 @@ def read(table: Table, members: Members, names: Named, labels: Labels, duplicate
 
 
 def draw_splits(table: Table, rows: Rows, names: Named, shares: Mapping[str, float] | None, seed: int) -> None:
-    """Put a split where none is given; beside a split column, share out what it calls train, if shares are given.
+    """Draw splits if there is no split column; with one, redistribute its train rows if shares are given.
 
-    Raises DataError where a split stays empty.
+    Raises DataError if a split is empty.
     """
     if names.split is None or shares is not None:
         given = sorted(set(rows.split.values()))
@@ -128,7 +130,7 @@ def draw_splits(table: Table, rows: Rows, names: Named, shares: Mapping[str, flo
 
 
 def escaped(key: str) -> str:
-    """Return a key without what a shard's names cannot hold; `urllib.parse.unquote` gives it back."""
+    """Percent-encode the characters that a shard's names cannot hold; `urllib.parse.unquote` decodes them."""
     return "".join(
         character
         if character.isprintable() and character not in "%./\\"
@@ -146,7 +148,7 @@ def _split(written: str, place: str) -> str:
 
 
 def _doubles(table: Table, keys: Sequence[str], duplicate_keys: str) -> dict[int, int]:
-    """Return {row: the first row of the same key}. Raises DataError, with the lines, where that is an error."""
+    """Return {row: first row with the same key}. Raises DataError with the lines if duplicates are errors."""
     if duplicate_keys not in DUPLICATES:
         raise ParameterError(unknown("dataset.options.duplicate_keys", "choice", duplicate_keys, DUPLICATES))
     first: dict[str, int] = {}
