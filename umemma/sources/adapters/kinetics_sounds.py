@@ -1,18 +1,18 @@
-"""Kinetics-Sounds: ten-second Kinetics-400 clips of 31 actions one can see and hear (Arandjelovic and Zisserman 2017).
+"""Kinetics-Sounds: ten-second Kinetics-400 clips of 31 visible and audible actions (Arandjelovic and Zisserman 2017).
 
-There is no official package; two layouts are in use, and `layout` says which:
+There is no official package; two layouts are in use, selected by `layout`:
 
 - `folders`: `{train,test}/audio/<class>/<video>.wav` and `{train,test}/video/<class>/<video>/frame_*.jpg`. The label is
-  the folder's place in `dataset.classes`, whatever the order. A clip that lies in one of the two trees only lacks the
-  other modality; `incomplete: reject` leaves such clips out.
-- `lists`: the lists of OGM-GE (`name,10,label`) or BalanceBenchmark (separated by spaces: first is the name, last the
-  label), frames in `visual/<name>/`, sound in `audio/<name>.npy` (Kaldi filter bank) or `audio_spec/<name>.pkl`.
-  **Nobody has published which number is which action**: label 7 is the eighth of `dataset.classes`, and in
+  the folder's index in `dataset.classes`, in any order. A clip in only one of the two trees lacks the other modality;
+  `incomplete: reject` rejects such clips.
+- `lists`: the lists of OGM-GE (`name,10,label`) or BalanceBenchmark (separated by spaces: the name first, the label
+  last), frames in `visual/<name>/`, sound in `audio/<name>.npy` (Kaldi filter bank) or `audio_spec/<name>.pkl`.
+  **The mapping of numbers to actions is unpublished**: label 7 is the eighth of `dataset.classes`, and in
   conf/dataset/kinetics_sounds_lists.yaml these are "0" to "30", not names that may be wrong.
 
-Validation is `val_share` of training, drawn by class with `seed`: there is none in either layout. A group is the
-YouTube video. Clips of fewer than `min_frames` frames are bad samples, as everybody skips them; so are clips that a
-list names and that have no files.
+Neither layout has a validation set: it is `val_share` of training, drawn by class with `seed`. A group is the YouTube
+video. Clips with fewer than `min_frames` frames are bad samples, since all published loaders skip them; so are listed
+clips without files.
 """
 
 import re
@@ -68,7 +68,7 @@ _CLIP = re.compile(r"([\w-]{11})_\d+(_\d+)?")  # YouTube id, start, and in some 
 class Adapter:
     """Random access to Kinetics-Sounds; `video` and `audio` name folders of layout `lists`.
 
-    Raises DataError for a line or folder that cannot be understood, ParameterError for an option that is none.
+    Raises DataError for an invalid line or folder, ParameterError for an invalid option.
     """
 
     modalities = ("video", "audio")
@@ -111,7 +111,7 @@ class Adapter:
         self.num_samples: Mapping[str, int] = {split: len(split_rows) for split, split_rows in self._rows.items()}
 
     def sample(self, split: str, index: int) -> Sample:
-        """Read sample `index` of `split`. Raises BadSample where its files are missing, broken or too few."""
+        """Read sample `index` of `split`. Raises BadSample if its files are missing, corrupt or too few."""
         return listing.sample(self._rows[split][index], self._files)
 
     def _files(self, row: Row) -> tuple[int, dict[str, File]]:
@@ -125,7 +125,7 @@ class Adapter:
 def read(
     folder: Path, train_list: str = "my_train.txt", test_list: str = "my_test.txt"
 ) -> tuple[list[Row], list[Rejected]]:
-    """Read both lists in `place`: the rows that count, of splits train and test and without fields; those left out."""
+    """Read both lists in `place`; return the kept rows, of train and test and without fields, and the rejected ones."""
     return lists.once(
         _row(split, where, line)
         for split, name in (("train", train_list), ("test", test_list))
@@ -179,5 +179,5 @@ def _check_folders(folder: Path) -> None:
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    """Yield what lies in a folder, but for hidden files; nothing where there is no such folder."""
+    """Yield the non-hidden entries of a folder; nothing if it does not exist."""
     return (path for path in sorted(folder.iterdir()) if not path.name.startswith(".")) if folder.is_dir() else iter(())
