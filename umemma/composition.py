@@ -26,8 +26,8 @@ def register(conf: Path) -> None:
     """Register the resolvers that the files of `conf` may use in `${...}`.
 
     `${checked:VALUE}` is VALUE; it is registered only where compositions are checked, so that nothing else can compose
-    conf/. `${encoder:NAME}` is the encoder in conf/encoder/NAME.yaml, replaced as a whole; one written out in `-S` would
-    be merged into the existing encoder. `${current:NAME}` is the data set in the present params.yaml, else NAME:
+    conf/. `${encoder:NAME}` is the encoder in conf/encoder/NAME.yaml, taken as a whole; one written out in `-S` would be
+    merged into the existing encoder. `${current:NAME}` is the data set in the present params.yaml, else NAME:
     `-S fuse.lr=0.1` must change one number, not the data.
     """
     from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -56,8 +56,8 @@ def register(conf: Path) -> None:
 def check_every_composition(conf: Path) -> None:
     """Make every composition of `conf` in this process (by DVC) raise an error if the parameters are invalid.
 
-    Wraps the one method through which Hydra composes, because an override can replace anything in conf/: a resolver in a
-    value (with `-S format=1`) as well as a Hydra callback.
+    Wraps the one method through which Hydra composes, because an override can replace anything in conf/: a resolver in
+    a value (with `-S format=1`) as well as a Hydra callback.
     """
     from hydra._internal.hydra import Hydra
 

@@ -88,7 +88,7 @@ def conf_text(proposal: Proposal, name: str, root: str) -> str:
         "dataset:",
         line(2, "name", name),
         line(2, "adapter", "table"),
-        line(2, "root", root, "the folder of the table; from the project's root, or absolute"),
+        line(2, "root", root, "absolute, or relative to the project's root"),
         line(2, "sources", {}),
         line(2, "watch", {"each_run": [name], "record": "data/watched.json"}, "`dvc repro` sees when data change"),
         "  options:",

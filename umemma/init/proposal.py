@@ -38,7 +38,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Options for the adapter; `surveys` and `num_present` by modality; `unused` {column: reason}; `unsure`: sentences."""
+    """Options for the adapter; `surveys`, `num_present` by modality; `unused` {column: reason}; `unsure`: sentences."""
 
     options: Mapping[str, Any]
     label: Label

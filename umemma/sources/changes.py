@@ -1,7 +1,7 @@
 """Digests of raw data that the user may change at any time; equal digests mean that nothing has changed.
 
-An adapter of such data has `lists`, the files that its constructor reads, and `inputs()`, the files that its samples are
-read from. Lists are hashed by content. Inputs can be large and many, so only path, size and modification time are
+An adapter of such data has `lists`, the files that its constructor reads, and `inputs()`, the files that `sample`
+reads. Lists are hashed by content. Inputs can be large and many, so only path, size and modification time are
 hashed: 10,000 files take 0.7 s, most of it to resolve links. A copy of the data with new times therefore counts as
 changed, which only costs one more run of `prepare`; the shards come out the same.
 """

@@ -1,8 +1,8 @@
-"""The data set `synthetic` as a distribution p(label, symbols), and the exact information quantities that follow from it.
+"""The data set `synthetic` as a distribution p(label, symbols), and the exact quantities that follow from it.
 
 The label consists of fair, independent bits, one for each modality; the first is the most significant:
 
-    bit 0  redundant    one noisy copy of it is in every modality: they share the noise, so two copies tell no more than one
+    bit 0  redundant    the same noisy copy of it is in every modality: two copies tell no more than one
     bit 1  synergistic  modality `a` has a fair coin, `b` has that coin XOR a noisy copy; alone, each is noise
     bit 2  unique       a noisy copy in `c` only
     bit 3  unique       a noisy copy in `d` only, with four modalities

@@ -49,7 +49,7 @@ _FULL_SCALE = 0.95  # peak of every written sound
 
 
 class Adapter:
-    """Random access to the words; `noises`: wav files relative to the root. No noise is added if there are none or `snr_db` is None.
+    """Random access to the words; `noises` are wav files relative to the root; without them or `snr_db`, no noise.
 
     Raises DataError for an invalid labels.csv and for a noise that is missing or has another sample rate.
     """

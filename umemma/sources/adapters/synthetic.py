@@ -2,8 +2,8 @@
 
 Samples come from the known distribution p(label, symbols). A modality's vector is x = sum_j s_j e_j + noise: its
 symbol's two bits as signs s_j, along its own orthonormal random directions e_j, and Gaussian noise with standard
-deviation NOISE. Projection on e_j gives s_j with that noise, so a sign is misread with probability Phi(-1 / NOISE): 8e-24 at 0.1.
-By Fano's inequality I(X_S; Y) is then within 1e-20 nats of I(Z_S; Y), far below any rounding.
+deviation NOISE. Projection on e_j gives s_j with that noise, so a sign is misread with probability Phi(-1 / NOISE):
+8e-24 at 0.1. By Fano's inequality I(X_S; Y) is then within 1e-20 nats of I(Z_S; Y), far below any rounding.
 
 A sample is drawn from (seed, key) only; its missing modalities come from a separate generator of (seed, key).
 """

@@ -53,8 +53,8 @@ def named(
 ) -> Named:
     """Read the key, group and split columns; generate keys and groups that are not in the table.
 
-    Without a key column the key is a hash of the row's content, so that a new row or a corrected label renames no other;
-    duplicates are numbered and share a group. Without a group, each row is a group of its own.
+    Without a key column the key is a hash of the row's content, so that a new row or a corrected label renames no
+    other; duplicates are numbered and share a group. Without a group, each row is a group of its own.
     """
 
     def texts(column: str, option: str) -> list[str]:
