@@ -168,7 +168,7 @@ def test_offline_every_address_is_named_with_its_reason(mirror: Mirror, tmp_path
 
 def test_a_server_that_always_cuts_is_given_up_and_the_beginning_kept(mirror: Mirror, tmp_path: Path) -> None:
     mirror.cuts = [1000] * 100
-    with pytest.raises(DownloadError, match=f"broke off after {1000 * module.ATTEMPTS} of {len(CONTENT)}"):
+    with pytest.raises(DownloadError, match=f"interrupted after {1000 * module.ATTEMPTS} of {len(CONTENT)}"):
         download([f"{mirror.url}/file"], tmp_path / "file", sha256=SHA256)
     assert left_over(tmp_path) == ["file.part"]
 

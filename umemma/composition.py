@@ -147,7 +147,7 @@ def notice(path: Path = FILE, conf: Path = CONF) -> str:
     if len(changes) > 10:
         lines.append(f"  and {len(changes) - 10} more")
     return (
-        "\n".join([f"note: {path} differs from conf/; `make params DATASET={dataset}` composes it anew:", *lines])
+        "\n".join([f"note: {path} differs from conf/; `make params DATASET={dataset}` recomposes it:", *lines])
         if changes
         else ""
     )

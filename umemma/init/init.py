@@ -57,7 +57,7 @@ def init(file: Path, root: Path, name: str, given: Given, *, home: Path, force: 
         raise ParameterError(f"--root: {root} must hold {file}")
     path = home / f"conf/dataset/{name}.yaml"
     if path.exists() and not force:
-        raise ParameterError(f"{path} is there already; --force writes it anew, --name NAME another one")
+        raise ParameterError(f"{path} already exists; --force overwrites it, --name NAME writes another file")
     proposal = propose(file, root, given)
     with written_whole(path) as temporary:
         temporary.write_text(conf_text(proposal, name, _root_text(root, home)), "utf-8")
@@ -83,14 +83,16 @@ def conf_text(proposal: Proposal, name: str, root: str) -> str:
     }
     lines = [
         "# @package _global_",
-        f"# Made by `umemma init` from {flow(options['file'])}, {proposal.num_rows} rows; yours to change. What options mean is",
+        f"# Made by `umemma init` from {flow(options['file'])}, {proposal.num_rows} rows; edit as needed. What options mean is",
         "# in docs/table-options.md, what decoders and encoders take in docs/plug-ins.md; `make docs` builds these pages.",
         "dataset:",
         line(2, "name", name),
         line(2, "adapter", "table"),
         line(2, "root", root, "absolute, or relative to the project's root"),
         line(2, "sources", {}),
-        line(2, "watch", {"each_run": [name], "record": "data/watched.json"}, "`dvc repro` sees when data change"),
+        line(
+            2, "watch", {"each_run": [name], "record": "data/watched.json"}, "so that `dvc repro` sees when data change"
+        ),
         "  options:",
         *_option_lines(proposal),
         line(2, "task", label.task),
@@ -122,11 +124,11 @@ def _gate_lines(proposal: Proposal, kinds: Sequence[str]) -> list[str]:
     )
     comments = {
         "max_quarantined": "a few files of the smallest split",
-        "min_class_share": "the rarest class has about twice that",
+        "min_class_share": "about half the share of the rarest class",
         "severity": "decoding makes shapes equal",
     }
     lines = [line(2, key, value, comments.get(key, "")) for key, value in bounds.items()]
-    return ["validation:  # of the gate between data and training, what these data need", *lines] if lines else []
+    return ["validation:  # bounds of the gate between data and training that these data need", *lines] if lines else []
 
 
 def _option_lines(proposal: Proposal) -> list[str]:
@@ -134,15 +136,15 @@ def _option_lines(proposal: Proposal) -> list[str]:
         proposal.options,
         {
             "label": "several in one cell" if "separator" in proposal.options else "",
-            "shares": "the table has no such split: this much of train, by `seed`",
+            "shares": "drawn from train by `seed`, since the table lacks the split",
             "group": "what must not be in two splits",
-            "key": "what a sample is called",
-            "media_root": "where paths start from",
+            "key": "identifies a sample",
+            "media_root": "the folder that paths are relative to",
         },
     )
     lines = [line(4, key, value, comments.get(key, "")) for key, value in options.items() if key != "modalities"]
     if "key" not in options:
-        lines.append(line(4, "key", None, "a column; null: a digest of what the row holds"))
+        lines.append(line(4, "key", None, "a column; null: a hash of the row's content"))
     if "group" not in options:
         lines.append(line(4, "group", None, "a column of what must not be in two splits: person, recording, film"))
     if "split" not in options:
@@ -193,17 +195,15 @@ def _root_text(root: Path, home: Path) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="umemma init", description=__doc__)
     parser.add_argument("file", help="a .csv, .tsv, .parquet or .jsonl file with a row for every sample")
-    parser.add_argument(
-        "--project", metavar="DIR", help="the project's root; else the one that the current folder is in"
-    )
-    parser.add_argument("--name", help="of the data set; else the file's own")
-    parser.add_argument("--root", help="the folder below which all files lie; else the file's own")
-    parser.add_argument("--key", metavar="COLUMN", help="what names a sample")
+    parser.add_argument("--project", metavar="DIR", help="the project's root; by default that of the current folder")
+    parser.add_argument("--name", help="of the data set; by default the file's")
+    parser.add_argument("--root", help="the folder that contains all files; by default the file's own")
+    parser.add_argument("--key", metavar="COLUMN", help="the column that identifies a sample")
     parser.add_argument(
         "--label", metavar="COLUMN", nargs="+", help="the label, or one column of 0 and 1 for each class"
     )
     parser.add_argument("--group", metavar="COLUMN", help="what must not be in two splits")
     parser.add_argument("--split", metavar="COLUMN", help="train, val and test")
     parser.add_argument("--encoding", default="utf-8", help="of a text table")
-    parser.add_argument("--force", action="store_true", help="write over the file that is there")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
     return parser

@@ -45,7 +45,7 @@ def modalities(columns: Mapping[str, Column], axes: Callable[[Column], int | Non
         elif len(column.counts) == 1:
             guesses.unused[column.name] = "the same in every row"
         elif column.are_whole and column.is_complete and column.is_unique:
-            guesses.unused[column.name] = "counts the rows, it seems"
+            guesses.unused[column.name] = "looks like a row number"
         else:
             numbers.append(column)
     for name, members in _vectors(numbers, guesses).items():

@@ -123,7 +123,7 @@ def _num_present(adapter: Adapter) -> dict[str, int]:
 
 def _rare(label: Label) -> list[str]:
     rare = [f"{name} ({label.counts[name]})" for name in label.classes if label.counts[name] < _FEW_ROWS]
-    return [f"classes with fewer than {_FEW_ROWS} rows can hardly be learned: {some(rare)}"] if rare else []
+    return [f"classes with fewer than {_FEW_ROWS} rows are too small to learn: {some(rare)}"] if rare else []
 
 
 def _doubts(name: str, result: Survey) -> list[str]:

@@ -107,8 +107,8 @@ def roles(
     doubts = [unsure] if unsure else []
     if key_column is None:
         doubts.append(
-            "no column has another name in every row, so the samples are called by a digest of what they "
-            "hold; --key COLUMN names one"
+            "no column has unique names, so the samples are identified by a hash of their "
+            "content; --key COLUMN names one"
         )
     if group_column is None:
         likely = [

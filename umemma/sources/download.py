@@ -58,7 +58,7 @@ def download(urls: Sequence[str], path: Path, *, sha256: str | None) -> None:
                 raise
             part.unlink(missing_ok=True)
             raise DownloadError(f"the disk is full: {path} could not be written") from error
-    raise DownloadError(f"{path.name} could not be downloaded:\n" + "\n".join(troubles or ["  no address is given"]))
+    raise DownloadError(f"{path.name} could not be downloaded:\n" + "\n".join(troubles or ["  no URL is given"]))
 
 
 def _from_url(url: str, part: Path, sha256: str | None) -> None:
@@ -91,14 +91,14 @@ def _append(url: str, part: Path) -> None:
                 file.write(chunk)
                 received_bytes += len(chunk)
     if total_bytes is not None and received_bytes != total_bytes:
-        raise _Trouble(f"broke off after {received_bytes} of {total_bytes} bytes", retry=received_bytes > begun_bytes)
+        raise _Trouble(f"interrupted after {received_bytes} of {total_bytes} bytes", retry=received_bytes > begun_bytes)
 
 
 @contextmanager
 def _opened(url: str, part: Path, begun_bytes: int) -> Iterator[http.client.HTTPResponse | None]:
     """Yield the server's response; None if `part` is already complete."""
     if not url.startswith(("http://", "https://")):
-        raise _Trouble("is no http or https address", retry=False)
+        raise _Trouble("is not an http or https URL", retry=False)
     request = urllib.request.Request(url, headers={"User-Agent": "umemma", "Accept-Encoding": "identity"})
     if begun_bytes:
         request.add_header("Range", f"bytes={begun_bytes}-")
@@ -111,7 +111,7 @@ def _opened(url: str, part: Path, begun_bytes: int) -> Iterator[http.client.HTTP
             raise _Trouble(f"HTTP {error.code} {error.reason}", retry=False) from error
         if not complete:
             part.unlink()
-            raise _Trouble("the unfinished file is longer than the whole one", retry=True) from error
+            raise _Trouble("the partial file is longer than the whole one", retry=True) from error
         yield None
         return
     except urllib.error.URLError as error:
@@ -138,7 +138,7 @@ def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
         try:
             chunk = response.read1(CHUNK_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            raise _Trouble(f"broke off: {error or type(error).__name__}", retry=True) from error
+            raise _Trouble(f"interrupted: {error or type(error).__name__}", retry=True) from error
         if not chunk:
             return
         yield chunk

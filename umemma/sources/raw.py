@@ -132,7 +132,9 @@ def _fetch_source(dataset: Dataset, raw_root: Path, source: str, expected: Mappi
     names = list(expected)
     urls = dataset.sources.get(source, ())
     if not urls:
-        raise DownloadError(f"dataset.sources has no address for {source}, so these cannot be had: {_some(names)}")
+        raise DownloadError(
+            f"dataset.sources has no address for {source}, so these cannot be downloaded: {_some(names)}"
+        )
     print(f"{dataset.name}: downloading {len(names)} files of {source} to {raw_root}", file=sys.stderr, flush=True)
     archives = [url for url in urls if url.endswith(ARCHIVES)]
     troubles = []

@@ -89,7 +89,7 @@ class Adapter:
         self._video, self._audio, self._is_cut = base / video, base / audio, clip == "event"
         self._files = _videos(self._video) if video == audio else {}
         if self._is_cut and not self._files:
-            raise ParameterError("dataset.options.clip 'event' cuts videos; frames and spectrograms are there whole")
+            raise ParameterError("dataset.options.clip 'event' cuts videos; frames and spectrograms cannot be cut")
 
     def sample(self, split: str, index: int) -> Sample:
         """Read sample `index` of `split`. Raises BadSample if its files are missing or corrupt."""

@@ -71,7 +71,7 @@ class Adapter:
         max_samples: int | None = None,
     ) -> None:
         if held_out_speaker is not None and held_out_speaker not in SPEAKERS:
-            raise ParameterError(f"dataset.options.held_out_speaker: {held_out_speaker!r} is none of {SPEAKERS}")
+            raise ParameterError(f"dataset.options.held_out_speaker: {held_out_speaker!r} must be one of {SPEAKERS}")
         if max_samples is not None and max_samples < 1:
             raise ParameterError(f"dataset.options.max_samples must be 1 or more, or null, not {max_samples}")
         if not 0 < variance < 1:

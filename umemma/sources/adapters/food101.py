@@ -130,7 +130,7 @@ def _of_split(folder: Path) -> Iterator[_Titled]:
 def _images(folder: Path) -> set[str]:
     """Return `<class>/<image>` of all photographs in a folder. Raises DataError if it does not exist."""
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; photographs lie in images/train/<class>/ and images/test/<class>/")
+        raise DataError(f"{folder} is no folder; photographs must be in images/train/<class>/ and images/test/<class>/")
     return {
         f"{class_folder.name}/{path.name}"
         for class_folder in folder.iterdir()

@@ -133,7 +133,7 @@ class Adapter:
         noise, _ = soundfile.read(path, len(speech), offset, dtype="float64")
         loudness = [np.sqrt(np.mean(np.square(sound, dtype=np.float64))) for sound in (speech, noise)]
         if not all(loudness):
-            raise BadSample(str(path if loudness[0] else self._clips / f"{key}.mp4"), "is silent where it is needed")
+            raise BadSample(str(path if loudness[0] else self._clips / f"{key}.mp4"), "is silent in the required span")
         mixture = speech + noise * (loudness[0] / loudness[1] * 10 ** (-rng.uniform(*self._snr_db) / 20))
         return mixture * (_FULL_SCALE / np.abs(mixture).max())
 

@@ -125,7 +125,7 @@ class Adapter:
 def _table_path(root: Path, file: str, roots: Sequence[Path]) -> Path:
     if not root.is_dir():
         raise DataError(
-            f"{root} is no folder; dataset.root, or else the variable UMEMMA_DATA, names the folder that {file} lies in"
+            f"{root} is no folder; dataset.root, or else the variable UMEMMA_DATA, names the folder that contains {file}"
         )
     try:
         paths.located(file, root, roots)

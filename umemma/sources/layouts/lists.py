@@ -116,7 +116,7 @@ def in_order(classes: Sequence[str], known: Collection[str], where: str) -> tupl
         ]
         raise ParameterError(
             f"dataset.classes must be the {len(known)} classes of {where}, in any order; "
-            f"{' and '.join(problems) or 'one is there twice'}"
+            f"{' and '.join(problems) or 'one is repeated'}"
         )
     return tuple(classes)
 

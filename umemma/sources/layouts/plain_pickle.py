@@ -74,7 +74,7 @@ class _Buffer(_Note):  # array in protocol 5
 
 def _bytes(*given: object) -> bytes:
     if given:
-        raise DataError("its pickle makes bytes of something else")
+        raise DataError("its pickle makes bytes from another object")
     return b""
 
 
@@ -200,7 +200,7 @@ def _dtype(note: _Type) -> np.dtype[Any]:
     order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
     made = np.dtype(name)
     if order not in ("<", ">", "=", "|") or any(state[2:5]) or state[5] not in (-1, made.itemsize) or any(state[8:]):
-        raise DataError(f"its pickle holds an array of {name!r} that is not what NumPy writes")
+        raise DataError(f"its pickle holds an array of {name!r} that NumPy would not write")
     return made if order == "|" else made.newbyteorder(order)  # type: ignore[arg-type]
 
 
@@ -217,7 +217,7 @@ def _array(dtype: np.dtype[Any], data: object, shape: Sequence[object], order: s
     if not dtype.itemsize or _count(shape) * dtype.itemsize != len(data):
         raise DataError(f"its pickle holds an array {tuple(shape)} of {dtype} in {len(data)} bytes")
     if dtype.kind == "U" and np.frombuffer(data, f"{dtype.byteorder}u4").max(initial=0) > _MOST_CODE_POINT:
-        raise DataError("its pickle holds a text with characters that there are not")
+        raise DataError("its pickle holds a string with invalid characters")
     flat = np.frombuffer(bytearray(data), dtype) if data else np.empty(0, dtype)
     return flat.reshape(shape, order=order)  # type: ignore[call-overload]
 

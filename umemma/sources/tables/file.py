@@ -94,10 +94,10 @@ def _delimited(path: Path, text: str, delimiter: str) -> Table:
     if len(header) == 1:
         counts = {name: header[0].count(mark) for mark, name in _RIVALS.items() if mark in header[0]}
         hint = (
-            f"its first line holds {max(counts, key=lambda name: counts[name])}, which may be its delimiter "
+            f"its first line holds {max(counts, key=lambda name: counts[name])}, possibly its delimiter "
             "(dataset.options.delimiter)"
             if counts
-            else "a table has a label and one modality at least"
+            else "a table has at least a label and one modality"
         )
         raise DataError(f"{path} has only one column where {delimiter!r} is the delimiter; {hint}")
     names = _column_names(path, header)
@@ -148,7 +148,7 @@ def _json_lines(path: Path, text: str) -> Table:
 def _json_object(path: Path, line: int, text: str) -> dict[str, object]:
     def once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
         if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
-            raise ValueError(f"{some(map(repr, twice), _NAMED)} stands in it twice")
+            raise ValueError(f"{some(map(repr, twice), _NAMED)} occurs in it twice")
         return dict(pairs)
 
     try:

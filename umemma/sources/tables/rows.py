@@ -89,7 +89,7 @@ def read(table: Table, members: Members, names: Named, labels: Labels, duplicate
             if not key:
                 raise BadSample(place, "the key is empty")
             if row in doubles:
-                raise BadSample(place, f"its key stands twice: {table.place(doubles[row])} has {key!r} already")
+                raise BadSample(place, f"duplicate key: {table.place(doubles[row])} has {key!r} already")
             label = labels([cells[row] for cells in columns], place)
             if row in members.bad:
                 raise BadSample(place, members.bad[row])
@@ -162,7 +162,7 @@ def _doubles(table: Table, keys: Sequence[str], duplicate_keys: str) -> dict[int
         raise DataError(
             "\n".join(
                 [
-                    f"{table.path}: {len(lines)} keys stand in more than one row, but a key names one sample "
+                    f"{table.path}: {len(lines)} keys occur in more than one row, but a key must identify one sample "
                     "(dataset.options.duplicate_keys: first would keep the first row of each):",
                     *lines[:_NAMED],
                     *more,

@@ -54,7 +54,7 @@ def from_csv(named: str, content: bytes, fill: float | None) -> bytes:
                 if fill is None:
                     raise BadSample(
                         named,
-                        f"a number is missing: line {line}, value {channel + 1}; `fill` may say by which to replace it",
+                        f"a number is missing: line {line}, value {channel + 1}; `fill` may give a number to replace it with",
                     )
                 continue
             try:
@@ -98,7 +98,7 @@ def _filled(named: str, values: np.ndarray, fill: float | None) -> np.ndarray:
         raise BadSample(
             named,
             f"a number is missing: NaN in place {np.argwhere(holes)[0].tolist()}; `fill` may "
-            "say by which to replace it",
+            "give a number to replace it with",
         )
     return np.where(holes, np.asarray(fill, values.dtype), values)
 

@@ -58,7 +58,7 @@ def source(modality: str, entry: object) -> Source:
         raise ParameterError(unknown(f"{where}.kind", "kind", kind, SUFFIXES))
     inline = entry.get("inline", kind == "text")
     if not isinstance(inline, bool) or (inline and kind != "text"):
-        raise ParameterError(f"{where}.inline is {inline!r}; only text can stand in the table itself")
+        raise ParameterError(f"{where}.inline is {inline!r}; only text can be in the table itself")
     fill = _fill(where, kind, entry.get("fill"))
     return Source(modality, kind, _columns(where, kind, entry), kind == "vector" and "columns" in entry, inline, fill)
 
