@@ -82,9 +82,9 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
         name: survey(adapter.members, name, str(entry["kind"]), list(adapter.rows.label))
         for name, entry in guesses.entries.items()
     }
-    rejected = Counter(candidate.reason.split(":")[0] for candidate in adapter.rejected)
+    rejected = Counter(rejection.reason.split(":")[0] for rejection in adapter.rejected)
     unsure = [*chosen.unsure, *guesses.unsure, *_rare(label)]
-    unsure += [candidate for name in surveys for candidate in _doubts(name, surveys[name])]
+    unsure += [doubt for name in surveys for doubt in _doubts(name, surveys[name])]
     return Proposal(
         options,
         label,

@@ -83,9 +83,8 @@ def read(table: Table, members: Members, names: Named, labels: Labels, duplicate
     for row, key in enumerate(names.key):
         place, split = table.place(row), ""
         try:
-            split = (
-                _split(names.split[row], place) if names.split is not None else ""
-            )  # first, so that a rejected row counts in its split
+            # the split first, so that a rejected row counts in it
+            split = _split(names.split[row], place) if names.split is not None else ""
             if not key:
                 raise BadSample(place, "the key is empty")
             if row in doubles:
