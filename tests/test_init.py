@@ -545,7 +545,7 @@ def test_the_command_says_what_is_wrong_in_one_line_and_writes_into_the_project_
     path = write_table(tmp_path / "t.csv", rows_of())
     there = command(tmp_path, "init", path.name, "--name", "digits", "--project", str(ROOT))
     assert there.returncode == 2
-    assert f"{ROOT / 'conf/dataset/digits.yaml'} is there already" in there.stderr
+    assert f"{ROOT / 'conf/dataset/digits.yaml'} already exists" in there.stderr
     assert json.dumps(sorted(one.name for one in tmp_path.iterdir())) == '["t.csv"]'
     nowhere = command(tmp_path, "init", path.name)
     assert (nowhere.returncode, nowhere.stdout) == (2, "")
