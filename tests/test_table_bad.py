@@ -42,7 +42,7 @@ WHOLE = {  # name: (file, content, options, what is said)
     "tabs in a .csv": ("t.csv", GOOD.replace(",", "\t").encode(), {}, "its first line holds a tab"),
     "commas in a .tsv": ("t.tsv", GOOD.encode(), {}, r"only one column where '\\t' is the delimiter; .* holds ','"),
     "a delimiter that is none": ("t.csv", GOOD.encode(), {"delimiter": "||"}, "delimiter must be one character"),
-    "one column": ("t.csv", b"id\na\n", {}, "only one column .* a table has a label"),
+    "one column": ("t.csv", b"id\na\n", {}, "only one column .* a table has at least a label"),
     "a column missing": (
         "t.csv",
         GOOD.replace("note", "notes").encode(),
