@@ -185,7 +185,7 @@ def test_a_json_list_of_something_else_is_named(root, name, content, sentence):
 
 def test_missing_folders_and_lists_are_named(root):
     shutil.rmtree(root / "food101/images/test")
-    with pytest.raises(DataError, match=r"images/test is no folder; photographs lie in images/train/<class>/"):
+    with pytest.raises(DataError, match=r"images/test is no folder; photographs must be in images/train/<class>/"):
         Adapter(root)
     (root / "food101/text.json").unlink()
     with pytest.raises(DataError, match=r"text\.json cannot be read"):

@@ -229,7 +229,7 @@ ROLES = {  # name: (further columns, options that are expected, what is said)
     "unused words": ({"city": lambda i: ("Rom", "Oslo")[i % 2]}, {}, r"not used  city (neither numbers nor sentences"),
     "a column of one value": ({"year": lambda i: 2026}, {}, "year (the same in every row)"),
     "an empty column": ({"memo": lambda i: None}, {}, "memo (empty)"),
-    "row numbers": ({"number": lambda i: i}, {}, "number (counts the rows, it seems)"),
+    "row numbers": ({"number": lambda i: i}, {}, "number (looks like a row number)"),
 }
 
 
@@ -459,7 +459,7 @@ def test_an_encoding_is_named_by_the_person_and_written_down(tmp_path, home):
 def test_a_file_that_is_there_is_written_over_only_when_told(tmp_path, home):
     path = write_table(tmp_path / "t.csv", rows_of())
     (home / "conf/dataset/mine.yaml").write_text("mine, by hand")
-    with pytest.raises(ParameterError, match=r"mine\.yaml is there already; --force"):
+    with pytest.raises(ParameterError, match=r"mine\.yaml already exists; --force"):
         init(path, tmp_path, "mine", Given(), home=home)
     assert (home / "conf/dataset/mine.yaml").read_text() == "mine, by hand"
     init(path, tmp_path, "mine", Given(), home=home, force=True)
@@ -545,7 +545,7 @@ def test_the_command_says_what_is_wrong_in_one_line_and_writes_into_the_project_
     path = write_table(tmp_path / "t.csv", rows_of())
     there = command(tmp_path, "init", path.name, "--name", "digits", "--project", str(ROOT))
     assert there.returncode == 2
-    assert f"{ROOT / 'conf/dataset/digits.yaml'} is there already" in there.stderr
+    assert f"{ROOT / 'conf/dataset/digits.yaml'} already exists" in there.stderr
     assert json.dumps(sorted(one.name for one in tmp_path.iterdir())) == '["t.csv"]'
     nowhere = command(tmp_path, "init", path.name)
     assert (nowhere.returncode, nowhere.stdout) == (2, "")

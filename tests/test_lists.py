@@ -104,7 +104,7 @@ def test_a_list_that_is_missing_or_no_utf_8_is_named(tmp_path):
         (["a", "c"], r"; lacking b$"),
         (["a", "b", "c", "d"], r"; not of it d$"),
         (["a", "c", "e"], "lacking b and not of it e"),
-        (["a", "b", "c", "a"], "one is there twice"),
+        (["a", "b", "c", "a"], "one is repeated"),
     ],
 )
 def test_classes_that_are_not_those_of_the_data_set_are_named(classes, sentence):

@@ -42,7 +42,7 @@ WHOLE = {  # name: (file, content, options, what is said)
     "tabs in a .csv": ("t.csv", GOOD.replace(",", "\t").encode(), {}, "its first line holds a tab"),
     "commas in a .tsv": ("t.tsv", GOOD.encode(), {}, r"only one column where '\\t' is the delimiter; .* holds ','"),
     "a delimiter that is none": ("t.csv", GOOD.encode(), {"delimiter": "||"}, "delimiter must be one character"),
-    "one column": ("t.csv", b"id\na\n", {}, "only one column .* a table has a label"),
+    "one column": ("t.csv", b"id\na\n", {}, "only one column .* a table has at least a label"),
     "a column missing": (
         "t.csv",
         GOOD.replace("note", "notes").encode(),
@@ -85,7 +85,7 @@ WHOLE = {  # name: (file, content, options, what is said)
     "no JSON": ("t.jsonl", b'{"id": "a"}\n{"id": \n', {}, r"t\.jsonl line 2: no JSON object"),
     "a JSON array": ("t.json", b'[{"id": "a"}]', {}, "one JSON array; what is read is a JSON object on every line"),
     "a JSON list in a line": ("t.jsonl", b'{"id": "a"}\n[1]\n', {}, r"line 2: no JSON object, but '\[1\]'"),
-    "a JSON key twice": ("t.jsonl", b'{"id": "a", "id": "b"}\n', {}, r"line 1: .*'id' stands in it twice"),
+    "a JSON key twice": ("t.jsonl", b'{"id": "a", "id": "b"}\n', {}, r"line 1: .*'id' occurs in it twice"),
     "half a surrogate pair": ("t.jsonl", b'{"id": "\\ud83d"}\n', {}, r"line 1: no JSON object: .*surrogates"),
     "no Parquet": ("t.parquet", b"PAR1 garbage", {}, r"t\.parquet is no readable Parquet file"),
     "Parquet cut short": ("t.parquet", parquet_of(id=["a"])[:-9], {}, r"t\.parquet is no readable Parquet file"),
@@ -255,8 +255,8 @@ def test_of_rows_with_one_key_the_first_can_be_kept_and_the_others_are_listed(tm
     rows[4]["id"] = rows[7]["id"] = "k1"
     made = adapter(write_table(tmp_path / "t.parquet", rows), duplicate_keys="first")
     assert [(one.file, one.reason) for one in made.rejected] == [
-        ("t.parquet row 5", "its key stands twice: t.parquet row 2 has 'k1' already"),
-        ("t.parquet row 8", "its key stands twice: t.parquet row 2 has 'k1' already"),
+        ("t.parquet row 5", "duplicate key: t.parquet row 2 has 'k1' already"),
+        ("t.parquet row 8", "duplicate key: t.parquet row 2 has 'k1' already"),
     ]
     assert sum(made.num_samples.values()) == 7
 
@@ -337,7 +337,7 @@ FILES = [
     ("series", "inf.csv", "line 2, 'inf' is not finite"),
     ("series", "firstinf.csv", "line 1, 'inf' is not finite"),
     ("series", "first.csv", "a number is missing: line 1, value 1"),
-    ("series", "hole.csv", "a number is missing: line 2, value 1; `fill` may say"),
+    ("series", "hole.csv", "a number is missing: line 2, value 1; `fill` may give"),
     ("series", "gap.csv", "a number is missing: line 2, value 1"),
     ("series", "comma.csv", "line 1, '1,5' is no number"),
     ("series", "blank.csv", "holds no numbers"),

@@ -1,4 +1,4 @@
-"""`umemma COMMAND`: what a person does before there is anything to run."""
+"""`umemma COMMAND`: commands to set up a data set before the first run."""
 
 import sys
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _USAGE = "usage: umemma init FILE [--name NAME] [--root DIR] [--project DIR] ...
 
 
 def main() -> None:
-    """Call the command that the first argument names; an error that the user can fix ends in a line."""
+    """Call the command that the first argument names; an error that the user can fix is printed as one line."""
     run(_command)
 
 

@@ -1,7 +1,7 @@
-"""params.yaml against conf/: `dvc repro` reads only the first, so where they differ a person should be told.
+"""Compares params.yaml with conf/: `dvc repro` reads only the former, so the user is told where they differ.
 
-`python -m umemma.composition` names the differences; `... write [OVERRIDE ...]` composes params.yaml anew, with
-overrides in the form of `dvc exp run -S`.
+`python -m umemma.composition` lists the differences; `... write [OVERRIDE ...]` recomposes params.yaml, with overrides
+in the form of `dvc exp run -S`.
 """
 
 import argparse
@@ -19,20 +19,20 @@ from umemma.errors import ParameterError, run, unknown
 from umemma.models.settings import tower_inputs
 from umemma.parameters import FILE
 
-CONF = Path("conf")  # of the current folder, if nothing else is said
+CONF = Path("conf")  # relative to the current folder
 
 
 def register(conf: Path) -> None:
-    """Make known what the files of `conf` may use in `${...}`.
+    """Register the resolvers that the files of `conf` may use in `${...}`.
 
-    `${checked:VALUE}` is VALUE; only what checks its compositions knows it, so that nothing else composes conf/.
-    `${encoder:NAME}` is the encoder of conf/encoder/NAME.yaml, in whose place one written out in `-S` would be merged
-    into the one that is there. `${current:NAME}` is the data set of params.yaml as it stands, or NAME:
-    `-S fuse.lr=0.1` is to change one number, not the data.
+    `${checked:VALUE}` is VALUE; it is registered only where compositions are checked, so that nothing else can compose
+    conf/. `${encoder:NAME}` is the encoder in conf/encoder/NAME.yaml, taken as a whole; one written out in `-S` would be
+    merged into the existing encoder. `${current:NAME}` is the data set in the present params.yaml, else NAME:
+    `-S fuse.lr=0.1` must change one number, not the data.
     """
     from omegaconf import DictConfig, ListConfig, OmegaConf
 
-    def inputs(*, _root_: Any) -> DictConfig:  # no plain dict or list, which DVC's `OmegaConf.resolve` does not take
+    def inputs(*, _root_: Any) -> DictConfig:  # DVC's `OmegaConf.resolve` rejects a plain dict or list
         modalities = _root_.dataset.modalities
         return OmegaConf.create(dict(tower_inputs({str(name): modalities[name].encoder for name in modalities})))
 
@@ -54,10 +54,10 @@ def register(conf: Path) -> None:
 
 
 def check_every_composition(conf: Path) -> None:
-    """Let whatever composes `conf` in this process (DVC) end in an error where the parameters are not valid.
+    """Make every composition of `conf` in this process (by DVC) raise an error if the parameters are invalid.
 
-    Wrapped around the one method through which Hydra composes, for nothing that stands in conf/ is out of reach of an
-    override: neither a resolver in a value (`-S format=1` takes its place) nor a callback of Hydra's.
+    Wraps the one method through which Hydra composes, because an override can replace anything in conf/: a resolver in
+    a value (with `-S format=1`) as well as a Hydra callback.
     """
     from hydra._internal.hydra import Hydra
 
@@ -77,7 +77,7 @@ def check_every_composition(conf: Path) -> None:
 
 
 def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return what Hydra composes from `conf/config.yaml`. Raises ParameterError for an override it does not know."""
+    """Return what Hydra composes from `conf/config.yaml`. Raises ParameterError for an unknown override."""
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
@@ -93,7 +93,7 @@ def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _checked(config: Any) -> dict[str, Any]:
-    """Return as plain values what was composed, less Hydra's own section. Raises ParameterError if it is not valid."""
+    """Return the composition as plain values, without Hydra's section. Raises ParameterError if it is invalid."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -101,13 +101,13 @@ def _checked(config: Any) -> dict[str, Any]:
     try:
         content = OmegaConf.to_container(ours, resolve=True)
     except OmegaConfBaseException as error:
-        raise _own(error) from None
+        raise _innermost(error) from None
     parameters.check(content, str(FILE))
     return content  # type: ignore[return-value]
 
 
 def _current_dataset(path: Path, default: str) -> str:
-    """Return the name of the data set in params.yaml; say so where it is another than the default."""
+    """Return the name of the data set in params.yaml; print a note if it is not the default."""
     try:
         content = YAML(typ="safe").load(path.read_text("utf-8"))
         name = str(content["dataset"]["name"])
@@ -121,53 +121,53 @@ def _current_dataset(path: Path, default: str) -> str:
     return name
 
 
-def _own(error: BaseException) -> ParameterError:
-    """Return our own error from within the one that OmegaConf has wrapped around it, or else one that tells of it."""
-    inner: BaseException | None = error
-    while inner is not None and not isinstance(inner, ParameterError):
-        inner = inner.__cause__ or inner.__context__
-    return inner or ParameterError(f"{FILE} cannot be composed: {' '.join(str(error).split())}")
+def _innermost(error: BaseException) -> ParameterError:
+    """Return the ParameterError that OmegaConf has wrapped, or else a new one with its message."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ParameterError):
+        cause = cause.__cause__ or cause.__context__
+    return cause or ParameterError(f"{FILE} cannot be composed: {' '.join(str(error).split())}")
 
 
-def differences(mine: object, theirs: object, key: str = "") -> Iterator[tuple[str, object, object]]:
-    """Yield (key, value in the first, value in the second) wherever two nested mappings differ; None: not there."""
-    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
-        for name in dict.fromkeys([*mine, *theirs]):
-            yield from differences(mine.get(name), theirs.get(name), f"{key}.{name}" if key else str(name))
-    elif mine != theirs:
-        yield key, mine, theirs
+def differences(current: object, expected: object, key: str = "") -> Iterator[tuple[str, object, object]]:
+    """Yield (key, value in the first, value in the second) wherever two nested mappings differ; None if absent."""
+    if isinstance(current, Mapping) and isinstance(expected, Mapping):
+        for name in dict.fromkeys([*current, *expected]):
+            yield from differences(current.get(name), expected.get(name), f"{key}.{name}" if key else str(name))
+    elif current != expected:
+        yield key, current, expected
 
 
 def notice(path: Path = FILE, conf: Path = CONF) -> str:
-    """Return a few lines that name where params.yaml differs from what conf/ composes for its data set, or ''."""
+    """Return a few lines on where params.yaml differs from what conf/ composes for its data set, or ''."""
     content = YAML(typ="safe").load(path.read_text("utf-8"))
     dataset = content["dataset"]["name"] if isinstance(content.get("dataset"), Mapping) else None
-    found = list(differences(content, composed(conf, [f"dataset={dataset}"] if dataset else [])))
-    lines = [f"  {key} is {mine}, conf/ says {theirs}" for key, mine, theirs in found[:10]]
-    if len(found) > 10:
-        lines.append(f"  and {len(found) - 10} more")
+    changes = list(differences(content, composed(conf, [f"dataset={dataset}"] if dataset else [])))
+    lines = [f"  {key} is {current}, conf/ says {expected}" for key, current, expected in changes[:10]]
+    if len(changes) > 10:
+        lines.append(f"  and {len(changes) - 10} more")
     return (
-        "\n".join([f"note: {path} differs from conf/; `make params DATASET={dataset}` composes it anew:", *lines])
-        if found
+        "\n".join([f"note: {path} differs from conf/; `make params DATASET={dataset}` recomposes it:", *lines])
+        if changes
         else ""
     )
 
 
 def write(path: Path, conf: Path, overrides: Sequence[str]) -> None:
-    """Compose and check parameters, then write them in the very bytes that `dvc exp run` would."""
+    """Compose and check parameters, then write them byte for byte as `dvc exp run` would."""
     from omegaconf import OmegaConf
 
     path.write_text(OmegaConf.to_yaml(OmegaConf.create(composed(conf, overrides))), encoding="utf-8")
 
 
 def main() -> None:
-    """Check, or write."""
+    """Check params.yaml, or write it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["check", "write"], default="check")
+    parser.add_argument("action", nargs="?", choices=["check", "write"], default="check")
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--conf", type=Path, default=CONF, help="the folder that holds config.yaml; else ./conf")
     arguments = parser.parse_args()
-    if arguments.what == "write":
+    if arguments.action == "write":
         write(FILE, arguments.conf, arguments.overrides)
         return
     parameters.read()

@@ -1,10 +1,9 @@
-"""params.yaml as frozen, typed sections: every key known, every value checked, before any work starts.
+"""params.yaml as frozen, typed sections: unknown keys and invalid values are errors before any work starts.
 
-`read` checks the whole file whoever calls, so that a slip in the last stage's section is named before the first one
-has trained for an hour; a stage still uses only its own sections (a test holds that against dvc.yaml). Read with
-ruamel's YAML 1.2, as DVC does: PyYAML would take `1e-3` for text. What is chosen by name - adapter, encoder, decoder,
-head - is a module of the folder of that kind, or, as `module:variant`, one of many things that a module stands for; the
-folder is listed, not imported.
+`read` always checks the whole file, so that a typo in the last stage's section is reported before the first stage has
+trained for an hour; a stage still uses only its own sections (a test compares that with dvc.yaml). Read with ruamel's
+YAML 1.2, as DVC does: PyYAML would read `1e-3` as text. A plug-in chosen by name - adapter, encoder, decoder, head - is
+a module of its folder, or, as `module:variant`, one of a module's variants; the folder is listed, not imported.
 """
 
 import re
@@ -28,7 +27,7 @@ FILE = Path("params.yaml")
 
 
 class Parameters(Section):
-    """The whole of params.yaml; `format` is the version of its layout."""
+    """All of params.yaml; `format` is the version of its layout."""
 
     format: Literal[1]
     """Version of this file's layout; composing it checks every value."""
@@ -60,7 +59,7 @@ def read(path: Path = FILE) -> Parameters:
 
 
 def check(content: object, where: str) -> Parameters:
-    """Turn the file's content into typed sections, or say in one ParameterError all that is wrong with it."""
+    """Turn the file's content into typed sections, or raise one ParameterError that lists everything wrong."""
     try:
         parameters = Parameters.model_validate(content)
     except ValidationError as error:
@@ -76,14 +75,14 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
         ("dataset.adapter", "datasets", dataset.adapter),
         ("fuse.head", "heads", fuse.head),
     ]
-    watched = [("dataset.watch.each_run", name) for name in dataset.watch.each_run]
-    for key, name in [("dataset.name", dataset.name), *watched]:
-        if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, flags=re.ASCII):  # DVC makes and removes folders of this name
+    each_run = [("dataset.watch.each_run", name) for name in dataset.watch.each_run]
+    for key, name in [("dataset.name", dataset.name), *each_run]:
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, flags=re.ASCII):  # DVC creates and removes folders of this name
             yield f"{key}: {name!r} must be a plain name (letters, digits, _ and -, a letter or digit first)"
     if Path(dataset.watch.record).is_absolute() or ".." in Path(dataset.watch.record).parts:
         yield f"dataset.watch.record: {dataset.watch.record!r} must be a file of the project, named from its root"
     for name, modality in dataset.modalities.items():
-        if not re.fullmatch(r"[A-Za-z]\w*", name, flags=re.ASCII):  # WebDataset writes no member that begins with _
+        if not re.fullmatch(r"[A-Za-z]\w*", name, flags=re.ASCII):  # WebDataset skips members that begin with _
             yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _, a letter first)"
         chosen.append((f"dataset.modalities.{name}.encoder.name", "encoders", modality.encoder.get("name")))
         chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))
@@ -128,23 +127,25 @@ def _rate_troubles(fuse: Fuse, modalities: Sequence[str]) -> Iterator[str]:
 
 
 def _sentences(error: ValidationError, where: str) -> Iterator[str]:
-    for one in error.errors():
-        key = ".".join(str(part) for part in one["loc"] if "constrained-" not in str(part))  # pydantic's name of a type
-        takes_both = key != ".".join(str(part) for part in one["loc"])
-        if takes_both and one["type"] == ("float_type" if isinstance(one["input"], Mapping) else "dict_type"):
-            continue  # the value is of the other kind that is allowed here; its own error follows
-        if one["type"] == "extra_forbidden":
-            *parents, name = one["loc"]
+    for detail in error.errors():
+        key = ".".join(
+            str(part) for part in detail["loc"] if "constrained-" not in str(part)
+        )  # pydantic's name for a type
+        takes_both = key != ".".join(str(part) for part in detail["loc"])
+        if takes_both and detail["type"] == ("float_type" if isinstance(detail["input"], Mapping) else "dict_type"):
+            continue  # the value is of the other allowed type, whose own error follows
+        if detail["type"] == "extra_forbidden":
+            *parents, name = detail["loc"]
             yield unknown(
                 f"{where}: {'.'.join(map(str, parents)) or 'top level'}",
                 "parameter",
                 name,
                 _section_at(parents).model_fields,
             )
-        elif one["type"] == "missing":
+        elif detail["type"] == "missing":
             yield f"{where}: {key} is not set"
         else:
-            yield f"{where}: {key} is {one['input']!r}: {one['msg'][0].lower()}{one['msg'][1:]}"
+            yield f"{where}: {key} is {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
 def _section_at(path: Sequence[object]) -> type[Section]:

@@ -1,9 +1,9 @@
-"""What `${...}` may ask for where parameters are composed: nothing that is not among them.
+"""Restricts `${...}` in composed parameters to values of the parameters themselves.
 
 OmegaConf and Hydra bring resolvers of their own. `-S 'arm=${oc.env:TOKEN}'` would print a secret in the error about
 `arm`, or keep it in params.yaml, in git and in every report; the time of day would make parameters differ from run to
-run. conf/ needs none of them, so they are forgotten rather than looked for in overrides, where they can be spelt in
-many ways.
+run. conf/ needs none of them, so they are unregistered rather than searched for in overrides, where they can be spelt
+in many ways.
 """
 
 FOREIGN = (
@@ -21,7 +21,7 @@ FOREIGN = (
 
 
 def forget_foreign() -> None:
-    """Take them from this process; Hydra brings its own three back whenever it is initialised."""
+    """Unregister these resolvers in this process; Hydra registers its own three again whenever it is initialised."""
     from omegaconf import OmegaConf
 
     for name in FOREIGN:

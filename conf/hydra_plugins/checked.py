@@ -1,6 +1,6 @@
-"""Checks whatever DVC composes from conf/, so that a bad `-S` ends before anything is written or runs.
+"""Checks whatever DVC composes from conf/, so that an invalid `-S` fails before anything is written or run.
 
-Hydra imports every module of a folder of this name; DVC is told of it by `hydra.plugins_path`.
+Hydra imports every module of a folder with this name; `hydra.plugins_path` points DVC to it.
 """
 
 import sys

@@ -1,1 +1,4 @@
-"""What `umemma init` is made of: a look at a table and its media, guesses, and the file in conf/dataset/ from them."""
+"""`umemma init`: inspects a table and its media, guesses columns and settings, and writes a file in conf/dataset/.
+
+From outside, only `init.main` and `init.init` are used.
+"""

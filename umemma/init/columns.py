@@ -1,4 +1,4 @@
-"""What a column of a table holds, seen from its cells alone: for `umemma init`, which guesses what it is for."""
+"""What the cells of a table column contain; `umemma init` guesses the column's role from it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from umemma.sources.tables.cells import is_missing, number, text, yes_or_no
 from umemma.sources.tables.sources import SUFFIXES
 
 _SUFFIX_KINDS = {suffix: kind for kind, suffixes in SUFFIXES.items() for suffix in suffixes}
-_MOSTLY = 0.8  # share of the cells from which a column counts as one of paths
-_LONG_WORDS, _LONG_CHARS = 4, 25  # on average, from which text is more than a name
+_MOSTLY = 0.8  # minimum share of cells with a media suffix for a column to count as paths
+_LONG_WORDS, _LONG_CHARS = 4, 25  # averages above which text counts as sentences rather than names
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `filled` are the cells that hold something, `present` says of every row whether its cell does."""
+    """One column; `filled` are its non-missing cells, `present` says for each row whether the cell is non-missing."""
 
     name: str
     filled: Sequence[object]
@@ -26,7 +26,7 @@ class Column:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """How often each different cell occurs, as text; empty for lists."""
+        """Number of occurrences of each distinct cell, as text; empty for lists."""
         return Counter() if self.holds_lists else Counter(map(text, self.filled))
 
     @cached_property
@@ -36,7 +36,7 @@ class Column:
 
     @cached_property
     def path_kind(self) -> str | None:
-        """The kind of the media files that the cells name, or None where they name none; `vector` for .npy."""
+        """The kind of media file that the cells name, or None if they name none; `vector` for .npy."""
         if self.holds_lists or not self.filled or not all(isinstance(cell, str) for cell in self.filled):
             return None
         kinds = Counter(
@@ -49,7 +49,7 @@ class Column:
 
     @cached_property
     def are_numbers(self) -> bool:
-        """Whether every cell is one finite number."""
+        """Whether every cell is a single finite number."""
         return bool(self.filled) and all(_is_number(cell) for cell in self.filled)
 
     @cached_property
@@ -59,7 +59,7 @@ class Column:
 
     @cached_property
     def are_flags(self) -> bool:
-        """Whether every row says 0 or 1, and not all the same."""
+        """Whether every row is 0 or 1, with both values occurring."""
         return self.is_complete and bool(self.filled) and {_flag(cell) for cell in self.filled} == {False, True}
 
     @cached_property
@@ -85,14 +85,14 @@ class Column:
 
     @property
     def is_unique(self) -> bool:
-        """Whether no two cells are equal."""
+        """Whether all cells are distinct."""
         return not self.holds_lists and len(self.counts) == len(self.filled)
 
 
 def column(name: str, cells: Sequence[object]) -> Column:
-    """Look at a column."""
+    """Describe a column by its cells."""
     present = tuple(not is_missing(cell) for cell in cells)
-    return Column(name, [cell for cell, there in zip(cells, present, strict=True) if there], present)
+    return Column(name, [cell for cell, is_present in zip(cells, present, strict=True) if is_present], present)
 
 
 def _flag(cell: object) -> bool | None:

@@ -1,7 +1,7 @@
-"""Nested values as the text of a file in conf/, with a comment where one is due.
+"""Formats nested values as YAML for a file in conf/, with comments.
 
-Written by hand because no YAML writer puts comments beside flow mappings. Whatever could be read as something else - a
-class called `no`, a column called `1e5` - stands in quotes.
+Hand-written because no YAML writer puts comments beside flow mappings. Text that YAML could read as another type - a
+class called `no`, a column called `1e5` - is quoted.
 """
 
 import json
@@ -16,9 +16,9 @@ _WORDS = {"true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "i
 
 
 def flow(value: object) -> str:
-    """Return a value on one line."""
+    """Return a value as YAML on a single line."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{flow(key)}: {flow(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{flow(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, Sequence):
@@ -27,7 +27,7 @@ def flow(value: object) -> str:
 
 
 def line(indent: int, key: str, value: object, comment: str = "") -> str:
-    """Return `key: value  # comment`, a list that is too long for one line broken into several."""
+    """Return `key: value  # comment`, with a list that is too long for one line wrapped."""
     start = f"{' ' * indent}{flow(key)}: "
     text = start + flow(value)
     if len(text) > WIDTH and isinstance(value, Sequence) and not isinstance(value, str):
@@ -55,6 +55,6 @@ def _text(value: str) -> str:
     quoted = json.dumps(value, ensure_ascii=False)
     return re.sub(
         r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
-        lambda found: f"\\u{ord(found[0]):04x}",
+        lambda match: f"\\u{ord(match[0]):04x}",
         quoted,
     )

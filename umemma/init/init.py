@@ -1,4 +1,4 @@
-"""`umemma init FILE`: looks at a table and its media, says what it found, and writes conf/dataset/<name>.yaml."""
+"""`umemma init FILE`: inspects a table and its media, reports the findings, and writes conf/dataset/<name>.yaml."""
 
 import argparse
 import os
@@ -12,11 +12,11 @@ from umemma.init import starting_values, survey
 from umemma.init.conf_file import flow, line
 from umemma.init.proposal import Given, Proposal, propose
 
-CONFIG = "conf/config.yaml"  # what makes a folder a project's root
+CONFIG = "conf/config.yaml"  # the file that marks a project's root
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Do it. Raises ParameterError where the file is there already, and whatever is wrong with the table."""
+    """Run the command. Raises ParameterError if the output file exists, and any error that the table causes."""
     given = _parser().parse_args(arguments)
     file = Path(os.path.abspath(given.file))
     root = Path(os.path.abspath(given.root)) if given.root else file.parent
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
 def project(named: str | None) -> Path:
     """Return the project's root: the one named, else `$UMEMMA_HOME`, else the nearest at or above the current folder.
 
-    Raises ParameterError where that is none.
+    Raises ParameterError if that folder is not a project.
     """
     given = named or os.environ.get("UMEMMA_HOME")
     roots = [Path(given).resolve()] if given else [Path.cwd(), *Path.cwd().parents]
@@ -50,21 +50,21 @@ def project(named: str | None) -> Path:
 
 
 def init(file: Path, root: Path, name: str, given: Given, *, home: Path, force: bool = False) -> str:
-    """Write `home`/conf/dataset/`name`.yaml and return what to tell a person about it."""
+    """Write `home`/conf/dataset/`name`.yaml and return a summary for the user."""
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, flags=re.ASCII):
         raise ParameterError(f"--name: {name!r} must be letters, digits, _ and -")
     if not file.is_relative_to(root):
         raise ParameterError(f"--root: {root} must hold {file}")
     path = home / f"conf/dataset/{name}.yaml"
     if path.exists() and not force:
-        raise ParameterError(f"{path} is there already; --force writes it anew, --name NAME another one")
-    found = propose(file, root, given)
+        raise ParameterError(f"{path} already exists; --force overwrites it, --name NAME writes another file")
+    proposal = propose(file, root, given)
     with written_whole(path) as temporary:
-        temporary.write_text(conf_text(found, name, _root_text(root, home)), "utf-8")
+        temporary.write_text(conf_text(proposal, name, _root_text(root, home)), "utf-8")
     shown = path.relative_to(home)
     return "\n".join(
         [
-            *report(found, file),
+            *report(proposal, file),
             "",
             f"Wrote {shown}: look at it, and change what was guessed wrong. Then",
             f"  git add {shown}",
@@ -73,76 +73,78 @@ def init(file: Path, root: Path, name: str, given: Given, *, home: Path, force: 
     )
 
 
-def conf_text(found: Proposal, name: str, root: str) -> str:
-    """Return the file: Hydra's first line, the data set, and the bounds of the gate that it needs."""
-    options, label = found.options, found.label
-    num_train = found.num_samples["train"]
+def conf_text(proposal: Proposal, name: str, root: str) -> str:
+    """Return the file's text: Hydra's header, the data set, and the validation bounds that it needs."""
+    options, label = proposal.options, proposal.label
+    num_train = proposal.num_samples["train"]
     values = {
-        modality: starting_values.decode(found.kind(modality), found.surveys[modality].facts)
+        modality: starting_values.decode(proposal.kind(modality), proposal.surveys[modality].facts)
         for modality in options["modalities"]
     }
     lines = [
         "# @package _global_",
-        f"# Made by `umemma init` from {flow(options['file'])}, {found.num_rows} rows; yours to change. What options mean is",
+        f"# Made by `umemma init` from {flow(options['file'])}, {proposal.num_rows} rows; edit as needed. What options mean is",
         "# in docs/table-options.md, what decoders and encoders take in docs/plug-ins.md; `make docs` builds these pages.",
         "dataset:",
         line(2, "name", name),
         line(2, "adapter", "table"),
-        line(2, "root", root, "the folder of the table; from the project's root, or absolute"),
+        line(2, "root", root, "absolute, or relative to the project's root"),
         line(2, "sources", {}),
-        line(2, "watch", {"each_run": [name], "record": "data/watched.json"}, "`dvc repro` sees when data change"),
+        line(
+            2, "watch", {"each_run": [name], "record": "data/watched.json"}, "so that `dvc repro` sees when data change"
+        ),
         "  options:",
-        *_option_lines(found),
+        *_option_lines(proposal),
         line(2, "task", label.task),
         line(2, "classes", list(label.classes)),
         "  modalities:",
     ]
     for modality, decoder in values.items():
-        kind = found.kind(modality)
-        seen = survey.sentence(kind, found.surveys[modality])
+        kind = proposal.kind(modality)
+        seen = survey.sentence(kind, proposal.surveys[modality])
         lines += [
             f"    {modality}:" + (f"  # {seen}" if seen else ""),
             line(6, "decode", decoder),
             line(6, "encoder", starting_values.encoder(kind, decoder)),
             line(6, "epochs", starting_values.epochs(num_train)),
         ]
-    kinds = [found.kind(modality) for modality in values]
+    kinds = [proposal.kind(modality) for modality in values]
     lines.append(line(2, "early", starting_values.early(kinds), "of the arm `early` only"))
-    return "\n".join([*lines, *_gate_lines(found, kinds)]) + "\n"
+    return "\n".join([*lines, *_gate_lines(proposal, kinds)]) + "\n"
 
 
-def _gate_lines(found: Proposal, kinds: Sequence[str]) -> list[str]:
-    total = sum(found.label.counts.values())
-    seconds = [value for looked in found.surveys.values() for value in looked.facts.get("seconds", ())]
+def _gate_lines(proposal: Proposal, kinds: Sequence[str]) -> list[str]:
+    total = sum(proposal.label.counts.values())
+    seconds = [value for result in proposal.surveys.values() for value in result.facts.get("seconds", ())]
     bounds = starting_values.validation(
-        [count / total for count in found.label.counts.values()],
+        [count / total for count in proposal.label.counts.values()],
         seconds,
         kinds,
-        smallest_split=min(found.num_samples.values()),
+        smallest_split=min(proposal.num_samples.values()),
     )
     comments = {
         "max_quarantined": "a few files of the smallest split",
-        "min_class_share": "the rarest class has about twice that",
+        "min_class_share": "about half the share of the rarest class",
         "severity": "decoding makes shapes equal",
     }
     lines = [line(2, key, value, comments.get(key, "")) for key, value in bounds.items()]
-    return ["validation:  # of the gate between data and training, what these data need", *lines] if lines else []
+    return ["validation:  # bounds of the gate between data and training that these data need", *lines] if lines else []
 
 
-def _option_lines(found: Proposal) -> list[str]:
+def _option_lines(proposal: Proposal) -> list[str]:
     options, comments = (
-        found.options,
+        proposal.options,
         {
-            "label": "several in one cell" if "separator" in found.options else "",
-            "shares": "the table has no such split: this much of train, by `seed`",
+            "label": "several in one cell" if "separator" in proposal.options else "",
+            "shares": "drawn from train by `seed`, since the table lacks the split",
             "group": "what must not be in two splits",
-            "key": "what a sample is called",
-            "media_root": "where paths start from",
+            "key": "identifies a sample",
+            "media_root": "the folder that paths are relative to",
         },
     )
     lines = [line(4, key, value, comments.get(key, "")) for key, value in options.items() if key != "modalities"]
     if "key" not in options:
-        lines.append(line(4, "key", None, "a column; null: a digest of what the row holds"))
+        lines.append(line(4, "key", None, "a column; null: a hash of the row's content"))
     if "group" not in options:
         lines.append(line(4, "group", None, "a column of what must not be in two splits: person, recording, film"))
     if "split" not in options:
@@ -154,18 +156,18 @@ def _option_lines(found: Proposal) -> list[str]:
     return [*lines, "    modalities:", *(line(6, name, entry) for name, entry in options["modalities"].items())]
 
 
-def report(found: Proposal, file: Path) -> list[str]:
-    """Return the lines that say what was found and what is unsure."""
-    options, label = found.options, found.label
+def report(proposal: Proposal, file: Path) -> list[str]:
+    """Return the lines that summarise the table and list what is uncertain."""
+    options, label = proposal.options, proposal.label
     columns = label.columns if isinstance(label.columns, str) else ", ".join(label.columns)
     several = ", several a row" if label.task == "multi_label" else ""
     split = str(options.get("split", "drawn by shares"))
     if "split" in options and "shares" in options:
         split += f", with {' and '.join(options['shares'])} drawn from its train"
-    num_rows = sum(found.num_samples.values())
-    sizes = ", ".join(f"{count} {name}" for name, count in found.num_samples.items())
+    num_rows = sum(proposal.num_samples.values())
+    sizes = ", ".join(f"{count} {name}" for name, count in proposal.num_samples.items())
     lines = [
-        f"{file.name}: {found.num_rows} rows; {sizes}",
+        f"{file.name}: {proposal.num_rows} rows; {sizes}",
         f"  label     {columns}: {len(label.classes)} classes{several}: {some(label.classes, 8)}",
         f"  split     {split}",
         f"  key       {options.get('key', 'none')}",
@@ -174,16 +176,16 @@ def report(found: Proposal, file: Path) -> list[str]:
     ]
     width = max(map(len, options["modalities"]))
     for name, entry in options["modalities"].items():
-        missing = num_rows - found.num_present[name]
-        seen = survey.sentence(found.kind(name), found.surveys[name])
+        missing = num_rows - proposal.num_present[name]
+        seen = survey.sentence(proposal.kind(name), proposal.surveys[name])
         source = entry.get("column") or some(entry["columns"])
-        holes = f"missing in {missing} of {num_rows} ({missing / num_rows:.0%})"
-        lines.append(f"    {name:{width}}  {entry['kind']:6}  {holes}; from {source}" + (f"; {seen}" if seen else ""))
-    if found.unused:
-        lines.append("  not used  " + "; ".join(f"{name} ({why})" for name, why in found.unused.items()))
-    if found.rejected:
-        lines.append("  left out  " + "; ".join(f"{count} rows: {why}" for why, count in found.rejected.items()))
-    return lines + (["Unsure:", *(f"  - {one}" for one in found.unsure)] if found.unsure else [])
+        gaps = f"missing in {missing} of {num_rows} ({missing / num_rows:.0%})"
+        lines.append(f"    {name:{width}}  {entry['kind']:6}  {gaps}; from {source}" + (f"; {seen}" if seen else ""))
+    if proposal.unused:
+        lines.append("  not used  " + "; ".join(f"{name} ({why})" for name, why in proposal.unused.items()))
+    if proposal.rejected:
+        lines.append("  left out  " + "; ".join(f"{count} rows: {why}" for why, count in proposal.rejected.items()))
+    return lines + (["Unsure:", *(f"  - {doubt}" for doubt in proposal.unsure)] if proposal.unsure else [])
 
 
 def _root_text(root: Path, home: Path) -> str:
@@ -193,17 +195,15 @@ def _root_text(root: Path, home: Path) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="umemma init", description=__doc__)
     parser.add_argument("file", help="a .csv, .tsv, .parquet or .jsonl file with a row for every sample")
-    parser.add_argument(
-        "--project", metavar="DIR", help="the project's root; else the one that the current folder is in"
-    )
-    parser.add_argument("--name", help="of the data set; else the file's own")
-    parser.add_argument("--root", help="the folder below which all files lie; else the file's own")
-    parser.add_argument("--key", metavar="COLUMN", help="what names a sample")
+    parser.add_argument("--project", metavar="DIR", help="the project's root; by default that of the current folder")
+    parser.add_argument("--name", help="of the data set; by default the file's")
+    parser.add_argument("--root", help="the folder that contains all files; by default the file's own")
+    parser.add_argument("--key", metavar="COLUMN", help="the column that identifies a sample")
     parser.add_argument(
         "--label", metavar="COLUMN", nargs="+", help="the label, or one column of 0 and 1 for each class"
     )
     parser.add_argument("--group", metavar="COLUMN", help="what must not be in two splits")
     parser.add_argument("--split", metavar="COLUMN", help="train, val and test")
     parser.add_argument("--encoding", default="utf-8", help="of a text table")
-    parser.add_argument("--force", action="store_true", help="write over the file that is there")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
     return parser

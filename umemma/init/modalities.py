@@ -1,10 +1,10 @@
-"""Which columns of a table are modalities, and how numeric ones belong together: guessed, for `umemma init`.
+"""Guesses for `umemma init`: which columns of a table are modalities, and which numeric columns form a vector.
 
 - A column of paths, of sentences, or of lists of numbers is a modality of its own.
-- Numbers are one vector where their names begin alike (acc_x, acc_y, acc_z; emb0, emb1). The others are one vector
-  where they are empty in the same rows, as a questionnaire that was or was not filled in. Where there are more than a
-  few such patterns, their holes are single ones: then it is one vector, with `fill`.
-- A column that is the same everywhere, or that counts the rows, says nothing.
+- Numeric columns with a common name prefix form one vector (acc_x, acc_y, acc_z; emb0, emb1). The others are grouped
+  into a vector by the rows in which they are empty, as in a questionnaire that was or was not filled in. With more
+  than a few such patterns, values are missing individually: then all form one vector, with `fill`.
+- A constant column, or a row counter, carries no information.
 """
 
 import re
@@ -20,67 +20,71 @@ _ENDINGS = re.compile(r"_?(file_?name|file_?path|path|file)$")
 
 
 @dataclass
-class Found:
-    """`entries` are `dataset.options.modalities`; `unused` columns with the reason; `unsure` sentences."""
+class Guesses:
+    """`entries` as in `dataset.options.modalities`; `unused` {column: reason}; `unsure`: sentences for the user."""
 
     entries: dict[str, dict[str, object]]
     unused: dict[str, str]
     unsure: list[str]
 
 
-def modalities(columns: Mapping[str, Column], axes: Callable[[Column], int | None]) -> Found:
-    """Return what the columns are, keys and labels not among them; `axes` opens one .npy file of a column."""
-    found, numbers = Found({}, {}, []), []
-    for one in columns.values():
-        if not one.filled:
-            found.unused[one.name] = "empty"
-        elif one.path_kind:
-            found.entries[_new_name(one.name, found)] = _of_paths(one, axes, found)
-        elif one.are_number_lists:
-            found.entries[_new_name(one.name, found)] = {"column": one.name, "kind": "vector"}
-        elif one.is_long_text:
-            found.entries[_new_name(one.name, found)] = {"column": one.name, "kind": "text"}
-        elif not one.are_numbers:
-            found.unused[one.name] = "neither numbers nor sentences nor the names of media files"
-        elif len(one.counts) == 1:
-            found.unused[one.name] = "the same in every row"
-        elif one.are_whole and one.is_complete and one.is_unique:
-            found.unused[one.name] = "counts the rows, it seems"
+def modalities(columns: Mapping[str, Column], axes: Callable[[Column], int | None]) -> Guesses:
+    """Return the modalities in columns other than key and label; `axes` counts the axes of a column's .npy files."""
+    guesses, numbers = Guesses({}, {}, []), []
+    for column in columns.values():
+        if not column.filled:
+            guesses.unused[column.name] = "empty"
+        elif column.path_kind:
+            guesses.entries[_new_name(column.name, guesses)] = _of_paths(column, axes, guesses)
+        elif column.are_number_lists:
+            guesses.entries[_new_name(column.name, guesses)] = {"column": column.name, "kind": "vector"}
+        elif column.is_long_text:
+            guesses.entries[_new_name(column.name, guesses)] = {"column": column.name, "kind": "text"}
+        elif not column.are_numbers:
+            guesses.unused[column.name] = "neither numbers nor sentences nor the names of media files"
+        elif len(column.counts) == 1:
+            guesses.unused[column.name] = "the same in every row"
+        elif column.are_whole and column.is_complete and column.is_unique:
+            guesses.unused[column.name] = "looks like a row number"
         else:
-            numbers.append(one)
-    for name, members in _vectors(numbers, found).items():
-        entry: dict[str, object] = {"columns": [one.name for one in members], "kind": "vector"}
-        if partial := sum(any(row) and not all(row) for row in zip(*(one.present for one in members), strict=True)):
+            numbers.append(column)
+    for name, members in _vectors(numbers, guesses).items():
+        entry: dict[str, object] = {"columns": [column.name for column in members], "kind": "vector"}
+        if partial := sum(
+            any(row) and not all(row) for row in zip(*(column.present for column in members), strict=True)
+        ):
             entry["fill"] = 0.0
-            found.unsure.append(
+            guesses.unsure.append(
                 f"{name}: {partial} rows have some of its columns and not others; the empty ones are "
                 "taken as 0.0 (fill). Without fill these rows would be left out"
             )
-        found.entries[_new_name(name, found)] = entry
-    return found
+        guesses.entries[_new_name(name, guesses)] = entry
+    return guesses
 
 
-def _of_paths(one: Column, axes: Callable[[Column], int | None], found: Found) -> dict[str, object]:
-    kind = str(one.path_kind)
+def _of_paths(column: Column, axes: Callable[[Column], int | None], guesses: Guesses) -> dict[str, object]:
+    kind = str(column.path_kind)
     if kind == "vector":  # .npy is a vector's and a series' suffix
-        number = axes(one)
-        kind = "vector" if number == 1 else "series"
-        if number is None:
-            found.unsure.append(f"{one.name}: none of its .npy files could be opened; taken as series, of two axes")
-    return {"column": one.name, "kind": kind} | ({"inline": False} if kind == "text" else {})
+        num_axes = axes(column)
+        kind = "vector" if num_axes == 1 else "series"
+        if num_axes is None:
+            guesses.unsure.append(
+                f"{column.name}: none of its .npy files could be opened; taken as series, of two axes"
+            )
+    return {"column": column.name, "kind": kind} | ({"inline": False} if kind == "text" else {})
 
 
-def _vectors(numbers: Sequence[Column], found: Found) -> dict[str, list[Column]]:
-    """Return the numeric columns as vectors: by what their names begin with, the others by where they are empty."""
+def _vectors(numbers: Sequence[Column], guesses: Guesses) -> dict[str, list[Column]]:
+    """Group the numeric columns into vectors: by name prefix, the others by the rows in which they are empty."""
     by_prefix: dict[str, list[Column]] = {}
-    for one in numbers:
-        prefix = _PREFIX.match(one.name)
-        by_prefix.setdefault(prefix[1] if prefix and prefix[1] else one.name, []).append(one)
+    for column in numbers:
+        prefix = _PREFIX.match(column.name)
+        by_prefix.setdefault(prefix[1] if prefix and prefix[1] else column.name, []).append(column)
     vectors = {prefix: members for prefix, members in by_prefix.items() if len(members) > 1}
     others = [members[0] for members in by_prefix.values() if len(members) == 1]
     patterns: dict[tuple[bool, ...], list[Column]] = {}
-    for one in others:
-        patterns.setdefault(one.present, []).append(one)
+    for column in others:
+        patterns.setdefault(column.present, []).append(column)
     groups = list(patterns.values()) if len(patterns) <= _MOST_PATTERNS else [others]
     for members in groups:
         name = members[0].name if len(members) == 1 else "numbers"
@@ -88,19 +92,19 @@ def _vectors(numbers: Sequence[Column], found: Found) -> dict[str, list[Column]]
             name += "_2"
         vectors[name] = members
     if len(numbers) > 1:
-        found.unsure.append(
+        guesses.unsure.append(
             "numbers that stand together are one modality: "
-            + "; ".join(f"{name} ({some(one.name for one in members)})" for name, members in vectors.items())
+            + "; ".join(f"{name} ({some(column.name for column in members)})" for name, members in vectors.items())
         )
     return vectors
 
 
-def _new_name(name: str, found: Found) -> str:
-    """Return a modality's name from a column's: small letters, digits and _, another one where it is taken."""
+def _new_name(name: str, guesses: Guesses) -> str:
+    """Derive a modality's name from a column's: lower-case letters, digits and _, numbered if already taken."""
     plain = re.sub(r"\W+", "_", name.casefold().strip()).strip("_")
     plain = _ENDINGS.sub("", plain) or plain or "modality"
     plain = plain if plain.isidentifier() else f"m_{plain}"
     taken, number = plain, 2
-    while taken in found.entries:
+    while taken in guesses.entries:
         taken, number = f"{plain}_{number}", number + 1
     return taken

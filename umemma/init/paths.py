@@ -1,4 +1,4 @@
-"""Where the paths in a table start from, and how many axes its .npy files have: tried out, for `umemma init`."""
+"""Probes files for `umemma init`: the folder that a table's paths are relative to, the number of axes of .npy files."""
 
 import os
 from collections.abc import Iterable
@@ -14,25 +14,25 @@ _MOST_FOLDERS = 200
 
 
 def start(file: Path, root: Path, columns: Iterable[Column]) -> Path:
-    """Return the folder that the paths start from: the table's, or else the one below the root where most are found."""
-    named = [text(cell) for one in columns if one.path_kind for cell in one.filled[:_TRIED]]
+    """Return the folder that paths are relative to: the table's, else the one below the root where most exist."""
+    named = [text(cell) for column in columns if column.path_kind for cell in column.filled[:_TRIED]]
 
     def hits(folder: Path) -> int:
         return sum(os.path.exists(folder / path) for path in named if "\0" not in path)
 
     if not named or hits(file.parent):
         return file.parent
-    below = sorted(one for one in (*root.glob("*"), *root.glob("*/*")) if one.is_dir())[:_MOST_FOLDERS]
+    below = sorted(column for column in (*root.glob("*"), *root.glob("*/*")) if column.is_dir())[:_MOST_FOLDERS]
     best = max([root, *below], key=hits)
     return best if hits(best) else file.parent
 
 
-def num_axes(one: Column, base: Path, root: Path) -> int | None:
-    """Return how many axes the first .npy file of a column that can be read has."""
-    for cell in one.filled[:_TRIED]:
+def num_axes(column: Column, base: Path, root: Path) -> int | None:
+    """Return the number of axes of a column's first readable .npy file."""
+    for cell in column.filled[:_TRIED]:
         try:
             content = paths.content(text(cell), base, paths.real_roots(root, ()))
             return series.num_axes(text(cell), content)
-        except BadSample:  # the survey counts those; here another one will do
+        except BadSample:  # the survey counts unreadable files; try the next
             continue
     return None

@@ -1,7 +1,7 @@
-"""What `umemma init` proposes for a table: the options of its adapter, and starting values for its media.
+"""The options that `umemma init` proposes for a table's adapter, and a survey of its media.
 
-The adapter itself reads the table with these options, so a proposal is one that works, or an error that says why none
-does. Media are only sampled (`survey`).
+The adapter itself reads the table with these options, so either the proposal works or an error says why it cannot.
+Media are only sampled (`survey`).
 """
 
 import os
@@ -27,7 +27,7 @@ _FEW_ROWS = 10
 
 @dataclass(frozen=True)
 class Given:
-    """What a person has said: columns by name, and the table's encoding."""
+    """What the user has specified: columns by name, and the table's encoding."""
 
     key: str | None = None
     split: str | None = None
@@ -38,7 +38,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Options that the adapter takes; `surveys` and `num_present` by modality; `unused` {column: why}; `unsure`."""
+    """Options for the adapter; `surveys`, `num_present` by modality; `unused` {column: reason}; `unsure`: sentences."""
 
     options: Mapping[str, Any]
     label: Label
@@ -56,35 +56,35 @@ class Proposal:
 
 
 def propose(file: Path, root: Path, given: Given) -> Proposal:
-    """Look at a table below `root`. Raises DataError or ParameterError where it cannot be used."""
+    """Inspect a table below `root`. Raises DataError or ParameterError if it cannot be used."""
     options, table = _opened(file, root, given.encoding)
     columns = {name: column(name, cells) for name, cells in table.columns.items()}
     chosen = roles.roles(columns, key=given.key, split=given.split, label=given.label, group=given.group)
-    rest = {name: one for name, one in columns.items() if name not in chosen.reserved}
+    rest = {name: candidate for name, candidate in columns.items() if name not in chosen.reserved}
     base = paths.start(file, root, rest.values())
-    found = modalities.modalities(rest, lambda one: paths.num_axes(one, base, root))
-    if not found.entries:
+    guesses = modalities.modalities(rest, lambda candidate: paths.num_axes(candidate, base, root))
+    if not guesses.entries:
         raise DataError(
             f"{file}: none of the columns {some(columns, 20)} holds media, texts or numbers to learn from"
-            + "".join(f"; {name}: {why}" for name, why in list(found.unused.items())[:5])
+            + "".join(f"; {name}: {why}" for name, why in list(guesses.unused.items())[:5])
         )
     label = chosen.label
     options |= {"label": label.columns}
     if label.task == "multi_label" and isinstance(label.columns, str):
         options["separator"] = label.separator
     named = {"key": chosen.key, "group": chosen.group, "split": chosen.split}
-    options |= {option: one.name for option, one in named.items() if one} | _shares(chosen.split)
+    options |= {option: candidate.name for option, candidate in named.items() if candidate} | _shares(chosen.split)
     if base != file.parent:
         options["media_root"] = os.path.relpath(base, root)
-    options["modalities"] = found.entries
+    options["modalities"] = guesses.entries
     adapter = Adapter(root, classes=label.classes, task=label.task, **options)
     surveys = {
         name: survey(adapter.members, name, str(entry["kind"]), list(adapter.rows.label))
-        for name, entry in found.entries.items()
+        for name, entry in guesses.entries.items()
     }
-    rejected = Counter(one.reason.split(":")[0] for one in adapter.rejected)
-    unsure = [*chosen.unsure, *found.unsure, *_rare(label)]
-    unsure += [one for name in surveys for one in _doubts(name, surveys[name])]
+    rejected = Counter(rejection.reason.split(":")[0] for rejection in adapter.rejected)
+    unsure = [*chosen.unsure, *guesses.unsure, *_rare(label)]
+    unsure += [doubt for name in surveys for doubt in _doubts(name, surveys[name])]
     return Proposal(
         options,
         label,
@@ -93,13 +93,13 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
         _num_present(adapter),
         rejected,
         surveys,
-        found.unused,
+        guesses.unused,
         unsure,
     )
 
 
 def _opened(file: Path, root: Path, encoding: str) -> tuple[dict[str, Any], Table]:
-    """Read the table; return the options that say how, as far as they are not the usual ones."""
+    """Read the table; return the reading options that differ from the defaults, and the table."""
     options: dict[str, Any] = {"file": os.path.relpath(file, root)}
     usual = table_file.DELIMITERS.get(file.suffix.lower().removeprefix("."))
     delimiter = table_file.likely_delimiter(file, encoding) if usual and file.is_file() else None
@@ -111,9 +111,9 @@ def _opened(file: Path, root: Path, encoding: str) -> tuple[dict[str, Any], Tabl
 
 
 def _shares(split: Column | None) -> dict[str, Any]:
-    """Return the shares that are to be drawn from train because the split column lacks a split."""
-    there = {SPELLINGS.get(said.casefold()) for said in split.counts} if split else set(SPLITS)
-    lacking = [one for one in SPLITS if one not in there and one != "train"]
+    """Return the shares to draw from train for splits that the split column lacks."""
+    present = {SPELLINGS.get(spelling.casefold()) for spelling in split.counts} if split else set(SPLITS)
+    lacking = [name for name in SPLITS if name not in present and name != "train"]
     return {"shares": dict.fromkeys(lacking, 0.15)} if lacking else {}
 
 
@@ -123,15 +123,15 @@ def _num_present(adapter: Adapter) -> dict[str, int]:
 
 def _rare(label: Label) -> list[str]:
     rare = [f"{name} ({label.counts[name]})" for name in label.classes if label.counts[name] < _FEW_ROWS]
-    return [f"classes with fewer than {_FEW_ROWS} rows can hardly be learned: {some(rare)}"] if rare else []
+    return [f"classes with fewer than {_FEW_ROWS} rows are too small to learn: {some(rare)}"] if rare else []
 
 
-def _doubts(name: str, looked: Survey) -> list[str]:
+def _doubts(name: str, result: Survey) -> list[str]:
     doubts = []
-    if looked.troubles:
-        reasons = some(f"{why} ({count})" for why, count in looked.troubles.items())
-        count = sum(looked.troubles.values())
-        doubts.append(f"{name}: of {looked.num_seen} looked at {count} cannot be used, as {looked.example}: {reasons}")
-    if len(set(looked.facts.get("channels", ()))) > 1 and "num_steps" in looked.facts:
+    if result.troubles:
+        reasons = some(f"{why} ({count})" for why, count in result.troubles.items())
+        count = sum(result.troubles.values())
+        doubts.append(f"{name}: of {result.num_seen} looked at {count} cannot be used, as {result.example}: {reasons}")
+    if len(set(result.facts.get("channels", ()))) > 1 and "num_steps" in result.facts:
         doubts.append(f"{name}: the series have different numbers of channels")
     return doubts

@@ -1,7 +1,7 @@
-"""Where `umemma init` starts: decoder, encoder and epochs for each kind of media and the sizes it comes in.
+"""Defaults of `umemma init`: decoder, encoder and epochs for each kind of media, by the size of the files.
 
-The one table of these defaults. They are to train in minutes on two cores and to be changed afterwards, not to be best:
-pictures become 64 pixels, sound at most 16 kHz and ten seconds, texts 256 words, series 1,024 steps.
+The single place for these defaults. They are chosen to train in minutes on two cores and to be tuned afterwards, not to
+be best: images become 64 pixels, sound at most 16 kHz and ten seconds, texts 256 words, series 1,024 steps.
 """
 
 import math
@@ -9,23 +9,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Values = dict[str, Any]
-Facts = Mapping[str, Sequence[float]]  # of the files looked at: each fact of `media.facts`, a value for each file
+Facts = Mapping[str, Sequence[float]]  # {fact of `media.facts`: a value for each file that was read}
 
 SIDE_PX, MAX_HZ, MAX_SECONDS, MAX_WORDS, MAX_STEPS = 64, 16_000, 10.0, 256, 1024
 BUCKETS = 20_000
-_SAMPLES_SEEN = 30_000  # by an encoder while it is trained: 12 epochs of the data set digits are 13,000
+_SAMPLES_SEEN = 30_000  # by an encoder in training; 12 epochs of the data set digits are 13,000
 _MIN_EPOCHS, _MAX_EPOCHS = 3, 30
-_FEW_BAD = 3  # samples that cannot be used are not to stop a small data set: one of 90 is more than 1 %
-_LONG_FRAMES = 128  # of a spectrogram, from which the first convolution passes over some
+_FEW_BAD = 3  # unusable samples that must not stop a small data set: one of 90 is more than 1 %
+_LONG_FRAMES = 128  # frames of a spectrogram above which the first convolution has a stride in time
 
 
 def decode(kind: str, facts: Facts) -> Values:
-    """Return a modality's decoder with its settings; `facts` may be empty where no file could be read."""
+    """Return a modality's decoder with its settings; `facts` may be empty if no file could be read."""
     return _DECODERS[kind](facts)
 
 
 def encoder(kind: str, decoded: Values) -> Values:
-    """Return a modality's encoder, fit for what its decoder gives."""
+    """Return a modality's encoder with its settings, suited to the decoder `decoded`."""
     chosen = dict(_ENCODERS[kind])
     if kind == "audio":
         num_frames = decoded["sample_rate_hz"] * decoded["seconds"] / decoded["hop"]
@@ -35,12 +35,12 @@ def encoder(kind: str, decoded: Values) -> Values:
 
 
 def epochs(num_train: int) -> int:
-    """Return for how many epochs a tower is trained."""
+    """Return the number of epochs to train a tower for."""
     return min(_MAX_EPOCHS, max(_MIN_EPOCHS, round(_SAMPLES_SEEN / max(1, num_train))))
 
 
 def early(kinds: Sequence[str]) -> Values:
-    """Return the encoder of the arm `early`: one for maps where all modalities are, else one for vectors."""
+    """Return the encoder of the arm `early`: convolutional if all modalities are images or sound, else an MLP."""
     if set(kinds) <= {"image", "audio"}:
         return {"name": "resnet", "width": 16, "dim": 64, "size_px": 32}
     return {"name": "mlp", "width": 128, "depth": 2, "dim": 64, "dropout": 0.2}
@@ -49,9 +49,9 @@ def early(kinds: Sequence[str]) -> Values:
 def validation(
     class_shares: Sequence[float], seconds: Sequence[float], kinds: Sequence[str], *, smallest_split: int
 ) -> Values:
-    """Return the bounds of the gate that these data need to be other than conf/config.yaml has them.
+    """Return the validation bounds that must differ from conf/config.yaml for these data.
 
-    `smallest_split` is the number of its samples.
+    `smallest_split` is the number of samples in it.
     """
     bounds: Values = {}
     if smallest_split < 100 * _FEW_BAD:
@@ -77,7 +77,7 @@ def _image(facts: Facts) -> Values:
 
 
 def _audio(facts: Facts) -> Values:
-    """About 50 ms a window and 10 ms a step; 40 bands."""
+    """Windows of about 50 ms, a hop of 10 ms, 40 mel bands."""
     rate_hz = int(min(MAX_HZ, _usual(facts.get("sample_rate_hz", ()), MAX_HZ)))
     seconds = min(MAX_SECONDS, max(0.2, math.ceil(_most(facts.get("seconds", ()), 1.0) * 10) / 10))
     return {
@@ -108,7 +108,7 @@ def _text(facts: Facts) -> Values:
 
 
 def _series(facts: Facts) -> Values:
-    """Pad or cut what is nearly of one length; stretch what is much too long, or what differs much in length."""
+    """Crop or pad series of similar length; stretch ones that are much too long or differ much in length."""
     steps = sorted(facts.get("num_steps", ())) or [128]
     if steps[0] == steps[-1] <= MAX_STEPS:
         return {"name": "series", "length": int(steps[0])}
@@ -140,7 +140,7 @@ _ENCODERS: Mapping[str, Values] = {
 
 
 def _size_px(heights: Sequence[float], widths: Sequence[float]) -> list[int] | int:
-    """Return height and width of the usual shape, the shorter side SIDE_PX or what it is, in steps of 8 pixels."""
+    """Return the median height and width, scaled to at most SIDE_PX for the shorter side, in steps of 8 pixels."""
     if not heights:
         return SIDE_PX
     height, width = _middle(heights), _middle(widths)
@@ -162,11 +162,11 @@ def _usual(values: Sequence[float], otherwise: float) -> float:
 
 
 def _most(values: Sequence[float], otherwise: float) -> float:
-    """Return what 95 % of the values do not exceed."""
+    """Return the 95th percentile."""
     return sorted(values)[math.ceil(0.95 * len(values)) - 1] if values else otherwise
 
 
 def _down(share: float) -> float:
-    """Round down to one digit that counts."""
+    """Round down to one significant digit."""
     place = 10 ** math.floor(math.log10(share))
     return float(f"{math.floor(share / place) * place:.1g}")

@@ -1,4 +1,4 @@
-"""A look at some of the media that a table names: how large, how long, how many are not there."""
+"""Inspects a sample of a table's media: sizes, durations, unreadable files."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _SHOWN = {
 
 @dataclass(frozen=True)
 class Survey:
-    """Of one modality: `facts` {fact: a value for each file that was read}, `troubles` {why: how many}, `num_seen`."""
+    """One modality: `facts` {fact: a value for each file that was read}, `troubles` {reason: count}, `num_seen`."""
 
     facts: Mapping[str, Sequence[float]]
     troubles: Mapping[str, int]
@@ -32,17 +32,17 @@ class Survey:
 
 
 def survey(members: Members, modality: str, kind: str, rows: Sequence[int]) -> Survey:
-    """Read the modality in some of the rows that have it, evenly spread."""
-    having = [row for row in rows if members.has(modality, row)]
+    """Read the modality in evenly spaced rows that have it."""
+    rows_with = [row for row in rows if members.has(modality, row)]
     most = MOST_FILES.get(kind, _MOST)
-    chosen = having[:: -(-len(having) // most)] if having else []
-    found: dict[str, list[float]] = {}
+    chosen = rows_with[:: -(-len(rows_with) // most)] if rows_with else []
+    values_of: dict[str, list[float]] = {}
     troubles: Counter[str] = Counter()
     example: str | None = None
     for row in chosen:
         try:
             name, content = members.member(modality, row)
-            known = facts(name, content)
+            values = facts(name, content)
         except BadSample as error:
             troubles[error.reason.split(":")[0]] += 1
             example = example or error.file
@@ -52,17 +52,17 @@ def survey(members: Members, modality: str, kind: str, rows: Sequence[int]) -> S
             example = example or members.place(row)
             continue
         if kind == "text":
-            known["num_words"] = len(content.split())
-        for fact, value in known.items():
+            values["num_words"] = len(content.split())
+        for fact, value in values.items():
             if isinstance(value, int | float):
-                found.setdefault(fact, []).append(float(value))
-    return Survey(found, troubles, len(chosen), example)
+                values_of.setdefault(fact, []).append(float(value))
+    return Survey(values_of, troubles, len(chosen), example)
 
 
-def sentence(kind: str, looked: Survey) -> str:
-    """Return sizes in words: `128 to 192 px high, 128 px wide`."""
-    named = _SHOWN[kind]
-    return ", ".join(f"{_range(looked.facts[fact])} {unit}" for fact, unit in named.items() if fact in looked.facts)
+def sentence(kind: str, result: Survey) -> str:
+    """Return the sizes as text: `128 to 192 px high, 128 px wide`."""
+    units = _SHOWN[kind]
+    return ", ".join(f"{_range(result.facts[fact])} {unit}" for fact, unit in units.items() if fact in result.facts)
 
 
 def _range(values: Sequence[float]) -> str:

@@ -1,1 +1,4 @@
-"""Where data come from: adapters, tables, public layouts, downloads."""
+"""Sources of raw data: downloads, the adapters of data sets, and readers of tables and of public data-set layouts.
+
+From outside, use `build.built`, `raw`, `changes.state` and `synthetic_distribution`; adapters are loaded by name.
+"""

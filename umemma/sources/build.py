@@ -1,6 +1,6 @@
-"""The adapter that a data set's parameters name, made from its options and from what it asks of the data set itself.
+"""Builds the adapter that a data set's parameters name from its options.
 
-An adapter whose constructor takes `classes` or `task` is given the data set's own; they are no options.
+An adapter whose constructor takes `classes` or `task` is passed those of the data set; they are not options.
 """
 
 import inspect
@@ -12,16 +12,16 @@ from umemma.data.settings import Dataset
 from umemma.errors import SettingError, unknown
 from umemma.settings import call
 
-_OWN = ("classes", "task")
+_DATASET_FIELDS = ("classes", "task")
 
 
 def built(dataset: Dataset, root: Path) -> Any:
-    """Return the adapter on the raw data below `root`. Raises SettingError for options that it does not take."""
+    """Return the adapter for the raw data below `root`. Raises SettingError for unknown options."""
     adapter_class = import_module(f"umemma.sources.adapters.{dataset.adapter}").Adapter
-    if own := [name for name in _OWN if name in dataset.options]:
-        raise SettingError(f"dataset.options.{own[0]} is no option; set dataset.{own[0]}")
-    taken = inspect.signature(adapter_class).parameters
-    given = {name: getattr(dataset, name) for name in _OWN if name in taken}
+    if misplaced := [name for name in _DATASET_FIELDS if name in dataset.options]:
+        raise SettingError(f"dataset.options.{misplaced[0]} is no option; set dataset.{misplaced[0]}")
+    accepted = inspect.signature(adapter_class).parameters
+    given = {name: getattr(dataset, name) for name in _DATASET_FIELDS if name in accepted}
     adapter = call(adapter_class, {**dataset.options, **given}, "dataset.options", root)
     for name in dataset.modalities:
         if name not in adapter.modalities:

@@ -1,9 +1,9 @@
-"""Raw data that a person may change at any time, as a few digests: equal ones mean that nothing has changed.
+"""Digests of raw data that the user may change at any time; equal digests mean that nothing has changed.
 
-An adapter of such data has `lists`, the files that it reads when it is made, and `inputs()`, those that its samples are
-read from. Lists are digested by content. The others can be large and many, so of them it is path, size and time: 10,000
-files take 0.7 s, most of it to follow links. A copy of the data with new times so counts as changed, and only costs
-that `prepare` runs once more; the shards come out the same.
+An adapter of such data has `lists`, the files that its constructor reads, and `inputs()`, the files that `sample`
+reads. Lists are hashed by content. Inputs can be large and many, so only path, size and modification time are
+hashed: 10,000 files take 0.7 s, most of it to resolve links. A copy of the data with new times therefore counts as
+changed, which only costs one more run of `prepare`; the shards come out the same.
 """
 
 import hashlib
@@ -15,17 +15,17 @@ from umemma.errors import SettingError
 
 
 def state(adapter: Any, root: Path) -> dict[str, object]:
-    """Return {"lists": {file: sha256}, "files": how many of the others there are, "sha256": one digest of them all}.
+    """Return {"lists": {file: sha256}, "files": the number of input files, "sha256": one digest of all of them}.
 
-    `root` with links followed. Raises SettingError for an adapter that has no such files.
+    `root` must have its links resolved. Raises SettingError for an adapter without `inputs()`.
     """
     if not hasattr(adapter, "inputs"):
-        raise SettingError("dataset.watch.each_run must be [] here: the adapter has no inputs() to look at")
+        raise SettingError("dataset.watch.each_run must be [] here: the adapter has no inputs() to watch")
     digest, count = hashlib.sha256(), 0
     for path in adapter.inputs():
-        found = _size_and_time(path)
-        count += found is not None
-        digest.update(f"{_name(path, root)}\0{found}\n".encode("utf-8", "surrogateescape"))
+        stamp = _size_and_time(path)
+        count += stamp is not None
+        digest.update(f"{_name(path, root)}\0{stamp}\n".encode("utf-8", "surrogateescape"))
     return {"lists": _digests(adapter.lists, root), "files": count, "sha256": digest.hexdigest()}
 
 
@@ -34,12 +34,12 @@ def _digests(paths: Iterable[Path], root: Path) -> dict[str, str]:
 
 
 def _size_and_time(path: Path) -> tuple[int, int] | None:
-    """Return bytes and nanoseconds of the last change; None where there is no file, so that its arrival is a change."""
+    """Return size in bytes and modification time in ns; None for a missing file, so that adding it is a change."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _name(path: Path, root: Path) -> str:

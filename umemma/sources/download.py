@@ -1,8 +1,8 @@
-"""One file from a list of mirrors: resumed where it broke off, compared with its checksum, then renamed into place.
+"""Downloads one file from a list of mirrors: resumed after an interruption, verified by checksum, renamed into place.
 
-- The unfinished file is `<name>.part` beside its place; nothing under the final name is ever half a file.
-- A server that ignores Range is read from the start; one that cuts the connection is asked to go on, five times.
-- A short body is an error: `http.client` reports a connection cut in mid-body as the end of the file.
+- The partial file is `<name>.part` in the same folder; the final name never refers to a partial file.
+- If a server ignores Range, the download restarts; if it drops the connection, it is resumed, up to five attempts.
+- A short body is an error: `http.client` reports a connection dropped in mid-body as the end of the file.
 """
 
 import errno
@@ -23,13 +23,13 @@ from tqdm import tqdm
 from umemma.errors import DownloadError
 
 TIMEOUT_SECONDS = 30  # for connecting and for every read
-ATTEMPTS = 5  # for each address, while it sends anything at all
+ATTEMPTS = 5  # for each URL, as long as it sends any data
 CHUNK_BYTES = 1 << 18
-LINE_SECONDS = 5  # between two lines of progress where there is no terminal
+LINE_SECONDS = 5  # between progress lines without a terminal
 
 
 class _Trouble(Exception):
-    """Why one attempt brought no file; `retry` where the same address may well do better."""
+    """Why one attempt failed; `retry`: whether another attempt at the same URL may succeed."""
 
     def __init__(self, reason: str, retry: bool) -> None:
         super().__init__(reason)
@@ -37,32 +37,32 @@ class _Trouble(Exception):
 
 
 def download(urls: Sequence[str], path: Path, *, sha256: str | None) -> None:
-    """Fetch `path` from the first address that has it; `sha256` null: the caller checks what is inside.
+    """Download `path` from the first URL that has it; with `sha256` None the caller verifies the content.
 
-    Raises DownloadError naming every address and why it failed.
+    Raises DownloadError listing every URL and why it failed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     troubles = []
     for url in urls:
         try:
-            _from_one(url, part, sha256)
+            _from_url(url, part, sha256)
             os.replace(part, path)
             return
         except _Trouble as trouble:
             troubles.append(f"  {url}: {trouble}")
-            if sha256 is None:  # what one mirror began, another cannot be trusted to finish
+            if sha256 is None:  # without a checksum, never complete one mirror's partial file from another
                 part.unlink(missing_ok=True)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             part.unlink(missing_ok=True)
             raise DownloadError(f"the disk is full: {path} could not be written") from error
-    raise DownloadError(f"{path.name} could not be downloaded:\n" + "\n".join(troubles or ["  no address is given"]))
+    raise DownloadError(f"{path.name} could not be downloaded:\n" + "\n".join(troubles or ["  no URL is given"]))
 
 
-def _from_one(url: str, part: Path, sha256: str | None) -> None:
-    """Complete `part` from one address, or raise _Trouble with the last attempt's reason."""
+def _from_url(url: str, part: Path, sha256: str | None) -> None:
+    """Complete `part` from one URL, or raise _Trouble with the last attempt's reason."""
     for attempt in range(1, ATTEMPTS + 1):
         begun_bytes = part.stat().st_size if part.exists() else 0
         try:
@@ -76,7 +76,7 @@ def _from_one(url: str, part: Path, sha256: str | None) -> None:
 
 
 def _append(url: str, part: Path) -> None:
-    """Ask for what is missing in `part` and write it; return when the server has sent all it announced."""
+    """Request the missing bytes of `part` and append them; return when the server has sent all it announced."""
     begun_bytes = part.stat().st_size if part.exists() else 0
     with _opened(url, part, begun_bytes) as response:
         if response is None:
@@ -91,14 +91,14 @@ def _append(url: str, part: Path) -> None:
                 file.write(chunk)
                 received_bytes += len(chunk)
     if total_bytes is not None and received_bytes != total_bytes:
-        raise _Trouble(f"broke off after {received_bytes} of {total_bytes} bytes", retry=received_bytes > begun_bytes)
+        raise _Trouble(f"interrupted after {received_bytes} of {total_bytes} bytes", retry=received_bytes > begun_bytes)
 
 
 @contextmanager
 def _opened(url: str, part: Path, begun_bytes: int) -> Iterator[http.client.HTTPResponse | None]:
-    """Yield the server's answer; None where `part` is complete already."""
+    """Yield the server's response; None if `part` is already complete."""
     if not url.startswith(("http://", "https://")):
-        raise _Trouble("is no http or https address", retry=False)
+        raise _Trouble("is not an http or https URL", retry=False)
     request = urllib.request.Request(url, headers={"User-Agent": "umemma", "Accept-Encoding": "identity"})
     if begun_bytes:
         request.add_header("Range", f"bytes={begun_bytes}-")
@@ -111,7 +111,7 @@ def _opened(url: str, part: Path, begun_bytes: int) -> Iterator[http.client.HTTP
             raise _Trouble(f"HTTP {error.code} {error.reason}", retry=False) from error
         if not complete:
             part.unlink()
-            raise _Trouble("the unfinished file is longer than the whole one", retry=True) from error
+            raise _Trouble("the partial file is longer than the whole one", retry=True) from error
         yield None
         return
     except urllib.error.URLError as error:
@@ -123,11 +123,11 @@ def _opened(url: str, part: Path, begun_bytes: int) -> Iterator[http.client.HTTP
 
 
 def _range(response: http.client.HTTPResponse, begun_bytes: int) -> tuple[int, int | None]:
-    """Return the first byte the answer holds and how long the whole file is, null where the server does not say."""
+    """Return the offset of the response's first byte and the length of the whole file, None if unknown."""
     if response.status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-        if found:
-            return int(found[1]), None if found[2] == "*" else int(found[2])
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if match:
+            return int(match[1]), None if match[2] == "*" else int(match[2])
         return begun_bytes, None
     length = response.headers.get("Content-Length")
     return 0, None if length is None else int(length)
@@ -138,14 +138,14 @@ def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
         try:
             chunk = response.read1(CHUNK_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            raise _Trouble(f"broke off: {error or type(error).__name__}", retry=True) from error
+            raise _Trouble(f"interrupted: {error or type(error).__name__}", retry=True) from error
         if not chunk:
             return
         yield chunk
 
 
 def _with_progress(chunks: Iterator[bytes], name: str, done_bytes: int, total_bytes: int | None) -> Iterator[bytes]:
-    """Pass the chunks on; show a bar on a terminal, else a line every few seconds and one at the end."""
+    """Yield the chunks; show a progress bar on a terminal, else print a line every few seconds and at the end."""
     at_terminal, last = sys.stderr.isatty(), time.monotonic()
     with tqdm(
         desc=name, initial=done_bytes, total=total_bytes, unit="B", unit_scale=True, disable=not at_terminal
@@ -168,8 +168,8 @@ def _line(name: str, done_bytes: int, total_bytes: int | None) -> str:
 
 def _check(part: Path, sha256: str, *, resumed: bool) -> None:
     with part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != sha256:
         part.unlink()
-        # Where an older beginning was completed, that may be at fault: once more, from the start.
-        raise _Trouble(f"its sha256 is {found}, expected {sha256}", retry=resumed)
+        # A resumed file may have had a bad beginning: retry from the start.
+        raise _Trouble(f"its sha256 is {actual}, expected {sha256}", retry=resumed)

@@ -1,14 +1,14 @@
-"""Raw data: where it lies, whether it is what it should be, and how it gets there.
+"""Raw data: its location, verification and download.
 
-- `dataset.root`, else `$UMEMMA_DATA`, names a folder of the user's: it is read and checked, never written to.
-  Else it is `data/raw/<name>` of the main checkout, which is filled by download.
-- What files there are is `raw_files()` of the adapter's module (one without it needs none); what they should be is
-  `<adapter>.sha256` of the folder that a caller names, in the format of `sha256sum`.
-- Source `mnist` of `dataset.sources` holds the files below `mnist/`. An address that ends in .tar.gz is an archive
-  of them below one top folder, as GitHub's are; any other is the folder they lie in. An archive's own digest is not
-  fixed (GitHub packs anew), so the files taken from it are what is checked.
-- The same holds for a single gzip file: MNIST is in use in more than one packing. Where an adapter's `CONTENT_SHA256`
-  has the digest of what is inside, a file that has it is right, however it was packed.
+- `dataset.root`, else `$UMEMMA_DATA`, names a folder of the user's: it is read and verified, never written to.
+  Otherwise it is `data/raw/<name>` of the main checkout, which is filled by download.
+- The adapter's module lists the files in `raw_files()` (without it, no files are needed); their checksums are in
+  `<adapter>.sha256` of the folder that the caller names, in the format of `sha256sum`.
+- Source `mnist` of `dataset.sources` provides the files below `mnist/`. A URL that ends in .tar.gz is an archive of
+  them below one top folder, as on GitHub; any other URL is the folder that they are in. An archive's own digest is not
+  stable (GitHub compresses anew), so the files extracted from it are verified.
+- The same holds for a single gzip file: differently compressed copies of MNIST are in use. If an adapter's
+  `CONTENT_SHA256` has the digest of the uncompressed content, a file with that content is valid however compressed.
 """
 
 import fcntl
@@ -36,13 +36,13 @@ _NAMED = 5  # files listed in one error
 
 
 def root(dataset: Dataset) -> Path:
-    """Return the folder that the raw files' names are relative to; a relative one starts at the main checkout."""
+    """Return the folder that raw file names are relative to; a relative root is relative to the main checkout."""
     given = dataset.root or os.environ.get("UMEMMA_DATA")
     return home() / given if given else home() / "data/raw" / dataset.name
 
 
 def checksums(dataset: Dataset, folder: Path) -> dict[str, str]:
-    """Return {file: sha256} for every raw file, sorted. Raises DataError where a file has no checksum."""
+    """Return {file: sha256} for every raw file, sorted. Raises DataError if a file has no checksum."""
     raw_files = getattr(_adapter(dataset), "raw_files", list)
     names, path = sorted(raw_files()), folder / f"{dataset.adapter}.sha256"
     if not names:
@@ -59,52 +59,54 @@ def checksums(dataset: Dataset, folder: Path) -> dict[str, str]:
 
 def verified(dataset: Dataset, folder: Path) -> Path:
     """Compare every raw file with its checksum in `folder` and return the root. Raises DataError naming file and digests."""
-    place, expected = root(dataset), checksums(dataset, folder)
+    raw_root, expected = root(dataset), checksums(dataset, folder)
     with ThreadPoolExecutor() as pool:
-        found = dict(zip(expected, pool.map(_sha256, [place / name for name in expected]), strict=True))
+        actual = dict(zip(expected, pool.map(_sha256, [raw_root / name for name in expected]), strict=True))
     contents: Mapping[str, str] = getattr(_adapter(dataset), "CONTENT_SHA256", {})
     wrong = [
         name
         for name in expected
-        if found[name] != expected[name]
-        and not (found[name] and name in contents and _content_sha256(place / name) == contents[name])
+        if actual[name] != expected[name]
+        and not (actual[name] and name in contents and _content_sha256(raw_root / name) == contents[name])
     ]
     if wrong:
-        wrong.sort(key=lambda name: found[name] is None)  # damaged ones first: one of them says more than 3,000 missing
+        wrong.sort(
+            key=lambda name: actual[name] is None
+        )  # damaged files first: one of them tells more than 3,000 missing ones
         sentences = [
-            f"  {name}: " + (f"sha256 {found[name]}, expected {expected[name]}" if found[name] else "missing")
+            f"  {name}: " + (f"sha256 {actual[name]}, expected {expected[name]}" if actual[name] else "missing")
             for name in wrong[:_NAMED]
         ]
         more = [f"  and {len(wrong) - _NAMED} more"] if len(wrong) > _NAMED else []
         raise (DataError if _given(dataset) else DamagedRawFiles)(
             "\n".join(
                 [
-                    f"{len(wrong)} of {len(expected)} raw files of {dataset.name} in {place} are missing or damaged:",
+                    f"{len(wrong)} of {len(expected)} raw files of {dataset.name} in {raw_root} are missing or damaged:",
                     *sentences,
                     *more,
                     _remedy(dataset),
                 ]
             )
         )
-    return place
+    return raw_root
 
 
 def fetched(dataset: Dataset, folder: Path) -> Path:
-    """Download what is missing, if the folder is the project's own; then do as `verified`.
+    """Download missing files, unless the user has named the folder; then verify as `verified` does.
 
-    Raises DownloadError where a file can be had nowhere: it names every address, and how to use files at hand.
+    Raises DownloadError if no URL provides a file: it lists every URL, and how to use local files.
     """
     expected = checksums(dataset, folder)
     if expected and not _given(dataset):
-        place = root(dataset)
-        with _alone_in(place):
-            missing = [name for name in expected if not (place / name).is_file()]
+        raw_root = root(dataset)
+        with _alone_in(raw_root):
+            missing = [name for name in expected if not (raw_root / name).is_file()]
             try:
-                for source, own in _sources(missing).items():
-                    _fetch_source(dataset, place, source, {name: expected[name] for name in own})
+                for source, group in _sources(missing).items():
+                    _fetch_source(dataset, raw_root, source, {name: expected[name] for name in group})
             except DownloadError as error:
                 raise DownloadError(
-                    f"{error}\nFiles that are on disk already are used where dataset.root or the variable UMEMMA_DATA "
+                    f"{error}\nFiles that are on disk already are used if dataset.root or the variable UMEMMA_DATA "
                     f"names the folder that holds\n{_by_source(list(expected))}"
                 ) from error
     return verified(dataset, folder)
@@ -121,24 +123,26 @@ def _given(dataset: Dataset) -> bool:
 def _remedy(dataset: Dataset) -> str:
     if _given(dataset):
         key = "dataset.root" if dataset.root else "the variable UMEMMA_DATA"
-        return f"That folder is named by {key}: mend the files, or name none to have them downloaded."
-    return "Remove what is damaged, then fetch again what is missing"
+        return f"That folder is named by {key}: repair the files, or name none to have them downloaded."
+    return "Remove the damaged files, then fetch the missing ones again"
 
 
-def _fetch_source(dataset: Dataset, place: Path, source: str, expected: Mapping[str, str]) -> None:
-    """Download the files {name: sha256}, all below `<source>/`, from the addresses of that source."""
+def _fetch_source(dataset: Dataset, raw_root: Path, source: str, expected: Mapping[str, str]) -> None:
+    """Download the files {name: sha256}, all below `<source>/`, from the URLs of that source."""
     names = list(expected)
     urls = dataset.sources.get(source, ())
     if not urls:
-        raise DownloadError(f"dataset.sources has no address for {source}, so these cannot be had: {_some(names)}")
-    print(f"{dataset.name}: downloading {len(names)} files of {source} to {place}", file=sys.stderr, flush=True)
+        raise DownloadError(
+            f"dataset.sources has no address for {source}, so these cannot be downloaded: {_some(names)}"
+        )
+    print(f"{dataset.name}: downloading {len(names)} files of {source} to {raw_root}", file=sys.stderr, flush=True)
     archives = [url for url in urls if url.endswith(ARCHIVES)]
     troubles = []
     for url in archives:
-        archive = place / f"{source}.tar.gz"
+        archive = raw_root / f"{source}.tar.gz"
         try:
             download([url], archive, sha256=None)
-            _unpack(archive, place, names)
+            _unpack(archive, raw_root, names)
             return
         except DownloadError as error:
             troubles.append(f"{url}: {error}" if url not in str(error) else str(error))
@@ -148,13 +152,15 @@ def _fetch_source(dataset: Dataset, place: Path, source: str, expected: Mapping[
     if not bases:
         raise DownloadError("\n".join(troubles))
     for name in names:
-        download([base.rstrip("/") + name.removeprefix(source) for base in bases], place / name, sha256=expected[name])
+        download(
+            [base.rstrip("/") + name.removeprefix(source) for base in bases], raw_root / name, sha256=expected[name]
+        )
 
 
-def _unpack(archive: Path, place: Path, names: Sequence[str]) -> None:
-    """Write the files `names` that the archive holds below its one top folder, and nothing else of it.
+def _unpack(archive: Path, raw_root: Path, names: Sequence[str]) -> None:
+    """Extract only the files `names`, which are below the archive's single top folder.
 
-    Where to write comes from our own list, so no member can lead out of `place`; links are not followed.
+    Target paths come from our own list, so no member can escape `raw_root`; links are not followed.
     """
     wanted = {name.split("/", 1)[1]: name for name in names}
     try:
@@ -163,7 +169,7 @@ def _unpack(archive: Path, place: Path, names: Sequence[str]) -> None:
                 name = wanted.get(member.name.partition("/")[2])
                 content = tar.extractfile(member) if name and member.isfile() else None
                 if name and content:
-                    with written_whole(place / name) as temporary:
+                    with written_whole(raw_root / name) as temporary:
                         temporary.write_bytes(content.read())
                     del wanted[member.name.partition("/")[2]]
     except (tarfile.TarError, EOFError, zlib.error) as error:
@@ -174,7 +180,7 @@ def _unpack(archive: Path, place: Path, names: Sequence[str]) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: experiments side by side share raw data, and one of them fetches it."""
+    """Hold the folder's lock: parallel experiments share raw data, and only one of them downloads it."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -185,15 +191,15 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _sources(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the files by source: what stands before the first slash."""
-    found: dict[str, list[str]] = {}
+    """Group the files by source, the part before the first slash."""
+    by_source: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(name.split("/", 1)[0], []).append(name)
-    return found
+        by_source.setdefault(name.split("/", 1)[0], []).append(name)
+    return by_source
 
 
 def _by_source(names: Sequence[str]) -> str:
-    return "\n".join(f"  {_some(own)}" for own in _sources(names).values())
+    return "\n".join(f"  {_some(group)}" for group in _sources(names).values())
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,18 +1,18 @@
-"""The data set `synthetic` as a distribution: p(label, symbols), written once, and what follows from it exactly.
+"""The data set `synthetic` as a distribution p(label, symbols), and the exact quantities that follow from it.
 
-The label is made of fair, independent bits, as many as there are modalities; the first is the most significant:
+The label consists of fair, independent bits, one for each modality; the first is the most significant:
 
-    bit 0  redundant    one noisy copy of it is in every modality: the noise is common, two copies tell what one does
+    bit 0  redundant    the same noisy copy of it is in every modality: two copies tell no more than one
     bit 1  synergistic  modality `a` has a fair coin, `b` has that coin XOR a noisy copy; alone, each is noise
-    bit 2  unique       a noisy copy in `c` alone
-    bit 3  unique       a noisy copy in `d` alone, where there are four modalities
+    bit 2  unique       a noisy copy in `c` only
+    bit 3  unique       a noisy copy in `d` only, with four modalities
 
-Each kind is a different bit, so that a dial moves its own kind only (the kinds: Williams and Beer 2010, arXiv
-1004.2515), and 2^M classes hold them all. A dial d in 0..1 sets a binary symmetric channel that leaves the bit right
-with probability (1 + d) / 2: at 0 it is a coin, at 1 there is no noise. A modality's symbol is two bits: 2 * the
-redundant copy + its own (share or unique copy). An observed vector tells its symbol without error, hence
-I(X_S; Y) = I(Z_S; Y), which is enumerated here. Modalities really missing are drawn apart from all this, so they move
-nothing: the truth of S is that of the samples which have S.
+Each kind of information (Williams and Beer 2010, arXiv 1004.2515) is a different bit, so a dial changes its own kind
+only, and 2^M classes encode them all. A dial d in 0..1 sets a binary symmetric channel that transmits the bit correctly
+with probability (1 + d) / 2: at 0 it is a coin flip, at 1 there is no noise. A modality's symbol is two bits: 2 * the
+redundant copy + its other bit (XOR share or unique copy). An observed vector determines its symbol without error, hence
+I(X_S; Y) = I(Z_S; Y), which is enumerated here. Which modalities are really missing is independent of all this, so it
+changes nothing: the true value for S is that of the samples which have S.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _CHOICES = (3, 4)
 
 @dataclass(frozen=True)
 class Structure:
-    """How many modalities there are and how much of each kind of information: dials of 0..1.
+    """The number of modalities and the amount of each kind of information, dials of 0..1.
 
     Raises ParameterError for a dial out of range and for another number of modalities.
     """
@@ -51,22 +51,24 @@ class Structure:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Structure":
-        """Take what is the distribution's from `dataset.options`; the rest (seed, sizes, missing) moves nothing."""
-        return cls(**{one.name: options[one.name] for one in fields(cls) if one.name in options})
+        """Select the distribution's fields from `dataset.options`; the rest (seed, sizes, missing) does not matter."""
+        return cls(**{field.name: options[field.name] for field in fields(cls) if field.name in options})
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Their names, in order."""
+        """Names of the modalities, in order."""
         return MODALITIES[: self.num_modalities]
 
 
 def joint(structure: Structure) -> np.ndarray:
-    """Return p(label, symbol of each modality): (class, 4, 4, 4) or (class, 4, 4, 4, 4), with a sum of 1."""
+    """Return p(label, symbol of each modality): (class, 4, 4, 4) or (class, 4, 4, 4, 4), summing to 1."""
     num_bits = structure.num_modalities
     p = np.zeros((2**num_bits, *[NUM_SYMBOLS] * num_bits))
     for label, *symbols in np.ndindex(p.shape):
         redundant, synergistic, *unique = (label >> place & 1 for place in reversed(range(num_bits)))
-        (copy, *copies), (share_a, share_b, *own) = zip(*(divmod(symbol, 2) for symbol in symbols), strict=True)
+        (copy, *copies), (share_a, share_b, *unique_copies) = zip(
+            *(divmod(symbol, 2) for symbol in symbols), strict=True
+        )
         if any(other != copy for other in copies):
             continue
         fair = 0.5**num_bits * 0.5  # the label, and the coin in `a`
@@ -74,26 +76,26 @@ def joint(structure: Structure) -> np.ndarray:
             fair
             * _received(copy, redundant, structure.redundant)
             * _received(share_a ^ share_b, synergistic, structure.synergistic)
-            * np.prod([_received(bit, sent, structure.unique) for bit, sent in zip(own, unique, strict=True)])
+            * np.prod([_received(bit, sent, structure.unique) for bit, sent in zip(unique_copies, unique, strict=True)])
         )
     return p
 
 
 def _received(bit: int, sent: int, dial: float) -> float:
-    """Return how likely the channel makes `bit` of the bit that was sent."""
+    """Return the probability that the channel outputs `bit` when `sent` was sent."""
     return (1 + dial) / 2 if bit == sent else (1 - dial) / 2
 
 
 def information(options: Mapping[str, Any]) -> dict[Pattern, float]:
     """Return I(X_S; Y) in nats for every set S of modalities, the complete one first, the empty one (0.0) last."""
     p = joint(Structure.of(options))
-    return {one: _information(_marginal(p, one)) if any(one) else 0.0 for one in _all_patterns(p)}
+    return {pattern: _information(_marginal(p, pattern)) if any(pattern) else 0.0 for pattern in _all_patterns(p)}
 
 
 def bayes_accuracy(options: Mapping[str, Any]) -> dict[Pattern, float]:
-    """Return the accuracy of the best possible rule for every set S; of the empty one it is the largest class share."""
+    """Return the Bayes-optimal accuracy for every set S; for the empty set it is the largest class share."""
     p = joint(Structure.of(options))
-    return {one: float(_marginal(p, one).max(axis=0).sum()) for one in _all_patterns(p)}
+    return {pattern: float(_marginal(p, pattern).max(axis=0).sum()) for pattern in _all_patterns(p)}
 
 
 def entropy(options: Mapping[str, Any]) -> float:
@@ -110,11 +112,11 @@ def _all_patterns(p: np.ndarray) -> list[Pattern]:
 
 def _marginal(p: np.ndarray, pattern: Pattern) -> np.ndarray:
     """Return p(label, symbols of `pattern`), (class, combination of symbols)."""
-    absent = tuple(axis for axis, there in enumerate(pattern, start=1) if not there)
+    absent = tuple(axis for axis, is_present in enumerate(pattern, start=1) if not is_present)
     return p.sum(axis=absent).reshape(len(p), -1)
 
 
 def _information(p: np.ndarray) -> float:
     independent = p.sum(axis=1, keepdims=True) * p.sum(axis=0, keepdims=True)
-    there = p > 0
-    return float((p[there] * np.log(p[there] / independent[there])).sum())
+    is_possible = p > 0
+    return float((p[is_possible] * np.log(p[is_possible] / independent[is_possible])).sum())

@@ -1,1 +1,4 @@
-"""Data set adapters: `dataset.adapter: NAME` is the module NAME here, with a class `Adapter`."""
+"""Data set adapters: `dataset.adapter: NAME` selects the module NAME of this package, which has a class `Adapter`.
+
+From outside, they are built by `umemma.sources.build.built` only.
+"""

@@ -1,20 +1,20 @@
 """AVE: 4,143 ten-second YouTube clips of 28 audio-visual events (Tian, Shi, Li, Duan, Xu, ECCV 2018), by clip.
 
-Decisions, each on a flaw of the published lists:
+Decisions, each about a flaw of the published lists:
 
-- 45 ids are listed under two or three categories. 10 ids are in training and validation, 8 in training and test: there
-  the training row is left out. An id twice in one split stays once, by its `repeated: first` row (as DI-MML does) or
-  its `last` (as OGM-GE does).
-- One row lasts 0 seconds, `Church bell&VWi2ENBuTbw&good&0&0`. It is left out, as it is from most copies of
-  trainSet.txt, so that both copies give the same samples.
-- A first line that starts with `Category&` is a header; some copies have one. Fields are split at `&` alone, since
-  categories hold commas, spaces and parentheses.
-- A label is the place of its category in `dataset.classes`, whatever the order. Here and in conf/ it is that of first
-  appearance in Annotations.txt, the authors', which is DI-MML's, too; OGM-GE sorts the names.
+- 45 ids are listed under two or three categories. 10 ids are in training and validation, 8 in training and test: their
+  training row is rejected. An id twice in one split is kept once, as its `repeated: first` row (as in DI-MML) or its
+  `last` (as in OGM-GE).
+- One row lasts 0 seconds, `Church bell&VWi2ENBuTbw&good&0&0`. It is rejected; most copies of trainSet.txt omit it, and
+  so all copies give the same samples.
+- A first line that starts with `Category&` is a header; some copies have one. Fields are split at `&` only, since
+  categories contain commas, spaces and parentheses.
+- A label is the index of its category in `dataset.classes`, in any order. Here and in conf/ the order is that of first
+  appearance in the authors' Annotations.txt, as in DI-MML; OGM-GE sorts the names.
 - A video is `<id>.mp4`, or named by its whole row (`Church bell&RUhOCu3LNXM&good&0&10.mp4`).
 
-`clip: event` cuts to the row's seconds; `whole` hands on the file, which is then the member of both modalities. A video
-without a sound track lacks its sound. Layout of DI-MML: `video: Image-01-FPS-SE`, `audio: Audio-1004-SE`.
+`clip: event` cuts to the row's seconds; `whole` passes on the file, which is then the member of both modalities. In a
+video without a sound track, the audio is missing. DI-MML's layout: `video: Image-01-FPS-SE`, `audio: Audio-1004-SE`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,9 +61,9 @@ _LISTS = {"train": "trainSet.txt", "val": "valSet.txt", "test": "testSet.txt"}
 
 
 class Adapter:
-    """Random access to AVE; `video` and `audio` name the folders below `folder` that hold picture and sound.
+    """Random access to AVE; `video` and `audio` name the folders below `folder` with video and sound.
 
-    Raises DataError for a line that is no row of AVE, ParameterError for an option that is none.
+    Raises DataError for an invalid line, ParameterError for an invalid option.
     """
 
     modalities = ("video", "audio")
@@ -81,18 +81,18 @@ class Adapter:
     ) -> None:
         if clip not in ("whole", "event"):
             raise ParameterError(unknown("dataset.options.clip", "clip", clip, ("whole", "event")))
-        place = lists.folder_with(root, folder, [_LISTS["train"]])
+        base = lists.folder_with(root, folder, [_LISTS["train"]])
         self.classes = lists.in_order(classes, CLASSES, "AVE")
-        rows, self.rejected = read(place, classes=self.classes, repeated=repeated)
+        rows, self.rejected = read(base, classes=self.classes, repeated=repeated)
         self._rows = lists.by_split(rows, self.rejected)
-        self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
-        self._video, self._audio, self._is_cut = place / video, place / audio, clip == "event"
+        self.num_samples: Mapping[str, int] = {split: len(split_rows) for split, split_rows in self._rows.items()}
+        self._video, self._audio, self._is_cut = base / video, base / audio, clip == "event"
         self._files = _videos(self._video) if video == audio else {}
         if self._is_cut and not self._files:
-            raise ParameterError("dataset.options.clip 'event' cuts videos; frames and spectrograms are there whole")
+            raise ParameterError("dataset.options.clip 'event' cuts videos; frames and spectrograms cannot be cut")
 
     def sample(self, split: str, index: int) -> Sample:
-        """Read sample `index` of `split`. Raises BadSample where its files are missing or broken."""
+        """Read sample `index` of `split`. Raises BadSample if its files are missing or corrupt."""
         return listing.sample(self._rows[split][index], self._of_video if self._files else self._of_parts)
 
     def _of_video(self, row: Row) -> tuple[int, dict[str, File]]:
@@ -116,15 +116,17 @@ class Adapter:
         return row.label, {"video": video(self._video, row.key), "audio": sound(self._audio, row.key)}
 
 
-def read(place: Path, *, classes: Sequence[str] = CLASSES, repeated: str = "first") -> tuple[list[Row], list[Rejected]]:
-    """Read the three lists in `place`: the rows that count, and those left out."""
+def read(
+    folder: Path, *, classes: Sequence[str] = CLASSES, repeated: str = "first"
+) -> tuple[list[Row], list[Rejected]]:
+    """Read the three lists in `place`; return the kept rows and the rejected ones."""
     events = {
-        split: [_fields(where, line) for where, line in lists.lines(place / name) if not line.startswith("Category&")]
+        split: [_fields(where, line) for where, line in lists.lines(folder / name) if not line.startswith("Category&")]
         for split, name in _LISTS.items()
     }
     rows, rejected = [], []
-    for split, own in events.items():
-        for where, category, key, start, end in own:
+    for split, listed in events.items():
+        for where, category, key, start, end in listed:
             if float(end) > float(start):
                 rows.append(Row(key, split, classes.index(category), key, where, (start, end)))
             else:
@@ -147,11 +149,11 @@ def _fields(where: str, line: str) -> tuple[str, str, str, str, str]:
 
 
 def _videos(folder: Path) -> dict[str, list[Path]]:
-    """Return the videos by id. Raises DataError where the folder holds none."""
-    found: dict[str, list[Path]] = {}
+    """Return the videos by id. Raises DataError if the folder has none."""
+    by_id: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*.mp4")):
         parts = path.stem.split("&")
-        found.setdefault(parts[1] if len(parts) == 5 else path.stem, []).append(path)
-    if not found:
+        by_id.setdefault(parts[1] if len(parts) == 5 else path.stem, []).append(path)
+    if not by_id:
         raise DataError(f"{folder} holds no .mp4 file; dataset.options.video names the folder that does")
-    return found
+    return by_id

@@ -1,10 +1,10 @@
 """AV-MNIST: MNIST with most of its variance removed, and a spoken digit (FSDD) in loud noise.
 
-At least three incompatible data sets go by this name, so a figure on it means nothing without the fingerprint that
-stands in the results. This variant is deterministic and independent of order: sample `i` of a split has a random
-generator of its own. Decisions:
+At least three incompatible data sets go by this name, so a result on it means nothing without the data's fingerprint,
+which is in the results. This variant is deterministic and independent of order: each sample has its own random
+generator, seeded by split and index. Decisions:
 
-- PCA is fitted on the training images alone. Published variants fit it on train and test separately.
+- PCA is fitted on the training images only. Published variants fit it on train and test separately.
 - A recording belongs to one split: FSDD index 0-4 test, 5-9 validation, 10-49 training; it is the sample's group.
 - `held_out_speaker` is the harder variant: that speaker is in test only, and test holds only that speaker.
 
@@ -27,7 +27,7 @@ from umemma.errors import DataError, ParameterError
 SAMPLE_RATE_HZ = 8_000
 NUM_SAMPLES = 8_000  # one second
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
-CONTENT_SHA256 = {  # unpacked; conf/dataset/avmnist.sha256 is of the .gz files as LeCun published them
+CONTENT_SHA256 = {  # uncompressed; conf/dataset/avmnist.sha256 is of the .gz files as LeCun published them
     "mnist/train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "mnist/train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     "mnist/t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
@@ -40,8 +40,8 @@ _FULL_SCALE = 0.95  # peak of every written wav; the spectrogram is relative to 
 
 
 def raw_files() -> list[str]:
-    """Return the raw files this data set is made from, relative to the raw-data root."""
-    mnist = [f"mnist/{part}-{what}-ubyte.gz" for part in _NUM_IMAGES for what in ("images-idx3", "labels-idx1")]
+    """Return the raw files of this data set, relative to the raw-data root."""
+    mnist = [f"mnist/{part}-{content}-ubyte.gz" for part in _NUM_IMAGES for content in ("images-idx3", "labels-idx1")]
     fsdd = [
         f"fsdd/recordings/{digit}_{speaker}_{index}.wav"
         for digit in range(10)
@@ -54,8 +54,8 @@ def raw_files() -> list[str]:
 class Adapter:
     """Random access to AV-MNIST; `num_samples[split]` samples, each made by `sample(split, index)`.
 
-    `variance` is the share of the training images' variance that is kept at least; `snr_db` the range the
-    signal-to-noise ratio is drawn from. Raises DataError where a raw file is not what its name says.
+    `variance` is the minimum share of the training images' variance to keep; `snr_db` the range that the
+    signal-to-noise ratio is drawn from. Raises DataError if a raw file is invalid.
     """
 
     modalities = ("image", "audio")
@@ -71,7 +71,7 @@ class Adapter:
         max_samples: int | None = None,
     ) -> None:
         if held_out_speaker is not None and held_out_speaker not in SPEAKERS:
-            raise ParameterError(f"dataset.options.held_out_speaker: {held_out_speaker!r} is none of {SPEAKERS}")
+            raise ParameterError(f"dataset.options.held_out_speaker: {held_out_speaker!r} must be one of {SPEAKERS}")
         if max_samples is not None and max_samples < 1:
             raise ParameterError(f"dataset.options.max_samples must be 1 or more, or null, not {max_samples}")
         if not 0 < variance < 1:
@@ -90,7 +90,7 @@ class Adapter:
         }
 
     def sample(self, split: str, index: int) -> Sample:
-        """Make sample `index` of `split`; the same bytes every time, whatever was made before."""
+        """Make sample `index` of `split`; the same bytes every time, independent of other samples."""
         label = int(self._labels[split][index])
         rng = np.random.default_rng((self._seed, _SPLIT_ID[split], index))
         waveform, recording = self._noisy_digit(rng, self._pools[split], label)
@@ -105,7 +105,7 @@ class Adapter:
     def _noisy_digit(
         self, rng: np.random.Generator, pool: Sequence[Sequence[str]], digit: int
     ) -> tuple[np.ndarray, str]:
-        """Draw recording, place, noise and SNR, in this order (it is part of the data set's definition)."""
+        """Draw recording, position, noise and SNR, in this order (it is part of the data set's definition)."""
         name = pool[digit][int(rng.integers(len(pool[digit])))]
         speech, speech_rms = self._placed(rng, name)
         kind = ("white", "pink", "babble")[rng.integers(3)]
@@ -122,7 +122,7 @@ class Adapter:
         return mixture * (_FULL_SCALE / np.abs(mixture).max()), name
 
     def _placed(self, rng: np.random.Generator, name: str) -> tuple[np.ndarray, float]:
-        """Put a recording at a random place in one second; return it and its RMS over its own duration (1)."""
+        """Place a recording randomly within one second; return it and its RMS over its own duration (1)."""
         recording, second = self._recordings[name], np.zeros(NUM_SAMPLES)
         spare = NUM_SAMPLES - len(recording)
         if spare >= 0:
@@ -164,7 +164,7 @@ def _mnist(root: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
 
 
 def _degraded(images: Mapping[str, np.ndarray], variance: float) -> dict[str, np.ndarray]:
-    """Keep only the first principal components of the training images, enough for `variance` of theirs."""
+    """Keep only the first principal components of the training images, enough for `variance` of their variance."""
     flat = {split: rows.reshape(len(rows), -1).astype(np.float64) for split, rows in images.items()}
     pca = PCA(n_components=variance, svd_solver="covariance_eigh").fit(flat["train"])
     return {
@@ -194,7 +194,7 @@ def _pools(root: Path, held_out_speaker: str | None) -> dict[str, list[list[str]
 
 
 def _recording(path: Path) -> np.ndarray:
-    """Read one recording, mean removed, RMS 1 over its own duration."""
+    """Read one recording, with its mean removed and RMS normalised to 1."""
     try:
         waveform, rate_hz = soundfile.read(path)
     except (OSError, soundfile.LibsndfileError) as error:

@@ -2,14 +2,14 @@
 
 Decisions:
 
-- A label is the place of its emotion in `dataset.classes`, whatever the order; here and in conf/ it is that of OGM-GE.
-  The lists may start with a byte order mark.
-- `split: official` is that of OGM-GE's train.csv and test.csv, drawn over clips: actors are in both, so a figure on it
-  is one on known faces and voices, and a group is a clip. `split: actors` pools the lists and draws whole actors, 10 %
-  to test and `val_share` to validation; a group is an actor.
+- A label is the index of its emotion in `dataset.classes`, in any order; here and in conf/ the order is OGM-GE's. The
+  lists may start with a byte order mark.
+- `split: official` is that of OGM-GE's train.csv and test.csv, drawn by clip: actors are in both, so results are for
+  known faces and voices, and a group is a clip. `split: actors` pools the lists and draws whole actors, 10 % for test
+  and `val_share` for validation; a group is an actor.
 - Validation of the official split is `val_share` of training, drawn by class with `seed`.
-- A row whose label is not the emotion in its own name is left out.
-- In the public repository sound and videos are Git LFS pointers: such a file is a bad sample that says so.
+- A row whose label differs from the emotion in its name is rejected.
+- In the public repository sound and videos are Git LFS pointers: such a file is reported as a bad sample.
 
 `video` is the folder of frames (`Image-01-FPS/<id>/*.jpg`) or of videos (`VideoFlash/<id>.flv`).
 """
@@ -29,11 +29,11 @@ from umemma.sources.layouts.lists import Row
 CLASSES = ("NEU", "HAP", "SAD", "FEA", "DIS", "ANG")
 SPLITTINGS = ("official", "actors")
 _NAME = re.compile(r"(\d{4})_[A-Z]{3}_([A-Z]{3})_[A-Z]{1,2}")  # actor, sentence, emotion, level
-_TEST_SHARE = 0.1  # as many as in the official test set
+_TEST_SHARE = 0.1  # as in the official test set
 
 
 class Adapter:
-    """Random access to CREMA-D. Raises DataError for a line that is no row of it."""
+    """Random access to CREMA-D. Raises DataError for an invalid line."""
 
     modalities = ("video", "audio")
 
@@ -54,10 +54,10 @@ class Adapter:
         rows, self.rejected = read(self._place, classes=self.classes, split=split, seed=seed, val_share=val_share)
         self._rows = lists.by_split(rows, self.rejected)
         self._video, self._audio = self._place / video, self._place / audio
-        self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
+        self.num_samples: Mapping[str, int] = {split: len(split_rows) for split, split_rows in self._rows.items()}
 
     def sample(self, split: str, index: int) -> Sample:
-        """Read sample `index` of `split`. Raises BadSample where its files are missing or broken."""
+        """Read sample `index` of `split`. Raises BadSample if its files are missing or corrupt."""
         return listing.sample(self._rows[split][index], self._files)
 
     def _files(self, row: Row) -> tuple[int, dict[str, File]]:
@@ -65,14 +65,14 @@ class Adapter:
 
 
 def read(
-    place: Path, *, classes: Sequence[str] = CLASSES, split: str = "official", seed: int = 0, val_share: float = 0.1
+    folder: Path, *, classes: Sequence[str] = CLASSES, split: str = "official", seed: int = 0, val_share: float = 0.1
 ) -> tuple[list[Row], list[Rejected]]:
-    """Read both lists in `place`: the rows that count, of all three splits, and those left out."""
+    """Read both lists in `place`; return the kept rows, of all three splits, and the rejected ones."""
     if split not in SPLITTINGS:
         raise ParameterError(unknown("dataset.options.split", "splitting", split, SPLITTINGS))
     rows, rejected = [], []
     for part in ("train", "test"):
-        for where, line in lists.lines(place / f"{part}.csv"):
+        for where, line in lists.lines(folder / f"{part}.csv"):
             name, _, label = (field.strip() for field in line.partition(","))
             actor, emotion = _fields(where, name, label)
             if emotion == label:
@@ -86,7 +86,7 @@ def read(
 
 
 def _fields(where: str, name: str, label: str) -> tuple[str, str]:
-    """Return the actor and the emotion that the name holds."""
+    """Return the actor and the emotion in the name."""
     parts = _NAME.fullmatch(name)
     if not parts:
         raise DataError(f"{where}: {name!r} is no <actor>_<sentence>_<emotion>_<level>, such as 1001_IEO_NEU_XX")

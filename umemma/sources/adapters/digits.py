@@ -1,9 +1,9 @@
-"""Handwritten digits and the keypad tone of the same digit, both in noise: the data set that needs no download.
+"""Handwritten digits and the keypad tone of the same digit, both in noise: a data set without a download.
 
-The images are the 1,797 real 8x8 scans that scikit-learn carries (UCI Optical Recognition of Handwritten Digits,
-test set); noise is added so that neither modality alone suffices. The tone is the digit's dual tone of ITU-T
-Recommendation Q.23, synthesised: it is a real signal format, not a recording. Noise, phase and SNR come from a random
-generator of the sample's own, seeded with (seed, key): no sample depends on another.
+The images are the 1,797 real 8x8 scans included in scikit-learn (UCI Optical Recognition of Handwritten Digits, test
+set); noise is added so that neither modality alone suffices. The tone is the digit's dual tone of ITU-T Recommendation
+Q.23, synthesised: it is a real signal format, not a recording. Noise, phase and SNR come from the sample's own random
+generator, seeded with (seed, key): no sample depends on another.
 """
 
 import gzip
@@ -32,8 +32,8 @@ _SPLIT_SHARES = (("train", 0.6), ("val", 0.15), ("test", 0.25))
 class Adapter:
     """Random access to the digits; `num_samples[split]` samples, each made by `sample(split, index)`.
 
-    `pixel_noise` is the standard deviation of the noise on pixels of 0..16; `snr_db` the range the tone's
-    signal-to-noise ratio is drawn from. The split is drawn by `seed`, each scan lies in one.
+    `pixel_noise` is the standard deviation of the noise on pixels of 0..16; `snr_db` the range that the
+    tone's signal-to-noise ratio is drawn from. The split is drawn by `seed`; each scan is in exactly one.
     """
 
     modalities = ("image", "audio")
@@ -48,7 +48,7 @@ class Adapter:
         self.num_samples: Mapping[str, int] = {split: len(rows) for split, rows in self._rows.items()}
 
     def sample(self, split: str, index: int) -> Sample:
-        """Make sample `index` of `split`; the same bytes every time, whatever was made before."""
+        """Make sample `index` of `split`; the same bytes every time, independent of other samples."""
         row = int(self._rows[split][index])
         label, key = int(self._labels[row]), f"digit-{row:04d}"
         rng = _generator(self._seed, key)
@@ -65,7 +65,7 @@ class Adapter:
 def _scans() -> tuple[np.ndarray, np.ndarray]:
     """Return images (sample, 8, 8) of 0..16 and digits (sample,), as scikit-learn's `load_digits` does.
 
-    Its file is read without the library, whose import would take longer than all else that making the samples takes.
+    The file is read without importing the library, which would take longer than everything else here.
     """
     package = find_spec("sklearn")
     assert package is not None, "scikit-learn is a dependency of this package"

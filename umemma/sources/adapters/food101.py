@@ -1,4 +1,4 @@
-"""UPMC Food-101: 90,704 photographs of 101 dishes with the title of the web page each was found on (Wang et al. 2015).
+"""UPMC Food-101: 90,704 photographs of 101 dishes with the title of its source web page (Wang et al. 2015).
 
 Decisions:
 
@@ -6,16 +6,16 @@ Decisions:
   BalanceBenchmark starts with the header Image_path,text,label, in any order); validation is `val_share` of training,
   drawn by class with `seed`. `layout: split` reads split.json and text.json of missing_aware_prompts, which name a
   validation set. Photographs of training and validation both lie in images/train.
-- Titles are missing, and so are photographs. `incomplete: keep` keeps such a sample with the modality it has,
-  a photograph that no list names included; `reject` leaves it out, as the public loaders do. One with neither is left
-  out in any case.
-- The class is what stands before the last `_` of the image's name (`cheese_plate_717-2.jpg`). A row of the csv whose
-  class is another one is left out, and so is an image whose name is none of this form.
-- A label is the place of its class in `dataset.classes`, whatever the order; class_idx.json, which has one that is not
-  alphabetical, is not read.
+- Some titles and some photographs are missing. `incomplete: keep` keeps such a sample with the modality it has,
+  including unlisted photographs; `reject` rejects it, as the public loaders do. A sample with neither is always
+  rejected.
+- The class is the part of the image's name before the last `_` (`cheese_plate_717-2.jpg`). A row of the csv with a
+  different class is rejected, as is an image whose name does not have this form.
+- A label is the index of its class in `dataset.classes`, in any order; class_idx.json, whose order is not alphabetical,
+  is not read.
 
-A group is an image. Names such as `cheese_plate_717-2` and `-6` may come from one page; 25 such pages are in two splits
-of the published list, which is left as it is.
+A group is an image. Names such as `cheese_plate_717-2` and `-6` may come from the same page; 25 such pages are in two
+splits of the published list, which is left unchanged.
 """
 
 import csv
@@ -52,7 +52,7 @@ _Titled = tuple[str, str, str, str, str]  # split, file and line, image name, ti
 
 
 class Adapter:
-    """Random access to Food-101. Raises DataError for a list that cannot be understood."""
+    """Random access to Food-101. Raises DataError for an invalid list."""
 
     modalities = ("image", "text")
 
@@ -84,23 +84,23 @@ class Adapter:
         if layout == "titles":
             rows = lists.held_out(rows, share=val_share, seed=seed)
         self._rows = lists.by_split(rows, self.rejected)
-        self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
+        self.num_samples: Mapping[str, int] = {split: len(split_rows) for split, split_rows in self._rows.items()}
 
     def sample(self, split: str, index: int) -> Sample:
-        """Read sample `index` of `split`. Raises BadSample where its photograph is empty or cannot be read."""
+        """Read sample `index` of `split`. Raises BadSample if its photograph is empty or cannot be read."""
         return listed.sample(self._rows[split][index], self._files)
 
     def _files(self, row: Row) -> tuple[int, dict[str, File]]:
         image, title = row.fields
         files = {"image": File("jpg", lists.named(self._place / image), self._place / image)} if image else {}
-        if title:  # half a pair of surrogates is judged as text is, not here
+        if title:  # lone surrogates are judged by the text expectations, not here
             files["text"] = File("txt", title.encode("utf-8", "surrogatepass"), row.file)
         return row.label, files
 
 
-def _of_titles(place: Path) -> Iterator[_Titled]:
+def _of_titles(folder: Path) -> Iterator[_Titled]:
     for split in ("train", "test"):
-        path = place / f"texts/{split}_titles.csv"
+        path = folder / f"texts/{split}_titles.csv"
         reader, columns = csv.reader(io.StringIO(lists.text(path), newline=""), strict=True), [0, 1, 2]
         try:
             for number, fields in enumerate(reader):
@@ -116,26 +116,31 @@ def _of_titles(place: Path) -> Iterator[_Titled]:
             raise DataError(f"{path}:{reader.line_num}: {error}") from error
 
 
-def _of_split(place: Path) -> Iterator[_Titled]:
-    names, titles = lists.mapping(place / "split.json"), lists.mapping(place / "text.json")
+def _of_split(folder: Path) -> Iterator[_Titled]:
+    names, titles = lists.mapping(folder / "split.json"), lists.mapping(folder / "text.json")
     if set(names) != set(_FOLDERS):
-        raise DataError(f"{place}/split.json holds {', '.join(map(str, names))}, not train, val and test")
+        raise DataError(f"{folder}/split.json holds {', '.join(map(str, names))}, not train, val and test")
     for split in _FOLDERS:
         for image in names[split]:
             title = titles.get(image) or ""
             title = title if isinstance(title, str) else " ".join(map(str, title))
-            yield split, f"{place}/split.json", str(image), title.strip(), str(image).rpartition("_")[0]
+            yield split, f"{folder}/split.json", str(image), title.strip(), str(image).rpartition("_")[0]
 
 
 def _images(folder: Path) -> set[str]:
-    """Return `<class>/<image>` of all photographs there. Raises DataError where there is no such folder."""
+    """Return `<class>/<image>` of all photographs in a folder. Raises DataError if it does not exist."""
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; photographs lie in images/train/<class>/ and images/test/<class>/")
-    return {f"{own.name}/{path.name}" for own in folder.iterdir() if own.is_dir() for path in own.glob("*.jpg")}
+        raise DataError(f"{folder} is no folder; photographs must be in images/train/<class>/ and images/test/<class>/")
+    return {
+        f"{class_folder.name}/{path.name}"
+        for class_folder in folder.iterdir()
+        if class_folder.is_dir()
+        for path in class_folder.glob("*.jpg")
+    }
 
 
 def _unlisted(titled: list[_Titled], images: Mapping[str, set[str]]) -> list[_Titled]:
-    """Return the photographs that no row names, as rows without a title."""
+    """Return unlisted photographs as rows without a title."""
     listed = {(split, f"{image.rpartition('_')[0]}/{image}") for split, _, image, _, _ in titled}
     return [
         (split, f"images/{split}/{path}", path.split("/")[1], "", path.split("/")[0])
@@ -148,7 +153,7 @@ def _unlisted(titled: list[_Titled], images: Mapping[str, set[str]]) -> list[_Ti
 def _rows(
     titled: list[_Titled], images: Mapping[str, set[str]], classes: tuple[str, ...], *, is_whole_only: bool
 ) -> tuple[list[Row], list[Rejected]]:
-    """Return the rows that count, with fields (path of the photograph or '', title or ''), and those left out."""
+    """Return the kept rows, with fields (path of the photograph or '', title or ''), and the rejected ones."""
     rows, rejected = [], []
     for split, where, image, title, name in titled:
         parts = _NAME.fullmatch(image)

@@ -1,17 +1,17 @@
-"""GRID: words cut from clips of a talking head, seen and heard in noise (Cooke, Barker, Cunningham, Shao 2006).
+"""GRID: words cut from audio-visual clips of a talking head, in noise (Cooke, Barker, Cunningham, Shao 2006).
 
-A clip says `bin blue at f two now`: command, colour, preposition, letter, digit, adverb. `target` is the word whose
-picture and sound are cut out, and its values are the classes; letters are the hard ones (25 of them, there is no w).
-Sound alone tells the digit at .997, so noise is added. Decisions:
+A clip says `bin blue at f two now`: command, colour, preposition, letter, digit, adverb. `target` is the word to
+cut out of video and sound, and its values are the classes; letters are the hard ones (25 of them, without w). From
+clean sound alone the digit is recognised with accuracy .997, so noise is added. Decisions:
 
-- labels.csv times words in units of 1/1,000 frame at 25 frames a second (25,000 a second). The span is the word and
-  `margin_seconds` on either side, or `num_frames` frames about its middle; it is moved to the borders of frames and
-  into the clip, and the sound is cut to the same span.
+- labels.csv times words in units of 1/1,000 frame at 25 frames a second (25,000 a second). The span is the word with
+  `margin_seconds` on either side, or `num_frames` frames around its middle; it is aligned to frame boundaries and
+  shifted into the clip, and the sound is cut to the same span.
 - Noise is a random piece of one of `noises`, scaled to a signal-to-noise ratio drawn from `snr_db` (over the span,
-  which may hold parts of other words). Each split has its own part of every noise. All is drawn from (seed, key).
+  which may contain parts of other words). Each split has its own part of every noise. All is drawn from (seed, key).
 - The split is drawn by `seed` within each class: 70 % training, 15 % validation, 15 % test. A group is a clip: there is
-  one speaker, so what is measured is new sentences, not new faces.
-- A word that ends where it starts and a clip listed twice are left out.
+  one speaker, so the test measures generalisation to new sentences, not to new faces.
+- A word of zero duration and a clip listed twice are rejected.
 """
 
 import csv
@@ -49,9 +49,9 @@ _FULL_SCALE = 0.95  # peak of every written sound
 
 
 class Adapter:
-    """Random access to the words; `noises` are wav files relative to the root, none or an `snr_db` of None adds none.
+    """Random access to the words; `noises` are wav files relative to the root; without them or `snr_db`, no noise.
 
-    Raises DataError for a labels.csv that cannot be understood and for a noise that is missing or of another rate.
+    Raises DataError for an invalid labels.csv and for a noise that is missing or has another sample rate.
     """
 
     modalities = ("video", "audio")
@@ -76,13 +76,13 @@ class Adapter:
                 f"dataset.options.margin_seconds must be 0 or more and num_frames 1 or more or null, "
                 f"not {margin_seconds} and {num_frames}"
             )
-        place = lists.folder_with(root, folder, ["labels.csv"])
+        base = lists.folder_with(root, folder, ["labels.csv"])
         self.classes = lists.in_order(classes or TARGETS[target], TARGETS[target], f"GRID by {target}")
-        rows, self.rejected = read(place / "labels.csv", target, self.classes)
+        rows, self.rejected = read(base / "labels.csv", target, self.classes)
         split_of = lists.drawn({row.key: row.label for row in rows}, SHARES, seed)
         self._rows = lists.by_split([replace(row, split=split_of[row.key]) for row in rows], self.rejected)
-        self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
-        self._clips, self._seed = place / "clips", seed
+        self.num_samples: Mapping[str, int] = {split: len(split_rows) for split, split_rows in self._rows.items()}
+        self._clips, self._seed = base / "clips", seed
         self._margin, self._num_frames = margin_seconds * FRAMES_A_SECOND, num_frames
         self._snr_db = None if snr_db is None else (float(snr_db[0]), float(snr_db[1]))
         self._noises = {root / name: _info(root / name) for name in noises} if snr_db else {}
@@ -105,7 +105,7 @@ class Adapter:
         }
 
     def _span(self, row: Row, clip_seconds: float) -> tuple[float, float]:
-        """Return start and end in seconds, both at the border of a frame."""
+        """Return start and end in seconds, both at frame boundaries."""
         start, end = (int(units) / UNITS_A_FRAME for units in row.fields)
         last = round(clip_seconds * FRAMES_A_SECOND)
         if start >= last:
@@ -118,7 +118,7 @@ class Adapter:
         return max(first, 0) / FRAMES_A_SECOND, min(beyond, last) / FRAMES_A_SECOND
 
     def _in_noise(self, speech: np.ndarray, rate_hz: int, split: str, key: str) -> np.ndarray:
-        """Draw noise, place and SNR, in this order (it is part of the data set's definition)."""
+        """Draw noise, position and SNR, in this order (it is part of the data set's definition)."""
         if not self._noises or self._snr_db is None:
             return speech
         rng = np.random.default_rng(list(hashlib.sha256(f"{self._seed}/{key}".encode()).digest()))
@@ -133,13 +133,13 @@ class Adapter:
         noise, _ = soundfile.read(path, len(speech), offset, dtype="float64")
         loudness = [np.sqrt(np.mean(np.square(sound, dtype=np.float64))) for sound in (speech, noise)]
         if not all(loudness):
-            raise BadSample(str(path if loudness[0] else self._clips / f"{key}.mp4"), "is silent where it is needed")
+            raise BadSample(str(path if loudness[0] else self._clips / f"{key}.mp4"), "is silent in the required span")
         mixture = speech + noise * (loudness[0] / loudness[1] * 10 ** (-rng.uniform(*self._snr_db) / 20))
         return mixture * (_FULL_SCALE / np.abs(mixture).max())
 
 
 def read(path: Path, target: str, classes: Sequence[str]) -> tuple[list[Row], list[Rejected]]:
-    """Read labels.csv: the rows that count, all of split train, with start and end in units, and those left out."""
+    """Read labels.csv; return the kept rows, all in split train, with start and end in units, and the rejected ones."""
     table = csv.DictReader(io.StringIO(lists.text(path), newline=""))
     columns = ("id", target, f"{target}_start", f"{target}_end")
     if lacking := [name for name in columns if name not in (table.fieldnames or ())]:
@@ -161,13 +161,13 @@ def read(path: Path, target: str, classes: Sequence[str]) -> tuple[list[Row], li
 
 
 def _part(split: str, total: int) -> tuple[int, int]:
-    """Return the samples of a noise that a split may draw from, in the shares of the split."""
+    """Return the range of a noise's samples that a split may draw from, proportional to the split's share."""
     bounds = dict(zip(SHARES, np.cumsum([0, *SHARES.values()]), strict=False))
     return round(bounds[split] * total), round((bounds[split] + SHARES[split]) * total)
 
 
 def _info(path: Path) -> tuple[int, int]:
-    """Return sample rate in Hz and number of samples of a mono sound."""
+    """Return the sample rate in Hz and the number of samples of a mono sound file."""
     try:
         info = soundfile.info(path)
     except (OSError, soundfile.LibsndfileError) as error:

@@ -1,18 +1,18 @@
-"""Kinetics-Sounds: ten-second Kinetics-400 clips of 31 actions one can see and hear (Arandjelovic and Zisserman 2017).
+"""Kinetics-Sounds: ten-second Kinetics-400 clips of 31 visible and audible actions (Arandjelovic and Zisserman 2017).
 
-There is no official package; two layouts are in use, and `layout` says which:
+There is no official package; two layouts are in use, selected by `layout`:
 
 - `folders`: `{train,test}/audio/<class>/<video>.wav` and `{train,test}/video/<class>/<video>/frame_*.jpg`. The label is
-  the folder's place in `dataset.classes`, whatever the order. A clip that lies in one of the two trees only lacks the
-  other modality; `incomplete: reject` leaves such clips out.
-- `lists`: the lists of OGM-GE (`name,10,label`) or BalanceBenchmark (separated by spaces: first is the name, last the
-  label), frames in `visual/<name>/`, sound in `audio/<name>.npy` (Kaldi filter bank) or `audio_spec/<name>.pkl`.
-  **Nobody has published which number is which action**: label 7 is the eighth of `dataset.classes`, and in
+  the folder's index in `dataset.classes`, in any order. A clip in only one of the two trees lacks the other modality;
+  `incomplete: reject` rejects such clips.
+- `lists`: the lists of OGM-GE (`name,10,label`) or BalanceBenchmark (separated by spaces: the name first, the label
+  last), frames in `visual/<name>/`, sound in `audio/<name>.npy` (Kaldi filter bank) or `audio_spec/<name>.pkl`.
+  **The mapping of numbers to actions is unpublished**: label 7 is the eighth of `dataset.classes`, and in
   conf/dataset/kinetics_sounds_lists.yaml these are "0" to "30", not names that may be wrong.
 
-Validation is `val_share` of training, drawn by class with `seed`: there is none in either layout. A group is the
-YouTube video. Clips of fewer than `min_frames` frames are bad samples, as everybody skips them; so are clips that a
-list names and that have no files.
+Neither layout has a validation set: it is `val_share` of training, drawn by class with `seed`. A group is the YouTube
+video. Clips with fewer than `min_frames` frames are bad samples, since all published loaders skip them; so are listed
+clips without files.
 """
 
 import re
@@ -68,7 +68,7 @@ _CLIP = re.compile(r"([\w-]{11})_\d+(_\d+)?")  # YouTube id, start, and in some 
 class Adapter:
     """Random access to Kinetics-Sounds; `video` and `audio` name folders of layout `lists`.
 
-    Raises DataError for a line or folder that cannot be understood, ParameterError for an option that is none.
+    Raises DataError for an invalid line or folder, ParameterError for an invalid option.
     """
 
     modalities = ("video", "audio")
@@ -105,13 +105,13 @@ class Adapter:
             rows = [replace(row, fields=(video, audio)) for row in rows]
         else:
             lists.in_order(classes, CLASSES, "Kinetics-Sounds")
-            rows, self.rejected = _found(self._place, classes, is_whole_only=incomplete == "reject")
+            rows, self.rejected = _from_folders(self._place, classes, is_whole_only=incomplete == "reject")
         self.classes = tuple(classes)
         self._rows = lists.by_split(lists.held_out(rows, share=val_share, seed=seed), self.rejected)
-        self.num_samples: Mapping[str, int] = {split: len(own) for split, own in self._rows.items()}
+        self.num_samples: Mapping[str, int] = {split: len(split_rows) for split, split_rows in self._rows.items()}
 
     def sample(self, split: str, index: int) -> Sample:
-        """Read sample `index` of `split`. Raises BadSample where its files are missing, broken or too few."""
+        """Read sample `index` of `split`. Raises BadSample if its files are missing, corrupt or too few."""
         return listing.sample(self._rows[split][index], self._files)
 
     def _files(self, row: Row) -> tuple[int, dict[str, File]]:
@@ -123,13 +123,13 @@ class Adapter:
 
 
 def read(
-    place: Path, train_list: str = "my_train.txt", test_list: str = "my_test.txt"
+    folder: Path, train_list: str = "my_train.txt", test_list: str = "my_test.txt"
 ) -> tuple[list[Row], list[Rejected]]:
-    """Read both lists in `place`: the rows that count, of splits train and test and without fields; those left out."""
+    """Read both lists in `place`; return the kept rows, of train and test and without fields, and the rejected ones."""
     return lists.once(
         _row(split, where, line)
         for split, name in (("train", train_list), ("test", test_list))
-        for where, line in lists.lines(place / name)
+        for where, line in lists.lines(folder / name)
     )
 
 
@@ -148,24 +148,24 @@ def _group(name: str) -> str:
     return clip[1] if clip else name
 
 
-def _found(place: Path, classes: Sequence[str], *, is_whole_only: bool) -> tuple[list[Row], list[Rejected]]:
+def _from_folders(folder: Path, classes: Sequence[str], *, is_whole_only: bool) -> tuple[list[Row], list[Rejected]]:
     """List the clips of layout `folders`; a row's fields are the folders of its frames and of its sound, or ''."""
     rows, rejected = [], []
     for split in ("train", "test"):
-        _check_folders(place / split)
+        _check_folders(folder / split)
         for label, name in enumerate(classes):
             trees = [f"{split}/{modality}/{name}" for modality in ("video", "audio")]
             clips = [
-                {path.stem if path.is_file() else path.name: path for path in _visible(place / tree)} for tree in trees
+                {path.stem if path.is_file() else path.name: path for path in _visible(folder / tree)} for tree in trees
             ]
             for key in sorted(clips[0].keys() | clips[1].keys()):
-                file = f"{place}/{trees[0] if key in clips[0] else trees[1]}/{key}"
+                file = f"{folder}/{trees[0] if key in clips[0] else trees[1]}/{key}"
                 if not _NAME.fullmatch(key):
                     rejected.append(Rejected(key, split, file, "a clip's name is letters, digits, - and _"))
                 elif is_whole_only and not (key in clips[0] and key in clips[1]):
                     rejected.append(Rejected(key, split, file, f"has no {'sound' if key in clips[0] else 'frames'}"))
                 else:
-                    fields = tuple(tree if key in own else "" for tree, own in zip(trees, clips, strict=True))
+                    fields = tuple(tree if key in paths else "" for tree, paths in zip(trees, clips, strict=True))
                     rows.append(Row(key, split, label, _group(key), file, fields))
     kept, repeats = lists.once(rows)
     return kept, rejected + repeats
@@ -179,5 +179,5 @@ def _check_folders(folder: Path) -> None:
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    """Yield what lies in a folder, but for hidden files; nothing where there is no such folder."""
+    """Yield the non-hidden entries of a folder; nothing if it does not exist."""
     return (path for path in sorted(folder.iterdir()) if not path.name.startswith(".")) if folder.is_dir() else iter(())

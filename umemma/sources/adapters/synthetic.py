@@ -1,11 +1,11 @@
-"""Vectors whose information on the label is known exactly: redundant, unique and synergistic, with one dial each.
+"""Vectors with exactly known information about the label: redundant, unique and synergistic, with one dial each.
 
-What is drawn is the known distribution p(label, symbols). A modality's vector is x = sum_j s_j e_j + noise: its symbol's
-two bits as signs s_j, on orthonormal random directions e_j of its own, and Gaussian noise of standard deviation
-NOISE. Projecting on e_j leaves s_j with that noise, so a sign is misread with probability Phi(-1 / NOISE): 8e-24 at
-0.1. Then Fano's inequality puts I(X_S; Y) within 1e-20 nats of I(Z_S; Y), far below any rounding.
+Samples come from the known distribution p(label, symbols). A modality's vector is x = sum_j s_j e_j + noise: its
+symbol's two bits as signs s_j, along its own orthonormal random directions e_j, and Gaussian noise with standard
+deviation NOISE. Projection on e_j gives s_j with that noise, so a sign is misread with probability Phi(-1 / NOISE):
+8e-24 at 0.1. By Fano's inequality I(X_S; Y) is then within 1e-20 nats of I(Z_S; Y), far below any rounding.
 
-A sample is drawn from (seed, key) alone; what is really missing of it, from (seed, key, modality).
+A sample is drawn from (seed, key) only; its missing modalities come from a separate generator of (seed, key).
 """
 
 import hashlib
@@ -30,12 +30,12 @@ _SIGNS = np.array([np.unravel_index(symbol, (2, 2)) for symbol in range(NUM_SYMB
 
 
 class Adapter:
-    """Random access to made-up vectors; `num_samples[split]` samples, each made by `sample(split, index)`.
+    """Random access to synthetic vectors; `num_samples[split]` samples, each made by `sample(split, index)`.
 
-    `redundant`, `unique` and `synergistic` are dials of 0..1 (0: pure noise, 1: no noise). `missing` is the rate, 0 or more
-    and below 1, at which modalities are really missing: one for all, or one for each by name (one left out is always
-    there). A sample that would lose all is drawn again. With four modalities params.yaml needs `d` and 16 classes;
-    the adapter does not see those: stages `decode` and `validate` name what does not agree.
+    `redundant`, `unique` and `synergistic` are dials of 0..1 (0: pure noise, 1: no noise). `missing` is the rate, 0 or
+    more and below 1, at which modalities are really missing: one for all, or by name (an unnamed one is always
+    present). If all would be missing, the mask is redrawn. Four modalities need a modality `d` and 16 classes in
+    params.yaml; the adapter does not see those: stages `decode` and `validate` report a mismatch.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Adapter:
         self._means = {name: _SIGNS @ directions for name, directions in self.directions.items()}  # (symbol, DIM)
 
     def sample(self, split: str, index: int) -> Sample:
-        """Make sample `index` of `split`; the same bytes every time, whatever was made before."""
+        """Make sample `index` of `split`; the same bytes every time, independent of other samples."""
         key = f"{split}-{index:05d}"
         rng = _generator(self._seed, key)
         label, *symbols = self._drawn(rng)
@@ -81,23 +81,23 @@ class Adapter:
         )
 
     def latent(self, split: str, index: int) -> tuple[int, ...]:
-        """Return the label and every modality's symbol, 0..3, of a sample: what its vectors are made from."""
+        """Return a sample's label and every modality's symbol, 0..3, from which its vectors are made."""
         return self._drawn(_generator(self._seed, f"{split}-{index:05d}"))
 
     def _drawn(self, rng: np.random.Generator) -> tuple[int, ...]:
-        place = np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right")
-        return tuple(int(value) for value in self._outcomes[place])
+        index = np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right")
+        return tuple(int(value) for value in self._outcomes[index])
 
     def _present(self, key: str) -> list[str]:
-        rng = _generator(self._seed, f"{key} is missing")  # not the generator of the values: independent of them
+        rng = _generator(self._seed, f"{key} is missing")  # a generator of its own, independent of the values
         kept = rng.random(len(self.modalities)) >= self._missing
         while not kept.any():
             kept = rng.random(len(self.modalities)) >= self._missing
-        return [name for name, there in zip(self.modalities, kept, strict=True) if there]
+        return [name for name, is_kept in zip(self.modalities, kept, strict=True) if is_kept]
 
 
 def information(options: Mapping[str, Any]) -> dict[Pattern, float]:
-    """Return the true I(X_S; Y) in nats for every pattern; the accounting is held against it."""
+    """Return the true I(X_S; Y) in nats for every pattern, the reference for the accounting."""
     return synthetic_distribution.information(options)
 
 
@@ -139,7 +139,7 @@ def _generator(seed: int, key: str) -> np.random.Generator:
 
 
 def _npy_header() -> bytes:
-    """Return what every .npy file of DIM float32 values starts with; writing it anew took a third of the time."""
+    """Return the header of a .npy file of DIM float32 values; rewriting it each time took a third of the time."""
     buffer = io.BytesIO()
     np.save(buffer, np.empty(DIM, "<f4"))
     return buffer.getvalue()[: -4 * DIM]

@@ -1,30 +1,30 @@
-r"""Everyone's own data: a CSV, TSV, Parquet or JSON-lines file, a row for every sample. `umemma init` writes its conf.
+r"""Your own data: a CSV, TSV, Parquet or JSON-lines file with a row per sample. `umemma init` writes its configuration.
 
-`dataset.root` is the folder of the data. Of `dataset.options` the first three are mandatory:
+`dataset.root` is the folder of the data. The first three of `dataset.options` are required:
 
 - `file`: the table, relative to the root.
 - `label`: the column of the label or labels; or one column of 0 and 1 for each class (`tables/labels.py`).
-- `modalities`: {name: {column or columns, kind, ...}}, what each modality is made of (`tables/sources.py`).
-- `separator` between the labels in one cell, "|"; `unlabelled`, where a multi-label row has nothing in that cell:
-  `reject` the row, or `none` of the classes applies.
-- `key`: the column of what names a sample. Null: a digest of what the row holds.
-- `group`: the column of what must not be in two splits; an empty cell makes a group of its own.
-- `split`: the column of train (training), val (valid, validation, dev) and test (testing). `shares`, {train: 0.7,
-  val: 0.15, test: 0.15} unless there is such a column: what is drawn by `seed` (`tables/splits.py`). Beside a split
-  column, of the rows that it calls train: {val: 0.15}.
-- `duplicate_keys`: `error`, or `first`: of rows with one key the others are left out.
-- `missing`: what a missing value looks like besides an empty one, in any case (`tables/cells.py`).
+- `modalities`: {name: {column or columns, kind, ...}}, the columns of each modality (`tables/sources.py`).
+- `separator` of several labels in one cell, default "|"; `unlabelled`, for an empty multi-label cell: `reject` the
+  row, or `none` of the classes applies.
+- `key`: the column that identifies a sample. Null: a hash of the row's content.
+- `group`: the column whose values must not be in two splits; a row with an empty cell is a group of its own.
+- `split`: the column of train (training), val (valid, validation, dev) and test (testing). `shares`: the splits to
+  draw by `seed` (`tables/splits.py`), without a split column {train: 0.7, val: 0.15, test: 0.15} by default. With a
+  split column, they are drawn from its train rows: {val: 0.15}.
+- `duplicate_keys`: `error`, or `first`: keep only the first of the rows with the same key.
+- `missing`: spellings of a missing value besides an empty cell, in any case (`tables/cells.py`).
 - `delimiter`, `encoding` of a text table.
-- `media_root`: the folder that paths start from, itself relative to the root; null: the table's. `other_roots`:
-  absolute folders, besides the root, that they may lead to (`tables/paths.py`).
+- `media_root`: the folder that paths are relative to, itself relative to the root; null: the table's folder.
+  `other_roots`: absolute folders, besides the root, that paths may lead to (`tables/paths.py`).
 
-A row that cannot be used is in `rejected` (`tables/rows.py`). Media are opened only in `sample`; one that is named and
-not there, or not as it should be, makes a BadSample. A shard's key holds no dot or slash: it is written as in an
-address, `%2E` for a dot, and `urllib.parse.unquote` is the way back.
+An unusable row is in `rejected` (`tables/rows.py`). Media are opened only in `sample`; a named file that is missing or
+invalid makes a BadSample. A shard's key cannot contain a dot or slash: they are percent-encoded, `%2E` for a dot, and
+`urllib.parse.unquote` decodes them.
 
-**When the data change.** `dvc repro` runs stage `watch` every time. It takes the digest of the table, and of path, size
-and time of every file that the table names. So an edited table, or a file added, replaced or removed, makes `prepare`
-run again; where the shards come out the same, as when only a column was edited that is not used, nothing after it does.
+**When the data change.** `dvc repro` runs stage `watch` every time. It hashes the table, and path, size and
+modification time of every file that the table names. So an edited table, or a file added, replaced or removed, makes
+`prepare` run again; if the shards come out the same, as when only an unused column was edited, later stages do not run.
 A file replaced by one of the same size and time goes unnoticed: `dvc repro --force prepare`.
 """
 
@@ -43,10 +43,10 @@ from umemma.sources.tables.sources import source
 
 
 class Adapter:
-    """Random access to the samples of a table. Raises DataError or ParameterError where it cannot be understood.
+    """Random access to the samples of a table. Raises DataError or ParameterError if it is invalid.
 
-    `classes` and `task` are the data set's own. `lists` are the files read here, `inputs()` those read by `sample`;
-    `rows` and `members` are for who wants to look at single rows.
+    `classes` and `task` are those of the data set. `lists` are the files read here, `inputs()` those read by `sample`;
+    `rows` and `members` give access to single rows.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Adapter:
                 raise ParameterError(
                     f"dataset.options.{name} must be a {'mapping' if kind is Mapping else 'list'}, not {given!r}"
                 )
-        spellings = frozenset(str(one).casefold() for one in missing)
+        spellings = frozenset(str(spelling).casefold() for spelling in missing)
         labels = Labels(label, classes, task, separator=separator, unlabelled=unlabelled, missing=spellings)
         sources = {name: source(name, entry) for name, entry in modalities.items()}
         roots = paths.real_roots(root, other_roots)
@@ -92,38 +92,40 @@ class Adapter:
         self._names = rows.named(table, self.members, key=key, group=group, split=split, missing=spellings)
         self.rows = rows.read(table, self.members, self._names, labels, duplicate_keys)
         rows.draw_splits(table, self.rows, self._names, shares, seed)
-        self._of_split = {name: [row for row, own in self.rows.split.items() if own == name] for name in SPLITS}
-        self.num_samples: Mapping[str, int] = {name: len(own) for name, own in self._of_split.items()}
+        self._of_split = {
+            name: [row for row, row_split in self.rows.split.items() if row_split == name] for name in SPLITS
+        }
+        self.num_samples: Mapping[str, int] = {name: len(split_rows) for name, split_rows in self._of_split.items()}
         self.modalities, self.classes, self.lists = tuple(sources), tuple(classes), (path,)
         self.rejected = tuple(self.rows.rejected)
 
     def sample(self, split: str, index: int) -> Sample:
-        """Make sample `index` of `split` from its files. Raises BadSample where one of them is not usable."""
+        """Make sample `index` of `split` from its files. Raises BadSample if one of them is unusable."""
         row = self._of_split[split][index]
         key = rows.escaped(self._names.key[row])
         try:
-            found = {name: self.members.member(name, row) for name in self.modalities if self.members.has(name, row)}
+            members = {name: self.members.member(name, row) for name in self.modalities if self.members.has(name, row)}
         except BadSample as error:
             raise BadSample(error.file, error.reason, key) from error
-        files = {member: file for name, (member, _) in found.items() if (file := self.members.file(name, row))}
+        files = {member: file for name, (member, _) in members.items() if (file := self.members.file(name, row))}
         return Sample(
             key=key,
             split=split,
             label=self.rows.label[row],
             group=self._names.group[row],
-            members=dict(found.values()),
+            members=dict(members.values()),
             files=files,
         )
 
     def inputs(self) -> Iterator[Path]:
-        """Yield every file that `sample` may read, once, whether it is there or not."""
+        """Yield once each file that `sample` may read, whether or not it exists."""
         return self.members.files(self.rows.split)
 
 
 def _table_path(root: Path, file: str, roots: Sequence[Path]) -> Path:
     if not root.is_dir():
         raise DataError(
-            f"{root} is no folder; dataset.root, or else the variable UMEMMA_DATA, names the folder that {file} lies in"
+            f"{root} is no folder; dataset.root, or else the variable UMEMMA_DATA, names the folder that contains {file}"
         )
     try:
         paths.located(file, root, roots)

@@ -1,1 +1,4 @@
-"""How public data sets lie on disk, as far as several adapters meet it: lists, clips, pickles, all in one file."""
+"""Readers of on-disk layouts that several public data sets share: lists, clips, pickles, HDF5.
+
+Only adapters use them.
+"""

@@ -1,11 +1,11 @@
-"""The files of one clip as audio-visual data sets keep them: a video or a folder of frames; sound or a spectrogram.
+"""The files of one clip in audio-visual data sets: a video or a folder of frames; sound or a spectrogram.
 
-- A folder of frames becomes one MP4 that holds the very JPEGs (`cutting.motion_jpeg`), so a clip is one member whatever
-  it was kept as. Frames are ordered by the number at the end of their names; their rate is in the name of the folder
-  they all lie in (`Image-01-FPS`), else one a second, as every public list extracts them.
-- A `.pkl` is a pickled spectrogram of librosa's, (frequency, frame). It is read without running it (`plain_pickle`) and
-  turned into an .npy (frame, frequency), float32: the axes of a series, and of the Kaldi `.npy` files, which stay.
-- What a list names and is not there, is empty or broken is a BadSample.
+- A folder of frames becomes one MP4 with the unchanged JPEGs (`cutting.motion_jpeg`), so a clip is one member in either
+  form. Frames are ordered by the number at the end of their names; the frame rate is in the name of the folder of all
+  clips (`Image-01-FPS`), else one per second, as every public list extracts them.
+- A `.pkl` is a pickled librosa spectrogram, (frequency, frame). It is read without executing it (`plain_pickle`) and
+  converted to a .npy (frame, frequency), float32: the axes of a series, and of the Kaldi `.npy` files, which are kept.
+- A listed file that is missing, empty or corrupt is a BadSample.
 """
 
 import io
@@ -25,7 +25,7 @@ SOUND = ("wav", "flac", "ogg", "mp3", "m4a", "npy", "pkl", "mp4")
 
 
 def video(folder: Path, name: str, *, min_frames: int = 1) -> File:
-    """Return a clip's picture. Raises BadSample where there is none, or too few frames."""
+    """Return a clip's video. Raises BadSample if it is missing or has too few frames."""
     if (folder / name).is_dir():
         return File("mp4", _from_frames(folder / name, min_frames), folder / name)
     path = _first(folder, name, VIDEO, "neither a folder of frames nor a file")
@@ -33,7 +33,7 @@ def video(folder: Path, name: str, *, min_frames: int = 1) -> File:
 
 
 def sound(folder: Path, name: str) -> File:
-    """Return a clip's sound. Raises BadSample where there is none."""
+    """Return a clip's sound. Raises BadSample if it is missing."""
     path = _first(folder, name, SOUND, "no file")
     if path.suffix != ".pkl":
         return File(path.suffix[1:], named(path), path)
@@ -55,15 +55,15 @@ def _number(path: Path) -> tuple[int, str]:
     return (int(digits[1]) if digits else -1, path.name)
 
 
-def _first(folder: Path, name: str, suffixes: tuple[str, ...], what: str) -> Path:
+def _first(folder: Path, name: str, suffixes: tuple[str, ...], lacking: str) -> Path:
     for suffix in suffixes:
         if (path := folder / f"{name}.{suffix}").is_file():
             return path
-    raise BadSample(str(folder / name), f"there is {what} of this name (.{', .'.join(suffixes)})")
+    raise BadSample(str(folder / name), f"there is {lacking} of this name (.{', .'.join(suffixes)})")
 
 
 def _series(values: object) -> bytes:
-    if not isinstance(values, np.ndarray):  # a list that holds itself many times over would become a very large one
+    if not isinstance(values, np.ndarray):  # a list that contains itself many times would become a huge array
         raise DataError(f"its pickle holds no spectrogram (frequency, frame) but {type(values).__name__}")
     if values.ndim != 2 or values.dtype.kind not in "fiu" or not values.size:
         raise DataError(

@@ -1,9 +1,9 @@
-"""Video and sound cut, packed and looked into with PyAV, to the same bytes every time.
+"""Cuts, packs and inspects video and sound with PyAV, byte for byte reproducibly.
 
-- A span of a video is encoded anew as H.264, at a quality (CRF 12) that keeps the eye from seeing it: spans start
-  between key frames, so packets cannot be copied. One thread and FFmpeg's `bitexact` make it the same bytes each time.
-- JPEG frames are packed into an MP4 as they are (Motion JPEG): not one pixel changes, and they play.
-- Sound is cut to the sample and written as 16-bit FLAC.
+- A span of a video is re-encoded as H.264 at visually lossless quality (CRF 12): spans start between key frames, so
+  packets cannot be copied. One thread and FFmpeg's `bitexact` make the bytes reproducible.
+- JPEG frames are packed unchanged into a playable MP4 (Motion JPEG).
+- Sound is cut at the exact sample and written as 16-bit FLAC.
 """
 
 import io
@@ -24,13 +24,13 @@ _H264 = {"crf": "12", "preset": "veryfast", "flags": "+bitexact"}
 
 
 def has_sound(content: bytes) -> bool:
-    """Return whether a video file has a sound track. Raises DataError where it is no video file."""
+    """Return whether a video file has a sound track. Raises DataError if it is not a video file."""
     with _opened(content) as container:
         return bool(container.streams.audio)
 
 
 def seconds(content: bytes) -> float:
-    """Return how long a video's picture lasts. Raises DataError where it has none or does not say."""
+    """Return the duration of a file's video stream. Raises DataError if it has none or it is unknown."""
     with _opened(content) as container:
         if not container.streams.video:
             raise DataError("has no picture")
@@ -41,7 +41,7 @@ def seconds(content: bytes) -> float:
 
 
 def motion_jpeg(frames: Sequence[bytes], *, fps: int) -> bytes:
-    """Pack JPEG files of one size into an MP4. Raises DataError where one is no JPEG or of another size."""
+    """Pack JPEG files of one size into an MP4. Raises DataError if one is not a JPEG or of another size."""
     import av
 
     sizes = [_size(number, frame) for number, frame in enumerate(frames, 1)]
@@ -54,7 +54,7 @@ def motion_jpeg(frames: Sequence[bytes], *, fps: int) -> bytes:
     with av.open(buffer, "w", format="mp4", options=_BITEXACT) as container:
         stream: Any = container.add_stream("mjpeg", rate=fps)
         stream.width, stream.height = sizes[0]
-        stream.pix_fmt = "yuvj420p"  # only a hint: a reader goes by the JPEGs
+        stream.pix_fmt = "yuvj420p"  # only a hint: decoders use the JPEG headers
         for number, frame in enumerate(frames):
             packet: Any = av.Packet(frame)
             packet.stream, packet.time_base = stream, Fraction(1, fps)
@@ -65,9 +65,9 @@ def motion_jpeg(frames: Sequence[bytes], *, fps: int) -> bytes:
 
 
 def video_span(content: bytes, start_seconds: float, end_seconds: float) -> bytes:
-    """Return the frames whose middle lies in the span, as an MP4 without sound that starts at 0.
+    """Return the frames whose midpoint is in the span, as an MP4 without sound that starts at 0.
 
-    Frames are decoded and encoded one by one. Raises DataError where the file is no video, or has no frame there.
+    Frames are decoded and encoded one by one. Raises DataError if the file is not a video or has no frame in the span.
     """
     with _opened(content) as container:
         if not container.streams.video:
@@ -82,8 +82,8 @@ def video_span(content: bytes, start_seconds: float, end_seconds: float) -> byte
             for frame in container.decode(stream)
             if frame.pts is not None
         )
-        later = dropwhile(lambda one: one[0] < start_seconds, times)
-        inside = (frame for _, frame in takewhile(lambda one: one[0] < end_seconds, later))
+        later = dropwhile(lambda timed: timed[0] < start_seconds, times)
+        inside = (frame for _, frame in takewhile(lambda timed: timed[0] < end_seconds, later))
         first = next(inside, None)
         if first is None:
             raise DataError(f"has no frame between {start_seconds:g} and {end_seconds:g} s")
@@ -93,7 +93,7 @@ def video_span(content: bytes, start_seconds: float, end_seconds: float) -> byte
 def sound_span(content: bytes, start_seconds: float, end_seconds: float) -> tuple[np.ndarray, int]:
     """Return the sound of a span as float32 (sample, channel) within -1..1, and its rate in Hz.
 
-    Raises DataError where the file has no sound, or none there.
+    Raises DataError if the file has no sound in the span.
     """
     import av
 
@@ -102,7 +102,7 @@ def sound_span(content: bytes, start_seconds: float, end_seconds: float) -> tupl
             raise DataError("has no sound")
         stream = container.streams.audio[0]
         rate_hz = stream.codec_context.sample_rate
-        planar = av.AudioResampler(format="fltp")  # only the number format: rate and channels stay
+        planar = av.AudioResampler(format="fltp")  # converts the sample format only; rate and channels are kept
         parts = [part.to_ndarray() for frame in container.decode(stream) for part in planar.resample(frame)]
     samples = np.concatenate(parts, axis=1).T if parts else np.zeros((0, 1), np.float32)
     span = samples[round(start_seconds * rate_hz) : round(end_seconds * rate_hz)]
@@ -112,7 +112,7 @@ def sound_span(content: bytes, start_seconds: float, end_seconds: float) -> tupl
 
 
 def flac(samples: np.ndarray, rate_hz: int) -> bytes:
-    """Encode float samples, (sample,) or (sample, channel), as 16-bit FLAC; beyond -1..1 they are clipped."""
+    """Encode float samples, (sample,) or (sample, channel), as 16-bit FLAC; clipped to -1..1."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate_hz, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
@@ -120,7 +120,7 @@ def flac(samples: np.ndarray, rate_hz: int) -> bytes:
 
 @contextmanager
 def _opened(content: bytes) -> Iterator[Any]:
-    """Open a video file in memory; FFmpeg's errors in the body, too, become DataError."""
+    """Open a video file in memory; FFmpeg errors, also in the body, become DataError."""
     import av
 
     try:

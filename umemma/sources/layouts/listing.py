@@ -1,4 +1,4 @@
-"""A sample made of the files that a row of a list names, each of which the quarantine can call by its place."""
+"""Builds a sample from the files that a row of a list names, with their origins for the quarantine report."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,22 +10,22 @@ from umemma.sources.layouts.lists import Row
 
 @dataclass(frozen=True)
 class File:
-    """The content of one modality; `place` is the path it was read from, or file and line of a list that holds it."""
+    """The content of one modality; `place` is the path it was read from, or the file and line of the list."""
 
     suffix: str
     content: bytes = field(repr=False)
     place: Path | str
 
 
-Read = Callable[[Row], tuple[int | tuple[int, ...], Mapping[str, File]]]  # the label, and a file for each modality
+Read = Callable[[Row], tuple[int | tuple[int, ...], Mapping[str, File]]]  # label, and a file per modality
 
 
 def sample(row: Row, read: Read) -> Sample:
-    """Return what `read` makes of a row. Raises BadSample, with the row's key, where `read` does."""
+    """Return the sample that `read` makes of a row. Adds the row's key to a BadSample that `read` raises."""
     try:
         label, files = read(row)
     except BadSample as error:
-        error.key = error.key or row.key  # so that nobody has to count rows to find the sample
+        error.key = error.key or row.key  # so that the sample can be identified without counting rows
         raise
     named = {f"{modality}.{file.suffix}": file for modality, file in files.items()}
     return Sample(

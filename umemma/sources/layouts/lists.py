@@ -1,10 +1,10 @@
-"""The lists that public data sets come with: where they lie, their rows, and which of them are left out and why.
+"""Reads the sample lists of public data sets: their location, their rows, and which rows are rejected and why.
 
-- A group (a video, a film, a person) belongs to one split. Where lists have it in several, test wins over validation
-  and validation over training: what is measured stays comparable, and training loses a few rows.
-- A split that the lists lack is drawn by class and by the hash of (seed, group): it depends on no order, and a row
-  more or less moves few others.
-- Whatever is left out is returned as `Rejected`, with file and line.
+- A group (a video, a film, a person) belongs to one split. If lists have it in several, test takes precedence over
+  validation and validation over training: evaluation stays comparable, and training loses a few rows.
+- A split that the lists lack is drawn within each class by the hash of (seed, group): it does not depend on the order,
+  and adding or removing a row moves only few others.
+- Rejected rows are returned as `Rejected`, with file and line.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _POINTER = b"version https://git-lfs.github.com/"
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a list: `file` is the list and line it stands in, `fields` whatever else its data set needs."""
+    """One row of a list: `file` is the list and line it is from, `fields` whatever else the data set needs."""
 
     key: str
     split: str
@@ -37,24 +37,24 @@ class Row:
 
 def folder_with(root: Path, name: str, markers: Sequence[str]) -> Path:
     """Return `root/name`, or `root` itself, whichever holds one of `markers`. Raises DataError naming both."""
-    places = [root / name, root]
-    for place in places:
-        if any((place / marker).exists() for marker in markers):
-            return place
-    looked = " nor ".join(dict.fromkeys(map(str, places)))
+    folders = [root / name, root]
+    for folder in folders:
+        if any((folder / marker).exists() for marker in markers):
+            return folder
+    tried = " nor ".join(dict.fromkeys(map(str, folders)))
     raise DataError(
-        f"neither {looked} holds {' or '.join(markers)}; dataset.root or the variable UMEMMA_DATA names "
+        f"neither {tried} holds {' or '.join(markers)}; dataset.root or the variable UMEMMA_DATA names "
         "the folder that does"
     )
 
 
 def lines(path: Path) -> list[tuple[str, str]]:
-    """Return (file and line number, text) for every line that is not blank. Raises DataError where it is no UTF-8."""
+    """Return (file and line number, text) for every non-blank line. Raises DataError if it is not UTF-8."""
     return [(f"{path}:{number}", line) for number, line in enumerate(text(path).splitlines(), 1) if line.strip()]
 
 
 def text(path: Path) -> str:
-    """Return a whole list as text, without a byte order mark. Raises DataError where it cannot be read."""
+    """Return a whole list as text, without a byte order mark. Raises DataError if it cannot be read."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -64,7 +64,7 @@ def text(path: Path) -> str:
 
 
 def mapping(path: Path) -> dict[str, Any]:
-    """Return the mapping in a JSON file. Raises DataError where it holds none."""
+    """Return the mapping in a JSON file. Raises DataError if it does not contain one."""
     try:
         content = json.loads(text(path))
     except ValueError as error:
@@ -75,10 +75,10 @@ def mapping(path: Path) -> dict[str, Any]:
 
 
 def once(rows: Iterable[Row], *, keep: str = "first") -> tuple[list[Row], list[Rejected]]:
-    """Return rows of which no group is in two splits and no key comes twice, in order, and those left out.
+    """Remove groups that are in two splits and repeated keys; return the kept rows, in order, and the rejected ones.
 
-    `keep`: of rows of one split with one key, the `first` or the `last` stays. Where a group is in two splits is
-    decided before, so that a label of the training list never replaces one of the test list.
+    `keep`: of the rows of a split with the same key, keep the `first` or the `last`. Groups in two splits are resolved
+    first, so that a label of the training list never replaces one of the test list.
     """
     if keep not in ("first", "last"):
         raise ParameterError(f"dataset.options.repeated is 'first' or 'last', not {keep!r}")
@@ -108,19 +108,21 @@ def once(rows: Iterable[Row], *, keep: str = "first") -> tuple[list[Row], list[R
 
 
 def in_order(classes: Sequence[str], known: Collection[str], where: str) -> tuple[str, ...]:
-    """Return the classes of the data set's parameters. Raises ParameterError where they are not those that it has."""
+    """Return `classes` in the given order. Raises ParameterError if they are not the known classes."""
     if sorted(classes) != sorted(known):
         lacking, more = sorted(set(known) - set(classes)), sorted(set(classes) - set(known))
-        said = [f"{what} {', '.join(names)}" for what, names in (("lacking", lacking), ("not of it", more)) if names]
+        problems = [
+            f"{problem} {', '.join(names)}" for problem, names in (("lacking", lacking), ("not of it", more)) if names
+        ]
         raise ParameterError(
             f"dataset.classes must be the {len(known)} classes of {where}, in any order; "
-            f"{' and '.join(said) or 'one is there twice'}"
+            f"{' and '.join(problems) or 'one is repeated'}"
         )
     return tuple(classes)
 
 
 def held_out(rows: Sequence[Row], *, share: float, seed: int) -> list[Row]:
-    """Return the rows with a `share` of the training set's groups moved to val, by class, in the same order."""
+    """Return the rows with a `share` of the training groups moved to val, stratified by class, in the same order."""
     if not 0 < share < 1:
         raise ParameterError(f"dataset.options.val_share must lie between 0 and 1, not {share}")
     label_of = {row.group: row.label for row in reversed(rows) if row.split == "train"}
@@ -129,12 +131,12 @@ def held_out(rows: Sequence[Row], *, share: float, seed: int) -> list[Row]:
 
 
 def drawn(label_of: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Return a split for each group, the `shares` kept within each class up to rounding."""
+    """Draw a split for each group, with the `shares` within each class up to rounding."""
     bounds = np.cumsum(list(shares.values()))[:-1]
     split_of: dict[str, str] = {}
     for label in sorted(set(label_of.values())):
         groups = sorted(
-            (group for group, own in label_of.items() if own == label),
+            (group for group, group_label in label_of.items() if group_label == label),
             key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest(),
         )
         parts = np.split(np.array(groups, dtype=object), np.rint(bounds * len(groups)).astype(int))
@@ -143,15 +145,15 @@ def drawn(label_of: Mapping[str, int], shares: Mapping[str, float], seed: int) -
 
 
 def by_split(rows: Sequence[Row], rejected: Sequence[Rejected]) -> dict[str, list[Row]]:
-    """Return the rows of each split, in order; every split has a list. Raises DataError where no row is left at all."""
+    """Return the rows of each split, in order; a list may be empty. Raises DataError if no row is left at all."""
     if not rows:
-        why = [f"{one.file}: {one.reason}" for one in rejected[:1]] or ["none is listed"]
+        why = [f"{rejection.file}: {rejection.reason}" for rejection in rejected[:1]] or ["none is listed"]
         raise DataError(f"no sample is left, {len(rejected)} were left out; {why[0]}")
     return {split: [row for row in rows if row.split == split] for split in SPLITS}
 
 
 def named(path: Path) -> bytes:
-    """Return the bytes of a file that a list names. Raises BadSample where there are none."""
+    """Return the bytes of a file that a list names. Raises BadSample if it is unreadable or empty."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -165,7 +167,7 @@ def named(path: Path) -> bytes:
 
 @contextmanager
 def blamed(file: Path | str) -> Iterator[None]:
-    """Turn a DataError on what a file holds into a BadSample that names the file."""
+    """Turn a DataError about a file's content into a BadSample that names the file."""
     try:
         yield
     except BadSample:

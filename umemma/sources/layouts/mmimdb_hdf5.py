@@ -1,11 +1,11 @@
-"""MM-IMDb as one file, multimodal_imdb.hdf5 with metadata.npy beside it, as its authors' training code reads it.
+"""MM-IMDb as a single file, multimodal_imdb.hdf5 with metadata.npy beside it, as its authors' training code reads it.
 
-- Rows are ordered train, dev, test; which are which is read from the file's own table (root attribute `split`, of the
+- Rows are ordered train, dev, test; the boundaries are read from the file's own table (root attribute `split`, of the
   library Fuel), not from the published counts.
-- `sequences` are word numbers; the words are in metadata.npy, a pickle, of which only that table is used
-  (`plain_pickle` reads it without running it).
-- `genres` has a column for each name in its attribute `target_names`, by falling frequency.
-- The file is opened anew for every sample: processes that share an open HDF5 file read each other's places.
+- `sequences` are word indices; the words are in metadata.npy, a pickle, of which only that table is used
+  (`plain_pickle` reads it without executing it).
+- `genres` has a column for each name in its attribute `target_names`, by decreasing frequency.
+- The file is reopened for every sample: processes that share an open HDF5 file share its file position.
 """
 
 import io
@@ -28,27 +28,27 @@ _SPLITS = {"train": "train", "dev": "val", "test": "test"}
 
 
 def rows(path: Path) -> list[Row]:
-    """Return a row for each film, its place in the file as field and no label. Raises DataError."""
+    """Return a row for each film, with its index in the file as field and without a label. Raises DataError."""
     with opened(path) as file:
         if "split" not in file.attrs or "imdb_ids" not in file:
             raise DataError(f"{path} has no attribute 'split' or no 'imdb_ids'; it is no {FILE} of MM-IMDb")
-        ids = [one.decode("ascii") for one in file["imdb_ids"][:].ravel()]
+        ids = [imdb_id.decode("ascii") for imdb_id in file["imdb_ids"][:].ravel()]
         bounds = {
-            one["split"].decode(): (int(one["start"]), int(one["stop"]))
-            for one in file.attrs["split"]
-            if one["source"] == b"imdb_ids" or one["source"] == b"genres"
+            entry["split"].decode(): (int(entry["start"]), int(entry["stop"]))
+            for entry in file.attrs["split"]
+            if entry["source"] == b"imdb_ids" or entry["source"] == b"genres"
         }
     if set(bounds) != set(_SPLITS):
         raise DataError(f"{path}: its table of splits has {', '.join(bounds) or 'none'}, not train, dev and test")
     return [
-        Row(ids[place], _SPLITS[split], 0, ids[place], f"{path}:{place}", (str(place),))
+        Row(ids[index], _SPLITS[split], 0, ids[index], f"{path}:{index}", (str(index),))
         for split in _SPLITS
-        for place in range(*bounds[split])
+        for index in range(*bounds[split])
     ]
 
 
 def genres(path: Path) -> tuple[str, ...]:
-    """Return the names of the columns of `genres`. Raises DataError where they are not there."""
+    """Return the names of the columns of `genres`. Raises DataError if they are missing."""
     with opened(path) as file:
         try:
             names = tuple(json.loads(file["genres"].attrs["target_names"]))
@@ -60,7 +60,7 @@ def genres(path: Path) -> tuple[str, ...]:
 
 
 def words(path: Path) -> dict[int, str]:
-    """Return the words by number from metadata.npy. Raises DataError where it has no such table."""
+    """Return the words by index from metadata.npy. Raises DataError if it has no such table."""
     try:
         table = plain_pickle.npy(path.read_bytes())
     except OSError as error:
@@ -79,39 +79,39 @@ def words(path: Path) -> dict[int, str]:
     }
 
 
-def poster(file: Any, place: int) -> bytes:
-    """Return the image of a row as PNG, which loses nothing."""
-    pixels = np.moveaxis(np.asarray(file["images"][place]), 0, -1)
+def poster(file: Any, index: int) -> bytes:
+    """Return the image of a row as (lossless) PNG."""
+    pixels = np.moveaxis(np.asarray(file["images"][index]), 0, -1)
     if pixels.min() < 0 or pixels.max() > 255:
-        raise BadSample(f"{file.filename}:{place}", f"pixels of {pixels.min()} to {pixels.max()}, not of 0 to 255")
+        raise BadSample(f"{file.filename}:{index}", f"pixels of {pixels.min()} to {pixels.max()}, not of 0 to 255")
     buffer = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def plot(file: Any, place: int, words: dict[int, str]) -> str:
-    """Return the plot of a row, its words separated by spaces."""
-    numbers = [int(number) for number in file["sequences"][place]]
+def plot(file: Any, index: int, words: dict[int, str]) -> str:
+    """Return the plot of a row, words separated by spaces."""
+    numbers = [int(number) for number in file["sequences"][index]]
     if unknown := [number for number in numbers if number not in words]:
-        raise BadSample(f"{file.filename}:{place}", f"word {unknown[0]} is not in {METADATA}")
+        raise BadSample(f"{file.filename}:{index}", f"word {unknown[0]} is not in {METADATA}")
     return " ".join(words[number] for number in numbers)
 
 
-def vector(file: Any, name: str, place: int) -> bytes:
+def vector(file: Any, name: str, index: int) -> bytes:
     """Return a row of a float matrix as .npy."""
     buffer = io.BytesIO()
-    np.save(buffer, np.asarray(file[name][place], dtype=np.float32), allow_pickle=False)
+    np.save(buffer, np.asarray(file[name][index], dtype=np.float32), allow_pickle=False)
     return buffer.getvalue()
 
 
-def labels(file: Any, place: int, columns: Sequence[str]) -> list[str]:
+def labels(file: Any, index: int, columns: Sequence[str]) -> list[str]:
     """Return the genres of a row."""
-    return [name for name, is_set in zip(columns, file["genres"][place], strict=True) if is_set]
+    return [name for name, is_set in zip(columns, file["genres"][index], strict=True) if is_set]
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """Open the file for reading. Raises DataError where it is no HDF5 file."""
+    """Open the file for reading. Raises DataError if it is not an HDF5 file."""
     import h5py
 
     try:

@@ -1,14 +1,14 @@
-"""Pickles of arrays and plain containers, read without running what they may hold.
+"""Reads pickles of arrays and plain containers without executing code that they may contain.
 
-A pickle is a program: loading one from a stranger runs it. Public data sets come with a few (spectrograms as `.pkl`,
-a vocabulary inside a `.npy`), so these are read by an unpickler that knows NumPy's array, type and scalar, and numbers,
-texts, lists, tuples and mappings, which need no name. Every other name in the pickle is an error before anything
-is called by it. Pickles of Python 2 are read, too; their plain strings come out as bytes.
+A pickle is a program: loading an untrusted one executes it. Public data sets come with a few (spectrograms as `.pkl`, a
+vocabulary inside a `.npy`), so these are read by an unpickler that allows only NumPy's array, dtype and scalar, besides
+numbers, strings, lists, tuples and mappings, which need no global name. Any other global name is an error before
+anything is called. Pickles of Python 2 are supported; their plain strings become bytes.
 
-NumPy itself trusts what a pickle tells it: 94 bytes give a type a size, or its own flag for objects, that ends the
-process in a segmentation fault. So none of NumPy is called while a pickle is read. Stand-ins note what they are given,
-and arrays are made from the notes afterwards: of plain numbers and texts, as many as the bytes hold, or of objects that
-were themselves read. The unpickler is the one in Python: the one in C makes room for as many memos as a pickle claims.
+NumPy itself trusts a pickle: 94 bytes can set a dtype's size, or its object flag, such that the process ends in a
+segmentation fault. So no NumPy code is called while a pickle is read. Placeholders record their arguments, and arrays
+are built from the records afterwards: of plain numbers and strings, exactly as many as the bytes hold, or of objects
+that were themselves read. The pure-Python unpickler is used: the one in C allocates as many memos as a pickle claims.
 """
 
 import io
@@ -24,12 +24,12 @@ from umemma.errors import DataError
 
 _CORES = ("numpy.core", "numpy._core")  # NumPy 1 and 2
 _PLAIN = (type(None), bool, int, float, str, bytes, bytearray)
-_KINDS = re.compile(r"[biufcSU]\d{1,9}|O[48]?")  # what NumPy writes for them; no fields, dates or parts of arrays
+_KINDS = re.compile(r"[biufcSU]\d{1,9}|O[48]?")  # dtype strings that NumPy writes; no fields, dates or subarrays
 _MOST_CODE_POINT = 0x10FFFF
 
 
 class _Known:
-    """A name of NumPy's that a pickle may call; nothing can be set on it."""
+    """A global name that a pickle may call; its state cannot be set."""
 
     __slots__ = ("_call",)
 
@@ -44,7 +44,7 @@ class _Known:
 
 
 class _Note:
-    """What a pickle says of one thing of NumPy's: what it is made with, and its state."""
+    """Placeholder for a NumPy object: records its constructor arguments and its state."""
 
     __slots__ = ("given", "state")
 
@@ -64,22 +64,22 @@ class _Scalar(_Note):
     pass
 
 
-class _Array(_Note):  # with a state
+class _Array(_Note):  # content in its state
     pass
 
 
-class _Buffer(_Note):  # an array as protocol 5 writes it
+class _Buffer(_Note):  # array in protocol 5
     pass
 
 
 def _bytes(*given: object) -> bytes:
     if given:
-        raise DataError("its pickle makes bytes of something else")
+        raise DataError("its pickle makes bytes from another object")
     return b""
 
 
 def _encoded(text: str, encoding: object) -> bytes:
-    """Return bytes as protocol 2 writes them: as a text of latin-1."""
+    """Return bytes that protocol 2 writes as latin-1 text."""
     return text.encode("latin1")
 
 
@@ -87,7 +87,7 @@ _KNOWN = {
     ("numpy", "ndarray"): _Known(_Note),
     ("numpy", "dtype"): _Known(_Type),
     ("_codecs", "encode"): _Known(_encoded),
-    ("__builtin__", "bytes"): _Known(_bytes),  # empty ones, in protocol 2
+    ("__builtin__", "bytes"): _Known(_bytes),  # empty bytes, in protocol 2
     **{(f"{core}.multiarray", "_reconstruct"): _Known(_Array) for core in _CORES},
     **{(f"{core}.multiarray", "scalar"): _Known(_Scalar) for core in _CORES},
     **{(f"{core}.numeric", "_frombuffer"): _Known(_Buffer) for core in _CORES},
@@ -103,66 +103,66 @@ class _Unpickler(pickle._Unpickler):
         return _KNOWN[module, name]
 
     def load_bytearray(self) -> None:
-        """Python's own makes room for as many bytes as the pickle claims."""
+        """The original allocates as many bytes as the pickle claims."""
         self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))  # type: ignore[attr-defined]
 
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray
 
 
 def loads(content: bytes) -> Any:
-    """Return what a pickle holds. Raises DataError where it holds anything else, or is damaged."""
+    """Return the content of a pickle. Raises DataError if it is corrupt or contains anything not allowed."""
     try:
         return _made(_Unpickler(io.BytesIO(content), encoding="bytes").load(), {})
     except DataError:
         raise
-    except Exception as error:  # a damaged pickle raises almost anything
+    except Exception as error:  # a corrupt pickle raises almost anything
         raise DataError(f"no readable pickle: {error!r}") from error
 
 
 def npy(content: bytes) -> Any:
-    """Return the object in a .npy file that holds one, which `numpy.load` refuses. Raises DataError."""
+    """Return the pickled object in a .npy file, which `numpy.load` refuses to read. Raises DataError."""
     stream = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(stream)
         read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
         shape, _, dtype = read_header(stream)
-    except Exception as error:  # NumPy reads the header as Python code: a damaged one raises almost anything
+    except Exception as error:  # NumPy parses the header as Python code: a corrupt one raises almost anything
         raise DataError(f"no readable .npy file: {error}") from error
     if shape or not dtype.hasobject:
         raise DataError(f"holds an array {shape} of {dtype}, not one object")
-    found = loads(stream.read())
-    if not isinstance(found, np.ndarray) or found.shape:
-        raise DataError(f"its pickle holds no array of one object but {type(found).__name__}")
-    return found[()]
+    array = loads(stream.read())
+    if not isinstance(array, np.ndarray) or array.shape:
+        raise DataError(f"its pickle holds no array of one object but {type(array).__name__}")
+    return array[()]
 
 
 def _made(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
-    """Return a value with arrays in the place of notes; lists, mappings and sets are changed where they stand.
+    """Return a value with placeholders replaced by arrays; lists, mappings and sets are changed in place.
 
-    `done` has {identity: (thing, result)} of all that was met so far: what stands in two places is made once, and a
-    list may hold itself. It keeps every thing, so that no other one takes its identity.
+    `done` has {id: (object, result)} for all objects so far: a shared object is converted once, and a list may contain
+    itself. It keeps every object alive, so that no id is reused.
     """
     if isinstance(value, _PLAIN):
         return value
     if id(value) in done:
-        found = done[id(value)][1]
-        if found is done:
+        result = done[id(value)][1]
+        if result is done:
             raise DataError("its pickle holds something inside itself")
-        return found
+        return result
     done[id(value)] = (value, value if isinstance(value, list | dict | set) else done)
     made: Any = value
     if isinstance(value, list):
-        value[:] = [_made(one, done) for one in value]
+        value[:] = [_made(item, done) for item in value]
     elif isinstance(value, dict):
-        items = [(_made(key, done), _made(one, done)) for key, one in value.items()]
+        items = [(_made(key, done), _made(item, done)) for key, item in value.items()]
         value.clear()
         value.update(items)
     elif isinstance(value, set):
-        members = [_made(one, done) for one in value]
+        members = [_made(item, done) for item in value]
         value.clear()
         value.update(members)
     elif isinstance(value, tuple | frozenset):
-        made = type(value)([_made(one, done) for one in value])
+        made = type(value)([_made(item, done) for item in value])
     else:
         made = _of_numpy(value, done)
     done[id(value)] = (value, made)
@@ -179,7 +179,7 @@ def _of_numpy(note: Any, done: dict[int, tuple[Any, Any]]) -> Any:
             return _array(_dtype(noted), data, shape, order)
         case _Buffer(given=(data, _Type() as noted, tuple(shape), "K", tuple(axes)), state=None):
             return _array(_dtype(noted), data, shape, "C").transpose(axes)
-        case _Array(state=(*_, tuple(shape), _Type() as noted, is_fortran, data)):  # a version may come before
+        case _Array(state=(*_, tuple(shape), _Type() as noted, is_fortran, data)):  # optionally preceded by a version
             if isinstance(data, list):
                 return _objects(_dtype(noted), _made(data, done), shape)
             return _array(_dtype(noted), data, shape, "F" if is_fortran else "C")
@@ -187,10 +187,10 @@ def _of_numpy(note: Any, done: dict[int, tuple[Any, Any]]) -> Any:
 
 
 def _dtype(note: _Type) -> np.dtype[Any]:
-    """Return the type of which a note tells. Raises DataError for one that is not of plain numbers, texts or objects.
+    """Return the recorded dtype. Raises DataError unless it is of plain numbers, strings or objects.
 
-    Its state is (version, byte order, part of an array, names, fields, size, alignment, flags[, metadata]); all but
-    byte order and size, which must agree with the name, are for other types.
+    Its state is (version, byte order, subarray, names, fields, size, alignment, flags[, metadata]); only byte order and
+    size, which must agree with the name, matter for these types.
     """
     name = note.given[0] if note.given else None
     name = name.decode("latin1") if isinstance(name, bytes) else name
@@ -200,7 +200,7 @@ def _dtype(note: _Type) -> np.dtype[Any]:
     order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
     made = np.dtype(name)
     if order not in ("<", ">", "=", "|") or any(state[2:5]) or state[5] not in (-1, made.itemsize) or any(state[8:]):
-        raise DataError(f"its pickle holds an array of {name!r} that is not what NumPy writes")
+        raise DataError(f"its pickle holds an array of {name!r} that NumPy would not write")
     return made if order == "|" else made.newbyteorder(order)  # type: ignore[arg-type]
 
 
@@ -211,24 +211,24 @@ def _scalar(dtype: np.dtype[Any], data: bytes) -> Any:
 
 
 def _array(dtype: np.dtype[Any], data: object, shape: Sequence[object], order: str) -> Any:
-    """Return an array of the bytes, whose number must be what the shape needs."""
+    """Return an array from bytes, whose number must match the shape."""
     if not isinstance(data, bytes | bytearray) or dtype.hasobject:
         raise DataError(f"its pickle holds an array of {dtype} made of {type(data).__name__}")
     if not dtype.itemsize or _count(shape) * dtype.itemsize != len(data):
         raise DataError(f"its pickle holds an array {tuple(shape)} of {dtype} in {len(data)} bytes")
     if dtype.kind == "U" and np.frombuffer(data, f"{dtype.byteorder}u4").max(initial=0) > _MOST_CODE_POINT:
-        raise DataError("its pickle holds a text with characters that there are not")
+        raise DataError("its pickle holds a string with invalid characters")
     flat = np.frombuffer(bytearray(data), dtype) if data else np.empty(0, dtype)
     return flat.reshape(shape, order=order)  # type: ignore[call-overload]
 
 
 def _objects(dtype: np.dtype[Any], items: Sequence[object], shape: Sequence[object]) -> Any:
-    """Return an array of objects, which a pickle lists in the order of the last axis first, whatever the array's."""
+    """Return an array of objects, which a pickle always lists in C order."""
     if not dtype.hasobject or _count(shape) != len(items):
         raise DataError(f"its pickle holds an array {tuple(shape)} of {dtype} made of {len(items)} objects")
     flat = np.empty(len(items), dtype)
-    for place, item in enumerate(items):
-        flat[place] = item
+    for position, item in enumerate(items):
+        flat[position] = item
     return flat.reshape(shape)
 
 

@@ -1,4 +1,5 @@
-"""Tables, read for the adapter `umemma.sources.adapters.table`: cells, rows, labels, splits, and the files that cells name.
+"""Reads tables for the adapter `umemma.sources.adapters.table`: cells, rows, labels, splits, and paths of media files.
 
-Errors name the line of the table. Media are not opened here but for what a table may hold as text: series of numbers.
+Errors name the line of the table. No media are decoded here, except series of numbers in .csv and .npy files. Only the
+adapter and `umemma.init` use this package.
 """

@@ -1,8 +1,8 @@
-"""What one cell of a table means: missing, text, a number, yes or no - the same in every file format.
+"""Interprets a cell of a table - missing, text, a number, yes or no - the same in every file format.
 
-Missing are null, NaN, an empty list, what is blank, and the spellings below in any case. A table where one of them is
-a word of its own (the class "None") says so by `dataset.options.missing`; a label that is one of the data set's classes
-is that class whatever it looks like.
+Missing values are null, NaN, an empty list, blank text, and the spellings below in any case. If one of them is a real
+value in a table (the class "None"), `dataset.options.missing` overrides the list; a label that is one of the data set's
+classes is never taken as missing.
 """
 
 import math
@@ -15,7 +15,7 @@ _YES_NO = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "fals
 
 
 def is_missing(cell: object, spellings: Collection[str] = MISSING) -> bool:
-    """Whether there is nothing in a cell; `spellings` are lower case."""
+    """Whether a cell is missing; `spellings` are lower case."""
     if cell is None:
         return True
     if isinstance(cell, str):
@@ -27,17 +27,17 @@ def is_missing(cell: object, spellings: Collection[str] = MISSING) -> bool:
 
 
 def text(cell: object) -> str:
-    """Return a cell as text without blanks around it; a whole number has no `.0` (pandas adds one beside holes)."""
+    """Return a cell as stripped text; a whole number has no `.0` (pandas adds one in columns with missing values)."""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return str(cell).strip()
 
 
 def number(cell: object) -> float:
-    """Return a cell as a finite number that float32 can hold. Raises ValueError saying what it is instead."""
+    """Return a cell as a finite number that float32 can hold. Raises ValueError if it is not one."""
     try:
         if isinstance(cell, str) and "_" in cell:
-            raise ValueError  # Python would read 1_000
+            raise ValueError  # Python would accept 1_000
         value = float(cell)  # type: ignore[arg-type]
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{shown(cell)} is no number") from error
@@ -47,20 +47,20 @@ def number(cell: object) -> float:
 
 
 def yes_or_no(cell: object) -> bool:
-    """Return whether a cell says 1. Raises ValueError where it says neither 1 nor 0."""
-    said = text(cell).casefold()
-    if said not in _YES_NO:
+    """Return whether a cell is 1 or true. Raises ValueError if it is neither 1 nor 0."""
+    answer = text(cell).casefold()
+    if answer not in _YES_NO:
         raise ValueError(f"{shown(cell)} is neither 1 nor 0")
-    return _YES_NO[said]
+    return _YES_NO[answer]
 
 
 def items(cell: object, separator: str) -> list[str]:
-    """Return the parts of a cell that lists several: a list's, or a text's between separators; empty ones left out."""
+    """Return the items of a cell: of a list, or of a text split by the separator; empty ones are dropped."""
     parts: Sequence[object] = list(cell) if isinstance(cell, list | np.ndarray) else text(cell).split(separator)
-    return [said for part in parts if part is not None and (said := text(part))]
+    return [stripped for part in parts if part is not None and (stripped := text(part))]
 
 
 def shown(cell: object) -> str:
-    """Return a cell as an error quotes it, cut where it is long."""
+    """Return a cell as quoted in error messages, shortened if long."""
     quoted = repr(cell)
     return quoted if len(quoted) <= 60 else f"{quoted[:57]}..."

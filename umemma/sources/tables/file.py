@@ -1,11 +1,11 @@
-"""A table on disk - CSV, TSV, Parquet or JSON lines - as columns of cells, or an error that names the line.
+"""Reads a table - CSV, TSV, Parquet or JSON lines - into columns of cells; errors name the line.
 
-- CSV is read by Python's own reader, strictly. pandas fills up a line that is too short and takes an unclosed quote
-  for the rest of the file, and says nothing of either.
-- A cell is text in CSV; in Parquet and JSON lines it may be a number, true or false, null or a list as well.
-  `cells` says what it means, so that the same table means the same in every format.
-- Every row knows its place - the line it starts on, or its row in a Parquet file - so that errors can name it.
-- The whole table is read at once; the media files that it names are not.
+- CSV is read by Python's own reader in strict mode. pandas silently pads a line that is too short, and silently reads
+  the rest of the file as one cell after an unclosed quote.
+- A cell is text in CSV; in Parquet and JSON lines it may also be a number, true or false, null or a list. `cells`
+  interprets it, so that a table means the same in every format.
+- Every row has its position - the line it starts on, or its row in a Parquet file - so that errors can name it.
+- The whole table is read into memory; the media files that it names are not.
 """
 
 import csv
@@ -24,35 +24,35 @@ from umemma.sources.tables.text import decoded
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 JSON_LINES = ("jsonl", "ndjson", "json")
 SUFFIXES = (*DELIMITERS, "parquet", *JSON_LINES)
-_RIVALS = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'"}  # what else may separate columns, and how it is called
-_NAMED = 5  # places listed in one error
+_RIVALS = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'"}  # other possible delimiters and their names in messages
+_NAMED = 5  # positions listed in one error
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns by name, each with a cell for every row; row `i` starts on line (in Parquet: is row) `places[i]`."""
+    """Columns by name, each with a cell per row; row `i` starts on line (in Parquet: is row) `places[i]`."""
 
     path: Path
     columns: Mapping[str, Sequence[object]]
     places: Sequence[int]
 
     def place(self, row: int) -> str:
-        """Return where a row stands, as in `mydata.csv line 7`."""
+        """Return a row's position, such as `mydata.csv line 7`."""
         return f"{self.path.name} {'row' if self.path.suffix.lower() == '.parquet' else 'line'} {self.places[row]}"
 
     def cells(self, column: str, where: str) -> Sequence[object]:
-        """Return a column. Raises ParameterError where there is none: `where` is the setting that names it."""
+        """Return a column. Raises ParameterError if it does not exist; `where` is the setting that names it."""
         if column not in self.columns:
             raise ParameterError(unknown(where, f"column of {self.path}", column, self.columns))
         return self.columns[column]
 
 
 def read(path: Path, *, delimiter: str | None = None, encoding: str = "utf-8") -> Table:
-    """Read a table; `delimiter` null: a comma in .csv, a tab in .tsv. Raises DataError naming file, line and reason."""
+    """Read a table; `delimiter` None: a comma in .csv, a tab in .tsv. Raises DataError naming file, line and reason."""
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in SUFFIXES:
         raise DataError(
-            f"{path} is no table: its name must end in {', '.join(f'.{one}' for one in SUFFIXES)} "
+            f"{path} is no table: its name must end in {', '.join(f'.{ending}' for ending in SUFFIXES)} "
             "(a spreadsheet can be saved as .csv)"
         )
     content = _content(path)
@@ -68,7 +68,7 @@ def read(path: Path, *, delimiter: str | None = None, encoding: str = "utf-8") -
 
 
 def likely_delimiter(path: Path, encoding: str = "utf-8") -> str:
-    """Return what seems to separate the columns of a text table: what the header holds most of."""
+    """Guess the delimiter of a text table: the candidate that is most frequent in the header."""
     header = decoded(path, _content(path), encoding).split("\n", 1)[0]
     usual = DELIMITERS[path.suffix.lower().removeprefix(".")]
     return max(dict.fromkeys([usual, *_RIVALS]), key=header.count)
@@ -78,7 +78,7 @@ def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        beside = [one.name for one in path.parent.glob("*") if one.suffix.lower().removeprefix(".") in SUFFIXES]
+        beside = [other.name for other in path.parent.glob("*") if other.suffix.lower().removeprefix(".") in SUFFIXES]
         raise DataError(
             unknown(str(path.parent), "table", path.name, beside) if beside else f"{path} does not exist"
         ) from error
@@ -94,10 +94,10 @@ def _delimited(path: Path, text: str, delimiter: str) -> Table:
     if len(header) == 1:
         counts = {name: header[0].count(mark) for mark, name in _RIVALS.items() if mark in header[0]}
         hint = (
-            f"its first line holds {max(counts, key=lambda name: counts[name])}, which may be its delimiter "
+            f"its first line holds {max(counts, key=lambda name: counts[name])}, possibly its delimiter "
             "(dataset.options.delimiter)"
             if counts
-            else "a table has a label and one modality at least"
+            else "a table has at least a label and one modality"
         )
         raise DataError(f"{path} has only one column where {delimiter!r} is the delimiter; {hint}")
     names = _column_names(path, header)
@@ -109,10 +109,10 @@ def _delimited(path: Path, text: str, delimiter: str) -> Table:
 
 
 def _csv_rows(path: Path, text: str, delimiter: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header, and every other row that is not blank with the line it starts on."""
+    """Return the header, and every other non-blank row with the line it starts on."""
     if len(delimiter) != 1 or delimiter in '\r\n"':
         raise ParameterError(f"dataset.options.delimiter must be one character, not {delimiter!r}")
-    limit = csv.field_size_limit(sys.maxsize)  # a cell may hold a whole plot; how long a text may be, the gate judges
+    limit = csv.field_size_limit(sys.maxsize)  # a cell may hold a long text; validation limits its length
     rows, line = [], 1
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -128,7 +128,7 @@ def _csv_rows(path: Path, text: str, delimiter: str) -> tuple[list[str], list[tu
 
 
 def _column_names(path: Path, header: Sequence[str]) -> list[str]:
-    """Strip the names, and call an unnamed column by its number: pandas writes its index as one."""
+    """Strip the names; an unnamed column, such as pandas's index, is named by its number."""
     names = [name.strip() or f"column {number}" for number, name in enumerate(header, start=1)]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(f"{path}: more than one column is called {some(map(repr, twice), _NAMED)}")
@@ -138,7 +138,9 @@ def _column_names(path: Path, header: Sequence[str]) -> list[str]:
 def _json_lines(path: Path, text: str) -> Table:
     if text.lstrip().startswith("["):
         raise DataError(f"{path} is one JSON array; what is read is a JSON object on every line (JSON lines)")
-    rows = [(line, _json_object(path, line, one)) for line, one in enumerate(text.split("\n"), 1) if one.strip()]
+    rows = [
+        (line, _json_object(path, line, content)) for line, content in enumerate(text.split("\n"), 1) if content.strip()
+    ]
     names = dict.fromkeys(name for _, cells in rows for name in cells)
     return Table(path, {name: [cells.get(name) for _, cells in rows] for name in names}, [line for line, _ in rows])
 
@@ -146,13 +148,13 @@ def _json_lines(path: Path, text: str) -> Table:
 def _json_object(path: Path, line: int, text: str) -> dict[str, object]:
     def once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
         if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
-            raise ValueError(f"{some(map(repr, twice), _NAMED)} stands in it twice")
+            raise ValueError(f"{some(map(repr, twice), _NAMED)} occurs in it twice")
         return dict(pairs)
 
     try:
         cells = json.loads(text, object_pairs_hook=once)
         if "\\u" in text:
-            json.dumps(cells, ensure_ascii=False).encode()  # half of a surrogate pair is no text in any file
+            json.dumps(cells, ensure_ascii=False).encode()  # a lone surrogate cannot be encoded in any file
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} line {line}: no JSON object: {error}") from error
     if not isinstance(cells, dict):
@@ -174,7 +176,7 @@ def _parquet(path: Path, content: bytes) -> Table:
 
 
 def _arrow_cells(column: Any) -> Sequence[object]:
-    """Return Python values; lists of numbers as arrays, which take a fifth of the memory (embeddings)."""
+    """Return Python values; lists of numbers (embeddings) as arrays, which take a fifth of the memory."""
     import pyarrow.types as kinds
 
     kind = column.type

@@ -1,10 +1,10 @@
-"""The label columns of a table to class indices.
+"""Converts the label columns of a table to class indices.
 
 - One column: a class, or with task `multi_label` several - joined by a separator, or a list.
-- Several columns, each called as a class: 1 where the class applies, 0 where not.
-- A class that `classes` does not name is never made up on the way: the row is left out, with its reason.
-- With one multi-label column, nothing in it may mean "none of the classes" or "nobody looked". `unlabelled: reject`
-  takes it for the second and leaves the row out, `none` for the first. Columns of 0 say it clearly, so they are kept.
+- Several columns, each named after a class: 1 if the class applies, 0 if not.
+- An unknown class is never added to `classes`: the row is rejected, with the reason.
+- An empty cell in a single multi-label column may mean "none of the classes" or "not annotated". `unlabelled: reject`
+  assumes the latter and rejects the row, `none` the former. Several columns of 0 are unambiguous and kept.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ UNLABELLED = ("reject", "none")
 
 
 class Labels:
-    """How a row's label cells become a label; `columns` are read in this order."""
+    """Converts a row's label cells, in the order of `columns`, to a label."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Labels:
 
     def __call__(self, cells: Sequence[object], place: str) -> Label:
         """Return a row's class, or all classes that apply, ascending. Raises BadSample with a reason."""
-        found = sorted(
+        indices = sorted(
             self._in_columns(cells, place)
             if not self._one_column
             else self._in_cell(cells[0], place)
@@ -57,10 +57,10 @@ class Labels:
             else [self._one_class(cells[0], place)]
         )
         if self._is_multi:
-            return tuple(found)
-        if len(found) != 1:
-            raise BadSample(place, f"no single label: {len(found)} of the label columns are 1")
-        return found[0]
+            return tuple(indices)
+        if len(indices) != 1:
+            raise BadSample(place, f"no single label: {len(indices)} of the label columns are 1")
+        return indices[0]
 
     def _one_class(self, cell: object, place: str) -> int:
         if is_missing(cell, self._missing) and not (cell is not None and text(cell) in self._index):
@@ -77,7 +77,7 @@ class Labels:
         return {self._known(name, place) for name in names}
 
     def _in_columns(self, cells: Sequence[object], place: str) -> set[int]:
-        found = set()
+        indices = set()
         for name, cell in zip(self.columns, cells, strict=True):
             if is_missing(cell, self._missing):
                 raise BadSample(place, f"not known whether a class applies: {name} is empty")
@@ -86,8 +86,8 @@ class Labels:
             except ValueError as error:
                 raise BadSample(place, f"not known whether a class applies: in {name}, {error}") from error
             if applies:
-                found.add(self._index[name])
-        return found
+                indices.add(self._index[name])
+        return indices
 
     def _known(self, name: str, place: str) -> int:
         if name not in self._index:

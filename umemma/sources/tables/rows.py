@@ -1,7 +1,7 @@
-"""Which rows of a table are samples, and of each its key, group, split and label.
+"""Selects the rows of a table that are samples, and determines the key, group, split and label of each.
 
-A row that is none - no key, no or an unknown label or split, half a vector, no modality at all - is listed as rejected,
-with its line and reason; what is wrong with the table as a whole is an error.
+An unusable row - no key, a missing or unknown label or split, a partial vector, no modality at all - is listed as
+rejected, with its line and reason; a fault of the table as a whole is an error.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ _NAMED = 10  # keys listed in one error
 
 @dataclass(frozen=True)
 class Named:
-    """Columns that name things; a cell that is missing is ''. `key` and `group` of every row, `split` as written."""
+    """Key and group of every row, and the split as written in the table; a missing split is ''."""
 
     key: Sequence[str]
     group: Sequence[str]
@@ -41,7 +41,7 @@ class Named:
 
 @dataclass
 class Rows:
-    """The rows that are samples, by row number, and the others."""
+    """Label and split of the rows that are samples, by row number, and the rejected rows."""
 
     label: dict[int, Label] = field(default_factory=dict)
     split: dict[int, str] = field(default_factory=dict)
@@ -51,10 +51,10 @@ class Rows:
 def named(
     table: Table, members: Members, *, key: str | None, group: str | None, split: str | None, missing: Collection[str]
 ) -> Named:
-    """Read the columns that name things; make up what is not in the table.
+    """Read the key, group and split columns; generate keys and groups that are not in the table.
 
-    Without a key column a row is called by what it holds, so that a new row or a corrected label renames no other; an
-    equal row is numbered, and one of the same group. Without a group a row is a group of its own.
+    Without a key column the key is a hash of the row's content, so that a new row or a corrected label renames no
+    other; duplicates are numbered and share a group. Without a group, each row is a group of its own.
     """
 
     def texts(column: str, option: str) -> list[str]:
@@ -64,29 +64,31 @@ def named(
 
     groups = texts(group, "group") if group is not None else [""] * len(table.places)
     keys = texts(key, "key") if key is not None else [members.digest(row, group) for row, group in enumerate(groups)]
-    own = [
-        one or (f"(no group) {other}" if group is not None else other) for one, other in zip(groups, keys, strict=True)
+    group_names = [
+        group_name or (f"(no group) {key_name}" if group is not None else key_name)
+        for group_name, key_name in zip(groups, keys, strict=True)
     ]
     if key is None:
         seen: Counter[str] = Counter()
         for row, content in enumerate(keys):
             seen[content] += 1
             keys[row] = content if seen[content] == 1 else f"{content}-{seen[content]}"
-    return Named(keys, own, texts(split, "split") if split is not None else None)
+    return Named(keys, group_names, texts(split, "split") if split is not None else None)
 
 
 def read(table: Table, members: Members, names: Named, labels: Labels, duplicate_keys: str) -> Rows:
-    """Judge every row; splits are '' where there is no column of them. Raises DataError for a key used twice."""
+    """Validate every row; splits are '' without a split column. Raises DataError for a duplicate key."""
     rows, doubles = Rows(), _doubles(table, names.key, duplicate_keys)
     columns = [table.cells(column, "dataset.options.label") for column in labels.columns]
     for row, key in enumerate(names.key):
         place, split = table.place(row), ""
         try:
-            split = _split(names.split[row], place) if names.split is not None else ""  # first: it counts what is bad
+            # the split first, so that a rejected row counts in it
+            split = _split(names.split[row], place) if names.split is not None else ""
             if not key:
                 raise BadSample(place, "the key is empty")
             if row in doubles:
-                raise BadSample(place, f"its key stands twice: {table.place(doubles[row])} has {key!r} already")
+                raise BadSample(place, f"duplicate key: {table.place(doubles[row])} has {key!r} already")
             label = labels([cells[row] for cells in columns], place)
             if row in members.bad:
                 raise BadSample(place, members.bad[row])
@@ -96,7 +98,7 @@ def read(table: Table, members: Members, names: Named, labels: Labels, duplicate
         except BadSample as error:
             rows.rejected.append(Rejected(escaped(key), split, error.file, error.reason))
     if not rows.label:
-        reasons = Counter(one.reason for one in rows.rejected).most_common(3)
+        reasons = Counter(rejection.reason for rejection in rows.rejected).most_common(3)
         raise DataError(
             f"{table.path}: none of its {len(rows.rejected)} rows can be used; "
             + "; ".join(f"{reason} ({count} times)" for reason, count in reasons)
@@ -105,9 +107,9 @@ def read(table: Table, members: Members, names: Named, labels: Labels, duplicate
 
 
 def draw_splits(table: Table, rows: Rows, names: Named, shares: Mapping[str, float] | None, seed: int) -> None:
-    """Put a split where none is given; beside a split column, share out what it calls train, if shares are given.
+    """Draw splits if there is no split column; with one, redistribute its train rows if shares are given.
 
-    Raises DataError where a split stays empty.
+    Raises DataError if a split is empty.
     """
     if names.split is None or shares is not None:
         given = sorted(set(rows.split.values()))
@@ -127,23 +129,25 @@ def draw_splits(table: Table, rows: Rows, names: Named, shares: Mapping[str, flo
 
 
 def escaped(key: str) -> str:
-    """Return a key without what a shard's names cannot hold; `urllib.parse.unquote` gives it back."""
+    """Percent-encode the characters that a shard's names cannot hold; `urllib.parse.unquote` decodes them."""
     return "".join(
-        one if one.isprintable() and one not in "%./\\" else "".join(f"%{byte:02X}" for byte in one.encode())
-        for one in key
+        character
+        if character.isprintable() and character not in "%./\\"
+        else "".join(f"%{byte:02X}" for byte in character.encode())
+        for character in key
     )
 
 
-def _split(said: str, place: str) -> str:
-    if not said:
+def _split(written: str, place: str) -> str:
+    if not written:
         raise BadSample(place, "the split is empty")
-    if said.casefold() not in SPELLINGS:
-        raise BadSample(place, f"unknown split: {unknown('the column', 'split', said, SPELLINGS)}")
-    return SPELLINGS[said.casefold()]
+    if written.casefold() not in SPELLINGS:
+        raise BadSample(place, f"unknown split: {unknown('the column', 'split', written, SPELLINGS)}")
+    return SPELLINGS[written.casefold()]
 
 
 def _doubles(table: Table, keys: Sequence[str], duplicate_keys: str) -> dict[int, int]:
-    """Return {row: the first row of the same key}. Raises DataError, with the lines, where that is an error."""
+    """Return {row: first row with the same key}. Raises DataError with the lines if duplicates are errors."""
     if duplicate_keys not in DUPLICATES:
         raise ParameterError(unknown("dataset.options.duplicate_keys", "choice", duplicate_keys, DUPLICATES))
     first: dict[str, int] = {}
@@ -157,7 +161,7 @@ def _doubles(table: Table, keys: Sequence[str], duplicate_keys: str) -> dict[int
         raise DataError(
             "\n".join(
                 [
-                    f"{table.path}: {len(lines)} keys stand in more than one row, but a key names one sample "
+                    f"{table.path}: {len(lines)} keys occur in more than one row, but a key must identify one sample "
                     "(dataset.options.duplicate_keys: first would keep the first row of each):",
                     *lines[:_NAMED],
                     *more,

@@ -1,10 +1,10 @@
-"""Sensor recordings and vectors as the bytes of a .npy file, judged on the way.
+"""Converts time series and vectors to the bytes of a .npy file, and validates them.
 
-- A series has two axes, (step, channel), a vector one. A series file with one axis is one channel and gets the second.
-- A .csv of numbers: a line for every step, a column for every channel, separated by a tab, else a semicolon, else a
-  comma, as its first line has them. A first line of words only is a header.
-- Where a value is missing (NaN, an empty cell) none is made up: the sample is bad, unless `fill` says by which number
-  to replace it. Infinite values, in float32, are always bad.
+- A series has two axes, (step, channel), a vector one. A series file with one axis is taken as a single channel.
+- A .csv of numbers has a line for every step and a column for every channel, separated by a tab, else a semicolon, else
+  a comma, whichever its first line contains. A first line of words only is a header.
+- A missing value (NaN, an empty cell) makes the sample bad, unless `fill` gives a number to replace it with. Values
+  that are infinite in float32 are always bad.
 - A .npy file that needs no change is passed on byte for byte.
 """
 
@@ -20,7 +20,7 @@ AXES = {"series": 2, "vector": 1}
 
 
 def from_npy(named: str, content: bytes, kind: str, fill: float | None) -> bytes:
-    """Return a .npy file of the axes that `kind` has. Raises BadSample where it is none or a number is not usable."""
+    """Return a .npy file with the axes of `kind`. Raises BadSample if it is unreadable or holds an unusable number."""
     values = _array(named, content)
     if values.dtype.kind not in "fiu" or not values.size or values.ndim not in {1, AXES[kind]}:
         raise BadSample(
@@ -35,7 +35,7 @@ def from_npy(named: str, content: bytes, kind: str, fill: float | None) -> bytes
 
 
 def num_axes(named: str, content: bytes) -> int:
-    """Return how many axes the array in a .npy file has. Raises BadSample where it is none."""
+    """Return the number of axes of the array in a .npy file. Raises BadSample if it is unreadable."""
     return _array(named, content).ndim
 
 
@@ -54,7 +54,7 @@ def from_csv(named: str, content: bytes, fill: float | None) -> bytes:
                 if fill is None:
                     raise BadSample(
                         named,
-                        f"a number is missing: line {line}, value {channel + 1}; `fill` may say by which to replace it",
+                        f"a number is missing: line {line}, value {channel + 1}; `fill` may give a number to replace it with",
                     )
                 continue
             try:
@@ -65,7 +65,7 @@ def from_csv(named: str, content: bytes, fill: float | None) -> bytes:
 
 
 def npy(values: np.ndarray) -> bytes:
-    """Return an array as a .npy file, the same bytes for the same values."""
+    """Return an array as a .npy file; equal values give equal bytes."""
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(values), version=(1, 0), allow_pickle=False)
     return buffer.getvalue()
@@ -74,14 +74,14 @@ def npy(values: np.ndarray) -> bytes:
 def _array(named: str, content: bytes) -> np.ndarray:
     try:
         return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except Exception as error:  # NumPy reads the header as Python code: a damaged one raises almost anything
+    except Exception as error:  # NumPy parses the header as Python code: a corrupt one raises almost anything
         is_object = isinstance(error, ValueError) and "Object arrays" in str(error)
         why = "it holds Python objects, such as rows of unequal length, not numbers" if is_object else error
         raise BadSample(named, f"no readable .npy file: {why}") from error
 
 
 def _filled(named: str, values: np.ndarray, fill: float | None) -> np.ndarray:
-    """Return the values with `fill` in place of NaN; the same object where there is none to replace."""
+    """Return the values with NaN replaced by `fill`; the same object if there is none."""
     if values.dtype.kind != "f":
         return values
     with np.errstate(over="ignore"):
@@ -98,13 +98,13 @@ def _filled(named: str, values: np.ndarray, fill: float | None) -> np.ndarray:
         raise BadSample(
             named,
             f"a number is missing: NaN in place {np.argwhere(holes)[0].tolist()}; `fill` may "
-            "say by which to replace it",
+            "give a number to replace it with",
         )
     return np.where(holes, np.asarray(fill, values.dtype), values)
 
 
 def _rows(named: str, content: bytes) -> list[tuple[int, list[str]]]:
-    """Return (line, cells) for every step. An empty line is a step without a value, but not at start and end."""
+    """Return (line, cells) for every step. An empty line is a step without a value, except at the start and end."""
     try:
         text = content.decode("utf-8-sig")
         first = text.lstrip().split("\n", 1)[0]
@@ -120,7 +120,7 @@ def _rows(named: str, content: bytes) -> list[tuple[int, list[str]]]:
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Whether a line is of words only. NaN and infinity are none, nor is 1,5 with a comma: it is a wrong number."""
+    """Whether a line has words only. NaN and infinity are not words, nor is 1,5: it is an invalid number."""
     words = [cell.strip() for cell in cells if cell.strip()]
     return bool(words) and all(
         any(letter.isalpha() for letter in word) and not is_missing(word) and not _is_number(word) for word in words

@@ -1,4 +1,4 @@
-"""What `dataset.options.modalities` says of one modality: the columns of the table that it is in, and their kind.
+"""Parses an entry of `dataset.options.modalities`: the columns of the table that a modality is in, and their kind.
 
 | kind | the cells | the member |
 |---|---|---|
@@ -28,7 +28,7 @@ _SETTINGS = ("kind", "column", "columns", "inline", "fill")
 
 @dataclass(frozen=True)
 class Source:
-    """Where one modality comes from; `fill` stands in for numbers that are missing where others are there."""
+    """The columns of one modality; `fill` replaces the missing numbers of a partial vector or series."""
 
     modality: str
     kind: str
@@ -39,12 +39,12 @@ class Source:
 
     @property
     def where(self) -> str:
-        """The setting that this source was made from, for errors."""
+        """The setting that this source was parsed from, for errors."""
         return f"dataset.options.modalities.{self.modality}"
 
 
 def source(modality: str, entry: object) -> Source:
-    """Check one entry. Raises ParameterError naming key, value and choices."""
+    """Validate one entry. Raises ParameterError naming key, value and choices."""
     where = f"dataset.options.modalities.{modality}"
     if not isinstance(modality, str) or not modality.isidentifier() or modality.startswith("_"):
         raise ParameterError(f"{where}: {modality!r} must be a plain name: letters, digits and _, not at its start")
@@ -58,7 +58,7 @@ def source(modality: str, entry: object) -> Source:
         raise ParameterError(unknown(f"{where}.kind", "kind", kind, SUFFIXES))
     inline = entry.get("inline", kind == "text")
     if not isinstance(inline, bool) or (inline and kind != "text"):
-        raise ParameterError(f"{where}.inline is {inline!r}; only text can stand in the table itself")
+        raise ParameterError(f"{where}.inline is {inline!r}; only text can be in the table itself")
     fill = _fill(where, kind, entry.get("fill"))
     return Source(modality, kind, _columns(where, kind, entry), kind == "vector" and "columns" in entry, inline, fill)
 
@@ -67,7 +67,7 @@ def _columns(where: str, kind: str, entry: Mapping[str, object]) -> tuple[str, .
     if ("column" in entry) == ("columns" in entry):
         raise ParameterError(f"{where} must name either its column or its columns")
     named = entry["columns"] if "columns" in entry else [entry["column"]]
-    if not isinstance(named, Sequence) or isinstance(named, str) or not all(isinstance(one, str) for one in named):
+    if not isinstance(named, Sequence) or isinstance(named, str) or not all(isinstance(name, str) for name in named):
         raise ParameterError(f"{where}: {named!r} must be names of columns")
     if not named or len(set(named)) != len(named) or (kind != "vector" and len(named) > 1):
         raise ParameterError(

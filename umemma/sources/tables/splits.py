@@ -1,9 +1,9 @@
-"""Splits drawn for a table: by shares, every class shared out alike, no group in two splits.
+"""Draws splits for a table: by shares, stratified by class, no group in two splits.
 
-Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011), over groups instead of samples: the rarest class that is
-left is dealt out first, each of its groups to the split that still wants most of that class. With one label a sample
-and no groups this is the plain stratified split. The order is the hash of (seed, group), so the result does not depend
-on the order of the rows; a row more or less moves only few others.
+Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011) over groups instead of samples: the rarest remaining class
+is distributed first, each of its groups to the split that still needs most of that class. With one label per sample and
+no groups this is the usual stratified split. Groups are ordered by the hash of (seed, group), so the result does not
+depend on the order of the rows, and adding or removing a row moves only few others.
 """
 
 import hashlib
@@ -17,36 +17,38 @@ DEFAULT_SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 
 def drawn(labels: Sequence[Sequence[int]], groups: Sequence[str], shares: Mapping[str, float], seed: int) -> list[str]:
-    """Return a split for every row; `labels`: the classes of each, `shares`: of all rows, by split, summing to 1."""
+    """Return a split for every row; `labels`: the classes of each row, `shares`: by split, summing to 1."""
     splits = [split for split in SPLITS if shares.get(split, 0) > 0]
     counts: dict[str, Counter[int]] = {}
-    for own, group in zip(labels, groups, strict=True):
-        counts.setdefault(group, Counter()).update([*own, _ROW])
+    for row_labels, group in zip(labels, groups, strict=True):
+        counts.setdefault(group, Counter()).update([*row_labels, _ROW])
     ordered = sorted(counts, key=lambda group: (-counts[group][_ROW], _hash(seed, group)))
     total: Counter[int] = sum(counts.values(), Counter())
-    wanted = {split: {one: shares[split] * number for one, number in total.items()} for split in splits}
-    of_group: dict[str, str] = {}
+    wanted = {split: {label: shares[split] * number for label, number in total.items()} for split in splits}
+    split_of: dict[str, str] = {}
     left = total.copy()
-    holders: dict[int, list[str]] = {one: [] for one in total}
+    holders: dict[int, list[str]] = {label: [] for label in total}
     for group in ordered:
-        for one in counts[group]:
-            holders[one].append(group)
+        for label in counts[group]:
+            holders[label].append(group)
     while left[_ROW] > 0:
-        rarest = min((one for one in left if left[one] > 0), key=lambda one: (one == _ROW, left[one], one))
+        rarest = min(
+            (label for label in left if left[label] > 0), key=lambda label: (label == _ROW, left[label], label)
+        )
         for group in holders[rarest]:
-            if group not in of_group:
+            if group not in split_of:
                 split = max(splits, key=lambda split: (wanted[split][rarest], wanted[split][_ROW]))
-                of_group[group] = split
-                for one, number in counts[group].items():
-                    wanted[split][one] -= number
-                    left[one] -= number
-    return [of_group[group] for group in groups]
+                split_of[group] = split
+                for label, number in counts[group].items():
+                    wanted[split][label] -= number
+                    left[label] -= number
+    return [split_of[group] for group in groups]
 
 
 def checked_shares(shares: Mapping[str, float], given: Sequence[str]) -> dict[str, float]:
-    """Return shares that sum to 1; train's is the rest where it is left out. `given`: splits that a column names.
+    """Return shares that sum to 1; train's defaults to the rest. `given`: splits that occur in the split column.
 
-    Raises ParameterError, also where a share is asked of a split other than train that the column has.
+    Raises ParameterError, also for a share of a split other than train that the column already has.
     """
     where = "dataset.options.shares"
     for split, share in shares.items():
@@ -64,7 +66,7 @@ def checked_shares(shares: Mapping[str, float], given: Sequence[str]) -> dict[st
     return {**shares, "train": rest}
 
 
-_ROW = -1  # stands beside the classes: every row counts as one of these
+_ROW = -1  # pseudo-class that every row has
 
 
 def _hash(seed: int, group: str) -> bytes:

@@ -1,7 +1,7 @@
-"""The bytes of a text file as text: UTF-8 unless told otherwise, and where it is not, the line is named.
+"""Decodes a text file, as UTF-8 by default; errors name the line.
 
-Nothing is guessed: Latin-1 reads every file and GB18030 most, so a guess would put wrong letters into the data without
-a word.
+The encoding is never guessed: Latin-1 decodes every file and GB18030 most, so a guess would silently put wrong letters
+into the data.
 """
 
 import codecs
@@ -13,7 +13,7 @@ _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 def decoded(path: Path, content: bytes, encoding: str) -> str:
-    """Return the text, without a byte order mark. Raises DataError naming line and byte that are no `encoding`."""
+    """Return the text, without a byte order mark. Raises DataError naming the line and byte that cannot be decoded."""
     try:
         name = codecs.lookup(encoding).name
         text = content.decode("utf-8-sig" if name == "utf-8" else name)
@@ -29,7 +29,7 @@ def decoded(path: Path, content: bytes, encoding: str) -> str:
             f"{path} line {line} is no {encoding}: byte {content[error.start]:#04x}. Name its encoding in "
             f"dataset.options.encoding ({hint}), or save it as UTF-8"
         ) from error
-    if (place := text.find("\0")) >= 0:
-        line = text.count("\n", 0, place) + 1
+    if (position := text.find("\0")) >= 0:
+        line = text.count("\n", 0, position) + 1
         raise DataError(f"{path} line {line} holds a NUL byte: this is no table in {encoding}")
     return text
