@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from umemma.metrics import classification
+from umemma.metrics import calibration, classification, ranking
 
 
 @pytest.fixture(params=["distinct", "tied", "a class is never right", "a class is nowhere"])
@@ -53,7 +53,7 @@ def test_micro_f1_of_single_labels_is_accuracy(answers):
 def test_ranking_is_that_of_scikit_learn(answers, weight):
     logits, label = answers
     score = logits.double().log_softmax(dim=1).numpy()
-    precision, auroc = classification.ranking(logits, label, weight)
+    precision, auroc = ranking.ranking(logits, label, weight)
     for row, found_precision, found_auroc in zip(weight.numpy(), precision, auroc, strict=True):
         used = row > 0
         right = [(label == k).numpy()[used] for k in range(4)]
@@ -68,15 +68,15 @@ def test_ranking_is_that_of_scikit_learn(answers, weight):
 
 def test_a_replicate_with_one_class_only_has_no_ranking(answers):
     logits, label = answers
-    precision, auroc = classification.ranking(logits, label, (label == 0).double()[None])
+    precision, auroc = ranking.ranking(logits, label, (label == 0).double()[None])
     assert precision.isnan().all()
     assert auroc.isnan().all()
 
 
 def test_ranking_in_pieces_is_ranking_in_one_piece(answers, weight, monkeypatch):
-    whole = classification.ranking(*answers, weight)
+    whole = ranking.ranking(*answers, weight)
     monkeypatch.setattr(classification, "_CHUNK", 130)
-    for one, other in zip(whole, classification.ranking(*answers, weight), strict=True):
+    for one, other in zip(whole, ranking.ranking(*answers, weight), strict=True):
         torch.testing.assert_close(one, other)
 
 
@@ -91,18 +91,18 @@ def test_calibration_error_is_that_of_a_plain_loop(answers):
             accuracy = np.mean([probability[i].argmax() == label[i].item() for i in inside])
             expected += len(inside) / 60 * abs(accuracy - confidence)
             rows.append([confidence, accuracy, len(inside) / 60])
-    counts = classification.calibration_counts(logits, label).sum(0)
-    assert classification.calibration_error(counts).item() == pytest.approx(expected)
-    found = [[one["confidence"], one["accuracy"], one["share"]] for one in classification.reliability(counts)]
+    counts = calibration.calibration_counts(logits, label).sum(0)
+    assert calibration.calibration_error(counts).item() == pytest.approx(expected)
+    found = [[one["confidence"], one["accuracy"], one["share"]] for one in calibration.reliability(counts)]
     np.testing.assert_allclose(found, rows, atol=1e-6)
 
 
 def test_a_bin_holds_its_upper_edge():
-    counts = classification.calibration_counts(torch.zeros(1, 5), torch.tensor([0])).sum(0)  # confidence 0.2 = 3 / 15
+    counts = calibration.calibration_counts(torch.zeros(1, 5), torch.tensor([0])).sum(0)  # confidence 0.2 = 3 / 15
     assert counts[:, 0].nonzero().flatten().tolist() == [2]
 
 
 def test_certain_answers_are_in_the_last_bin():
-    counts = classification.calibration_counts(torch.tensor([[0.0, 1000.0]]), torch.tensor([1])).sum(0)
-    assert classification.reliability(counts) == [{"confidence": 1.0, "accuracy": 1.0, "share": 1.0}]
-    assert classification.calibration_error(counts) == 0
+    counts = calibration.calibration_counts(torch.tensor([[0.0, 1000.0]]), torch.tensor([1])).sum(0)
+    assert calibration.reliability(counts) == [{"confidence": 1.0, "accuracy": 1.0, "share": 1.0}]
+    assert calibration.calibration_error(counts) == 0

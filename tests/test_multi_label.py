@@ -13,7 +13,7 @@ from umemma.data.batch import Batch
 from umemma.evaluation.accounting import account
 from umemma.evaluation.comparison import Model
 from umemma.evaluation.robustness import Table, results
-from umemma.metrics import classification
+from umemma.metrics import classification, objective, ranking
 from umemma.missingness import key_digest, pattern_name, patterns
 from umemma.models.unimodal import Encoder, Tower
 from umemma.prediction import predictions as answers_file
@@ -68,7 +68,7 @@ def test_surprise_is_the_log_loss_of_every_label_added_up(scored):
 
 def test_ranking_is_that_of_scikit_learn(scored):
     logits, label = scored
-    precision, auroc = classification.ranking(logits, label, torch.ones(1, 80, dtype=torch.float64))
+    precision, auroc = ranking.ranking(logits, label, torch.ones(1, 80, dtype=torch.float64))
     arguments = label.numpy(), logits.double().numpy()
     assert precision.item() == pytest.approx(average_precision_score(*arguments, average="macro"))
     assert auroc.item() == pytest.approx(roc_auc_score(*arguments, average="macro"))
@@ -76,7 +76,7 @@ def test_ranking_is_that_of_scikit_learn(scored):
 
 def test_the_prior_is_the_log_odds_of_every_class_and_finite_where_a_class_is_nowhere():
     label = torch.tensor([[True, False], [False, False], [True, False]])
-    torch.testing.assert_close(classification.log_prior(label, 2).sigmoid(), torch.tensor([3 / 5, 1 / 5]))
+    torch.testing.assert_close(objective.log_prior(label, 2).sigmoid(), torch.tensor([3 / 5, 1 / 5]))
 
 
 @pytest.fixture
@@ -350,18 +350,16 @@ def test_a_balanced_loss_still_has_its_optimum_at_true_probabilities(several):
     prior = share.logit() if several else share.log()
     for balance in (0.0, 0.5, 1.0):
         logits = prior.expand(200, 2).clone().requires_grad_()
-        weight = classification.log_class_weight(prior, balance)
-        classification.loss(logits, label, log_weight=weight).backward()
+        weight = objective.log_class_weight(prior, balance)
+        objective.loss(logits, label, log_weight=weight).backward()
         torch.testing.assert_close(logits.grad.sum(dim=0), torch.zeros(2, dtype=torch.float64))
     assert weight[0 if several else 1] > weight[1 if several else 0]  # the rare class weighs more
 
 
 def test_label_smoothing_pulls_every_label_to_one_half():
     logits, label = torch.zeros(1, 2), torch.tensor([[True, False]])
-    assert classification.loss(logits, label, 0.2) == classification.loss(logits, label)
-    assert classification.loss(torch.tensor([[9.0, -9.0]]), label, 0.2) > classification.loss(
-        torch.tensor([[9.0, -9.0]]), label
-    )
+    assert objective.loss(logits, label, 0.2) == objective.loss(logits, label)
+    assert objective.loss(torch.tensor([[9.0, -9.0]]), label, 0.2) > objective.loss(torch.tensor([[9.0, -9.0]]), label)
 
 
 def test_thresholds_are_for_several_labels_alone(bayes):

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from umemma.errors import DataError, TrainingError
-from umemma.metrics.classification import log_prior, nll
+from umemma.metrics.classification import nll
+from umemma.metrics.objective import log_prior
 from umemma.models import unimodal as towers_module
 from umemma.models.run_encoders import encode, encode_split
 from umemma.models.unimodal import Encoder, Tower

@@ -15,7 +15,7 @@ import torch
 from umemma.evaluation import information
 from umemma.evaluation.bootstrap import LEVEL, Interval, Resamples, interval, rounded
 from umemma.evaluation.comparison import UNI, Figures, Model, arms, check_same_samples, matrices
-from umemma.metrics import classification
+from umemma.metrics import calibration, classification, ranking
 from umemma.missingness import Pattern, pattern_name
 
 Probes = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
@@ -90,7 +90,7 @@ def account(
     known = {pattern: _best_known(models, main, pattern, resamples) for pattern in names}
     figures = {model: _figures(model, known) for model in models}
     bins = {
-        pattern: resamples.sums(classification.calibration_counts(test.logits[pattern], test.label), test.has(pattern))
+        pattern: resamples.sums(calibration.calibration_counts(test.logits[pattern], test.label), test.has(pattern))
         for pattern in names
     }
     outcomes = classification.outcome_counts(test.label, len(classes))
@@ -115,7 +115,7 @@ def account(
         },
         "by_modality": _by_modality(main, _towers_of(models, main), known, probes, resamples, rates=rates),
         "counter_intuitive": counter_intuitive(main, resamples),
-        "reliability": {name: classification.reliability(bins[pattern][0]) for pattern, name in names.items()},
+        "reliability": {name: calibration.reliability(bins[pattern][0]) for pattern, name in names.items()},
         "models": [_described(model, main, figures[model], names) for model in models],
         "arms": arms(models, main, figures, resamples, seed=seed),
         "matrices": matrices(models, rates),
@@ -176,7 +176,7 @@ def _metrics(main: Model, pattern: Pattern, bins: torch.Tensor, resamples: Resam
     test, table = main.splits["test"], main.tables["test"]
     rows, logits = test.has(pattern), test.logits[pattern]
     counts = resamples.sums(table.counts[pattern], rows)
-    average_precision, auroc = classification.ranking(logits[rows], test.label[rows], resamples.sample_weight(rows))
+    average_precision, auroc = ranking.ranking(logits[rows], test.label[rows], resamples.sample_weight(rows))
     return {
         "n": int(rows.sum()),
         "accuracy": _share(resamples.mean(table.share_correct[pattern], rows)),
@@ -186,7 +186,7 @@ def _metrics(main: Model, pattern: Pattern, bins: torch.Tensor, resamples: Resam
         "average_precision": _share(average_precision),
         "auroc": _share(auroc),
         "cross_entropy": interval(resamples.mean(table.nll[pattern], rows), lowest=0.0),
-        "ece": _share(classification.calibration_error(bins)),
+        "ece": _share(calibration.calibration_error(bins)),
     }
 
 

@@ -1,4 +1,4 @@
-"""Metrics of classification and calibration, computed from logits and labels alone.
+"""Metrics computed from logits and labels alone: classification, ranking, calibration, and the training objective.
 
-Used from outside: all public functions of `classification`, and `calibration.temperature`.
+All public functions may be used from outside; nothing here knows a model or a file.
 """

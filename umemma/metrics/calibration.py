@@ -1,8 +1,13 @@
-"""Calibration: one temperature, fitted on held-out samples."""
+"""Calibration: a temperature fitted on held-out samples, and how far confidence is from accuracy, bin by bin."""
+
+from typing import Any
 
 import torch
 
-from umemma.metrics import classification
+from umemma.metrics import objective
+from umemma.metrics.classification import is_correct
+
+NUM_BINS = 15  # equal-width, as Guo et al. 2017 (arXiv 1706.04599)
 
 
 def temperature(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
@@ -13,9 +18,50 @@ def temperature(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        value = classification.loss(logits / log_temperature.exp(), label)
+        value = objective.loss(logits / log_temperature.exp(), label)
         value.backward()
         return value
 
     optimiser.step(loss)
     return log_temperature.detach().exp()
+
+
+def calibration_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Return (sample, bin, 3) float64: in the bin of the prediction's confidence 1, the confidence, and is it correct?
+
+    Confidence is the probability of the predicted class; with several labels, of the prediction for each class. A bin
+    includes its upper edge, not its lower one.
+    """
+    if label.ndim == 2:
+        positive = logits.double().sigmoid()
+        confidence = torch.maximum(positive, 1 - positive)
+    else:
+        confidence = logits.double().softmax(dim=1).amax(dim=1, keepdim=True)
+    bins = ((confidence * NUM_BINS).ceil().long() - 1).clamp(0, NUM_BINS - 1)
+    values = torch.stack([torch.ones_like(confidence), confidence, is_correct(logits, label).double()], dim=2)
+    counts = values.new_zeros(len(values), NUM_BINS, 3)
+    return counts.scatter_add_(1, bins[:, :, None].expand_as(values), values)
+
+
+def calibration_error(counts: torch.Tensor) -> torch.Tensor:
+    """Return (...) from sums of `calibration_counts`, (..., bin, 3): expected calibration error (Guo et al. 2017).
+
+    The mean over samples of the gap between confidence and accuracy in their bin. Noise does not cancel in an absolute
+    gap, so it is above zero even for a perfect model, the more so the fewer samples there are.
+    """
+    number, confidence, correct = counts.unbind(dim=-1)
+    return (correct - confidence).abs().sum(dim=-1) / number.sum(dim=-1)
+
+
+def reliability(counts: torch.Tensor) -> list[dict[str, Any]]:
+    """Return mean confidence, accuracy and share of the samples of every non-empty bin; `counts`: (bin, 3)."""
+    total = counts[:, 0].sum().item()
+    return [
+        {
+            "confidence": round(confidence / number, 6),
+            "accuracy": round(correct / number, 6),
+            "share": round(number / total, 6),
+        }
+        for number, confidence, correct in counts.tolist()
+        if number > 0
+    ]

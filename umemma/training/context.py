@@ -10,7 +10,7 @@ import torch
 
 from umemma.data.batch import Batch
 from umemma.data.settings import Dataset
-from umemma.metrics.classification import log_prior
+from umemma.metrics.objective import log_prior
 from umemma.missingness import Pattern
 from umemma.models import safetensors, unimodal
 from umemma.models.unimodal import Tower

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from umemma.data.batch import Batch
-from umemma.metrics.classification import log_class_weight, nll, share_correct
+from umemma.metrics.classification import nll, share_correct
+from umemma.metrics.objective import log_class_weight
 from umemma.missingness import Pattern, hide, pattern_name, patterns
 from umemma.models import late_fusion
 from umemma.models.checkpoint import Model

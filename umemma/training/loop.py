@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from umemma.data.batch import Batch
 from umemma.errors import TrainingError
-from umemma.metrics import classification
+from umemma.metrics import objective
 
 Curve = list[dict[str, float]]
 
@@ -87,7 +87,7 @@ def train(
         batch = (augment(batch, step) if augment else batch).to(device)
         with autocast():
             logits = forward(batch).float()
-        loss = classification.loss(logits, batch.label, schedule.label_smoothing, log_weight)
+        loss = objective.loss(logits, batch.label, schedule.label_smoothing, log_weight)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

@@ -9,7 +9,8 @@ from torch import nn
 
 from umemma.data.batch import Batch
 from umemma.errors import DataError
-from umemma.metrics.classification import log_class_weight, log_prior, nll, share_correct
+from umemma.metrics.classification import nll, share_correct
+from umemma.metrics.objective import log_class_weight, log_prior
 from umemma.models import unimodal
 from umemma.models.run_encoders import encode_split
 from umemma.settings import Settings
