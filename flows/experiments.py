@@ -97,10 +97,10 @@ class Experiments:
         files = changed_files(root, self.baseline)
         if head == self.baseline and not files:
             return
-        what = f"HEAD has moved from {self.baseline[:7]} to {head[:7]}" if head != self.baseline else ""
-        what = what or f"files differ from the last commit: {_listed(files)}"
+        reason = f"HEAD has moved from {self.baseline[:7]} to {head[:7]}" if head != self.baseline else ""
+        reason = reason or f"files differ from the last commit: {_listed(files)}"
         raise CodeChanged(
-            f"{what}. An experiment is known by its commit, arm and seed, so one made from other code would pass as "
+            f"{reason}. An experiment is known by its commit, arm and seed, so one made from other code would pass as "
             f"done. Commit first (or undo); only {', '.join(WRITTEN_BY_RUNS)} may differ, for runs write them"
         )
 

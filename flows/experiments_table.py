@@ -53,8 +53,8 @@ def entries(home: Path) -> Iterator[Entry]:
     files = {path: (home / path).read_text("utf-8") if (home / path).exists() else "" for path in (PARAMETERS, METRICS)}
     yield Entry("workspace", "", _parameters(files[PARAMETERS]), _metrics(files[METRICS]))
     head = git(home, "rev-parse", "HEAD")
-    listed = git(home, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
-    refs = [(line.split()[0], match) for line in listed.splitlines() if (match := REF.search(line))]
+    lines = git(home, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
+    refs = [(line.split()[0], match) for line in lines.splitlines() if (match := REF.search(line))]
     for revision, match in sorted(refs, key=lambda ref: ref[1][1].replace("/", "") != head):
         baseline = match[1].replace("/", "")
         parameters, metrics = (_committed(home, revision, path) for path in (PARAMETERS, METRICS))
@@ -65,12 +65,14 @@ def settings(entry: Entry, conf: Path) -> list[str]:
     """Return `key=value` wherever the parameters differ from what conf/ composes for the data set; `arm` left out."""
     name = entry.parameters.get("dataset", {}).get("name")
     default = _composed(conf)
-    found = [] if name == default.get("dataset", {}).get("name") else [f"dataset={name}"]
+    changed = [] if name == default.get("dataset", {}).get("name") else [f"dataset={name}"]
     try:
-        theirs = _composed(conf, f"dataset={name}")
+        defaults = _composed(conf, f"dataset={name}")
     except ParameterError:  # an experiment of a data set that conf/ no longer has
-        return found
-    return found + [f"{key}={_short(value)}" for key, value, _ in differences(entry.parameters, theirs) if key != "arm"]
+        return changed
+    return changed + [
+        f"{key}={_short(value)}" for key, value, _ in differences(entry.parameters, defaults) if key != "arm"
+    ]
 
 
 def table(rows: Sequence[Entry], conf: Path) -> str:
@@ -132,8 +134,8 @@ def _metrics(text: str) -> Mapping[str, Mapping[str, Any]]:
 
 def _committed(home: Path, revision: str, path: Path) -> str:
     """Return a file as a commit has it; '' where it does not, as in an experiment that older code made."""
-    listed = git(home, "ls-tree", "--name-only", revision, "--", f"./{path}")
-    return git(home, "show", f"{revision}:./{path}") if listed else ""
+    is_present = git(home, "ls-tree", "--name-only", revision, "--", f"./{path}")
+    return git(home, "show", f"{revision}:./{path}") if is_present else ""
 
 
 @cache

@@ -43,10 +43,10 @@ class Graph:
         groups = {name.partition("@")[0] for name in by_name if "@" in name}
         wanted: list[str] = []
         for target in targets:
-            found = [name for name in by_name if target in (name, name.partition("@")[0])]
-            if not found:
+            matches = [name for name in by_name if target in (name, name.partition("@")[0])]
+            if not matches:
                 raise ParameterError(unknown("dvc.yaml", "stage", target, {*by_name, *groups}))
-            wanted += found
+            wanted += matches
         kept: set[str] = set()
         while wanted:
             name = wanted.pop()

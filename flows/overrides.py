@@ -115,8 +115,8 @@ def _explain(path: str, overrides: Sequence[str], error: Exception, before: Any)
     """Say which override does not fit, with the keys that stand beside the one that does not exist."""
     text = _one_line(error)
     chain = f"{text} {_one_line(error.__cause__) if error.__cause__ else ''}"
-    if found := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", chain):
-        key = found[1] or found[2]
+    if match := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", chain):
+        key = match[1] or match[2]
         override = next((line for line in overrides if line.lstrip("+~").startswith(key)), key)
         *parents, last = key.lstrip("+~").split(".")
         here = before

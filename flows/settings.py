@@ -133,8 +133,8 @@ def _answer(url: str) -> bytes | None:
     """Return what is answered with success, asked without any proxy or password and within five seconds."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=5) as answer:
-            return bytes(answer.read().strip())
+        with opener.open(url, timeout=5) as response:
+            return bytes(response.read().strip())
     except urllib.error.HTTPError as error:
         error.close()
         return None

@@ -38,10 +38,10 @@ def realised_rates(context: TrainingContext, plan: masks.Plan, classes: list[str
 
 def never_below(evaluate: Evaluate, seed: int) -> dict[str, Any]:
     """Hold the run's answers against those of its towers."""
-    own, towers = ((one, *predictions.read(Path(f"data/predictions/{one}.safetensors"))) for one in ("model", "uni"))
+    run, towers = ((name, *predictions.read(Path(f"data/predictions/{name}.safetensors"))) for name in ("model", "uni"))
     main_model, uni = (
         Model(name, facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"], splits)
-        for name, splits, facts in (own, towers)
+        for name, splits, facts in (run, towers)
     )
     return comparison.gate_never_below(
         main_model, uni, seed=seed, replicates=evaluate.bootstrap_replicates, significance=evaluate.significance

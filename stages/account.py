@@ -19,7 +19,8 @@ from umemma.prediction import predictions
 from umemma.reporting import results
 from umemma.reporting.results import Accounting, Arm, Robustness
 
-OWN, REFERENCE, OTHERS = Path("data/predictions"), Path("data/reference/specialists.safetensors"), Path("data/arms")
+PREDICTIONS, OTHER_RUNS = Path("data/predictions"), Path("data/arms")
+REFERENCE = Path("data/reference/specialists.safetensors")
 
 
 def model_of(path: Path, name: str | None = None) -> tuple[Model, str]:
@@ -30,18 +31,18 @@ def model_of(path: Path, name: str | None = None) -> tuple[Model, str]:
     ), facts["fingerprint"]
 
 
-def others(fingerprint: str, own: Path) -> list[Model]:
+def others(fingerprint: str, main: Path) -> list[Model]:
     """Return the models of other experiments on the same data; say which were left out, and why."""
-    found = []
-    for path in sorted(OTHERS.glob("*.safetensors")):
-        if path.read_bytes() == own.read_bytes():
+    models = []
+    for path in sorted(OTHER_RUNS.glob("*.safetensors")):
+        if path.read_bytes() == main.read_bytes():
             continue  # the very model of this run
         model, data = model_of(path, path.stem)
         if data == fingerprint:
-            found.append(model)
+            models.append(model)
         else:
             print(f"left out: {path.name} answered other data ({data[:12]}; this run's are {fingerprint[:12]})")
-    return found
+    return models
 
 
 def arm_table(rows: list[Arm]) -> dict[str, dict[str, Any]]:
@@ -49,11 +50,11 @@ def arm_table(rows: list[Arm]) -> dict[str, dict[str, Any]]:
     rates: dict[str, int] = {}
     for row in rows:
         rates[row.arm] = rates.get(row.arm, 0) + 1
-    found = {}
+    table = {}
     for row in rows:
         name = row.arm if rates[row.arm] == 1 else f"{row.arm} {_in_words(row.missing_rate)}"
-        found[name] = {pattern: scores.content(without={"cross_entropy"}) for pattern, scores in row.patterns.items()}
-    return found
+        table[name] = {pattern: scores.content(without={"cross_entropy"}) for pattern, scores in row.patterns.items()}
+    return table
 
 
 def truth(dataset: Dataset) -> Any:
@@ -66,20 +67,20 @@ def main() -> None:
     """Read all answers, write the account."""
     settings = parameters.read()
     dataset = results.read(Path("data/reports/robustness.json"), Robustness).dataset
-    main_model, fingerprint = model_of(OWN / "model.safetensors")
+    main_model, fingerprint = model_of(PREDICTIONS / "model.safetensors")
     models = [
         main_model,
-        *(model_of(OWN / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
+        *(model_of(PREDICTIONS / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
         model_of(REFERENCE)[0],
-        *others(fingerprint, OWN / "model.safetensors"),
+        *others(fingerprint, PREDICTIONS / "model.safetensors"),
     ]
-    probed, _ = safetensors.read(OWN / "probes.safetensors")
+    probed, _ = safetensors.read(PREDICTIONS / "probes.safetensors")
     probes = {
         name: (probed[f"{name}/pretrained"], probed[f"{name}/model"])
         for name in settings.dataset.modalities
         if f"{name}/model" in probed
     }
-    found = accounting.account(
+    content = accounting.account(
         models,
         main=main_model,
         probes=probes or None,
@@ -89,7 +90,7 @@ def main() -> None:
         rates=settings.evaluate.rates,
         replicates=settings.evaluate.bootstrap_replicates,
     )
-    account = Accounting.model_validate({"dataset": dataset, **found})
+    account = Accounting.model_validate({"dataset": dataset, **content})
     results.write(Path("data/reports/accounting.json"), account)
     write_json(Path("data/reports/arms.json"), arm_table(account.arms))
 

@@ -133,13 +133,13 @@ def needed(path: Path) -> frozenset[Path]:
 
 def closure(path: Path) -> set[Path]:
     """Return all files that running a file can run or read, itself included."""
-    found: set[Path] = set()
+    result: set[Path] = set()
     pending = [path]
     while pending:
-        if (file := pending.pop()) not in found:
-            found.add(file)
+        if (file := pending.pop()) not in result:
+            result.add(file)
             pending += needed(file)
-    return found
+    return result
 
 
 def write(path: Path, files: set[Path]) -> None:

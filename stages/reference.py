@@ -24,16 +24,16 @@ MIN_EPOCHS = 3  # longer than an arm may train: the yardstick is to be hard to b
 def reference(context: TrainingContext) -> Trained:
     """Train the heads of every set on the towers' cached features."""
 
-    def way(head: str, own: TrainingContext) -> Trained:
-        fuse = own.fuse.model_copy(
+    def way(head: str, subset: TrainingContext) -> Trained:
+        fuse = subset.fuse.model_copy(
             update={
                 "head": head,
                 "substitute": "none",
                 "substitute_at": "feature",
-                "epochs": max(MIN_EPOCHS, own.fuse.epochs),
+                "epochs": max(MIN_EPOCHS, subset.fuse.epochs),
             }
         )
-        return late(replace(own, fuse=fuse), "head", hides=False)
+        return late(replace(subset, fuse=fuse), "head", hides=False)
 
     return specialists(context, tuple(partial(way, head) for head in HEADS))
 
@@ -44,7 +44,7 @@ def main() -> None:
     context, targets = _context.load(settings)
     trained = reference(context)
     device = compute.set_up(settings.compute)
-    found = {
+    predicted = {
         split: predict.predict(
             trained.model,
             context.media[split],
@@ -58,7 +58,7 @@ def main() -> None:
         for split in ("val", "test")
     }
     with written_whole(Path("data/reference")) as temporary:
-        decided = thresholds.decided(found, settings.evaluate.threshold)
+        decided = thresholds.decided(predicted, settings.evaluate.threshold)
         predictions.write(
             temporary / "specialists.safetensors",
             decided,

@@ -14,8 +14,7 @@ from umemma.data import quarantine, shards
 from umemma.errors import DataError, GateFailure
 from umemma.files import write_json
 from umemma.reporting import results
-from umemma.validation import drift
-from umemma.validation import gate as expectations
+from umemma.validation import drift, gate
 from umemma.validation.expectation import Evidence
 from umemma.validation.settings import Validation
 
@@ -49,26 +48,26 @@ def validate(folder: Path, bounds: Validation, report: Path, accepted: Path | No
 
     Raises DataError where the files are not those of their index.
     """
-    found = evidence(folder, accepted)
-    result = expectations.judge(found, bounds)
-    facts = {"dataset": found.index.dataset, "manifest_sha256": found.index.manifest_sha256}
+    judged = evidence(folder, accepted)
+    result = gate.judge(judged, bounds)
+    facts = {"dataset": judged.index.dataset, "manifest_sha256": judged.index.manifest_sha256}
     results.write(report, results.Validation.model_validate(facts | result))
     for sentence in result["warnings"]:
         print(f"WARNING {sentence}")
     total, broken = len(result["expectations"]), len(result["failures"]) + len(result["warnings"])
     rest = ", the others warn" if result["passed"] else ", the others warn or failed"
-    print(f"{found.index.dataset}: {total - broken} of {total} expectations hold{rest if broken else ''}")
+    print(f"{judged.index.dataset}: {total - broken} of {total} expectations hold{rest if broken else ''}")
 
 
 def accept(folder: Path, bounds: Validation, accepted: Path) -> Path:
     """Write what later versions are compared with, and return the file. Raises GateFailure where the data fail."""
-    found = evidence(folder)
-    result = expectations.judge(found, bounds)
+    judged = evidence(folder)
+    result = gate.judge(judged, bounds)
     if result["failures"]:
-        sentences = [f"{found.index.dataset} is not accepted, as it fails for itself:", *result["failures"]]
+        sentences = [f"{judged.index.dataset} is not accepted, as it fails for itself:", *result["failures"]]
         raise GateFailure("\n".join(sentences))
-    path = accepted / f"{found.index.dataset}.json"
-    write_json(path, drift.accepted(found.index, result["statistics"]))
+    path = accepted / f"{judged.index.dataset}.json"
+    write_json(path, drift.accepted(judged.index, result["statistics"]))
     return path
 
 
@@ -82,7 +81,7 @@ def main() -> None:
         print(f"written: {accept(SHARDS, bounds, ACCEPTED)}; commit it, then `dvc repro`")
         return
     if arguments.data_docs:
-        print(expectations.data_docs(evidence(SHARDS, ACCEPTED), bounds, arguments.data_docs))
+        print(gate.data_docs(evidence(SHARDS, ACCEPTED), bounds, arguments.data_docs))
     validate(SHARDS, bounds, REPORT, ACCEPTED)
 
 

@@ -17,9 +17,9 @@ from umemma.sources import build, changes, raw
 def watch(dataset: Dataset, record: Path) -> None:
     """Write the digests of the data set's raw data; `record` does not say where they lie."""
     root = raw.root(dataset)
-    found = changes.state(build.built(dataset, root), root.resolve())
-    write_json(record, {"dataset": dataset.name, **found})
-    print(f"{dataset.name}: {', '.join(found['lists'])} and {found['files']} files")  # type: ignore[arg-type]
+    state = changes.state(build.built(dataset, root), root.resolve())
+    write_json(record, {"dataset": dataset.name, **state})
+    print(f"{dataset.name}: {', '.join(state['lists'])} and {state['files']} files")  # type: ignore[arg-type]
 
 
 def main() -> None:

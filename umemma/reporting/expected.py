@@ -49,12 +49,12 @@ def kept(shares: Mapping[frozenset[str], float], rates: Mapping[str, float]) -> 
 
     The script of the page computes the same.
     """
-    found: dict[frozenset[str], float] = {}
+    result: dict[frozenset[str], float] = {}
     for (has, share), flags in itertools.product(shares.items(), itertools.product((True, False), repeat=len(rates))):
         left = has.intersection(itertools.compress(rates, flags))
         chance = math.prod(1 - rate if is_left else rate for is_left, rate in zip(flags, rates.values(), strict=True))
-        found[left] = found.get(left, 0.0) + share * chance
-    return found
+        result[left] = result.get(left, 0.0) + share * chance
+    return result
 
 
 def expected(known: Mapping[frozenset[str], Metrics], rates: Mapping[str, float]) -> Metrics | None:
@@ -65,7 +65,9 @@ def expected(known: Mapping[frozenset[str], Metrics], rates: Mapping[str, float]
     """
     total, sums = 0.0, dict.fromkeys(next(iter(known.values()), {}), 0.0)
     for flags in itertools.product((True, False), repeat=len(rates)):
-        share = math.prod(1 - rate if there else rate for there, rate in zip(flags, rates.values(), strict=True))
+        share = math.prod(
+            1 - rate if is_present else rate for is_present, rate in zip(flags, rates.values(), strict=True)
+        )
         present = frozenset(itertools.compress(rates, flags))
         if share == 0 or (not present and present not in known):
             continue

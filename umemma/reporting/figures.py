@@ -37,7 +37,7 @@ def strips(robustness: Robustness, accounting: Accounting) -> dict[str, Markup]:
             accuracy,
             mark=tower,
             band=None if floor is None or ceiling is None else (floor, ceiling),
-            told=f"{in_words(name)}: accuracy {percent(accuracy.value)}, best tower {percent(tower)}, between floor "
+            title=f"{in_words(name)}: accuracy {percent(accuracy.value)}, best tower {percent(tower)}, between floor "
             f"{percent(floor)} and ceiling {percent(ceiling)}",
         )
     return drawn
@@ -64,7 +64,7 @@ def rate_curves(robustness: Robustness, known: Mapping[frozenset[str], Metrics])
     for index, name in enumerate([*modalities, EVERY] if len(modalities) > 1 else modalities):
         points = [(row["missing_rate"], row[key]) for row in rows if row["missing"] == name]
         exact = [
-            (rate, expected(known, {one: rate if name in (one, EVERY) else 0.0 for one in modalities}))
+            (rate, expected(known, {modality: rate if name in (modality, EVERY) else 0.0 for modality in modalities}))
             for rate in (step / 50 for step in range(51))
             if points[0][0] <= rate <= points[-1][0]
         ]
@@ -74,7 +74,7 @@ def rate_curves(robustness: Robustness, known: Mapping[frozenset[str], Metrics])
         lines,
         title=f"Expected {title} against the missing rate",
         y_label=f"expected {title}",
-        written=formatting.tick,
+        format_value=formatting.tick,
         highest=1.0,
     )
 
@@ -84,7 +84,7 @@ def information(accounting: Accounting) -> dict[str, dict[str, Any]]:
 
     H(Y) is that of the samples which have the pattern: cross-entropy and bound were measured on them and add up to it.
     """
-    rows, found = accounting.information, {}
+    rows, result = accounting.information, {}
     entropy = {
         name: _defined(row.lower_bound) + _defined(accounting.metrics[name].cross_entropy) for name, row in rows.items()
     }
@@ -93,11 +93,11 @@ def information(accounting: Accounting) -> dict[str, dict[str, Any]]:
         shown = min(max(used, 0.0), entropy[name])
         failure = max(best - shown, 0.0)
         rest = max(entropy[name] - shown - failure, 0.0)
-        told = (
+        title = (
             f"{in_words(name)}: this run uses {nats(used)} of {nats(entropy[name])} nats, "
             f"{row.best_known.model} finds {nats(failure)} more, {nats(rest)} unknown or lost"
         )
-        found[name] = {
+        result[name] = {
             "failure": failure,
             "rest": rest,
             "has_truth": row.truth is not None,
@@ -105,10 +105,10 @@ def information(accounting: Accounting) -> dict[str, dict[str, Any]]:
                 [("used", shown), ("failure", failure), ("rest", rest)],
                 total=max(entropy.values()),
                 mark=row.truth,
-                told=told,
+                title=title,
             ),
         }
-    return found
+    return result
 
 
 def prices(accounting: Accounting) -> Markup | None:
@@ -125,7 +125,7 @@ def prices(accounting: Accounting) -> Markup | None:
             lines,
             title="Price of losing a modality",
             y_label="nats for each unit of the rate",
-            written=formatting.tick_nats,
+            format_value=formatting.tick_nats,
             lowest=0.0,
         )
         if lines
@@ -170,7 +170,7 @@ def flips(accounting: Accounting) -> list[dict[str, Any]]:
             "row": row,
             "axis": axis,
             "strip": charts.strip(
-                scale, row.rate, told=f"{row.added} added to {in_words(row.present)}: {percent(row.rate.value)}"
+                scale, row.rate, title=f"{row.added} added to {in_words(row.present)}: {percent(row.rate.value)}"
             ),
         }
         for row in rows
@@ -239,4 +239,4 @@ def budget(robustness: Robustness) -> Markup | None:
     if not spent.total:
         return None
     parts = [(charts.tone(index), count) for index, count in enumerate(spent.pretrain.values())]
-    return charts.stack([*parts, ("fuse", spent.fuse)], total=spent.total, told=f"{spent.total} {spent.unit}")
+    return charts.stack([*parts, ("fuse", spent.fuse)], total=spent.total, title=f"{spent.total} {spent.unit}")

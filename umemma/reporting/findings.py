@@ -61,13 +61,13 @@ def _late_loses(accounting: Accounting) -> list[str]:
 
     best, rival = max(together, key=mean), max(late, key=mean)
     others = [versus for row in late if (versus := _versus(row, full))]
-    own = _versus(best, full)
-    assert own is not None, "the best of those that were compared was compared"
+    versus_run = _versus(best, full)
+    assert versus_run is not None, "the best of those that were compared was compared"
     if best.versus is None:
         wins = all((high := other.difference.high) is not None and high < 0 and _holds(other) for other in others)
     else:
         bounds = [0.0, *(1.0 if other.difference.high is None else other.difference.high for other in others)]
-        wins = _holds(own) and own.difference.low is not None and own.difference.low > max(bounds)
+        wins = _holds(versus_run) and versus_run.difference.low is not None and versus_run.difference.low > max(bounds)
     if not wins:
         return []
     who = "early fusion" if best.arm == EARLY else f"the {best.arm}"

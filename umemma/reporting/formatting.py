@@ -56,7 +56,7 @@ def settings(value: Any) -> str:
         return NONE if value is None else str(value)
     if len(value) > 1 and len(set(value.values())) == 1:
         return f"each {next(iter(value.values()))}"
-    return ", ".join(f"{name} {one}" for name, one in value.items())
+    return ", ".join(f"{name} {setting}" for name, setting in value.items())
 
 
 def in_words(pattern: str) -> str:

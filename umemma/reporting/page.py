@@ -27,8 +27,8 @@ def page(robustness: Robustness, accounting: Accounting, gates: Gates, masks: Ma
         lstrip_blocks=True,
     )
     environment.filters |= {
-        one.__name__: one
-        for one in (
+        filter_.__name__: filter_
+        for filter_ in (
             formatting.percent,
             formatting.nats,
             formatting.points,
@@ -52,7 +52,8 @@ def page(robustness: Robustness, accounting: Accounting, gates: Gates, masks: Ma
         interaction=findings.interaction(accounting),
         tone={name: charts.tone(index) for index, name in enumerate(modalities)},
         dots={
-            name: charts.dots(modalities, [one in name.split("+") for one in modalities]) for name in accounting.metrics
+            name: charts.dots(modalities, [modality in name.split("+") for modality in modalities])
+            for name in accounting.metrics
         },
         strips=figures.strips(robustness, accounting),
         information=figures.information(accounting),
@@ -82,10 +83,10 @@ def _explored(
         "has_f1": all("labels" in metrics for metrics in known.values()),
         "rows": [
             {
-                "dots": charts.dots(modalities, there),
-                "name": " + ".join(itertools.compress(modalities, there)) or "nothing",
+                "dots": charts.dots(modalities, present),
+                "name": " + ".join(itertools.compress(modalities, present)) or "nothing",
             }
-            for there in flags.values()
+            for present in flags.values()
         ],
         "data": {
             "modalities": list(modalities),

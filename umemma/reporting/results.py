@@ -37,7 +37,7 @@ def read(path: Path, kind: type[Report]) -> Report:
     try:
         return kind.model_validate(read_json(path))
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
+        wrong = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors(include_url=False)]
         raise DataError(f"{path} is not what this version writes: {some(wrong, 3)}") from None
 
 

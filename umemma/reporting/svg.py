@@ -16,13 +16,13 @@ TEXT_PX = 12  # the size of all chart text, set by the page's style for `svg tex
 
 def element(tag: str, *content: str, **attributes: object) -> Markup:
     """Return one element. What is not Markup is escaped; `_` in an attribute's name becomes `-`, None leaves it out."""
-    written = "".join(
+    markup = "".join(
         f' {name.strip("_").replace("_", "-")}="{escape(_plain(value))}"'
         for name, value in attributes.items()
         if value is not None
     )
     inside = "".join(escape(part) for part in content)
-    return Markup(f"<{tag}{written}>{inside}</{tag}>")  # every part of it has just been escaped
+    return Markup(f"<{tag}{markup}>{inside}</{tag}>")  # every part of it has just been escaped
 
 
 def drawing(
@@ -43,7 +43,7 @@ def text(x: float, y: float, content: str, anchor: str = "start", class_: str | 
 
 def text_width(content: str) -> float:
     """Return about how many px a line takes, rather too many: the reader's font is not known here."""
-    return TEXT_PX * sum(1.05 if unicodedata.east_asian_width(one) in "WF" else 0.64 for one in content)
+    return TEXT_PX * sum(1.05 if unicodedata.east_asian_width(character) in "WF" else 0.64 for character in content)
 
 
 def fitted(content: str, width: float) -> str:

@@ -26,14 +26,14 @@ def tables(results: Robustness, accounting: Accounting) -> dict[str, list[dict[s
 
 def metrics(results: Robustness, accounting: Accounting) -> dict[str, float]:
     """Return what MLflow's table of runs shows: accuracy, cross-entropy and utilisation of every pattern."""
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for name, row in results.patterns.items():
         scores = {key: getattr(row, key) for key in ("accuracy", "cross_entropy", "f1_micro", "f1_macro")}
-        found |= {f"test_{key}/{name}": value for key, value in scores.items() if value is not None}
+        result |= {f"test_{key}/{name}": value for key, value in scores.items() if value is not None}
         used = accounting.information[name].utilisation.value
         if used is not None:
-            found[f"utilisation/{name}"] = used
-    return found
+            result[f"utilisation/{name}"] = used
+    return result
 
 
 def headline(results: Robustness) -> dict[str, dict[str, Any]]:
@@ -75,9 +75,9 @@ def rate_rows(results: Robustness) -> list[dict[str, Any]]:
 def information_rows(accounting: Accounting) -> list[dict[str, Any]]:
     """Return nats by pattern: what this run's model uses, what the best known model shows, the truth where known."""
     return [
-        {"present": name, "bound": what, "nats": value}
+        {"present": name, "bound": bound, "nats": value}
         for name, row in accounting.information.items()
-        for what, value in (
+        for bound, value in (
             ("used by this run", row.lower_bound.value),
             ("best known", row.best_known.value),
             ("truth", row.truth),
@@ -89,9 +89,9 @@ def information_rows(accounting: Accounting) -> list[dict[str, Any]]:
 def modality_rows(accounting: Accounting) -> list[dict[str, Any]]:
     """Return nats by modality: its Shapley value, and what is lost for good without it."""
     return [
-        {"modality": name, "what": what.replace("_", " "), "nats": worth.value}
+        {"modality": name, "what": measure.replace("_", " "), "nats": worth.value}
         for name, row in accounting.by_modality.items()
-        for what, worth in (("shapley", row.shapley), ("lost_for_good", row.lost_for_good))
+        for measure, worth in (("shapley", row.shapley), ("lost_for_good", row.lost_for_good))
         if worth.value is not None
     ] or [{"modality": "", "what": "", "nats": 0.0}]
 
@@ -136,7 +136,7 @@ def picture(results: Robustness, path: Path) -> None:
 
     with mpl.rc_context({"svg.hashsalt": "umemma", "svg.fonttype": "none", "font.size": 9}):
         names = list(results.patterns)
-        longest = max(len(one) for name in names for one in name.split("+"))
+        longest = max(len(modality) for name in names for modality in name.split("+"))
         wide = max(4.5, max(0.9, 0.075 * (longest + 2)) * len(names))  # inches, so that neither names nor figures touch
         figure = Figure(figsize=(wide + 4.5, 3.6), layout="constrained")
         patterns_axes, rates_axes = figure.subplots(1, 2, width_ratios=(wide, 4.5))
@@ -169,8 +169,8 @@ def _draw_patterns(axes: Any, results: Robustness) -> None:
 
 def _draw_rates(axes: Any, rows: Sequence[Mapping[str, Any]], key: str) -> None:
     for line in dict.fromkeys(row["missing"] for row in rows):
-        own = [row for row in rows if row["missing"] == line]
-        axes.plot([row["missing_rate"] for row in own], [row[key] for row in own], marker="o", label=line)
+        points = [row for row in rows if row["missing"] == line]
+        axes.plot([row["missing_rate"] for row in points], [row[key] for row in points], marker="o", label=line)
     axes.set(
         xlabel="missing rate", ylabel=f"expected {SCORES[key]} (exact)", ylim=(0, 1.02), title="how much is missing"
     )

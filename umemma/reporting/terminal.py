@@ -47,26 +47,26 @@ def _digits(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def data_lines(told: Summary) -> list[str]:
+def data_lines(data: Summary) -> list[str]:
     """Return a summary of the data."""
     quarantine, validation = SOURCES
-    judged, left_out = sum(told.judged.values()), sum(told.quarantined.values())
-    found = [
+    judged, left_out = sum(data.judged.values()), sum(data.quarantined.values())
+    lines = [
         f"data: {judged - left_out:,} of {judged:,} samples used, {left_out:,} in quarantine"
         + (f" ({quarantine})" if left_out else "")
     ]
     if left_out:
-        width = max(len(row.reason) for row in told.reasons)
-        found.append(" " * width + "".join(f"{split or 'no split':>10}" for split in told.splits))
-        found += [
+        width = max(len(row.reason) for row in data.reasons)
+        lines.append(" " * width + "".join(f"{split or 'no split':>10}" for split in data.splits))
+        lines += [
             f"{row.reason:<{width}}"
-            + "".join(f"{row.by_split.get(split, 0):>10,}" for split in told.splits)
+            + "".join(f"{row.by_split.get(split, 0):>10,}" for split in data.splits)
             + (f"  {row.example}" if row.example else "")
-            for row in told.reasons
+            for row in data.reasons
         ]
-    if told.warnings:
-        found.append(f"warnings: {len(told.warnings)} ({validation})")
-        found += [f"- {sentence}" for sentence in told.warnings]
-    if told.ignored:
-        found.append(f"not judged (validation.severity: ignore): {', '.join(told.ignored)}")
-    return found
+    if data.warnings:
+        lines.append(f"warnings: {len(data.warnings)} ({validation})")
+        lines += [f"- {sentence}" for sentence in data.warnings]
+    if data.ignored:
+        lines.append(f"not judged (validation.severity: ignore): {', '.join(data.ignored)}")
+    return lines

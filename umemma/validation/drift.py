@@ -19,7 +19,7 @@ from umemma.data.sample import SPLITS
 from umemma.data.shards import Index
 from umemma.errors import DataError
 from umemma.files import read_json
-from umemma.validation import statistics as census
+from umemma.validation import statistics as stats
 from umemma.validation.expectation import Evidence, Table, between
 
 Shares = Mapping[str, tuple[float, int]]  # "test/audio" -> share, of how many
@@ -50,7 +50,7 @@ def tables(evidence: Evidence, max_drift: float) -> list[Table]:
     """Expect that no presence and no class share moved by more than the bound, beyond chance."""
     if evidence.accepted is None:
         return []
-    now = census.statistics(evidence)
+    now = stats.statistics(evidence)
     return [
         Table(
             f"drift/{name}",
@@ -88,7 +88,7 @@ def _presence(statistics: Mapping[str, Any]) -> Shares:
 def _classes(statistics: Mapping[str, Any]) -> Shares:
     totals = {split: sum(statistics["classes"][split].values()) for split in SPLITS}
     return {
-        f"{split}/{name}": (census.share(count, totals[split]), totals[split])
+        f"{split}/{name}": (stats.share(count, totals[split]), totals[split])
         for split in SPLITS
         for name, count in statistics["classes"][split].items()
     }

@@ -35,8 +35,8 @@ def _contents(evidence: Evidence, modality: str) -> pd.DataFrame:
     Ten keys are named at most, so copies must stand side by side.
     """
     manifest = evidence.manifest
-    there = manifest[f"{modality}_present"] & (manifest[f"{modality}_blank"] != True)  # noqa: E712  null is not true
-    rows = manifest.loc[there, ["key", "split"]].assign(
-        label=manifest.loc[there, evidence.label_column].map(str), sha256=manifest.loc[there, f"{modality}_sha256"]
+    is_used = manifest[f"{modality}_present"] & (manifest[f"{modality}_blank"] != True)  # noqa: E712  null is not true
+    rows = manifest.loc[is_used, ["key", "split"]].assign(
+        label=manifest.loc[is_used, evidence.label_column].map(str), sha256=manifest.loc[is_used, f"{modality}_sha256"]
     )
     return rows.sort_values("sha256", kind="stable")

@@ -50,10 +50,10 @@ def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
     and bounds give an equal result: no ids, times or paths; floats are rounded to six places.
     """
     judged = _judged(_context(), evidence, bounds)
-    complete = any(one["table"] == "classes" for one in judged)
+    complete = any(entry["table"] == "classes" for entry in judged)
     index = evidence.index
     return {
-        "passed": all(one["passed"] for one in judged if one["severity"] == "error"),
+        "passed": all(entry["passed"] for entry in judged if entry["severity"] == "error"),
         "statistics": {"num_samples": len(evidence.manifest)}
         | (_plain(statistics.statistics(evidence)) if complete else {}),
         "quarantine": {
@@ -61,8 +61,8 @@ def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
             "kept": {split: count - index.quarantined[split] for split, count in index.judged.items()},
             "by_reason": quarantine.by_reason(evidence.quarantine),
         },
-        "failures": [_sentence(one) for one in judged if not one["passed"] and one["severity"] == "error"],
-        "warnings": [_sentence(one) for one in judged if not one["passed"] and one["severity"] == "warn"],
+        "failures": [_sentence(entry) for entry in judged if not entry["passed"] and entry["severity"] == "error"],
+        "warnings": [_sentence(entry) for entry in judged if not entry["passed"] and entry["severity"] == "warn"],
         "ignored": [name for name, severity in bounds.severity.model_dump().items() if severity == "ignore"],
         "expectations": judged,
     }
@@ -92,7 +92,7 @@ def _judged(context: Any, evidence: Evidence, bounds: Validation) -> list[dict[s
         for table in step(evidence, bounds):
             asset = f"{name} {table.name.replace('/', ' ')}"  # part of a file name
             judged += _validated(context, table, asset, severities)
-        if not all(one["passed"] for one in judged if not one["name"]):
+        if not all(entry["passed"] for entry in judged if not entry["name"]):
             break
     return judged
 
@@ -108,17 +108,19 @@ def _context() -> Any:
 
 
 def _validated(context: Any, table: Table, name: str, severities: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Judge one table under a name that the context has not seen yet; nothing where all of it is ignored."""
-    expected = [one for one in table.expected if severities[_name(one)] != "ignore"]
+    """Judge expectation table under a name that the context has not seen yet; nothing where all of it is ignored."""
+    expected = [expectation for expectation in table.expected if severities[_name(expectation)] != "ignore"]
     if not expected:
         return []
-    for one in expected:  # as Data Docs show it
-        one.severity = FailureSeverity.CRITICAL if severities[_name(one)] == "error" else FailureSeverity.WARNING
+    for expectation in expected:  # as Data Docs show it
+        expectation.severity = (
+            FailureSeverity.CRITICAL if severities[_name(expectation)] == "error" else FailureSeverity.WARNING
+        )
     asset = context.data_sources.get("manifest").add_dataframe_asset(name)
     suite = context.suites.add(gx.ExpectationSuite(name, expectations=expected))
     whole = asset.add_batch_definition_whole_dataframe("all")
     definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=whole, suite=suite))
-    found = definition.run(
+    validated = definition.run(
         batch_parameters={"dataframe": table.rows},
         result_format={
             "result_format": "SUMMARY",
@@ -126,52 +128,52 @@ def _validated(context: Any, table: Table, name: str, severities: Mapping[str, s
             "unexpected_index_column_names": ["key"],
         },
     )
-    entries = [_entry(table, one, severities) for one in found.results]
-    return sorted(entries, key=lambda one: (one["column"] or "", one["expectation"]))
+    entries = [_entry(table, result, severities) for result in validated.results]
+    return sorted(entries, key=lambda entry: (entry["column"] or "", entry["expectation"]))
 
 
 def _name(expectation: Any) -> str:
     return str((expectation.meta or {}).get("name", ""))
 
 
-def _entry(table: Table, one: Any, severities: Mapping[str, str]) -> dict[str, Any]:
-    kwargs, result = one.expectation_config.kwargs, one.result
-    assert result, f"{one.expectation_config.type} of {table.name} could not be computed: {one.exception_info}"
+def _entry(table: Table, result: Any, severities: Mapping[str, str]) -> dict[str, Any]:
+    kwargs, figures = result.expectation_config.kwargs, result.result
+    assert figures, f"{result.expectation_config.type} of {table.name} could not be computed: {result.exception_info}"
     columns = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
-    rows = result.get("partial_unexpected_index_list") or []
-    observed = result.get("observed_value", result.get("partial_unexpected_list"))
-    lacking = result.get("details", {}).get("mismatched", {}).get("missing")
-    name = _name(one.expectation_config)
+    rows = figures.get("partial_unexpected_index_list") or []
+    observed = figures.get("observed_value", figures.get("partial_unexpected_list"))
+    lacking = figures.get("details", {}).get("mismatched", {}).get("missing")
+    name = _name(result.expectation_config)
     return _plain(
         {
-            "expectation": one.expectation_config.type,
+            "expectation": result.expectation_config.type,
             "name": name,
             "severity": severities[name],
             "table": table.name,
             "column": ", ".join(columns) or None,
-            "passed": bool(one.success),
+            "passed": bool(result.success),
             "observed": f"no {', '.join(lacking)}" if lacking else observed,
             "bound": {name: value for name, value in kwargs.items() if name not in _INTERNAL and value is not None},
-            "unexpected_count": result.get("unexpected_count", 0),
+            "unexpected_count": figures.get("unexpected_count", 0),
             "keys": list(dict.fromkeys(str(row["key"]) for row in rows))[:NAMED],
         }
     )
 
 
-def _sentence(one: Mapping[str, Any]) -> str:
-    where = f"{one['table']}, column {one['column']}" if one["column"] else one["table"]
-    bound = "".join(f", {name} {value}" for name, value in one["bound"].items())
-    rows = f"; {one['unexpected_count']} rows, as {', '.join(one['keys'])}" if one["keys"] else ""
-    name = f"{one['name']}: " if one["name"] else ""
-    return f"{name}{where}: {one['expectation']}{bound}; found {one['observed']}{rows}"
+def _sentence(entry: Mapping[str, Any]) -> str:
+    where = f"{entry['table']}, column {entry['column']}" if entry["column"] else entry["table"]
+    bound = "".join(f", {name} {value}" for name, value in entry["bound"].items())
+    rows = f"; {entry['unexpected_count']} rows, as {', '.join(entry['keys'])}" if entry["keys"] else ""
+    name = f"{entry['name']}: " if entry["name"] else ""
+    return f"{name}{where}: {entry['expectation']}{bound}; found {entry['observed']}{rows}"
 
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it: no NumPy types, no NaN, floats rounded, whole ones as integers."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float):
         return None if not math.isfinite(value) else int(value) if value.is_integer() else round(value, 6)

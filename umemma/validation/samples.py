@@ -18,7 +18,7 @@ _NAMED = 5  # quarantined samples that a sentence names
 def left_out(evidence: Evidence, bounds: Validation) -> Table:
     """Return a row for each split: samples judged, and those in the quarantine, of which the key names a few."""
     index, rows = evidence.index, evidence.quarantine
-    kept = {split: sum(one.num_samples for one in index.shards if one.split == split) for split in index.judged}
+    kept = {split: sum(shard.num_samples for shard in index.shards if shard.split == split) for split in index.judged}
     parts = {split: [row for row in rows if row.split == split] for split in index.judged} | {"all": rows}
     judged = dict(index.judged) | {"all": sum(index.judged.values())}
     kept["all"] = sum(kept.values())
@@ -154,12 +154,12 @@ def _presence(evidence: Evidence, bounds: Validation) -> Table:
 def _shards(evidence: Evidence) -> Table:
     """Return one row for each shard that the index or a sample names."""
     promised = {shard.name: shard.num_samples for shard in evidence.index.shards}
-    found = Counter(evidence.manifest["shard"])
-    names = sorted(promised.keys() | found.keys())
+    counted = Counter(evidence.manifest["shard"])
+    names = sorted(promised.keys() | counted.keys())
     rows = pd.DataFrame(
         {
             "key": names,
-            "num_samples": [found.get(name, 0) for name in names],
+            "num_samples": [counted.get(name, 0) for name in names],
             "in_index": [promised.get(name, 0) for name in names],
         }
     )
