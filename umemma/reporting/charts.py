@@ -1,8 +1,8 @@
-"""The charts of the page, each from plain numbers to inline SVG.
+"""The charts of the page: inline SVG from plain numbers.
 
-Colours are classes: `c0` to `c6` are the modalities in the data set's order, the others say what they mean (`used`,
-`failure`, `rest`, `this`, `other`). Text is drawn in the ink of the page, never in a colour of a line: pale colours are
-hard to read. Shapes and dashes tell apart what colour tells apart.
+Colours are CSS classes: `c0` to `c6` are the modalities in the data set's order, the others are named by their meaning
+(`used`, `failure`, `rest`, `this`, `other`). Text has the text colour of the page, never that of a line, since pale
+colours are hard to read. Shapes and dashes repeat what colours distinguish.
 """
 
 import math
@@ -20,7 +20,7 @@ STRIP_WIDTH, STRIP_HEIGHT = 208, 30
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a chart: where it runs, which points of it were measured, and (x, low, high) of its interval."""
+    """One line of a chart: its path, the points that were measured, and its interval as (x, low, high)."""
 
     label: str
     tone: str
@@ -31,7 +31,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One column of a dot plot: an interval or None for each row, and how its numbers are written."""
+    """One column of a dot plot: an interval or None for each row, and how its numbers are formatted."""
 
     title: str
     cells: Sequence[Interval | None]
@@ -41,7 +41,7 @@ class Panel:
 
 
 def tone(index: int) -> str:
-    """Return the colour class of the modality at this place."""
+    """Return the colour class of the modality at this index."""
     return f"c{index % NUM_COLOURS}"
 
 
@@ -58,16 +58,16 @@ def dots(modalities: Sequence[str], present: Sequence[bool]) -> Markup:
 
 
 def strip_scale(values: Sequence[float]) -> Scale:
-    """Return the scale that the strips of a table share; its last tick is 1 or below."""
+    """Return the scale that the strips of a table share; its last tick is at most 1."""
     return scale_over(values, 24, STRIP_WIDTH - 24, most_ticks=5, highest=1.0)
 
 
 def strip_axis(scale: Scale, format_value: Callable[[float], str]) -> Markup:
-    """Return the axis that stands in the head of a column of strips."""
+    """Return the axis in the header of a column of strips."""
     return drawing(
         STRIP_WIDTH,
         18,
-        [text(scale(value), 13, format_value(value), "middle") for value in _apart(scale, format_value, 5)],
+        [text(scale(value), 13, format_value(value), "middle") for value in _labelled_ticks(scale, format_value, 5)],
         title=f"scale from {format_value(scale.low)} to {format_value(scale.high)}",
     )
 
@@ -81,7 +81,7 @@ def strip(
     mark: float | None = None,
     tone: str = "this",
 ) -> Markup:
-    """Return one row's picture: a band, a point with its interval on it, and a diamond at `mark`."""
+    """Return the picture of one row: a band, a point with its interval, and a diamond at `mark`."""
     middle = STRIP_HEIGHT / 2
     parts = [
         element("line", x1=scale(tick), x2=scale(tick), y1=0, y2=STRIP_HEIGHT, class_="grid") for tick in scale.ticks()
@@ -97,7 +97,7 @@ def strip(
 
 
 def stack(parts: Sequence[tuple[str, float]], *, total: float, title: str, mark: float | None = None) -> Markup:
-    """Return a bar of (class, length) side by side; `total` is as wide as its place; `mark`: a tick at that length."""
+    """Return a stacked bar of (class, length); `total` fills its container; `mark`: a tick at that length."""
     drawn, at = [], 0.0
     for kind, length in parts:
         drawn.append(element("rect", x=1000 * at / total, y=2, width=1000 * length / total, height=20, class_=kind))
@@ -117,7 +117,7 @@ def curves(
     highest: float = float("inf"),
     lowest: float | None = None,
 ) -> Markup:
-    """Return lines over the missing rate, 0 to 1, each named at its right end; `width` px in all, or less."""
+    """Return lines over the missing rate, 0 to 1, each labelled at its right end; at most `width` px wide."""
     named = min(max(text_width(line.label) for line in lines), 0.34 * width)
     top, bottom = 34.0, 282.0
     values = [y for line in lines for _, y in [*line.path, *line.points]]
@@ -194,7 +194,7 @@ def dot_panels(rows: Sequence[str], tones: Sequence[str], panels: Sequence[Panel
             most_ticks=5,
             highest=panel.highest,
         )
-        labelled = _apart(scale, panel.format_value, 10)
+        labelled = _labelled_ticks(scale, panel.format_value, 10)
         parts += [
             element(
                 "line",
@@ -237,7 +237,7 @@ def reliability(bins: Sequence[Bin], title: str) -> Markup:
             "circle",
             element(
                 "title",
-                f"confidence {100 * bin_.confidence:.1f}%: right "
+                f"confidence {100 * bin_.confidence:.1f}%: accuracy "
                 f"{100 * bin_.accuracy:.1f}%, {100 * bin_.share:.1f}% of the samples",
             ),
             cx=across(bin_.confidence),
@@ -251,7 +251,7 @@ def reliability(bins: Sequence[Bin], title: str) -> Markup:
 
 
 def _whisker(scale: Scale, cell: Interval, y: float, tone: str, title: str = "") -> list[Markup]:
-    assert cell.value is not None, "a figure that is undefined is not drawn"
+    assert cell.value is not None, "an undefined figure is not drawn"
     parts = []
     if cell.low is not None and cell.high is not None:
         parts.append(element("line", x1=scale(cell.low), x2=scale(cell.high), y1=y, y2=y, class_=f"{tone} whisker"))
@@ -263,8 +263,8 @@ def _path(points: Sequence[tuple[float, float]], across: Scale, up: Scale) -> st
     return "M" + "L".join(f"{across(x):.2f} {up(y):.2f}" for x, y in points)
 
 
-def _apart(scale: Scale, format_value: Callable[[float], str], gap: float) -> list[float]:
-    """Return every tick, or every second, third ... one, as many as have room for their labels; zero stays."""
+def _labelled_ticks(scale: Scale, format_value: Callable[[float], str], gap: float) -> list[float]:
+    """Return every tick, or every second, third ..., so that the labels have room; zero is always among them."""
     ticks = scale.ticks()
     room = max(text_width(format_value(tick)) for tick in ticks) + gap
     each = abs(scale(scale.low + scale.step) - scale(scale.low)) if len(ticks) > 1 else room

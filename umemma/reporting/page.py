@@ -1,7 +1,7 @@
-"""The report of one experiment as one page: self-contained, readable without script, the same bytes every time.
+"""The report of one experiment as one page: self-contained, readable without JavaScript, reproducible to the byte.
 
-The page may load nothing at all (its Content-Security-Policy says so): style, script, charts and data are inside it.
-Whatever comes from the data (names of modalities, classes, models) is escaped by jinja2 and markupsafe on its way in.
+Its Content-Security-Policy forbids loading anything: style, script, charts and data are inline. All text from the data
+(names of modalities, classes, models) is escaped by jinja2 and markupsafe.
 """
 
 import itertools
@@ -72,7 +72,7 @@ def page(robustness: Robustness, accounting: Accounting, gates: Gates, masks: Ma
 def _explored(
     robustness: Robustness, known: Mapping[frozenset[str], Metrics], modalities: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Return what the page's sliders show, compute from, and start at; None where a non-empty set is lacking."""
+    """Return the data, text and initial values of the page's sliders; None if a non-empty set is unknown."""
     if len(known.keys() - {frozenset()}) < 2 ** len(modalities) - 1:
         return None
     flags = {present: [name in present for name in modalities] for present in [*known, frozenset()]}

@@ -1,13 +1,13 @@
-"""The gate between data and training: Great Expectations suites written in code, and the verdict on them.
+"""The gate between data and training: Great Expectations suites defined in code, and their verdict.
 
-Great Expectations' context lives in memory; nothing is written but Data Docs on demand. Decisions:
+Great Expectations' context lives in memory; only Data Docs are written, on demand. Decisions:
 
-- Three steps: the columns are there, the mandatory ones are filled and typed, then all the rest. What is expected in
-  a step is undefined where the step before failed, so a failure ends the judgement there.
-- An expectation looks at rows. What is about splits, classes or shards is an expectation of a derived table, whose
-  rows are named in `keys` as samples are: `train/7` is class 7 in split train.
-- What follows where one does not hold is `validation.severity`: a warning stands in the result and passes.
-- `judge` returns our own result. Great Expectations' holds ids and times, so it would differ from run to run.
+- Three steps: the columns exist, the mandatory ones are filled and typed, then all the rest. The expectations of a step
+  are undefined if the step before failed, so a failure ends the validation there.
+- An expectation looks at rows. One about splits, classes or shards looks at a derived table, whose rows are named in
+  `keys` like samples: `train/7` is class 7 in split train.
+- `validation.severity` decides what a violation does: with `warn` it is reported and the data pass.
+- `judge` returns our own result: that of Great Expectations has ids and times, so it would differ from run to run.
 """
 
 import math
@@ -44,10 +44,10 @@ STEPS: dict[str, Step] = {
 
 
 def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
-    """Return the verdict: `passed`, `statistics` per split, and every expectation with up to ten keys that broke it.
+    """Return the verdict: `passed`, `statistics` per split, and every expectation with up to ten keys that violate it.
 
-    `failures` and `warnings` are sentences; `ignored` are the names that were not judged. Equal data
-    and bounds give an equal result: no ids, times or paths; floats are rounded to six places.
+    `failures` and `warnings` are sentences; `ignored` are the names that were not judged. Equal data and bounds
+    give an equal result: no ids, times or paths; floats are rounded to six places.
     """
     judged = _judged(_context(), evidence, bounds)
     complete = any(entry["table"] == "classes" for entry in judged)
@@ -85,7 +85,7 @@ def data_docs(evidence: Evidence, bounds: Validation, folder: Path) -> Path:
 
 
 def _judged(context: Any, evidence: Evidence, bounds: Validation) -> list[dict[str, Any]]:
-    """Take step after step until one fails in what has no name; return all that was judged."""
+    """Run step after step until an expectation without a name fails; return all results."""
     judged: list[dict[str, Any]] = []
     severities: dict[str, str] = {"": "error"} | bounds.severity.model_dump()
     for name, step in STEPS.items():
@@ -98,7 +98,7 @@ def _judged(context: Any, evidence: Evidence, bounds: Validation) -> list[dict[s
 
 
 def _context() -> Any:
-    # Set up by hand: the default context makes a folder in /tmp that it leaves behind, and draws progress bars.
+    # Set up by hand: the default context leaves a folder in /tmp behind and draws progress bars.
     config = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(), progress_bars=ProgressBarsConfig(globally=False)
     )
@@ -108,7 +108,7 @@ def _context() -> Any:
 
 
 def _validated(context: Any, table: Table, name: str, severities: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Judge expectation table under a name that the context has not seen yet; nothing where all of it is ignored."""
+    """Validate one table under a name that is new to the context; nothing if all its expectations are ignored."""
     expected = [expectation for expectation in table.expected if severities[_name(expectation)] != "ignore"]
     if not expected:
         return []
@@ -169,7 +169,7 @@ def _sentence(entry: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: no NumPy types, no NaN, floats rounded, whole ones as integers."""
+    """Return a value for JSON: no NumPy types, NaN as None, floats rounded, whole ones as integers."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
