@@ -1,7 +1,7 @@
-"""Running planned experiments one after the other, or a few at a time, with a line for each; what is there is left out.
+"""Running planned experiments one after another, or a few at a time, with a line for each; existing ones are skipped.
 
-Each runs in a worktree of its own (flows/workspace.py), on what the commit holds that is checked out. One that fails is
-noted and the others go on; only changed code ends them all, for the rest would be made from something else.
+Each runs in its own worktree (flows/workspace.py), from the current commit. A failed one is recorded and the others go
+on; only changed code stops all, since the rest would be made from other code.
 """
 
 import re
@@ -22,12 +22,12 @@ from flows.processes import Children
 from flows.workspace import experiment
 from umemma.errors import UmemmaError
 
-METHOD = "ume-mma"  # the comparison is built on an experiment of this arm, where there is one
+METHOD = "ume-mma"  # the comparison is based on an experiment of this arm, if there is one
 SHOWN_LINES = 10
 
 
 class AblationFailed(UmemmaError):
-    """Experiments are missing at the end; what there is has been compared."""
+    """Experiments are missing at the end; all others have been compared."""
 
     exit_code = 1
 
@@ -42,14 +42,14 @@ class Sweep:
         self.target = maker(home, PAGE)
         self.missing: dict[str, str] = {}
         self._left: list[Planned] = []
-        self._turn = Lock()  # DVC and Hydra inside one process serve one thread at a time
+        self._turn = Lock()  # DVC and Hydra are not thread-safe
         self._noted: set[str] = set()
 
     def run(self, jobs: int) -> None:
-        """Run what is not there yet, `jobs` at a time."""
+        """Run the experiments that do not exist yet, `jobs` at a time."""
         composed = {
             planned: self.experiments.parameters(planned.overrides) for planned in self.planned
-        }  # all, before any runs
+        }  # all of them first
         self._left = [
             planned
             for planned in self.planned
@@ -71,7 +71,7 @@ class Sweep:
                 raise
 
     def compare(self, name: str) -> Path:
-        """Compare what is there; return the folder with the report. Raises if nothing is, or the comparison fails."""
+        """Compare the existing experiments; return the report's folder. Raises if there are none or the comparison fails."""
         with tempfile.TemporaryDirectory() as folder:
             present = [planned.name for planned in self.planned if planned.name not in self.missing]
             self.missing |= collect(self.experiments, present, Path(folder))
@@ -106,7 +106,7 @@ class Sweep:
                 self.missing[planned.name] = next((line for line in lines if "ERROR" in line), lines[-1])
 
     def _in_worktree(self, planned: Planned, title: str) -> Sequence[str]:
-        """Run one experiment and keep it; where it fails return its last lines instead."""
+        """Run one experiment and save it; if it fails, return its last lines."""
         with ExitStack() as stack:
             with self._turn:
                 if self.force:
@@ -122,7 +122,7 @@ class Sweep:
             arguments = ["--wait-for-lock", "repro", *(["--force"] if self.force else []), self.target]
             done = self.children.dvc(arguments, cwd=here.root, environment=here.environment(), on_line=on_line)
             if done.returncode:
-                return done.tail or ("DVC ended without a word",)
+                return done.tail or ("DVC failed without output",)
             with self._turn:
                 self.experiments.keep(here, planned.name)
             return ()
@@ -134,5 +134,5 @@ class Sweep:
 
 
 def _over(line: str) -> str:
-    """Write over the line that the cursor of a terminal is on."""
+    """Return text that overwrites the current line of a terminal."""
     return f"\r\x1b[K{line}"

@@ -1,4 +1,4 @@
-"""What `fuse`, `reference` and `evaluate` begin with: towers and data as the earlier stages left them."""
+"""Inputs of `fuse`, `reference` and `evaluate`: towers and data from the earlier stages."""
 
 from pathlib import Path
 

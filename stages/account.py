@@ -1,6 +1,6 @@
-"""Answers of all models -> how much is lost information, how much the model's failure (data/reports/accounting.json).
+"""Predictions of all models -> how much is lost information, how much the model's failure (data/reports/accounting.json).
 
-Beside the run's own model stand the towers, their product, specialists, and the answers of other experiments that
+The run's own model is compared with the towers, their product, specialists, and the other experiments whose predictions
 `make ablation` puts into data/arms. arms.json holds the table of all arms.
 """
 
@@ -24,7 +24,7 @@ REFERENCE = Path("data/reference/specialists.safetensors")
 
 
 def model_of(path: Path, name: str | None = None) -> tuple[Model, str]:
-    """Read one model's answers; return it with the fingerprint of the data it answered."""
+    """Read one model's predictions; return it with the fingerprint of the data."""
     splits, facts = predictions.read(path)
     return Model(
         name or facts["arm"], facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"], splits
@@ -32,21 +32,21 @@ def model_of(path: Path, name: str | None = None) -> tuple[Model, str]:
 
 
 def others(fingerprint: str, main: Path) -> list[Model]:
-    """Return the models of other experiments on the same data; say which were left out, and why."""
+    """Return the models of other experiments on the same data; print which were skipped, and why."""
     models = []
     for path in sorted(OTHER_RUNS.glob("*.safetensors")):
         if path.read_bytes() == main.read_bytes():
-            continue  # the very model of this run
+            continue  # this run's own model
         model, data = model_of(path, path.stem)
         if data == fingerprint:
             models.append(model)
         else:
-            print(f"left out: {path.name} answered other data ({data[:12]}; this run's are {fingerprint[:12]})")
+            print(f"skipped: {path.name} is of other data ({data[:12]}; this run's are {fingerprint[:12]})")
     return models
 
 
 def arm_table(rows: list[Arm]) -> dict[str, dict[str, Any]]:
-    """Return {arm: {pattern: {accuracy, utilisation}}}; an arm trained at several rates has one entry for each."""
+    """Return {arm: {pattern: {accuracy, utilisation}}}; an arm trained at several rates has an entry for each."""
     rates: dict[str, int] = {}
     for row in rows:
         rates[row.arm] = rates.get(row.arm, 0) + 1
@@ -58,13 +58,13 @@ def arm_table(rows: list[Arm]) -> dict[str, dict[str, Any]]:
 
 
 def truth(dataset: Dataset) -> Any:
-    """Return the information that each pattern truly holds, where the data set's adapter knows it."""
+    """Return the true information in each pattern, if the data set's adapter knows it."""
     known = getattr(import_module(f"umemma.sources.adapters.{dataset.adapter}"), "information", None)
     return known(dataset.options) if known else None
 
 
 def main() -> None:
-    """Read all answers, write the account."""
+    """Read all predictions, write the accounting."""
     settings = parameters.read()
     dataset = results.read(Path("data/reports/robustness.json"), Robustness).dataset
     main_model, fingerprint = model_of(PREDICTIONS / "model.safetensors")

@@ -1,6 +1,6 @@
-"""The run's model -> what it predicts, and the towers beside it (data/predictions); robustness.json and gates.json.
+"""The run's model -> predictions of it and of the towers (data/predictions), robustness.json and gates.json.
 
-Afterwards no model is asked again: every figure of the report follows from the answers on file.
+No later stage runs a model: every figure of the report follows from the predictions on file.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ from umemma.training.settings import ArmName, Fuse, missing_rates
 def predict_splits(
     model: Model, context: TrainingContext, targets: Targets, evaluate: Evaluate, *, on_features: bool
 ) -> dict[str, Predictions]:
-    """Return the answers on validation and test data, from the towers' cached features or from the media."""
+    """Return the predictions on validation and test data, from the towers' cached features or from the media."""
     device = compute.set_up(context.compute)
     predicted = {
         split: predict.predict(
@@ -56,7 +56,7 @@ def predict_splits(
 
 
 def has_the_towers(model: Model, context: TrainingContext) -> bool:
-    """Are the model's encoders the pre-trained ones, value for value?"""
+    """Return whether the model's encoders equal the pre-trained ones exactly."""
     if not isinstance(model, LateFusion):
         return False
     towers = {name: tower.encoder.state_dict() for name, tower in context.towers.items()}
@@ -68,9 +68,9 @@ def has_the_towers(model: Model, context: TrainingContext) -> bool:
 
 
 def probes(model: Model, context: TrainingContext, batch_size: int) -> dict[str, torch.Tensor]:
-    """Return (sample,) float64 over test data: was a linear probe right on the tower's features, on the model's own?
+    """Return (sample,) float64 over test data: was a linear probe correct on the tower's features, on the model's?
 
-    Only late fusion has features of one modality. The entry of a sample without the modality says nothing.
+    Only late fusion has features of one modality. The entry of a sample without the modality is meaningless.
     """
     if not isinstance(model, LateFusion):
         return {}
@@ -106,7 +106,7 @@ def probes(model: Model, context: TrainingContext, batch_size: int) -> dict[str,
 
 
 def training(settings: Parameters, names: list[str]) -> dict[str, Any]:
-    """Return how the model was trained, as far as its arm has a say in it."""
+    """Return how the model was trained; None for settings that its arm does not use."""
     arm, fuse = ARMS[settings.arm], settings.fuse
     late = arm.fusion == "late" and arm.trains != "nothing"
     return {
@@ -119,7 +119,7 @@ def training(settings: Parameters, names: list[str]) -> dict[str, Any]:
 
 
 def trained_rate(arm: ArmName, fuse: Fuse, names: list[str]) -> dict[str, float] | None:
-    """Return each modality's missing rate in training; None for what is not trained as one model on all."""
+    """Return each modality's missing rate in training; None unless a single model was trained on all modalities."""
     if ARMS[arm].fusion in ("best tower", "specialists") or ARMS[arm].trains == "nothing":
         return None
     rates = missing_rates(fuse, names) if ARMS[arm].hides else (0.0,) * len(names)
@@ -134,7 +134,7 @@ def write_predictions(
     fingerprint: str,
     budget: Mapping[str, int],
 ) -> None:
-    """Write data/predictions: the run's model, the towers, their product, the probes. `budget`: what each cost."""
+    """Write data/predictions: the run's model, the towers, their product, the probes. `budget`: the training cost of each."""
     common = {"seed": settings.seed, "fingerprint": fingerprint}
     names = list(settings.dataset.modalities)
     with written_whole(Path("data/predictions")) as folder:
@@ -158,7 +158,7 @@ def write_predictions(
 
 
 def main() -> None:
-    """Load the model, ask it and the towers, write answers and results."""
+    """Load the model, predict with it and the towers, write predictions and results."""
     settings = parameters.read()
     dataset, names = settings.dataset, list(settings.dataset.modalities)
     context, targets = _context.load(settings)

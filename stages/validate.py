@@ -1,6 +1,6 @@
-"""Shards -> the verdict on them (data/reports/validation.json), good or bad; what follows from it is `admit`'s.
+"""Shards -> the verdict on them (data/reports/validation.json), good or bad; `admit` acts on it.
 
-`--accept` makes this version the one that the next is compared with, a file of data/accepted to be committed.
+`--accept` makes this version the reference for later ones: a file in data/accepted, to be committed.
 `--data-docs FOLDER` also builds Great Expectations' pages there.
 """
 
@@ -23,9 +23,9 @@ ACCEPTED = Path("data/accepted")
 
 
 def evidence(folder: Path, accepted: Path | None = None) -> Evidence:
-    """Read what is to be judged; without `accepted`, a folder, it is compared with no earlier version.
+    """Read the evidence; without the folder `accepted` it is not compared with an accepted version.
 
-    Raises DataError where the files are not those of their index.
+    Raises DataError if the files do not match their index.
     """
     index = shards.verify(folder)
     return Evidence(
@@ -46,7 +46,7 @@ def _accepted(folder: Path, dataset: str) -> dict[str, Any] | None:
 def validate(folder: Path, bounds: Validation, report: Path, accepted: Path | None = None) -> None:
     """Judge the shards in `folder` and write the verdict.
 
-    Raises DataError where the files are not those of their index.
+    Raises DataError if the files do not match their index.
     """
     judged = evidence(folder, accepted)
     result = gate.judge(judged, bounds)
@@ -60,7 +60,7 @@ def validate(folder: Path, bounds: Validation, report: Path, accepted: Path | No
 
 
 def accept(folder: Path, bounds: Validation, accepted: Path) -> Path:
-    """Write what later versions are compared with, and return the file. Raises GateFailure where the data fail."""
+    """Write the reference for later versions, and return its file. Raises GateFailure if the data fail."""
     judged = evidence(folder)
     result = gate.judge(judged, bounds)
     if result["failures"]:
@@ -72,7 +72,7 @@ def accept(folder: Path, bounds: Validation, accepted: Path) -> Path:
 
 
 def main() -> None:
-    """Read the bounds; build the pages first where they are wanted, as they matter most when the data fail."""
+    """Read the bounds; build the pages first, if requested, as they matter most when the data fail."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-docs", type=Path, metavar="FOLDER")
     parser.add_argument("--accept", action="store_true", help="compare later versions of the data with this one")

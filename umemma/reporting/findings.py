@@ -74,7 +74,7 @@ def _late_loses(accounting: Accounting) -> list[str]:
     return [
         f"Late fusion loses here. With everything present, {who} is right {percent(mean(best))} of the time and every "
         f"late arm stays significantly below it (the best of them, {rival.arm}, at {percent(mean(rival))}): the "
-        "information is in the interaction of the modalities. A head that adds up single-modality logits or features "
+        "information is in the interaction of the modalities. A head that sums one contribution per modality "
         "(sum_logits, mean_logits, concat, product_of_experts) cannot capture it; gated and attention can."
     ]
 
