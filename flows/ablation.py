@@ -74,7 +74,7 @@ def _alone(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UmemmaError("another ablation is running in this project; wait for it or stop it") from error
+            raise UmemmaError("another ablation is at work in this project; wait for it or end it") from error
         yield
 
 

@@ -1,4 +1,4 @@
-"""The end of an ablation: one more experiment, which gets the predictions of every arm, and the table made from them."""
+"""The end of an ablation: one more experiment, with the predictions of every arm, and its table."""
 
 import json
 import shutil

@@ -111,7 +111,7 @@ class Experiments:
 
 
 def changed_files(root: Path, *revisions: str) -> list[str]:
-    """Return the tracked files that differ between two commits, or a commit and `root`, except those that runs write."""
+    """Return the tracked files that differ between two commits, or one and `root`, except those that runs write."""
     written = [f":(exclude){path}" for path in WRITTEN_BY_RUNS]
     return git(root, "diff", "--name-only", "--no-renames", *revisions, "--", ":/", *written).splitlines()
 

@@ -1,8 +1,8 @@
 """The Prefect flow `ume-mma`: one task per stage of dvc.yaml, each running DVC for that stage alone.
 
 DVC is the only cache. A task with nothing to do ends in the state `Cached`. A task returns whether it wrote anything,
-and a stage that was fresh at the start is checked by DVC again only if an upstream stage wrote. A stage that DVC restores
-from its run-cache is `Cached` and has written, so its downstream stages are checked.
+and DVC checks a stage that was fresh at the start again only if an upstream stage wrote. A stage that DVC restores from
+its run-cache is `Cached` and has written, so its downstream stages are checked.
 
 Tasks have no tags (each costs a call to the server); the GPU is a global concurrency limit of the server instead.
 """

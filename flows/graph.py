@@ -38,7 +38,7 @@ class Graph:
     stale: frozenset[str]
 
     def upto(self, targets: Sequence[str]) -> "Graph":
-        """Return the stages that the targets need, as in `dvc repro TARGET`; the name of a `foreach` means all its stages."""
+        """Return the stages that the targets need, as in `dvc repro TARGET`; a `foreach` name means all its stages."""
         by_name = {stage.name: stage for stage in self.stages}
         groups = {name.partition("@")[0] for name in by_name if "@" in name}
         wanted: list[str] = []

@@ -23,7 +23,7 @@ from umemma.errors import run
 
 
 def remove_leftovers(root: Path) -> list[Path]:
-    """Remove files of other data sets, and stages of theirs from dvc.lock; return the paths that could not be restored."""
+    """Remove other data sets' files, and their stages from dvc.lock; return paths that could not be restored."""
     with Repo(str(root)) as repo, repo.lock:
         stages = {getattr(stage, "name", None) for stage in repo.index.stages}
         outs = [Path(out.fs_path) for out in repo.index.outs]

@@ -27,8 +27,8 @@ from prefect.states import Crashed
 from flows.services import same_process
 from flows.settings import GPU_LIMIT, state_folder
 
-# How a worker starts a run. Prefect's own template for a process lets each run and deployment choose its command, folder
-# and environment; this one has no variables. Not even an empty `env`: Prefect would merge theirs into it.
+# How a worker starts a run. Prefect's own template for a process lets each run and deployment choose command, folder and
+# environment; this one has no variables. Not even an empty `env`: Prefect would merge theirs into it.
 JOB_TEMPLATE = {
     "job_configuration": {"stream_output": True},
     "variables": {"type": "object", "properties": {}, "additionalProperties": False},

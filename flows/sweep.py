@@ -71,7 +71,7 @@ class Sweep:
                 raise
 
     def compare(self, name: str) -> Path:
-        """Compare the existing experiments; return the report's folder. Raises if there are none or the comparison fails."""
+        """Compare existing experiments; return the report's folder. Raises if none exist or the comparison fails."""
         with tempfile.TemporaryDirectory() as folder:
             present = [planned.name for planned in self.planned if planned.name not in self.missing]
             self.missing |= collect(self.experiments, present, Path(folder))

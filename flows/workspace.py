@@ -1,9 +1,9 @@
 """Where a run takes place: the user's workspace, or a separate git worktree for a run with overrides.
 
-A worktree rather than `dvc exp run --temp`, because the flow runs stage by stage and that command runs all as one. It is
-under `.dvc/tmp`, starts from HEAD plus the uncommitted changes of tracked files (like `dvc exp run`; untracked files are
-listed but not copied, except a dvc.lock before its first commit), shares DVC's cache, and ends as an experiment in the
-main repository.
+A worktree rather than `dvc exp run --temp`, because the flow runs stage by stage and that command runs all as one. It
+is under `.dvc/tmp`, starts from HEAD plus the uncommitted changes of tracked files (like `dvc exp run`; untracked files
+are listed but not copied, except a dvc.lock before its first commit), shares DVC's cache, and ends as an experiment in
+the main repository.
 
 Data are linked from the cache, never copied. A lock, which the kernel releases when the process ends, marks a worktree
 as in use, so that the next run removes what a killed one left.

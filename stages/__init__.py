@@ -34,8 +34,8 @@ def _end(sentence: str) -> None:
 
 
 if sys.argv[0] == "-m":  # true while `python -m` imports the package of the module to run
-    # The project is installed in its environment. So if Python leaves the current folder out of its path, an experiment,
-    # which runs in a separate folder, would run the code of the main checkout.
+    # The project is installed in its environment. So if Python leaves the current folder out of its path, an
+    # experiment, which runs in a separate folder, would run the code of the main checkout.
     _root = Path(__file__).resolve().parents[1]
     if _root != Path.cwd():
         _end(

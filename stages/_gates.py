@@ -49,7 +49,7 @@ def never_below(evaluate: Evaluate, seed: int) -> dict[str, Any]:
 
 
 def judge(settings: Parameters, context: TrainingContext, model: Network) -> Gates:
-    """Return the content of data/reports/gates.json; a failed gate does not raise, so that the report is written first."""
+    """Return the content of data/reports/gates.json; a failed gate does not raise: the report is written first."""
     below = never_below(settings.evaluate, settings.seed)
     gates = [
         no_leak(model, context.media["test"], settings.arm),

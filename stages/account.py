@@ -1,4 +1,4 @@
-"""Predictions of all models -> how much is lost information, how much the model's failure (data/reports/accounting.json).
+"""Predictions of all models -> how much is lost information, how much model failure (data/reports/accounting.json).
 
 The run's own model is compared with the towers, their product, specialists, and the other experiments whose predictions
 `make ablation` puts into data/arms. arms.json holds the table of all arms.

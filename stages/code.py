@@ -1,4 +1,4 @@
-"""Source files -> digests of the code that each stage can run (data/code/<stage>.json): code is one dependency of a stage.
+"""Source files -> digests of the code that each stage can run (data/code/<stage>.json), its one dependency on code.
 
 DVC runs this stage when any source file changes and stops if the digests stay the same: an edited comment or docstring
 reruns nothing else, a changed constant makes the stages that can run it stale. A plug-in chosen by a parameter has its
@@ -20,7 +20,7 @@ OUT = Path("data/code")
 
 
 def canonical(node: object) -> object:
-    """Return a syntax tree as nested lists without positions, docstrings and empty fields: the same in all Python versions."""
+    """Return a syntax tree as nested lists, without positions, docstrings, empty fields: equal in all Pythons."""
     if isinstance(node, ast.AST):
         fields = {
             name: canonical(value) for name, value in ast.iter_fields(node) if name not in ("kind", "type_comment")
@@ -75,7 +75,7 @@ def running(path: Path) -> Sequence[ast.AST]:
 
 @cache
 def _late(path: Path) -> frozenset[str]:
-    """Return the names that a package offers (`__all__`) and loads only when it is asked for them."""
+    """Return the names in a package's `__all__` that it imports lazily."""
     body = tree(path).body if path.is_file() else []
     offers = [node.value for node in body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
     return frozenset(ast.literal_eval(offers[0]) if offers and any(map(_is_lazy, body)) else ())

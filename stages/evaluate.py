@@ -134,7 +134,7 @@ def write_predictions(
     fingerprint: str,
     budget: Mapping[str, int],
 ) -> None:
-    """Write data/predictions: the run's model, the towers, their product, the probes. `budget`: the training cost of each."""
+    """Write data/predictions: the run's model, the towers, their product, the probes. `budget`: each one's cost."""
     common = {"seed": settings.seed, "fingerprint": fingerprint}
     names = list(settings.dataset.modalities)
     with written_whole(Path("data/predictions")) as folder:

@@ -12,7 +12,7 @@ CHECKSUMS = Path("conf/dataset")
 
 
 def fetch(dataset: Dataset, record: Path) -> None:
-    """Ensure that all raw files exist and are intact, and write their digests; `record` does not contain their location."""
+    """Ensure that all raw files exist and are intact, and write their digests, without their location, to `record`."""
     raw.fetched(dataset, CHECKSUMS)
     write_json(record, {"dataset": dataset.name, "files": raw.checksums(dataset, CHECKSUMS)})
 

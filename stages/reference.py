@@ -1,7 +1,7 @@
 """Towers -> a specialist for every set of modalities, trained on exactly that set (data/reference).
 
-The yardstick of every run, whatever its arm, at the price of seconds: the towers stay frozen and only heads are trained,
-an additive one and an interacting one, of which the better on validation data is kept. Specialists whose towers are
+The yardstick of every run, whatever its arm, at the price of seconds: towers stay frozen and only heads are trained, an
+additive one and an interacting one, of which the better on validation data is kept. Specialists whose towers are
 trained, too, are the arm `specialist`.
 """
 

@@ -1,7 +1,7 @@
 """Findings in words: the headline, and whether the information lies in the interaction of modalities.
 
-A sentence is only written if the figures support it: an arm that models modalities jointly (`TOGETHER`) counts as better
-only if its interval lies entirely above those of the late arms and above zero, and its own p is significant after
+A sentence is only written if the figures support it: an arm that models modalities jointly (`TOGETHER`) is better only
+if its interval lies entirely above those of the late arms and above zero, and its own p is significant after
 Holm's correction. Comparing two intervals of paired differences is stricter than testing the two arms directly.
 """
 

@@ -349,7 +349,7 @@ class Masks(Result):
 
 
 class Quarantine(Result):
-    """Samples by split, and those in quarantine by reason; "" is the split of samples that the data assign to no split."""
+    """Samples by split, and those in quarantine by reason; the split "" is for samples without a split."""
 
     judged: dict[str, int] = {}
     kept: dict[str, int] = {}
