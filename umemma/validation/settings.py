@@ -10,8 +10,8 @@ Severity = Literal["error", "warn", "ignore"]
 class Severities(Section):
     """Effect of a violated expectation: `error` stops the pipeline, `warn` is printed and reported.
 
-    `ignore`: not judged, and the report says so. Whatever is not listed here (columns, keys, splits, labels in range, shards
-    as indexed, one kind of file in a modality) is always an error: nothing could be computed without it.
+    `ignore`: not judged, and the report says so. Whatever is not listed here (columns, keys, splits, labels in range,
+    shards as indexed, one kind of file in a modality) is always an error: nothing could be computed without it.
     """
 
     quarantine: Severity
