@@ -1,10 +1,10 @@
-# `make run` takes real data all the way to a table of results, `make test` passes the tests; both set everything up.
-# Needs python3 (3.11 or later) with pip and venv, git and make. `make help` lists what there is.
+# `make run` goes from real data to a table of results, `make test` runs the tests; both set up the environment first.
+# Needs python3 (3.11 or later) with pip and venv, git and make. `make help` lists all targets.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/bin/uv
 DVC := $(BIN)/dvc --wait-for-lock
-# What is given reaches a shell only as "$$FILE", never as text of a command: nothing in it is run, by make neither.
+# User input reaches a shell only as "$$FILE", never as text of a command: neither a shell nor make can run any of it.
 GIVEN := FILE DATASET ARMS SEEDS RATES ARGS PORT
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := true
 unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 5 s more on imports
 .DEFAULT_GOAL := help
-# What `umemma.composition` says of params.yaml and conf/; asked again, which takes a second, only where a file changed.
+# Notes of `umemma.composition` on params.yaml and conf/; as this takes a second, it runs only when a file has changed.
 NOTICE := .dvc/tmp/composition
 .PHONY: help init run ablation table exps test test-slow lint format docs params lock ui up down data-docs clean
 
@@ -22,7 +22,7 @@ help: ## list the targets
 init: .venv/.synced ## conf/dataset/ for a table of your own: FILE=mydata.csv, and ARGS="--label genre --group film"
 	@printf '%s\n' "$$ARGS" | xargs $(BIN)/python -m umemma init "$$FILE"
 
-run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the data, else what params.yaml says
+run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the data set (default: that of params.yaml)
 	@[ -z "$$DATASET" ] || $(BIN)/python -m umemma.composition write "dataset=$$DATASET"
 	@if [ -n "$$(find params.yaml conf umemma ! -path '*/__pycache__*' -newer $(NOTICE) 2>&1 | head -n 1)" ]; then \
 	  $(BIN)/python -m umemma.composition > $(NOTICE).part && mv $(NOTICE).part $(NOTICE); fi && cat $(NOTICE)
@@ -39,7 +39,7 @@ ablation: .venv/.synced ## every arm and seed as DVC experiments, resumed where 
 table: .venv/.synced ## print the results of the last run
 	@echo; $(BIN)/python -m stages.report --show
 
-exps: .venv/.synced ## print all experiments: arm, what was set, scores
+exps: .venv/.synced ## print all experiments: arm, scores, settings
 	@$(BIN)/python -m flows.experiments_table
 
 test: .venv/.synced ## the tests, in two processes
@@ -68,7 +68,7 @@ ui: .venv/.synced ## MLflow's pages on http://127.0.0.1:5000, until Ctrl-C
 up: .venv/.synced ## Prefect server, work pool, worker and deployment on loopback
 	@$(BIN)/python -m flows.server up
 
-down: .venv/.synced ## end what `make up` started
+down: .venv/.synced ## stop what `make up` started
 	@$(BIN)/python -m flows.server down
 
 data-docs: .venv/.synced ## Great Expectations' Data Docs of the last validation, in data/docs

@@ -1,1 +1,1 @@
-"""Prefect on top of DVC: order, retries, parallel stages, cancelling and something to look at; no computation."""
+"""Prefect on top of DVC: order, retries, parallel stages, cancellation and a user interface; no computation."""

@@ -1,9 +1,8 @@
 """Every arm and seed as DVC experiments, then their comparison: `python -m flows.ablation --dataset NAME --seeds 0 1`.
 
-Only the command line; the work is in plan.py, sweep.py and comparison.py. An experiment is kept only when it is
-complete, so the same command goes on where an earlier one stopped, however that one ended. What experiments have in
-common, such as the towers of a seed, comes from DVC's cache. Nothing in the workspace is touched but the folder of the
-report, and its tracked files must stay as they are until the end.
+Only the command line; the work is in plan.py, sweep.py and comparison.py. Only complete experiments are kept, so the
+same command resumes an ablation, however it ended. What experiments have in common, such as the towers of a seed, comes
+from DVC's cache. In the workspace only the report's folder is written, and tracked files must not change until the end.
 """
 
 import argparse
@@ -41,9 +40,9 @@ def main() -> None:
     home = project_root(Path.cwd())
     os.chdir(home)
     if given.jobs < 1:
-        raise ParameterError(f"--jobs {given.jobs}: one or more at a time")
+        raise ParameterError(f"--jobs {given.jobs}: must be 1 or more")
     planned = plan(given.dataset, given.arms or list(CHOICES), given.seeds, given.rates, given.settings)
-    for name in ("dvc", "dvc_data"):  # a new worktree lacks outputs, and DVC would warn of every one
+    for name in ("dvc", "dvc_data"):  # DVC would warn about every output that a new worktree lacks
         logging.getLogger(name).setLevel(logging.ERROR)
     for number in SIGNALS:
         signal.signal(number, _stop)
@@ -53,7 +52,7 @@ def main() -> None:
             sweep.run(given.jobs)
             reports = sweep.compare(named(given.dataset, given.settings))
     except Stopped as stopped:
-        print("\nstopped; what is complete is kept, and the same command goes on from there", file=sys.stderr)
+        print("\nstopped; complete experiments are kept, and the same command resumes from there", file=sys.stderr)
         sys.exit(128 + stopped.number)
     numbers = read_numbers(reports)
     print(f"\ntest {score(numbers)[1]} in percent by what is present: mean ± spread (seeds)")
@@ -68,7 +67,7 @@ def main() -> None:
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Keep a second ablation out; the kernel frees the lock with the process."""
+    """Exclude a second ablation; the kernel releases the lock when the process ends."""
     path = home / ".dvc" / "tmp" / "ablation.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as lock:
@@ -80,7 +79,7 @@ def _alone(home: Path) -> Iterator[None]:
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    for each in SIGNALS:  # a second one ends this process at once; the next ablation then clears up
+    for each in SIGNALS:  # a second signal ends this process at once; the next ablation then cleans up
         signal.signal(each, signal.SIG_DFL)
     raise Stopped(number)
 
@@ -92,8 +91,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--arms", nargs="+", default=[], metavar="ARM", help=f"of {', '.join(CHOICES)} (default: all)")
     add("--seeds", nargs="*", type=int, default=[], metavar="SEED")
     add("--rates", nargs="+", type=float, default=[], metavar="RATE", help="missing rates, for arms trained with one")
-    add("--set", nargs="+", action="extend", dest="settings", default=[], metavar="KEY=VALUE", help="for every one")
-    add("--jobs", type=int, default=1, help="experiments at a time (what two have in common may be made twice)")
+    add(
+        "--set",
+        nargs="+",
+        action="extend",
+        dest="settings",
+        default=[],
+        metavar="KEY=VALUE",
+        help="for every experiment",
+    )
+    add("--jobs", type=int, default=1, help="experiments at a time (results shared by two may be computed twice)")
     add("--force", action="store_true", help="run every stage of every experiment anew")
     return parser
 

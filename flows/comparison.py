@@ -1,4 +1,4 @@
-"""The end of an ablation: one more experiment, which is given every arm's answers, and the table it makes of them."""
+"""The end of an ablation: one more experiment, with the predictions of every arm, and its table."""
 
 import json
 import shutil
@@ -12,41 +12,41 @@ from flows.results import Row
 from flows.workspace import experiment
 from umemma.errors import UmemmaError
 
-ANSWERS = Path("data/predictions/model.safetensors")
-GIVEN = Path("data/arms")  # the folder in which the comparing stage finds the answers of other experiments
+PREDICTIONS = Path("data/predictions/model.safetensors")
+ARMS_FOLDER = Path("data/arms")  # where the comparing stage finds the predictions of other experiments
 PAGE = Path("data/reports/report.html")
 NUMBERS = Path("data/reports/arms.json")
 
 
 class ComparisonFailed(UmemmaError):
-    """The comparison could not be made; the message holds the last lines of what failed."""
+    """The comparison could not be made; the message holds the last lines of the failed command."""
 
     exit_code = 1
 
 
 def collect(experiments: Experiments, names: Sequence[str], folder: Path) -> dict[str, str]:
-    """Copy each experiment's answers to `folder/NAME.safetensors`; return {name: reason} for those that are gone."""
+    """Copy each experiment's predictions to `folder/NAME.safetensors`; return {name: reason} for the missing ones."""
     gone: dict[str, str] = {}
     for name in names:
         try:
-            experiments.fetch(name, ANSWERS, folder / f"{name}{ANSWERS.suffix}")
+            experiments.fetch(name, PREDICTIONS, folder / f"{name}{PREDICTIONS.suffix}")
         except UmemmaError as error:
             gone[name] = str(error)
     return gone
 
 
 def compare(
-    experiments: Experiments, name: str, overrides: Sequence[str], answers: Path, *, target: str, children: Children
+    experiments: Experiments, name: str, overrides: Sequence[str], predictions: Path, *, target: str, children: Children
 ) -> Path:
-    """Run up to `target` with the answers in place, as the experiment `ablation-NAME`; one that is there is replaced.
+    """Run up to `target` with the predictions in place, as experiment `ablation-NAME`; replace an existing one.
 
-    Returns the folder in the workspace that its report and numbers are copied to, replaced as a whole.
+    Returns the folder in the workspace to which its report and numbers are copied; it is replaced as a whole.
     """
     title = f"ablation-{name}"
     experiments.remove(title)
     with experiment(experiments.home, overrides, title, lambda line: None) as here:
         experiments.refuse_changes(here.root)
-        shutil.copytree(answers, here.root / GIVEN, dirs_exist_ok=True)
+        shutil.copytree(predictions, here.root / ARMS_FOLDER, dirs_exist_ok=True)
         done = children.dvc(
             ["--wait-for-lock", "repro", target],
             cwd=here.root,
@@ -60,7 +60,7 @@ def compare(
 
 
 def score(numbers: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[str, str]:
-    """Return key and name of the figure that counts: accuracy, or micro F1 where a sample has several labels."""
+    """Return key and name of the headline score: accuracy, or micro F1 where a sample has several labels."""
     has_f1 = any("f1_micro" in cell for of_arm in numbers.values() for cell in of_arm.values())
     return ("f1_micro", "micro F1") if has_f1 else ("accuracy", "accuracy")
 
@@ -91,7 +91,7 @@ def _publish(root: Path, folder: Path) -> Path:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     for path in [root / PAGE, *sorted((root / PAGE.parent).glob("*.json"))]:
-        shutil.copyfile(path, fresh / path.name)  # the bytes alone: an output of DVC may be read-only
+        shutil.copyfile(path, fresh / path.name)  # content only, not the mode: an output of DVC may be read-only
     shutil.rmtree(folder, ignore_errors=True)
     return fresh.rename(folder)
 

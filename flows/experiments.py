@@ -1,10 +1,10 @@
-"""Experiments of DVC as the git refs they are: which there are on a commit, what they were made from, keeping one.
+"""DVC's experiments as git refs: list those of a commit, check what they were made from, save one.
 
-Kept with git alone, not by `dvc exp run --temp` or `dvc exp save`. Both go through git's stash, which all worktrees
-share. Killed in that moment (0.7 s of each `exp run --temp`, 1.3 s of each `exp save`, measured with DVC 3.67), the
-first leaves the user's HEAD detached and their changes in a stash, the second a stash entry or a lock that stops the
-next. One commit and one new ref have no such moment, and take 0.1 s instead of 2.5. DVC lists, shows, applies and
-removes what is kept here as its own.
+Saved with git alone, not by `dvc exp run --temp` or `dvc exp save`: both use git's stash, which all worktrees share.
+Killed at that moment (0.7 s of each `exp run --temp`, 1.3 s of each `exp save`, measured with DVC 3.67), the first
+leaves the user's HEAD detached and their changes in a stash, the second a stash entry or a lock that blocks the next.
+One commit and one new ref have no such moment, and take 0.1 s instead of 2.5. DVC lists, shows, applies and removes
+experiments saved here like its own.
 """
 
 import tempfile
@@ -25,7 +25,7 @@ WRITTEN_BY_RUNS = (PARAMS_FILE, LOCK_FILE)
 
 
 class CodeChanged(UmemmaError):
-    """The tracked files are not those of the commit that the experiments are named under."""
+    """The tracked files differ from the commit to which the experiments belong."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Experiments:
     baseline: str
 
     def revision(self, name: str) -> str | None:
-        """Return the commit of the experiment, or None if there is none of this name on the baseline."""
+        """Return the commit of the experiment, or None if the baseline has none of this name."""
         return git(self.home, "for-each-ref", "--format=%(objectname)", self._ref(name)) or None
 
     def parameters(self, overrides: Sequence[str]) -> str | None:
-        """Return params.yaml as an experiment with these overrides has it; None where it is not composed but edited.
+        """Return the params.yaml of an experiment with these overrides; None if it is edited rather than composed.
 
-        Raises ParameterError for overrides that it cannot take.
+        Raises ParameterError for invalid overrides.
         """
         with tempfile.TemporaryDirectory() as folder:
             composed = Path(folder) / PARAMS_FILE
@@ -50,7 +50,7 @@ class Experiments:
             return composed.read_text() if composed.exists() else None
 
     def holds(self, name: str, parameters: str | None) -> bool:
-        """Whether this experiment is there. Raises UmemmaError if it was made with other code or parameters."""
+        """Whether this experiment exists. Raises UmemmaError if it was made with other code or parameters."""
         revision = self.revision(name)
         if revision is None:
             return False
@@ -65,10 +65,10 @@ class Experiments:
         return True
 
     def keep(self, workspace: Workspace, name: str) -> str:
-        """Make a worktree's files an experiment; return its commit. Raises UmemmaError if the name is taken."""
+        """Save a worktree's files as an experiment; return its commit. Raises UmemmaError if the name is taken."""
         root = workspace.root
         git(root, "add", "--update", ":/")
-        if (root / LOCK_FILE).exists():  # which git does not know before its first commit
+        if (root / LOCK_FILE).exists():  # untracked before its first commit
             git(root, "add", "--", LOCK_FILE)
         commit = ["commit-tree", git(root, "write-tree"), "-p", self.baseline, "-m", f"experiment {name}"]
         revision = git(root, *_identity(root), *commit)
@@ -76,11 +76,11 @@ class Experiments:
         return revision
 
     def remove(self, name: str) -> None:
-        """Forget an experiment, if there is one; what it made stays in DVC's cache."""
+        """Remove an experiment, if it exists; its outputs stay in DVC's cache."""
         git(self.home, "update-ref", "-d", self._ref(name))
 
     def fetch(self, name: str, path: Path, to: Path) -> None:
-        """Copy one file that DVC tracks, as an experiment made it, out of the cache."""
+        """Copy an experiment's version of a DVC-tracked file out of the cache."""
         revision = self.revision(name)
         if revision is None:
             raise UmemmaError("it has been removed")
@@ -89,7 +89,9 @@ class Experiments:
                 repo.dvcfs.get_file(path.as_posix(), str(to))
         except (DvcException, OSError) as error:
             to.unlink(missing_ok=True)
-            raise UmemmaError(f"its {path} is not in DVC's cache; `dvc exp remove {name}` and start again") from error
+            raise UmemmaError(
+                f"its {path} is not in DVC's cache; run `dvc exp remove {name}` and start again"
+            ) from error
 
     def refuse_changes(self, root: Path) -> None:
         """Raise CodeChanged unless `root` holds the baseline's tracked files; those that runs write may differ."""
@@ -97,10 +99,10 @@ class Experiments:
         files = changed_files(root, self.baseline)
         if head == self.baseline and not files:
             return
-        what = f"HEAD has moved from {self.baseline[:7]} to {head[:7]}" if head != self.baseline else ""
-        what = what or f"files differ from the last commit: {_listed(files)}"
+        reason = f"HEAD has moved from {self.baseline[:7]} to {head[:7]}" if head != self.baseline else ""
+        reason = reason or f"files differ from the last commit: {_listed(files)}"
         raise CodeChanged(
-            f"{what}. An experiment is known by its commit, arm and seed, so one made from other code would pass as "
+            f"{reason}. An experiment is known by its commit, arm and seed, so one made from other code would pass as "
             f"done. Commit first (or undo); only {', '.join(WRITTEN_BY_RUNS)} may differ, for runs write them"
         )
 
@@ -109,13 +111,13 @@ class Experiments:
 
 
 def changed_files(root: Path, *revisions: str) -> list[str]:
-    """Name the tracked files that differ between two commits, or one and the files there, less those runs write."""
+    """Return the tracked files that differ between two commits, or one and `root`, except those that runs write."""
     written = [f":(exclude){path}" for path in WRITTEN_BY_RUNS]
     return git(root, "diff", "--name-only", "--no-renames", *revisions, "--", ":/", *written).splitlines()
 
 
 def maker(home: Path, path: Path) -> str:
-    """Name the stage that writes `path`. Only dvc.yaml is read: a run in the workspace may hold DVC's locks."""
+    """Return the name of the stage that writes `path`. Reads only dvc.yaml, as a run may hold DVC's locks."""
     try:
         with Repo(str(home)) as repo:
             for stage in repo.index.stages:
@@ -127,7 +129,7 @@ def maker(home: Path, path: Path) -> str:
 
 
 def _identity(root: Path) -> list[str]:
-    """Return a name to commit under where the user has not set one: DVC needs none for an experiment either."""
+    """Return git options with a committer, if the user has set none: DVC needs none for an experiment either."""
     try:
         git(root, "var", "GIT_COMMITTER_IDENT")
     except UmemmaError:

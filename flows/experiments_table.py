@@ -1,8 +1,8 @@
-"""Experiments side by side: `python -m flows.experiments_table` prints what each was set to, and its scores.
+"""A table of experiments: `python -m flows.experiments_table` prints the settings and scores of each.
 
-`dvc exp show` gives every parameter that differs anywhere a column, so many for two data sets that no screen is wide
-enough. Here one column says what was set: where an experiment's parameters differ from what conf/ composes for its data
-set. Read with git alone, as experiments are git refs: 0.1 s, of which DVC takes 2.5.
+`dvc exp show` has a column for every parameter that differs anywhere, too many for any screen with two data sets. Here
+one column lists the settings: where an experiment's parameters differ from what conf/ composes for its data set. Read
+with git alone, as experiments are git refs: this takes 0.1 s, DVC takes 2.5.
 """
 
 import json
@@ -23,7 +23,7 @@ from umemma.errors import ParameterError, run
 
 PARAMETERS, METRICS = Path("params.yaml"), Path("data/reports/metrics.json")
 REF = re.compile(r"refs/exps/([0-9a-f]{2}/[0-9a-f]{38})/(.+)")
-WIDTH, NAME, SETTINGS = 100, 30, 24  # characters: of the table, the most of a name, the least of the settings
+WIDTH, NAME, SETTINGS = 100, 30, 24  # characters: the table, at most for a name, at least for the settings
 SCORES = {"accuracy": "accuracy", "f1_micro": "micro F1"}
 SUMMARY = {"all": "all", "worst_single": "worst", "mean": "mean"}
 
@@ -39,7 +39,7 @@ class Entry:
 
     @property
     def score(self) -> str:
-        """What is measured: the one key of the metrics, or ''."""
+        """The name of the score: the only key of the metrics, or ''."""
         return next(iter(self.metrics), "")
 
     @property
@@ -49,12 +49,12 @@ class Entry:
 
 
 def entries(home: Path) -> Iterator[Entry]:
-    """Yield the workspace, then every experiment, those on HEAD first and then the newest."""
+    """Yield the workspace, then every experiment: those on HEAD first, then by age, the newest first."""
     files = {path: (home / path).read_text("utf-8") if (home / path).exists() else "" for path in (PARAMETERS, METRICS)}
     yield Entry("workspace", "", _parameters(files[PARAMETERS]), _metrics(files[METRICS]))
     head = git(home, "rev-parse", "HEAD")
-    listed = git(home, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
-    refs = [(line.split()[0], match) for line in listed.splitlines() if (match := REF.search(line))]
+    lines = git(home, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
+    refs = [(line.split()[0], match) for line in lines.splitlines() if (match := REF.search(line))]
     for revision, match in sorted(refs, key=lambda ref: ref[1][1].replace("/", "") != head):
         baseline = match[1].replace("/", "")
         parameters, metrics = (_committed(home, revision, path) for path in (PARAMETERS, METRICS))
@@ -62,19 +62,21 @@ def entries(home: Path) -> Iterator[Entry]:
 
 
 def settings(entry: Entry, conf: Path) -> list[str]:
-    """Return `key=value` wherever the parameters differ from what conf/ composes for the data set; `arm` left out."""
+    """Return `key=value` wherever the parameters differ from what conf/ composes for the data set, except `arm`."""
     name = entry.parameters.get("dataset", {}).get("name")
     default = _composed(conf)
-    found = [] if name == default.get("dataset", {}).get("name") else [f"dataset={name}"]
+    changed = [] if name == default.get("dataset", {}).get("name") else [f"dataset={name}"]
     try:
-        theirs = _composed(conf, f"dataset={name}")
+        defaults = _composed(conf, f"dataset={name}")
     except ParameterError:  # an experiment of a data set that conf/ no longer has
-        return found
-    return found + [f"{key}={_short(value)}" for key, value, _ in differences(entry.parameters, theirs) if key != "arm"]
+        return changed
+    return changed + [
+        f"{key}={_short(value)}" for key, value, _ in differences(entry.parameters, defaults) if key != "arm"
+    ]
 
 
 def table(rows: Sequence[Entry], conf: Path) -> str:
-    """Lay the entries out, at most WIDTH wide: name, arm, scores in percent, what was set."""
+    """Return the table, at most WIDTH wide: name, arm, scores in percent, settings."""
     name_width = min(NAME, max(len(_name(row)) for row in rows)) + 2
     arm_width = max(3, *(len(str(row.parameters.get("arm", ""))) for row in rows)) + 2
     columns = _columns(rows, WIDTH - name_width - arm_width - SETTINGS)
@@ -94,7 +96,7 @@ def table(rows: Sequence[Entry], conf: Path) -> str:
 
 
 def _columns(rows: Sequence[Entry], room: int) -> dict[str, int]:
-    """Return {title: width}: the summary, then as many patterns as have room: all, single modalities, or none."""
+    """Return {title: width}: the summary, then as many patterns as fit: all, single modalities, or none."""
     summary = dict.fromkeys(SUMMARY.values(), 7)
     patterns = list(dict.fromkeys(name for row in rows for name in list(row.figures.get("patterns", {}))[1:]))
     for shown in (patterns, [name for name in patterns if "+" not in name]):
@@ -131,9 +133,9 @@ def _metrics(text: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _committed(home: Path, revision: str, path: Path) -> str:
-    """Return a file as a commit has it; '' where it does not, as in an experiment that older code made."""
-    listed = git(home, "ls-tree", "--name-only", revision, "--", f"./{path}")
-    return git(home, "show", f"{revision}:./{path}") if listed else ""
+    """Return a file's content in a commit; '' if the commit lacks it, as experiments of older code may."""
+    is_present = git(home, "ls-tree", "--name-only", revision, "--", f"./{path}")
+    return git(home, "show", f"{revision}:./{path}") if is_present else ""
 
 
 @cache
@@ -142,7 +144,7 @@ def _composed(conf: Path, *overrides: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print the table, then what is measured."""
+    """Print the name of the score, then the table."""
     home = project_root(Path.cwd())
     rows = list(entries(home))
     scores = [SCORES.get(score, score) for score in dict.fromkeys(row.score for row in rows if row.metrics)]

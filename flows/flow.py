@@ -1,10 +1,10 @@
 """The Prefect flow `ume-mma`: one task per stage of dvc.yaml, each running DVC for that stage alone.
 
-DVC is the only cache. A task that had nothing to do ends in the state `Cached`; what a task returns is whether it
-wrote anything, and a stage that was fresh at the start asks DVC again only if one before it did. A stage that DVC
-restores from its run-cache is `Cached` and has written: what comes after it must look.
+DVC is the only cache. A task with nothing to do ends in the state `Cached`. A task returns whether it wrote anything,
+and DVC checks a stage that was fresh at the start again only if an upstream stage wrote. A stage that DVC restores from
+its run-cache is `Cached` and has written, so its downstream stages are checked.
 
-Tasks carry no tags (each costs a call to the server); the GPU is a global concurrency limit of the server instead.
+Tasks have no tags (each costs a call to the server); the GPU is a global concurrency limit of the server instead.
 """
 
 import json
@@ -43,8 +43,8 @@ class StageFailed(UmemmaError):
 
 
 PREFIX = f"Task run encountered an exception {StageFailed.__name__}: "  # Prefect's
-LEASE_SECONDS = 60  # for so long a killed run keeps the GPU from others
-# What DVC prints after every stage for a person at the keyboard.
+LEASE_SECONDS = 60  # how long a killed run may still block the GPU
+# Hints for interactive use, which DVC prints after every stage.
 HINTS = (
     "To track the changes with git",
     "\tgit add",
@@ -63,8 +63,8 @@ def ume_mma(
 ) -> State[Any]:
     """Bring the pipeline up to date.
 
-    overrides: `key=value` as in `dvc exp run -S`; the run then takes place beside the workspace, as an experiment.
-    targets: stages to stop at; all when empty. name: of the experiment; a name alone makes the run one, too.
+    overrides: `key=value` as in `dvc exp run -S`; the run is then an experiment in a worktree, not in the workspace.
+    targets: stages to stop at; all if empty. name: of the experiment; a name alone makes the run an experiment, too.
     force: run every stage, changed or not.
     """
     home = project_root(Path.cwd())
@@ -93,7 +93,7 @@ def ume_mma(
 
 @task(name="stage", cache_policy=NO_CACHE, persist_result=False, retry_delay_seconds=1)
 def run_stage(stage: Stage, stale: bool, upstream_wrote: Sequence[bool], run: "Run") -> Any:
-    """Run one stage if it can have something to do; return whether it wrote."""
+    """Run one stage if it may be stale; return whether it wrote."""
     if not (stale or any(upstream_wrote) or run.force):
         return Completed(name="Cached", message="nothing has changed", data=False)
     logger = get_run_logger()
@@ -106,7 +106,7 @@ def run_stage(stage: Stage, stale: bool, upstream_wrote: Sequence[bool], run: "R
             logger.info(line)
 
     with ExitStack() as stack:
-        if stage.needs_gpu and PREFECT_API_URL.value():  # a server for one run has no limits
+        if stage.needs_gpu and PREFECT_API_URL.value():  # a temporary server has no limits
             stack.enter_context(concurrency(GPU_LIMIT, strict=False, lease_duration=LEASE_SECONDS))
         done = run.children.dvc(
             arguments, cwd=run.workspace.root, environment=run.workspace.environment(), on_line=on_line
@@ -120,7 +120,7 @@ def run_stage(stage: Stage, stale: bool, upstream_wrote: Sequence[bool], run: "R
 
 
 class Run:
-    """What the tasks of one run share. A plain class: Prefect does not look for futures inside it."""
+    """State shared by the tasks of one run. A plain class, so Prefect does not search it for futures."""
 
     def __init__(self, workspace: Workspace, children: Children, force: bool) -> None:
         self.workspace, self.children, self.force = workspace, children, force
@@ -134,10 +134,10 @@ def _run_stages(workspace: Workspace, targets: Sequence[str], children: Children
     try:
         for stage in graph.stages:
             named = run_stage.with_options(name=stage.name, task_run_name=stage.name, retries=stage.retries)
-            before: Any = [futures[name] for name in stage.upstreams]  # the task is given their results
+            before: Any = [futures[name] for name in stage.upstreams]  # Prefect passes their results to the task
             futures[stage.name] = named.submit(stage, stage.name in graph.stale, before, run)
         wait(list(futures.values()))
-    except BaseException:  # a signal: the tasks' threads end only when their processes do
+    except BaseException:  # a signal: the tasks' threads end only with their processes
         children.end()
         raise
     states = {name: future.state for name, future in futures.items()}
@@ -150,7 +150,7 @@ def _run_stages(workspace: Workspace, targets: Sequence[str], children: Children
 
 
 def _publish(root: Path, graph: Graph) -> None:
-    """Show the results in Prefect and in the log, where this run was to make them."""
+    """Show the results in Prefect and in the log, if this run's stages write them."""
     logger = get_run_logger()
     if not graph.makes(RESULTS):
         logger.info("No table of results: %s is not made by the stages of this run", RESULTS)
@@ -162,7 +162,7 @@ def _publish(root: Path, graph: Graph) -> None:
 
 @contextmanager
 def _noted(home: Path) -> Iterator[None]:
-    """Note which process runs this flow run, so that `flows.server up` knows a dead one."""
+    """Record the process of this flow run, so that `flows.server up` recognises a dead one."""
     note = state_folder(home) / "runs" / f"{flow_run.id}.json"
     note.write_text(json.dumps({"pid": os.getpid(), "started": psutil.Process().create_time()}))
     try:

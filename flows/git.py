@@ -8,7 +8,7 @@ from umemma.errors import UmemmaError
 
 
 def git(cwd: Path, *arguments: str, otherwise: str = "") -> str:
-    """Run git without the user's hooks; return what it prints. `otherwise` is said in place of git's own complaint."""
+    """Run git without the user's hooks; return what it prints. `otherwise` replaces git's error message."""
     settings = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.quotePath=false")
     done = subprocess.run(["git", *settings, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,9 +1,9 @@
 """The pipeline as DVC sees it: every stage with its upstreams and its `meta`, and which stages are stale.
 
-Read once per run, in this process (0.3 s, a `dvc` command costs 0.6 s), under DVC's own lock. A stage is stale by
-itself here; that a fresh stage has to run because a stage before it wrote is known only as the run goes on.
+Read once per run, in this process (0.3 s; a `dvc` command takes 0.6 s), under DVC's own lock. Staleness here ignores
+upstream stages: whether a fresh stage must run because one of these wrote is known only during the run.
 
-Two keys of `meta` in `dvc.yaml`, which DVC ignores, mean something: `retries` (a count) and `gpu` (anything true).
+Two keys of `meta` in `dvc.yaml`, which DVC ignores, are used: `retries` (a count) and `gpu` (anything true).
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,21 +32,21 @@ class Stage:
 
 @dataclass(frozen=True)
 class Graph:
-    """Stages in an order in which they can run, and the names of those whose dependencies or outputs changed."""
+    """Stages in topological order, and the names of those whose dependencies or outputs changed."""
 
     stages: tuple[Stage, ...]
     stale: frozenset[str]
 
     def upto(self, targets: Sequence[str]) -> "Graph":
-        """Keep what the targets need, as `dvc repro TARGET` does; a `foreach` name stands for all its stages."""
+        """Return the stages that the targets need, as in `dvc repro TARGET`; a `foreach` name means all its stages."""
         by_name = {stage.name: stage for stage in self.stages}
         groups = {name.partition("@")[0] for name in by_name if "@" in name}
         wanted: list[str] = []
         for target in targets:
-            found = [name for name in by_name if target in (name, name.partition("@")[0])]
-            if not found:
+            matches = [name for name in by_name if target in (name, name.partition("@")[0])]
+            if not matches:
                 raise ParameterError(unknown("dvc.yaml", "stage", target, {*by_name, *groups}))
-            wanted += found
+            wanted += matches
         kept: set[str] = set()
         while wanted:
             name = wanted.pop()
@@ -78,7 +78,7 @@ def read_graph(root: Path) -> Graph:
             stages = tuple(_stage(root, node, graph) for node in order)
             stale = frozenset(_name(root, node) for node in order if node.addressing in status)
     except LockError as error:
-        raise UmemmaError(f"{root}: DVC is at work here already. {error}") from error
+        raise UmemmaError(f"{root}: DVC is already running here. {error}") from error
     except DvcException as error:
         raise UmemmaError(f"{root}: DVC cannot read the pipeline. {_causes(error)}") from error
     return Graph(stages, stale)
@@ -99,7 +99,7 @@ def _stage(root: Path, node: Any, graph: Any) -> Stage:
 
 
 def _name(root: Path, node: Any) -> str:
-    """Address a stage from the project's root; DVC's own `addressing` is relative to the current folder."""
+    """Return a stage's address from the project's root; DVC's `addressing` is relative to the current folder."""
     file = Path(node.path).relative_to(root).as_posix()
     name = getattr(node, "name", None)
     if name is None:
@@ -112,7 +112,7 @@ def _inside(root: Path, path: str) -> bool:
 
 
 def _causes(error: BaseException | None) -> str:
-    """Join the messages down the chain: DVC keeps the useful half of an error in its cause."""
+    """Join the messages of the chain: DVC puts the useful half of an error into its cause."""
     messages: list[str] = []
     while error is not None:
         messages.append(" ".join(str(error).split()))

@@ -1,8 +1,8 @@
-"""What the data set before has left in the workspace, removed where DVC's cache can bring it back.
+"""Removal of another data set's files from the workspace, if DVC's cache can restore them.
 
-`python -m flows.leftovers`. DVC forgets a stage that dvc.yaml no longer has, such as the tower of a modality that only
-another data set has, but not its files nor its entry in dvc.lock. Going back to that data set restores both from the
-cache. What is not in the cache, or no longer as it is there, stays and is named.
+`python -m flows.leftovers`. When dvc.yaml no longer has a stage, such as the tower of a modality that only another data
+set has, DVC leaves its files and its entry in dvc.lock. Going back to that data set restores both from the cache. Files
+that are not in the cache, or differ from it, stay and are listed.
 """
 
 import shutil
@@ -23,7 +23,7 @@ from umemma.errors import run
 
 
 def remove_leftovers(root: Path) -> list[Path]:
-    """Remove files of other data sets, and stages of theirs from dvc.lock; return what could not be restored."""
+    """Remove other data sets' files, and their stages from dvc.lock; return paths that could not be restored."""
     with Repo(str(root)) as repo, repo.lock:
         stages = {getattr(stage, "name", None) for stage in repo.index.stages}
         outs = [Path(out.fs_path) for out in repo.index.outs]
@@ -44,7 +44,7 @@ def remove_leftovers(root: Path) -> list[Path]:
 
 
 def _of_other_data_sets(root: Path, outs: Sequence[Path]) -> Iterator[Path]:
-    """Name what lies beside the folders of the data set of params.yaml, wherever an output lies in such a folder."""
+    """Yield the paths of other data sets beside the output folders of the one in params.yaml."""
     dataset = load_yaml(str(root / PARAMS_FILE), localfs)["dataset"]["name"]
     relative = [out.relative_to(root).parts for out in outs if out.is_relative_to(root)]
     folders = {root.joinpath(*parts[: parts.index(dataset)]) for parts in relative if dataset in parts}
@@ -59,7 +59,7 @@ def _overlap(path: Path, out: Path) -> bool:
 
 
 def _is_cached(repo: Any, path: Path) -> bool:
-    """Whether DVC's cache holds this very content, file by file."""
+    """Whether DVC's cache holds exactly this content, file by file."""
     cache = repo.cache.local
     _, _, content = build(cache, str(path), localfs, "md5", dry_run=True)
     parts = [part for _, _, part in content] if isinstance(content, Tree) else [content.hash_info]
@@ -83,10 +83,10 @@ def _forget(path: Path, names: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Remove, and name what stays."""
+    """Remove leftovers and print what stays."""
     root = project_root(Path.cwd())
     for path in remove_leftovers(root):
-        print(f"note: {path.relative_to(root)} is of another data set and not in DVC's cache, so it stays")
+        print(f"note: {path.relative_to(root)} belongs to another data set and is not in DVC's cache, so it stays")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""`-S key=value`, applied to a project's parameters the way `dvc exp run -S` does it, with errors a person can use.
+"""`-S key=value`, applied to a project's parameters as by `dvc exp run -S`, with helpful errors.
 
 The two functions behind DVC's `-S` do the work: with `hydra.enabled` params.yaml is composed anew from `conf/` and the
-overrides, else the values are changed where they stand. So a data set is chosen by `-S dataset=NAME`, and what is not
-named goes back to what `conf/` says, also where params.yaml differs.
+overrides, else the values are changed in place. So `-S dataset=NAME` chooses a data set, and all other parameters are
+reset to those of `conf/`, even if params.yaml differs.
 """
 
 import re
@@ -27,7 +27,7 @@ PARAMS_FILE = ParamsDependency.DEFAULT_PARAMS_FILE
 
 
 def apply_overrides(root: Path, overrides: Sequence[str]) -> list[str]:
-    """Change the parameter file under `root`; return its path relative to it, in a list as git takes them."""
+    """Change the parameter file under `root`; return its relative path in a list, for git."""
     changes = checked_form(overrides)
     if not changes:
         return []
@@ -44,7 +44,7 @@ def apply_overrides(root: Path, overrides: Sequence[str]) -> list[str]:
 
 
 def check_overrides(root: Path, overrides: Sequence[str], scratch: Path) -> None:
-    """Raise for an override that params.yaml cannot take, writing only to the file `scratch` (a .yaml)."""
+    """Raise for an invalid override, writing only to the file `scratch` (a .yaml)."""
     changes, hydra = checked_form(overrides), _hydra(root)
     if not changes or not hydra.get("enabled", False):
         return
@@ -56,11 +56,10 @@ def check_overrides(root: Path, overrides: Sequence[str], scratch: Path) -> None
 
 
 def checked_form(overrides: Sequence[str]) -> list[str]:
-    """Return overrides without the name of their file; nothing is read or written yet.
+    """Return overrides without their file name; nothing is read or written yet.
 
-    They may come from anybody who may start a run. Raises ParameterError for one of another file than params.yaml,
-    which DVC would change wherever it lies, for a sweep, and for one of Hydra's own settings (where it looks for
-    files).
+    They may come from anyone who is allowed to start a run. Raises ParameterError for a file other than params.yaml,
+    which DVC would change anywhere on the disk, for a sweep, and for Hydra's own settings (where it looks for files).
     """
     by_file = to_path_overrides(overrides)
     for path, changes in by_file.items():
@@ -73,7 +72,7 @@ def checked_form(overrides: Sequence[str]) -> list[str]:
 
 
 def compose(root: Path, hydra: dict[str, Any], output: Path, overrides: Sequence[str]) -> None:
-    """Write the parameters that the project's Hydra configuration and the overrides give."""
+    """Write the parameters composed from the project's Hydra configuration and the overrides."""
     module = hydra.get("config_module")
     resolvers.forget_foreign()
     compose_and_dump(
@@ -112,11 +111,11 @@ def _refuse_others(overrides: Sequence[str]) -> None:
 
 
 def _explain(path: str, overrides: Sequence[str], error: Exception, before: Any) -> str:
-    """Say which override does not fit, with the keys that stand beside the one that does not exist."""
+    """Return which override is invalid, with the valid keys next to an unknown one."""
     text = _one_line(error)
     chain = f"{text} {_one_line(error.__cause__) if error.__cause__ else ''}"
-    if found := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", chain):
-        key = found[1] or found[2]
+    if match := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", chain):
+        key = match[1] or match[2]
         override = next((line for line in overrides if line.lstrip("+~").startswith(key)), key)
         *parents, last = key.lstrip("+~").split(".")
         here = before

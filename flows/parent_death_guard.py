@@ -1,8 +1,8 @@
 """The child's side of a stage: `python -P flows/parent_death_guard.py PARENT_PID ARGUMENT ...` is DVC that dies with its parent.
 
 A script and not a `preexec_fn`: Python code between fork and exec can hang in a process with threads, and a flow has
-one per stage. When the parent goes, even by kill -9, the kernel sends SIGTERM here, and the whole process group (DVC,
-the shell, the stage, its loader workers) is killed at once: a stage that lives on without its DVC would overwrite the
+one per stage. When the parent dies, even by kill -9, the kernel sends SIGTERM here, and the whole process group (DVC,
+the shell, the stage, its loader workers) is killed at once: a stage that outlives its DVC would overwrite the
 output of the next run. Killing is safe: DVC removes outputs before a stage runs and writes dvc.lock after it.
 """
 
@@ -21,12 +21,12 @@ def end_group(_signal: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Tie this process to its parent, then be `dvc`."""
+    """Tie this process to its parent, then run `dvc`."""
     parent, arguments = int(sys.argv[1]), sys.argv[2:]
     signal.signal(signal.SIGTERM, end_group)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it went before the guard was set
+    if os.getppid() != parent:  # it died before the guard was set
         end_group(signal.SIGTERM, None)
     from dvc.cli import main as dvc
 

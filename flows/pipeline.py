@@ -2,7 +2,7 @@
 
 Only the command line; the flow is in flow.py. Prefect reads its settings when it is imported, so they are set first:
 the project's running server if there is one (`python -m flows.server up`), else a temporary server on the same
-database, so that the run is to be seen later.
+database, so that the run can be viewed later.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def main() -> None:
     given = _parser().parse_args()
     root = project_root(Path.cwd())
     os.chdir(root)
-    if given.overrides:  # before a server is started for nothing
+    if given.overrides:  # fail before a server is started
         from flows.overrides import check_overrides
 
         with tempfile.TemporaryDirectory() as scratch:
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="as in `dvc exp run -S`; the run becomes an experiment and leaves the workspace alone",
     )
-    parser.add_argument("--name", help="name of the experiment; alone, it makes the run one without an override")
+    parser.add_argument("--name", help="name of the experiment; without -S it makes the run an experiment, too")
     parser.add_argument("--force", action="store_true", help="run every stage, changed or not")
     return parser
 

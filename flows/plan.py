@@ -1,6 +1,6 @@
-"""Which experiments an ablation consists of, and what each is called.
+"""The experiments of an ablation and their names.
 
-Seeds are the outer loop: an ablation that is cut short still leaves whole comparisons.
+Seeds are the outer loop: an ablation that is interrupted still leaves complete comparisons.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ CHOICES: Mapping[str, Arm] = {str(name): arm for name, arm in ARMS.items()}
 
 @dataclass(frozen=True)
 class Planned:
-    """One experiment to be; `overrides` as in `dvc exp run -S`."""
+    """A planned experiment; `overrides` as in `dvc exp run -S`."""
 
     name: str
     arm: str
@@ -29,7 +29,7 @@ def plan(
 ) -> list[Planned]:
     """Return the cross product of arms and seeds; of `rates` (missing in training) too, for arms that hide modalities.
 
-    settings: further overrides, for all. Raises ParameterError for what is not known or would be without effect.
+    settings: further overrides, for all. Raises ParameterError for unknown values and those without effect.
     """
     for arm in arms:
         if arm not in CHOICES:
@@ -37,13 +37,13 @@ def plan(
     if not seeds:
         raise ParameterError("--seeds: give one or more, as in --seeds 0 1 2")
     if wrong := [rate for rate in rates if not 0 <= rate <= 1]:
-        raise ParameterError(f"--rates: {wrong[0]:g} is no missing rate; they are fractions, 0 to 1")
+        raise ParameterError(f"--rates: {wrong[0]:g} is no missing rate; rates are fractions, 0 to 1")
     if rates and not any(CHOICES[arm].hides for arm in arms):
         raise ParameterError(f"--rates: none of these arms hides modalities in training: {', '.join(arms)}")
     taken = {"dataset", "arm", "seed", *(["fuse.missing_rate"] if rates else [])}
     for setting in settings:
         if (key := setting.partition("=")[0].lstrip("+~")) in taken:
-            raise ParameterError(f"--set {setting}: {key} is what the ablation itself goes through")
+            raise ParameterError(f"--set {setting}: {key} is set by the ablation itself")
     return [
         _planned(dataset, arm, seed, rate, settings)
         for seed, arm in itertools.product(dict.fromkeys(seeds), dict.fromkeys(arms))
@@ -52,21 +52,21 @@ def plan(
 
 
 def named(dataset: str, settings: Sequence[str]) -> str:
-    """Return what the comparison of an ablation is called: by the data, and a mark where settings were changed."""
-    return legal(dataset + _mark(settings))
+    """Return the name of an ablation's comparison: the data set, and a hash of the settings, if any."""
+    return legal(dataset + _settings_hash(settings))
 
 
 def legal(name: str) -> str:
-    """Replace what git does not take in the last part of a ref; a plus and single dots it does take."""
+    """Replace what git does not allow in the last part of a ref; it allows a plus and single dots."""
     return re.sub(r"^[.-]|\.(?=\.|$|lock$)|[^\w.+-]", "-", name, flags=re.ASCII)
 
 
 def _planned(dataset: str, arm: str, seed: int, rate: float | None, settings: Sequence[str]) -> Planned:
-    name = f"{dataset}-{arm}-s{seed}" + ("" if rate is None else f"-r{rate:g}") + _mark(settings)
+    name = f"{dataset}-{arm}-s{seed}" + ("" if rate is None else f"-r{rate:g}") + _settings_hash(settings)
     hidden = () if rate is None else (f"fuse.missing_rate={rate}",)
     overrides = (f"dataset={dataset}", f"arm={arm}", f"seed={seed}", *hidden, *settings)
     return Planned(legal(name), arm, overrides)
 
 
-def _mark(settings: Sequence[str]) -> str:
+def _settings_hash(settings: Sequence[str]) -> str:
     return "-" + hashlib.sha256("\n".join(sorted(settings)).encode()).hexdigest()[:7] if settings else ""

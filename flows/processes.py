@@ -1,8 +1,7 @@
-"""The processes of one run: start DVC under a parent-death guard, hand on its lines, end all of them when the run is cancelled.
+"""The processes of a run: start DVC under a parent-death guard, forward its lines, kill all when the run is cancelled.
 
-Each child leads a session of its own, so that Ctrl-C in a terminal reaches the flow alone and the flow decides, and
-so that one signal to the group ends DVC together with the stage under it. What happens when this process is killed
-outright is in parent_death_guard.py.
+Each child leads its own session, so that Ctrl-C in a terminal reaches only the flow, and one signal to the group ends
+DVC together with its stage. parent_death_guard.py covers the case that this process itself is killed.
 """
 
 import os
@@ -29,7 +28,7 @@ class Finished:
 
 
 class Cancelled(Exception):
-    """The run is being ended: no further process may start, and one that was ended is not a failed stage."""
+    """The run is being cancelled: no further process may start, and a killed one is not a failed stage."""
 
 
 class Children:
@@ -65,7 +64,7 @@ class Children:
         return Finished(returncode, tuple(tail))
 
     def end(self) -> None:
-        """Kill every running child with all that it started, and refuse new ones. May be called twice."""
+        """Kill every running child with its descendants, and refuse new ones. May be called twice."""
         with self._lock:
             self._ended = True
             for process in self._running:
@@ -91,7 +90,7 @@ class Children:
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    """Kill the group of a child that has not been waited for; its number cannot have been given to another yet."""
+    """Kill the group of a child that has not been waited for; its process id cannot have been reused yet."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

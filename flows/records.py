@@ -1,7 +1,7 @@
-"""What `flows.server up` puts in order in Prefect's database: the pool, the GPU limit, and the runs of dead processes.
+"""What `flows.server up` sets up in Prefect's database: the pool, the GPU limit, and the state of dead runs.
 
-A flow run whose process and worker are both gone stays Running for ever; each flow notes its process in
-`.prefect/runs`, so what has no living process is marked Crashed here, its tasks with it. Imports prefect: only once
+A flow run whose process and worker are both gone stays Running forever. Each flow records its process in
+`.prefect/runs`, so a run without a living process is marked Crashed here, with its tasks. Imports prefect: only once
 its settings are set.
 """
 
@@ -27,8 +27,8 @@ from prefect.states import Crashed
 from flows.services import same_process
 from flows.settings import GPU_LIMIT, state_folder
 
-# How a worker starts a run. Prefect's own for a process lets each run and deployment say with which command, in which
-# folder and with which environment; this one has no variables. Not even an empty `env`: Prefect would merge theirs in.
+# How a worker starts a run. Prefect's own template for a process lets each run and deployment choose command, folder and
+# environment; this one has no variables. Not even an empty `env`: Prefect would merge theirs into it.
 JOB_TEMPLATE = {
     "job_configuration": {"stream_output": True},
     "variables": {"type": "object", "properties": {}, "additionalProperties": False},
@@ -37,9 +37,9 @@ UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 
 def put_in_order(root: Path, pool: str) -> None:
-    """Make the pool and the limit where they are missing; close the books on dead runs.
+    """Create the pool and the limit if they are missing; mark dead runs as crashed.
 
-    A pool that is there may be of an earlier version, or changed since: it is given our template again.
+    An existing pool may be of an earlier version or changed since, so its template is set again.
     """
     with get_client(sync_client=True) as client:
         try:
@@ -54,7 +54,7 @@ def put_in_order(root: Path, pool: str) -> None:
 
 
 def has_worker(pool: str) -> bool:
-    """Whether a worker of the pool has reported."""
+    """Whether the pool has a worker that has reported."""
     with get_client(sync_client=True) as client:
         return bool(client.read_workers_for_work_pool(pool))
 

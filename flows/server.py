@@ -1,11 +1,11 @@
 """The Prefect server of this project: `python -m flows.server up|down|status`.
 
 `up` starts a server (SQLite, this machine only, with a password), a process work pool with a worker, the limit of one
-GPU stage at a time and the deployment of prefect.yaml, waits until they answer and returns. All state is in
-`.prefect/`; the file prefect.toml in the root tells every `prefect` command typed there which server to use.
+GPU stage at a time and the deployment of prefect.yaml, waits until they respond and returns. All state is in
+`.prefect/`; the file prefect.toml in the root points every `prefect` command typed there to this server.
 
-The server and worker are Prefect's own commands; pool and limit are made through its client, because each further
-`prefect` command costs two to three seconds of imports.
+The server and worker are Prefect's own commands; pool and limit are created by its client, because each further
+`prefect` command takes two to three seconds to import.
 """
 
 import argparse
@@ -45,7 +45,7 @@ class ServerError(UmemmaError):
 
 
 def up(root: Path) -> None:
-    """Start what does not run yet."""
+    """Start the server, worker and deployment, unless they run."""
     server, worker = _services(root)
     url = server_url(root)
     if url and server.pid() and worker.pid() and not is_open(url):
@@ -96,7 +96,7 @@ def up(root: Path) -> None:
 
 
 def down(root: Path) -> bool:
-    """End the worker, then the server; return whether there was something to end."""
+    """Stop the worker, then the server; return whether either was running."""
     server, worker = _services(root)
     ended = [worker.stop(), server.stop()]
     remove_note(root)
@@ -104,7 +104,7 @@ def down(root: Path) -> bool:
 
 
 def status(root: Path) -> None:
-    """Say what runs; exit with 1 unless all of it does."""
+    """Print what is running; exit with 1 unless all of it is."""
     url = server_url(root)
     pids = {service.name: service.pid() for service in _services(root)}
     for name, pid in pids.items():
@@ -124,7 +124,7 @@ def _ui(url: str) -> str:
 
 
 def _tell_password(root: Path) -> None:
-    print(f"Its page asks a browser once for the password:  cat {state_folder(root).relative_to(root) / PASSWORD}")
+    print(f"The browser will ask for the password once:  cat {state_folder(root).relative_to(root) / PASSWORD}")
 
 
 def _refuse_taken(port: int) -> None:
@@ -139,12 +139,12 @@ def _refuse_taken(port: int) -> None:
 
 
 def main() -> None:
-    """Parse and do."""
+    """Parse the action and do it."""
     parser = argparse.ArgumentParser(prog="python -m flows.server", description="The Prefect server of this project.")
     parser.add_argument("action", choices=["up", "down", "status"])
     action = parser.parse_args().action
     root = project_root(Path.cwd())
-    os.environ.pop("PREFECT_API_URL", None)  # this is about the project's own server
+    os.environ.pop("PREFECT_API_URL", None)  # this command manages the project's own server
     if action == "up":
         up(root)
     elif action == "down":

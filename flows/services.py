@@ -1,7 +1,7 @@
-"""Long-running processes that outlive the command that started them, each known by a file in `.prefect/pids`.
+"""Background processes that outlive the command that started them, each recorded in a file in `.prefect/pids`.
 
-The file holds the number and the start time: a number alone may since belong to another program. Each is started in a
-session of its own and ended with all that it started.
+The file holds process id and start time, since an id alone may have been reused. Each process leads its own session and
+is stopped with all its descendants.
 """
 
 import json
@@ -20,7 +20,7 @@ SECONDS_TO_END = 10.0
 
 
 def same_process(pid: int, started: float) -> bool:
-    """Whether the process with this number is alive and is the one that started then."""
+    """Whether the process with this id is alive and has this start time."""
     try:
         process = psutil.Process(pid)
         return abs(process.create_time() - started) < 0.1 and bool(process.status() != psutil.STATUS_ZOMBIE)
@@ -30,14 +30,14 @@ def same_process(pid: int, started: float) -> bool:
 
 @dataclass(frozen=True)
 class Service:
-    """One process of the project; `folder` is `.prefect/`."""
+    """A background process of the project; `folder` is `.prefect/`."""
 
     name: str
     folder: Path
 
     @property
     def log(self) -> Path:
-        """The file with all it prints."""
+        """The file with its output."""
         return self.folder / "logs" / f"{self.name}.log"
 
     @property
@@ -45,7 +45,7 @@ class Service:
         return self.folder / "pids" / f"{self.name}.json"
 
     def pid(self) -> int | None:
-        """Return its number, or None if it does not run."""
+        """Return its process id, or None if it is not running."""
         try:
             note = json.loads(self._note.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
@@ -70,7 +70,7 @@ class Service:
         self._note.write_text(json.dumps({"pid": process.pid, "started": started}))
 
     def stop(self) -> bool:
-        """End it and all it started, asking first; return whether it ran."""
+        """Stop it and its descendants, by SIGTERM, then SIGKILL; return whether it was running."""
         pid = self.pid()
         if pid is not None:
             everything = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
@@ -90,7 +90,7 @@ class Service:
 
 
 def wait_until(check: Callable[[], bool], service: Service, seconds: float) -> bool:
-    """Wait for `check` to hold; stop waiting when the service ends or the time is over."""
+    """Wait for `check` to hold; give up when the service ends or time is up."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if check():

@@ -1,10 +1,10 @@
-"""What Prefect is told: where its state lies and which server to use.
+"""Prefect's settings: where its state is and which server to use.
 
-Everything lies in `.prefect/` of the project: the SQLite file, logs, the numbers of running processes. The variables
-must be set before `prefect` is imported, so nothing here imports it, and neither does `pipeline.py` before its `main`.
+All state is in `.prefect/` of the project: the SQLite file, logs, ids of running processes. The variables must be set
+before `prefect` is imported, so nothing here imports it, and neither does `pipeline.py` before its `main`.
 
-Whoever may talk to a Prefect server can run commands on the machine of its worker (a deployment's pull steps), so ours
-answer only those who know a password: it lies in `.prefect/` and in prefect.toml, both for their owner alone to read.
+Anyone with access to a Prefect server can run commands on its worker's machine (a deployment's pull steps), so ours
+require a password: it is in `.prefect/` and in prefect.toml, both readable only by their owner.
 """
 
 import json
@@ -27,14 +27,14 @@ SIGNATURE = "# Written by `python -m flows.server up`, removed by `down`."
 
 
 def state_folder(root: Path) -> Path:
-    """Return `.prefect/`, made if it is missing."""
+    """Return `.prefect/`, created if missing."""
     folder = root / ".prefect"
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def chosen_port() -> int:
-    """Return the port that the environment asks for, or Prefect's own."""
+    """Return the port set in the environment, or Prefect's default."""
     text = os.environ.get(PORT_VARIABLE, str(DEFAULT_PORT))
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise ParameterError(f"{PORT_VARIABLE} is {text!r}; it must be a port, 1 to 65535")
@@ -47,7 +47,7 @@ def api_url(port: int) -> str:
 
 
 def password(root: Path) -> str:
-    """Return what the server asks of its clients, "user:password"; made at random where there is none yet."""
+    """Return the server's credentials, "user:password"; random ones are created if there are none."""
     path = state_folder(root) / PASSWORD
     if not path.exists():
         _write_private(path, f"umemma:{secrets.token_urlsafe(32)}")
@@ -56,19 +56,19 @@ def password(root: Path) -> str:
 
 
 def is_healthy(url: str) -> bool:
-    """Whether a Prefect API answers at `url`. It says so to everybody."""
-    return _answer(f"{url}/health") == b"true"
+    """Whether a Prefect API responds at `url`; no password is needed for this."""
+    return _response(f"{url}/health") == b"true"
 
 
 def is_open(url: str) -> bool:
-    """Whether the API at `url` answers everybody, as one does that an earlier version of this project started."""
-    return bool(_answer(f"{url}/admin/version"))
+    """Whether the API at `url` needs no password, as if started by an earlier version of this project."""
+    return bool(_response(f"{url}/admin/version"))
 
 
 def server_url(root: Path) -> str | None:
-    """Return the API of a server that is up: the one the environment names, or the one `flows.server up` started.
+    """Return the API of a running server: the one in the environment, or the one that `flows.server up` started.
 
-    The note of a server that no longer answers is removed: Prefect itself would read it and fail.
+    The note of a server that no longer responds is removed: Prefect itself would read it and fail.
     """
     if url := os.environ.get("PREFECT_API_URL"):
         return url
@@ -80,13 +80,13 @@ def server_url(root: Path) -> str | None:
 
 
 def write_note(root: Path, url: str) -> None:
-    """Tell every `prefect` command that is typed in the project's root which server it is to use, and its password."""
+    """Write server and password for every `prefect` command that is typed in the project's root."""
     home, auth = json.dumps(str(state_folder(root) / "home")), json.dumps(password(root))
     _write_private(root / NOTE, f'{SIGNATURE}\nhome = {home}\n\n[api]\nurl = "{url}"\nauth_string = {auth}\n')
 
 
 def remove_note(root: Path) -> None:
-    """Remove the note, if it is one of ours."""
+    """Remove the note, if we wrote it."""
     note = root / NOTE
     if note.is_file() and note.read_text().startswith(SIGNATURE):
         note.unlink()
@@ -95,9 +95,9 @@ def remove_note(root: Path) -> None:
 def prefect_environment(root: Path, url: str | None) -> dict[str, str]:
     """Return the variables for any process that uses Prefect; without a `url` Prefect starts a server for one run.
 
-    Leases in a file outlive a killed server; a waiting GPU stage looks every second (else up to 30), a worker every
-    two. Pages from elsewhere may not read what the server answers. A server of others, which the user's environment
-    names, is not sent our password.
+    Leases in a file outlive a killed server; a waiting GPU stage polls every second (else up to 30), a worker every
+    two. Web pages of other origins may not read the server's responses. A foreign server, set in the user's
+    environment, is not sent our password.
     """
     settings = {
         "PREFECT_HOME": str(state_folder(root) / "home"),
@@ -129,12 +129,12 @@ def _noted_url(root: Path) -> str | None:
         return None
 
 
-def _answer(url: str) -> bytes | None:
-    """Return what is answered with success, asked without any proxy or password and within five seconds."""
+def _response(url: str) -> bytes | None:
+    """Return the body of a successful response, requested without proxy or password within five seconds."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=5) as answer:
-            return bytes(answer.read().strip())
+        with opener.open(url, timeout=5) as response:
+            return bytes(response.read().strip())
     except urllib.error.HTTPError as error:
         error.close()
         return None
@@ -143,7 +143,7 @@ def _answer(url: str) -> bytes | None:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, at no time another."""
+    """Write a file that is readable only by its owner, at any time."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     temporary.unlink(missing_ok=True)
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -1,7 +1,7 @@
-"""Running planned experiments one after the other, or a few at a time, with a line for each; what is there is left out.
+"""Running planned experiments one after another, or a few at a time, with a line for each; existing ones are skipped.
 
-Each runs in a worktree of its own (flows/workspace.py), on what the commit holds that is checked out. One that fails is
-noted and the others go on; only changed code ends them all, for the rest would be made from something else.
+Each runs in its own worktree (flows/workspace.py), from the current commit. A failed one is recorded and the others go
+on; only changed code stops all, since the rest would be made from other code.
 """
 
 import re
@@ -22,12 +22,12 @@ from flows.processes import Children
 from flows.workspace import experiment
 from umemma.errors import UmemmaError
 
-METHOD = "ume-mma"  # the comparison is built on an experiment of this arm, where there is one
+METHOD = "ume-mma"  # the comparison is based on an experiment of this arm, if there is one
 SHOWN_LINES = 10
 
 
 class AblationFailed(UmemmaError):
-    """Experiments are missing at the end; what there is has been compared."""
+    """Experiments are missing at the end; all others have been compared."""
 
     exit_code = 1
 
@@ -42,17 +42,25 @@ class Sweep:
         self.target = maker(home, PAGE)
         self.missing: dict[str, str] = {}
         self._left: list[Planned] = []
-        self._turn = Lock()  # DVC and Hydra inside one process serve one thread at a time
-        self._told: set[str] = set()
+        self._turn = Lock()  # DVC and Hydra are not thread-safe
+        self._noted: set[str] = set()
 
     def run(self, jobs: int) -> None:
-        """Run what is not there yet, `jobs` at a time."""
-        composed = {one: self.experiments.parameters(one.overrides) for one in self.planned}  # all, before any runs
-        self._left = [one for one in self.planned if self.force or not self.experiments.holds(one.name, composed[one])]
-        there = len(self.planned) - len(self._left)
-        print(f"{len(self.planned)} experiments, {there} of them there already", flush=True)
+        """Run the experiments that do not exist yet, `jobs` at a time."""
+        composed = {
+            planned: self.experiments.parameters(planned.overrides) for planned in self.planned
+        }  # all of them first
+        self._left = [
+            planned
+            for planned in self.planned
+            if self.force or not self.experiments.holds(planned.name, composed[planned])
+        ]
+        num_kept = len(self.planned) - len(self._left)
+        print(f"{len(self.planned)} experiments, {num_kept} of them there already", flush=True)
         with ThreadPoolExecutor(jobs) as pool:
-            futures = [pool.submit(self._run_one, one, live=jobs == 1 and sys.stdout.isatty()) for one in self._left]
+            futures = [
+                pool.submit(self._run_one, planned, live=jobs == 1 and sys.stdout.isatty()) for planned in self._left
+            ]
             try:
                 for future in as_completed(futures):
                     future.result()
@@ -63,15 +71,15 @@ class Sweep:
                 raise
 
     def compare(self, name: str) -> Path:
-        """Compare what is there; return the folder with the report. Raises if nothing is, or the comparison fails."""
+        """Compare existing experiments; return the report's folder. Raises if none exist or the comparison fails."""
         with tempfile.TemporaryDirectory() as folder:
-            there = [one.name for one in self.planned if one.name not in self.missing]
-            self.missing |= collect(self.experiments, there, Path(folder))
-            chosen = [one for one in self.planned if one.name not in self.missing]
+            present = [planned.name for planned in self.planned if planned.name not in self.missing]
+            self.missing |= collect(self.experiments, present, Path(folder))
+            chosen = [planned for planned in self.planned if planned.name not in self.missing]
             if not chosen:
                 raise AblationFailed(f"there is nothing to compare\n{self.report_missing()}")
             print(f"comparing {len(chosen)}", flush=True)
-            basis = next((one for one in chosen if one.arm == METHOD), chosen[0])
+            basis = next((planned for planned in chosen if planned.arm == METHOD), chosen[0])
             return compare(
                 self.experiments, name, basis.overrides, Path(folder), target=self.target, children=self.children
             )
@@ -80,31 +88,31 @@ class Sweep:
         """Return a line for each experiment that is missing, with the reason."""
         return "\n".join(f"missing: {name}: {reason}" for name, reason in self.missing.items())
 
-    def _run_one(self, one: Planned, *, live: bool) -> None:
+    def _run_one(self, planned: Planned, *, live: bool) -> None:
         start = time.monotonic()
-        title = f"[{self.planned.index(one) + 1}/{len(self.planned)}] {one.name} ..."
+        title = f"[{self.planned.index(planned) + 1}/{len(self.planned)}] {planned.name} ..."
         try:
-            lines = self._in_worktree(one, title if live else "")
+            lines = self._in_worktree(planned, title if live else "")
         except CodeChanged:
             raise
         except UmemmaError as error:
             lines = [str(error)]
         with self._turn:
-            self._left.remove(one)
+            self._left.remove(planned)
             how = "failed after " if lines else ""
             line = f"{title} {how}{time.monotonic() - start:.0f} s, {len(self._left)} left"
             print("\n    ".join([_over(line) if live else line, *lines[-SHOWN_LINES:]]), flush=True)
             if lines:
-                self.missing[one.name] = next((line for line in lines if "ERROR" in line), lines[-1])
+                self.missing[planned.name] = next((line for line in lines if "ERROR" in line), lines[-1])
 
-    def _in_worktree(self, one: Planned, title: str) -> Sequence[str]:
-        """Run one experiment and keep it; where it fails return its last lines instead."""
+    def _in_worktree(self, planned: Planned, title: str) -> Sequence[str]:
+        """Run one experiment and save it; if it fails, return its last lines."""
         with ExitStack() as stack:
             with self._turn:
                 if self.force:
-                    self.experiments.remove(one.name)
+                    self.experiments.remove(planned.name)
                 home = self.experiments.home
-                here = stack.enter_context(experiment(home, one.overrides, one.name, self._tell_once))
+                here = stack.enter_context(experiment(home, planned.overrides, planned.name, self._tell_once))
                 self.experiments.refuse_changes(here.root)
 
             def on_line(line: str) -> None:
@@ -114,17 +122,17 @@ class Sweep:
             arguments = ["--wait-for-lock", "repro", *(["--force"] if self.force else []), self.target]
             done = self.children.dvc(arguments, cwd=here.root, environment=here.environment(), on_line=on_line)
             if done.returncode:
-                return done.tail or ("DVC ended without a word",)
+                return done.tail or ("DVC failed without output",)
             with self._turn:
-                self.experiments.keep(here, one.name)
+                self.experiments.keep(here, planned.name)
             return ()
 
     def _tell_once(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
+        if line not in self._noted:
+            self._noted.add(line)
             print(f"note: {line}", flush=True)
 
 
 def _over(line: str) -> str:
-    """Write over the line that the cursor of a terminal is on."""
+    """Return text that overwrites the current line of a terminal."""
     return f"\r\x1b[K{line}"

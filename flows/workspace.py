@@ -1,11 +1,12 @@
-"""Where a run takes place: the user's own workspace, or a git worktree of its own for a run with overrides.
+"""Where a run takes place: the user's workspace, or a separate git worktree for a run with overrides.
 
-A worktree and not `dvc exp run --temp`, because the flow runs stage by stage and that command runs all of them as one.
-It lies under `.dvc/tmp`, starts from HEAD plus the uncommitted changes of tracked files (as `dvc exp run` does; a file
-that git does not know is named, not carried, but for a dvc.lock that waits for its first commit), shares DVC's cache, and ends as an experiment in the main repository.
+A worktree rather than `dvc exp run --temp`, because the flow runs stage by stage and that command runs all as one. It
+is under `.dvc/tmp`, starts from HEAD plus the uncommitted changes of tracked files (like `dvc exp run`; untracked files
+are listed but not copied, except a dvc.lock before its first commit), shares DVC's cache, and ends as an experiment in
+the main repository.
 
-Data is linked from the cache, never copied. A lock that the kernel frees with the process says which worktree is in
-use, so that what a killed run left is removed by the next.
+Data are linked from the cache, never copied. A lock, which the kernel releases when the process ends, marks a worktree
+as in use, so that the next run removes what a killed one left.
 """
 
 import fcntl
@@ -41,7 +42,7 @@ class Workspace:
     settings: Mapping[str, str]
 
     def environment(self) -> dict[str, str]:
-        """Return what a `dvc` process here is given; `python` in a stage's command is the one that runs this."""
+        """Return the environment of a `dvc` process here; `python` in a stage's command is this interpreter."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         anchors = {"DVC_ROOT": str(self.home), "UMEMMA_HOME": str(self.home)}
         quiet = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true", "PYTHONUNBUFFERED": "1"}
@@ -49,13 +50,13 @@ class Workspace:
 
 
 def own_workspace(home: Path) -> Workspace:
-    """Return the user's own working copy."""
+    """Return the user's working copy."""
     return Workspace(home, home, {})
 
 
 @contextmanager
 def experiment(home: Path, overrides: Sequence[str], name: str, tell: Tell) -> Iterator[Workspace]:
-    """Make a worktree with the overrides applied; remove it at the end, whatever happens."""
+    """Create a worktree with the overrides applied; remove it at the end in any case."""
     checked_form(overrides)
     baseline = git(home, "rev-parse", "--verify", "--quiet", "HEAD", otherwise="there is no commit to start from")
     _check_name(home, baseline, name)
@@ -96,11 +97,11 @@ def _add_worktree(home: Path, folder: Path, baseline: str, tell: Tell) -> None:
     untracked = git(top, "ls-files", "--others", "--exclude-standard").splitlines()
     if untracked := [path for path in untracked if Path(path).name != LOCK_FILE]:
         named = ", ".join(untracked[:5]) + (", ..." if len(untracked) > 5 else "")
-        tell(f"{len(untracked)} files that git does not know are not part of this run (git add them): {named}")
+        tell(f"{len(untracked)} untracked files are not part of this run (git add them): {named}")
 
 
 def _share_cache(home: Path, root: Path) -> None:
-    """Point the worktree's DVC at the main cache and put in place what the cache holds; the rest is made by the run."""
+    """Point the worktree's DVC at the main cache and check out what is cached; the run makes the rest."""
     local = home / ".dvc" / "config.local"
     if local.is_file():
         shutil.copy(local, root / ".dvc" / "config.local")
@@ -117,7 +118,7 @@ def _share_cache(home: Path, root: Path) -> None:
 def _check_name(home: Path, baseline: str, name: str) -> None:
     if (
         subprocess.run(["git", "check-ref-format", f"refs/exps/{name}"], cwd=home, check=False).returncode
-        or not re.fullmatch(r"\w[\w.+-]*", name, flags=re.ASCII)  # git takes `x;id`, and people paste names
+        or not re.fullmatch(r"\w[\w.+-]*", name, flags=re.ASCII)  # git allows `x;id`, and people paste names
     ):
         raise ParameterError(f"--name {name!r}: not a name for an experiment (letters, digits, '-', '_', '+' and '.')")
     if git(home, "for-each-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/{name}"):

@@ -1,16 +1,16 @@
 """One script per stage: `python -m stages.NAME`, as dvc.yaml runs it.
 
-On import, so before any tool is imported:
+On import, before any other package is imported:
 
-- A Python without the packages, or one that would run another checkout's code, ends in a sentence.
-- Nothing phones home.
-- A thread that waits for another sleeps soon. OpenMP's own default spins, which costs nothing on a machine of one's
-  own, but with two towers side by side on two cores an epoch took 51 s instead of 6 (alone: 2 s either way).
-- The library is told what DVC knows: the main checkout, an experiment's name.
-- A stage ends when the DVC that started it is killed. Without that, an orphan would go on training and later overwrite
-  the output of the next run.
+- A Python without the packages, or one that would run another checkout's code, fails with a clear message.
+- Telemetry is disabled.
+- Waiting OpenMP threads sleep soon. By default they spin, which costs nothing on an idle machine, but with two towers
+  in parallel on two cores an epoch took 51 s instead of 6 (alone: 2 s either way).
+- DVC's main checkout and experiment name are passed on to the library.
+- A stage dies with the DVC that started it. Otherwise an orphan would go on training and later overwrite the output of
+  the next run.
 
-Any Python from 3.8 on has to get as far as the first of these.
+The first check must work in any Python from 3.8 on.
 """
 
 import argparse
@@ -33,9 +33,9 @@ def _end(sentence: str) -> None:
     sys.exit(2)
 
 
-if sys.argv[0] == "-m":  # so it is while `python -m` imports the package of what it is going to run
-    # The project is installed in its environment, so that where Python leaves the current folder out of its path an
-    # experiment, which runs in a folder of its own, would run the main checkout's code in place of its own.
+if sys.argv[0] == "-m":  # true while `python -m` imports the package of the module to run
+    # The project is installed in its environment. So if Python leaves the current folder out of its path, an
+    # experiment, which runs in a separate folder, would run the code of the main checkout.
     _root = Path(__file__).resolve().parents[1]
     if _root != Path.cwd():
         _end(
@@ -48,13 +48,13 @@ if sys.argv[0] == "-m":  # so it is while `python -m` imports the package of wha
             "makes that environment), or start the run with `make run`"
         )
 
-os.environ.setdefault("DO_NOT_TRACK", "true")  # the word: MLflow does not know `1`
+os.environ.setdefault("DO_NOT_TRACK", "true")  # not `1`, which MLflow does not understand
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if "DVC_ROOT" in os.environ:
-    os.environ.setdefault("UMEMMA_HOME", os.environ["DVC_ROOT"])  # an experiment shares raw data and runs with it
+    os.environ.setdefault("UMEMMA_HOME", os.environ["DVC_ROOT"])  # raw data and MLflow runs are shared with experiments
 _experiment = {"dvc.experiment": os.environ.get("DVC_EXP_NAME"), "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV")}
 if _tags := {name: value for name, value in _experiment.items() if value}:
     os.environ.setdefault("MLFLOW_RUN_CONTEXT", json.dumps(_tags))  # MLflow tags its runs with them
@@ -65,14 +65,14 @@ if sys.platform == "linux" and "DVC_ROOT" in os.environ:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call a stage's `main`; an error that the user can fix ends in a sentence that says which command helps."""
+    """Call a stage's `main`; an error that the user can fix becomes a message with the command that fixes it."""
     from umemma import errors
 
     errors.run(main, advised)
 
 
 def advised(error: "UmemmaError") -> str:
-    """Return the library's message with what only the pipeline knows: its files, its commands."""
+    """Return the library's message, extended by the pipeline's files and commands."""
     from umemma.errors import DamagedFile, DamagedRawFiles, SettingError, TrainingError
 
     if isinstance(error, SettingError):
@@ -89,9 +89,9 @@ def advised(error: "UmemmaError") -> str:
 
 
 def modality_of(description: "str | None") -> str:
-    """Return the modality that a stage of a `foreach` is about: DVC's `decode@image`, or the script's one argument.
+    """Return the modality of a `foreach` stage, from DVC's `decode@image` or the script's only argument.
 
-    It reaches the script by a variable of DVC's and not through `cmd:`, since a shell reads that.
+    DVC passes it in a variable rather than through `cmd:`, which a shell would interpret.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("modality", nargs="?", default=os.environ.get("DVC_STAGE", "").partition("@")[2])

@@ -1,4 +1,4 @@
-"""What `fuse`, `reference` and `evaluate` begin with: towers and data as the earlier stages left them."""
+"""Inputs of `fuse`, `reference` and `evaluate`: towers and data from the earlier stages."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def load(settings: Parameters) -> tuple[TrainingContext, Targets]:
 
 
 def fingerprint(settings: Parameters, targets: Targets) -> str:
-    """Return the digest of the decoded arrays and labels of every split."""
+    """Return the digest of the arrays and labels of every split."""
     dataset = settings.dataset
     folders = {name: Path("data/arrays") / dataset.name / name for name in dataset.modalities}
     return arrays.fingerprint(folders, targets.label)

@@ -1,4 +1,4 @@
-"""What must hold of the run's model and its masks: the last part of `evaluate`."""
+"""The gates on the run's model and its masks: the last part of `evaluate`."""
 
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,13 @@ _NUM_SAMPLES = 64  # of the test set, on which the model is audited for leaks
 
 
 def no_leak(model: Network, test: Batch, arm: str) -> dict[str, Any]:
-    """Plant NaN, infinity and strangers in what is missing: logits stay bit-identical, gradients zero."""
+    """Fill missing modalities with NaN, infinity and other samples: logits stay bit-identical, gradients zero."""
     checked, failures = leak_audit.audit(model.cpu(), test.rows(slice(0, min(len(test), _NUM_SAMPLES))))
     return _gate("no leak", checked, [f"{arm}, {failure}" for failure in failures])
 
 
 def realised_rates(context: TrainingContext, plan: masks.Plan, classes: list[str]) -> dict[str, Any]:
-    """Hold the masks on file against the rates that were asked for."""
+    """Compare the masks on file with the requested rates."""
     drawn, _ = safetensors.read(Path("data/masks/masks.safetensors"))
     return _gate(
         "realised missing rates",
@@ -37,11 +37,11 @@ def realised_rates(context: TrainingContext, plan: masks.Plan, classes: list[str
 
 
 def never_below(evaluate: Evaluate, seed: int) -> dict[str, Any]:
-    """Hold the run's answers against those of its towers."""
-    own, towers = ((one, *predictions.read(Path(f"data/predictions/{one}.safetensors"))) for one in ("model", "uni"))
+    """Compare the run's predictions with those of its towers."""
+    run, towers = ((name, *predictions.read(Path(f"data/predictions/{name}.safetensors"))) for name in ("model", "uni"))
     main_model, uni = (
         Model(name, facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"], splits)
-        for name, splits, facts in (own, towers)
+        for name, splits, facts in (run, towers)
     )
     return comparison.gate_never_below(
         main_model, uni, seed=seed, replicates=evaluate.bootstrap_replicates, significance=evaluate.significance
@@ -49,7 +49,7 @@ def never_below(evaluate: Evaluate, seed: int) -> dict[str, Any]:
 
 
 def judge(settings: Parameters, context: TrainingContext, model: Network) -> Gates:
-    """Return what data/reports/gates.json holds; a failed gate raises nothing, so that the report is written first."""
+    """Return the content of data/reports/gates.json; a failed gate does not raise: the report is written first."""
     below = never_below(settings.evaluate, settings.seed)
     gates = [
         no_leak(model, context.media["test"], settings.arm),

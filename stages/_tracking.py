@@ -1,4 +1,4 @@
-"""What MLflow is told of a run of the pipeline, read from what its stages wrote."""
+"""The record of a run of the pipeline for MLflow, read from the outputs of its stages."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ CURVES = Path("data/reports/curves")
 
 
 def record(settings: Parameters, metrics: Mapping[str, float], artifacts: Mapping[str, Sequence[Path]]) -> Record:
-    """Return the whole run, each tower and the fusion being a part of it.
+    """Return the whole run, with each tower and the fusion as a part.
 
-    It is named after its experiment, where it is one of DVC's.
+    A run that is a DVC experiment has the experiment's name.
     """
     dataset = settings.dataset
     common = {"seed": settings.seed, "compute": settings.compute.model_dump()}

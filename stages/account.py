@@ -1,6 +1,6 @@
-"""Answers of all models -> how much is lost information, how much the model's failure (data/reports/accounting.json).
+"""Predictions of all models -> how much is lost information, how much model failure (data/reports/accounting.json).
 
-Beside the run's own model stand the towers, their product, specialists, and the answers of other experiments that
+The run's own model is compared with the towers, their product, specialists, and the other experiments whose predictions
 `make ablation` puts into data/arms. arms.json holds the table of all arms.
 """
 
@@ -19,67 +19,68 @@ from umemma.prediction import predictions
 from umemma.reporting import results
 from umemma.reporting.results import Accounting, Arm, Robustness
 
-OWN, REFERENCE, OTHERS = Path("data/predictions"), Path("data/reference/specialists.safetensors"), Path("data/arms")
+PREDICTIONS, OTHER_RUNS = Path("data/predictions"), Path("data/arms")
+REFERENCE = Path("data/reference/specialists.safetensors")
 
 
 def model_of(path: Path, name: str | None = None) -> tuple[Model, str]:
-    """Read one model's answers; return it with the fingerprint of the data it answered."""
+    """Read one model's predictions; return it with the fingerprint of the data."""
     splits, facts = predictions.read(path)
     return Model(
         name or facts["arm"], facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"], splits
     ), facts["fingerprint"]
 
 
-def others(fingerprint: str, own: Path) -> list[Model]:
-    """Return the models of other experiments on the same data; say which were left out, and why."""
-    found = []
-    for path in sorted(OTHERS.glob("*.safetensors")):
-        if path.read_bytes() == own.read_bytes():
-            continue  # the very model of this run
+def others(fingerprint: str, main: Path) -> list[Model]:
+    """Return the models of other experiments on the same data; print which were skipped, and why."""
+    models = []
+    for path in sorted(OTHER_RUNS.glob("*.safetensors")):
+        if path.read_bytes() == main.read_bytes():
+            continue  # this run's own model
         model, data = model_of(path, path.stem)
         if data == fingerprint:
-            found.append(model)
+            models.append(model)
         else:
-            print(f"left out: {path.name} answered other data ({data[:12]}; this run's are {fingerprint[:12]})")
-    return found
+            print(f"skipped: {path.name} is of other data ({data[:12]}; this run's are {fingerprint[:12]})")
+    return models
 
 
 def arm_table(rows: list[Arm]) -> dict[str, dict[str, Any]]:
-    """Return {arm: {pattern: {accuracy, utilisation}}}; an arm trained at several rates has one entry for each."""
+    """Return {arm: {pattern: {accuracy, utilisation}}}; an arm trained at several rates has an entry for each."""
     rates: dict[str, int] = {}
     for row in rows:
         rates[row.arm] = rates.get(row.arm, 0) + 1
-    found = {}
+    table = {}
     for row in rows:
         name = row.arm if rates[row.arm] == 1 else f"{row.arm} {_in_words(row.missing_rate)}"
-        found[name] = {pattern: scores.content(without={"cross_entropy"}) for pattern, scores in row.patterns.items()}
-    return found
+        table[name] = {pattern: scores.content(without={"cross_entropy"}) for pattern, scores in row.patterns.items()}
+    return table
 
 
 def truth(dataset: Dataset) -> Any:
-    """Return the information that each pattern truly holds, where the data set's adapter knows it."""
+    """Return the true information in each pattern, if the data set's adapter knows it."""
     known = getattr(import_module(f"umemma.sources.adapters.{dataset.adapter}"), "information", None)
     return known(dataset.options) if known else None
 
 
 def main() -> None:
-    """Read all answers, write the account."""
+    """Read all predictions, write the accounting."""
     settings = parameters.read()
     dataset = results.read(Path("data/reports/robustness.json"), Robustness).dataset
-    main_model, fingerprint = model_of(OWN / "model.safetensors")
+    main_model, fingerprint = model_of(PREDICTIONS / "model.safetensors")
     models = [
         main_model,
-        *(model_of(OWN / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
+        *(model_of(PREDICTIONS / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
         model_of(REFERENCE)[0],
-        *others(fingerprint, OWN / "model.safetensors"),
+        *others(fingerprint, PREDICTIONS / "model.safetensors"),
     ]
-    probed, _ = safetensors.read(OWN / "probes.safetensors")
+    probed, _ = safetensors.read(PREDICTIONS / "probes.safetensors")
     probes = {
         name: (probed[f"{name}/pretrained"], probed[f"{name}/model"])
         for name in settings.dataset.modalities
         if f"{name}/model" in probed
     }
-    found = accounting.account(
+    content = accounting.account(
         models,
         main=main_model,
         probes=probes or None,
@@ -89,7 +90,7 @@ def main() -> None:
         rates=settings.evaluate.rates,
         replicates=settings.evaluate.bootstrap_replicates,
     )
-    account = Accounting.model_validate({"dataset": dataset, **found})
+    account = Accounting.model_validate({"dataset": dataset, **content})
     results.write(Path("data/reports/accounting.json"), account)
     write_json(Path("data/reports/arms.json"), arm_table(account.arms))
 

@@ -1,8 +1,8 @@
 """The verdict on the shards -> the gate between data and training (data/gates/shards.json), or exit code 1.
 
-A stage of its own, so that the verdict of a failed gate is an output like any other: DVC holds a file that a failed
-stage has left for the user's, and would not replace it. The gate holds nothing of the bounds, so that a change of these
-trains nothing anew.
+A separate stage, so that the verdict of a failed gate is an output like any other: DVC takes a file left by a failed
+stage for the user's and would not replace it. The gate's file does not contain the bounds, so that changing these
+retrains nothing.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ def admit(report: Path, gate: Path) -> None:
     if not verdict.passed:
         raise GateFailure(
             f"{verdict.dataset}: {len(verdict.failures)} of {len(verdict.expectations)} expectations failed, as "
-            f"{report} tells; the bounds, and under validation.severity what only warns, are in params.yaml"
+            f"listed in {report}; bounds and severities (validation.severity) are in params.yaml"
         )
     write_json(gate, {"manifest_sha256": verdict.manifest_sha256, "dataset": verdict.dataset, "passed": True})
 

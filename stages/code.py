@@ -1,9 +1,9 @@
-"""Source files -> what code each stage can run (data/code/<stage>.json), so that code is one dependency of a stage.
+"""Source files -> digests of the code that each stage can run (data/code/<stage>.json), its one dependency on code.
 
-DVC runs this stage when any source file changes and stops where the digests come out as they were: an edited comment
-or docstring reruns nothing else, a changed constant makes stale what runs it. A plug-in that a parameter chooses has a
-file of its own (data/code/<folder>/<plug-in>.json), so that another decoder's code makes no array stale. Sources are
-parsed, never run: standard library only.
+DVC runs this stage when any source file changes and stops if the digests stay the same: an edited comment or docstring
+reruns nothing else, a changed constant makes the stages that can run it stale. A plug-in chosen by a parameter has its
+own file (data/code/<folder>/<plug-in>.json), so that the code of another decoder makes no arrays stale. Sources are
+parsed, never run, so the standard library is enough.
 """
 
 import ast
@@ -20,7 +20,7 @@ OUT = Path("data/code")
 
 
 def canonical(node: object) -> object:
-    """Return a syntax tree as nested lists without positions, docstrings and what is empty: alike in all Pythons."""
+    """Return a syntax tree as nested lists, without positions, docstrings, empty fields: equal in all Pythons."""
     if isinstance(node, ast.AST):
         fields = {
             name: canonical(value) for name, value in ast.iter_fields(node) if name not in ("kind", "type_comment")
@@ -32,7 +32,7 @@ def canonical(node: object) -> object:
 
 
 def _is_docstring(node: object) -> bool:
-    """Return whether a statement is a text alone, as the docstring of a module, class, function or attribute is."""
+    """Return whether a statement is a lone string, like the docstring of a module, class, function or attribute."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
@@ -44,7 +44,7 @@ def tree(path: Path) -> ast.Module:
 
 @cache
 def digest(path: Path) -> str:
-    """Return a file's sha256: of its canonical syntax tree, or of its bytes where it is no Python."""
+    """Return a file's sha256: of its canonical syntax tree, or of its bytes if it is not Python."""
     if path.suffix != ".py":
         return hashlib.sha256(path.read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(canonical(tree(path))).encode()).hexdigest()
@@ -55,13 +55,13 @@ def _is_for_types(node: ast.AST) -> bool:
 
 
 def _is_lazy(node: ast.AST) -> bool:
-    """Is this what a package does once it is asked for a name that it loads late? The project never asks it."""
+    """Return whether this is a package's `__getattr__` for lazy imports, which the project never uses."""
     return isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
 
 
 @cache
 def running(path: Path) -> Sequence[ast.AST]:
-    """Return the nodes of a file's syntax tree, without what a type checker reads or what stands there for others."""
+    """Return the nodes of a file's syntax tree, without type-checking imports and lazy imports for others."""
     top = tree(path)
     nodes: list[ast.AST] = [top]
     for node in nodes:
@@ -75,7 +75,7 @@ def running(path: Path) -> Sequence[ast.AST]:
 
 @cache
 def _late(path: Path) -> frozenset[str]:
-    """Return the names that a package offers (`__all__`) and loads only when it is asked for them."""
+    """Return the names in a package's `__all__` that it imports lazily."""
     body = tree(path).body if path.is_file() else []
     offers = [node.value for node in body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
     return frozenset(ast.literal_eval(offers[0]) if offers and any(map(_is_lazy, body)) else ())
@@ -120,10 +120,10 @@ def loaded_folders(path: Path) -> frozenset[str]:
 
 @cache
 def needed(path: Path) -> frozenset[Path]:
-    """Return the files that a file needs directly: modules, plug-ins loaded by name, and data files named in it."""
+    """Return the direct dependencies of a file: modules, plug-ins loaded by name, and data files named in it."""
     if path.suffix != ".py":
         return frozenset()
-    names = {*imported(path), ".".join(path.with_suffix("").parts)}  # its own packages are run too
+    names = {*imported(path), ".".join(path.with_suffix("").parts)}  # importing it runs its parent packages, too
     modules = {file for name in names for file in _files_of(name)}
     plugins = {file for folder in loaded_folders(path) - set(CHOSEN) for file in Path(folder).glob("*.py")}
     texts = {node.value for node in running(path) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
@@ -133,13 +133,13 @@ def needed(path: Path) -> frozenset[Path]:
 
 def closure(path: Path) -> set[Path]:
     """Return all files that running a file can run or read, itself included."""
-    found: set[Path] = set()
+    result: set[Path] = set()
     pending = [path]
     while pending:
-        if (file := pending.pop()) not in found:
-            found.add(file)
+        if (file := pending.pop()) not in result:
+            result.add(file)
             pending += needed(file)
-    return found
+    return result
 
 
 def write(path: Path, files: set[Path]) -> None:

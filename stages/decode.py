@@ -12,7 +12,7 @@ from umemma.settings import Settings, call
 
 
 def decode(shard_folder: Path, modality: str, settings: Settings, folder: Path) -> dict[str, object]:
-    """Decode one modality into `folder`, whole or not at all; return its facts."""
+    """Decode one modality into `folder`, atomically; return its facts."""
     index = shards.verify(shard_folder)
     if modality not in index.modalities:
         raise SettingError(unknown("dataset.modalities", "modality in data", modality, index.modalities))

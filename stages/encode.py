@@ -1,4 +1,4 @@
-"""Decoded arrays -> a frozen backbone's features of them, computed once (data/features/<data set>/<modality>)."""
+"""Arrays -> their features from a frozen backbone, computed once (data/features/<data set>/<modality>)."""
 
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from umemma.training.settings import Compute
 
 
 def encode(arrays: Path, description: Path, modality: str, folder: Path, compute_: Compute) -> str:
-    """Write the features into `folder`, whole or not at all; return a sentence on them."""
+    """Write the features into `folder`, atomically; return a sentence about them."""
     backbone = read_json(description)
     device = compute.set_up(compute_)
     with written_whole(folder) as temporary:

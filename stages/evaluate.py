@@ -1,6 +1,6 @@
-"""The run's model -> what it predicts, and the towers beside it (data/predictions); robustness.json and gates.json.
+"""The run's model -> predictions of it and of the towers (data/predictions), robustness.json and gates.json.
 
-Afterwards no model is asked again: every figure of the report follows from the answers on file.
+No later stage runs a model: every figure of the report follows from the predictions on file.
 """
 
 from collections.abc import Mapping
@@ -35,13 +35,13 @@ from umemma.training.settings import ArmName, Fuse, missing_rates
 
 
 def predict_splits(
-    one: Model, context: TrainingContext, targets: Targets, evaluate: Evaluate, *, on_features: bool
+    model: Model, context: TrainingContext, targets: Targets, evaluate: Evaluate, *, on_features: bool
 ) -> dict[str, Predictions]:
-    """Return the answers on validation and test data, from the towers' cached features or from the media."""
+    """Return the predictions on validation and test data, from the towers' cached features or from the media."""
     device = compute.set_up(context.compute)
-    found = {
+    predicted = {
         split: predict.predict(
-            one,
+            model,
             context.media[split],
             context.log_prior,
             group=targets.group[split],
@@ -52,37 +52,37 @@ def predict_splits(
         )
         for split in ("val", "test")
     }
-    return decided(found, evaluate.threshold)
+    return decided(predicted, evaluate.threshold)
 
 
-def has_the_towers(one: Model, context: TrainingContext) -> bool:
-    """Are the model's encoders the pre-trained ones, value for value?"""
-    if not isinstance(one, LateFusion):
+def has_the_towers(model: Model, context: TrainingContext) -> bool:
+    """Return whether the model's encoders equal the pre-trained ones exactly."""
+    if not isinstance(model, LateFusion):
         return False
     towers = {name: tower.encoder.state_dict() for name, tower in context.towers.items()}
     return all(
         torch.equal(value, towers[name][key])
-        for name, encoder in one.parts().items()
+        for name, encoder in model.parts().items()
         for key, value in encoder.state_dict().items()
     )
 
 
-def probes(one: Model, context: TrainingContext, batch_size: int) -> dict[str, torch.Tensor]:
-    """Return (sample,) float64 over test data: was a linear probe right on the tower's features, on the model's own?
+def probes(model: Model, context: TrainingContext, batch_size: int) -> dict[str, torch.Tensor]:
+    """Return (sample,) float64 over test data: was a linear probe correct on the tower's features, on the model's?
 
-    Only late fusion has features of one modality. The entry of a sample without the modality says nothing.
+    Only late fusion has features of one modality. The entry of a sample without the modality is meaningless.
     """
-    if not isinstance(one, LateFusion):
+    if not isinstance(model, LateFusion):
         return {}
     device = compute.set_up(context.compute)
-    unchanged = has_the_towers(one, context)
-    found: dict[str, torch.Tensor] = {}
-    for m, (name, encoder) in enumerate(one.to(device).parts().items()):
+    unchanged = has_the_towers(model, context)
+    result: dict[str, torch.Tensor] = {}
+    for m, (name, encoder) in enumerate(model.to(device).parts().items()):
         media = {split: context.media[split].only([name]) for split in ("train", "test")}
         media["train"] = media["train"].rows(media["train"].present[:, 0].nonzero().squeeze(1)[:10_000])
-        there = context.features["train"].present[:, m].nonzero().squeeze(1)[:10_000]
-        cached = {"train": context.features["train"].values[name][there], "test": context.features["test"].values[name]}
-        own = (
+        rows = context.features["train"].present[:, m].nonzero().squeeze(1)[:10_000]
+        cached = {"train": context.features["train"].values[name][rows], "test": context.features["test"].values[name]}
+        trained = (
             cached
             if unchanged
             else {
@@ -96,17 +96,17 @@ def probes(one: Model, context: TrainingContext, batch_size: int) -> dict[str, t
                 for split, batch in media.items()
             }
         )
-        for which, features in (("pretrained", cached), ("model", own)):
-            found[f"{name}/{which}"] = (
-                found[f"{name}/pretrained"].clone()
+        for which, features in (("pretrained", cached), ("model", trained)):
+            result[f"{name}/{which}"] = (
+                result[f"{name}/pretrained"].clone()
                 if which == "model" and unchanged
                 else probe.is_correct(features["train"], media["train"].label, features["test"], media["test"].label)
             )
-    return found
+    return result
 
 
 def training(settings: Parameters, names: list[str]) -> dict[str, Any]:
-    """Return how the model was trained, as far as its arm has a say in it."""
+    """Return how the model was trained; None for settings that its arm does not use."""
     arm, fuse = ARMS[settings.arm], settings.fuse
     late = arm.fusion == "late" and arm.trains != "nothing"
     return {
@@ -119,7 +119,7 @@ def training(settings: Parameters, names: list[str]) -> dict[str, Any]:
 
 
 def trained_rate(arm: ArmName, fuse: Fuse, names: list[str]) -> dict[str, float] | None:
-    """Return each modality's missing rate in training; None for what is not trained as one model on all."""
+    """Return each modality's missing rate in training; None unless a single model was trained on all modalities."""
     if ARMS[arm].fusion in ("best tower", "specialists") or ARMS[arm].trains == "nothing":
         return None
     rates = missing_rates(fuse, names) if ARMS[arm].hides else (0.0,) * len(names)
@@ -128,19 +128,19 @@ def trained_rate(arm: ArmName, fuse: Fuse, names: list[str]) -> dict[str, float]
 
 def write_predictions(
     settings: Parameters,
-    found: Mapping[str, dict[str, Predictions]],
+    predicted: Mapping[str, dict[str, Predictions]],
     probed: Mapping[str, torch.Tensor],
     *,
     fingerprint: str,
     budget: Mapping[str, int],
 ) -> None:
-    """Write data/predictions: the run's model, the towers, their product, the probes. `budget`: what each cost."""
+    """Write data/predictions: the run's model, the towers, their product, the probes. `budget`: each one's cost."""
     common = {"seed": settings.seed, "fingerprint": fingerprint}
     names = list(settings.dataset.modalities)
     with written_whole(Path("data/predictions")) as folder:
         predictions.write(
             folder / "model.safetensors",
-            found["main"],
+            predicted["main"],
             {
                 **common,
                 "arm": settings.arm,
@@ -151,34 +151,34 @@ def write_predictions(
         for arm in ("uni", "ensemble"):
             predictions.write(
                 folder / f"{arm}.safetensors",
-                found[arm],
+                predicted[arm],
                 {**common, "arm": arm, "missing_rate": None, "budget": budget[arm]},
             )
         safetensors.write(folder / "probes.safetensors", dict(probed) or {"none": torch.zeros(1)}, {})
 
 
 def main() -> None:
-    """Load the model, ask it and the towers, write answers and results."""
+    """Load the model, predict with it and the towers, write predictions and results."""
     settings = parameters.read()
     dataset, names = settings.dataset, list(settings.dataset.modalities)
     context, targets = _context.load(settings)
     chosen = checkpoint.load(Path("data/model/model.safetensors"))
     budget = read_json(Path("data/model/budget.json"))
-    found = {
+    predicted = {
         "main": predict_splits(chosen, context, targets, settings.evaluate, on_features=has_the_towers(chosen, context))
     }
     for arm in ("uni", "ensemble"):
-        found[arm] = predict_splits(fit(arm, context).model, context, targets, settings.evaluate, on_features=True)
+        predicted[arm] = predict_splits(fit(arm, context).model, context, targets, settings.evaluate, on_features=True)
     fingerprint = _context.fingerprint(settings, targets)
     pretrained = sum(tower.samples_seen for tower in context.towers.values())
     write_predictions(
         settings,
-        found,
+        predicted,
         probes(chosen, context, settings.evaluate.batch_size),
         fingerprint=fingerprint,
         budget={"main": budget["total"], "uni": pretrained, "ensemble": pretrained},
     )
-    tables = {name: robustness.Table(one["test"]) for name, one in found.items()}
+    tables = {name: robustness.Table(splits["test"]) for name, splits in predicted.items()}
     content = reports.Robustness.model_validate(
         {
             "dataset": {

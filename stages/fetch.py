@@ -1,4 +1,4 @@
-"""Raw files, downloaded where they are not at hand -> what they are (data/raw.json), which `prepare` depends on."""
+"""Raw files, downloaded if missing -> their digests (data/raw.json), on which `prepare` depends."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ CHECKSUMS = Path("conf/dataset")
 
 
 def fetch(dataset: Dataset, record: Path) -> None:
-    """See that every raw file is there and right, and write their digests; `record` does not say where they lie."""
+    """Ensure that all raw files exist and are intact, and write their digests, without their location, to `record`."""
     raw.fetched(dataset, CHECKSUMS)
     write_json(record, {"dataset": dataset.name, "files": raw.checksums(dataset, CHECKSUMS)})
 

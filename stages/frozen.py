@@ -1,6 +1,7 @@
-"""What each encoder's frozen backbone is (data/features/<data set>/_frozen/<modality>.json): all its features depend on.
+"""A description of each encoder's frozen backbone (data/features/<data set>/_frozen/<modality>.json): all that its
+features depend on.
 
-A stage of its own so that another seed, projection or learning rate computes no features again.
+A separate stage, so that another seed, projection or learning rate recomputes no features.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Towers -> the model of the chosen arm (data/model), and the masks that it was trained with (data/masks)."""
+"""Towers -> the model of the chosen arm (data/model), and the masks used in training (data/masks)."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from umemma.training.settings import ArmName, missing_rates
 
 
 def fuse(arm: ArmName, context: TrainingContext, folder: Path, classes: list[str]) -> Trained:
-    """Train the arm and write its model with what it cost, in training samples that an encoder saw."""
+    """Train the arm and write its model and budget, in training samples seen by an encoder."""
     trained = fit(arm, context)
     scratch = ARMS[arm].trains == "all from scratch"
     pretrained = {name: 0 if scratch else tower.samples_seen for name, tower in context.towers.items()}

@@ -1,6 +1,6 @@
 """The verdict on the model: exit code 1 where a gate failed (data/gates/method.json where none did).
 
-The last stage, so that the report is written by then.
+The last stage, so that the report is already written.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from umemma.reporting.results import Gates
 
 
 def main() -> None:
-    """Name every failure, and every finding on what the arm does not promise: pattern, arm, numbers."""
+    """Print every failure, and every finding on what the arm does not promise: pattern, arm, numbers."""
     verdict = results.read(Path("data/reports/gates.json"), Gates)
     failures = [(gate.gate, failure) for gate in verdict.gates for failure in gate.failures]
     for name, failure in failures:
@@ -23,7 +23,7 @@ def main() -> None:
             print(f"FINDING {gate.gate}, which this arm does not promise: {finding}")
     if not verdict.passed:
         raise GateFailure(
-            f"{len(failures)} failures in data/reports/gates.json; the whole picture is in data/reports/report.html"
+            f"{len(failures)} failures in data/reports/gates.json; details are in data/reports/report.html"
         )
     judged = [gate for gate in verdict.gates if gate.findings is None]
     write_json(Path("data/gates/method.json"), {"passed": True, "gates": [gate.gate for gate in judged]})

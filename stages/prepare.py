@@ -1,6 +1,6 @@
-"""Raw files -> WebDataset shards with a manifest (data/shards), and what is unusable (data/reports/quarantine.parquet).
+"""Raw files -> WebDataset shards with a manifest (data/shards), and unusable samples (data/reports/quarantine.parquet).
 
-The shards hold the quarantine too, so that whoever reads them knows what is not in them; the report's is a copy.
+The shards contain the quarantine too, so that their readers know what is missing; the report's is a copy.
 """
 
 import shutil
@@ -18,7 +18,7 @@ SHARDS, QUARANTINE = Path("data/shards"), Path("data/reports/quarantine.parquet"
 
 
 def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int) -> shards.Index:
-    """Write the data set's shards into `folder`, whole or not at all, and return their index."""
+    """Write the data set's shards into `folder`, atomically, and return their index."""
     adapter = build.built(dataset, root)
     with written_whole(folder) as temporary:
         return shard_writer.write(

@@ -12,7 +12,7 @@ from umemma.training import unimodal_fit
 
 
 def main() -> None:
-    """Train the tower; write it, its features, its curve and what it reached."""
+    """Train the tower; write it, its features, its curve and its result."""
     name = modality_of(__doc__)
     settings = parameters.read()
     dataset, modality = settings.dataset, settings.dataset.modalities[name]

@@ -1,8 +1,8 @@
 """Towers -> a specialist for every set of modalities, trained on exactly that set (data/reference).
 
-The yardstick of every run, whichever arm it is, at the price of seconds: the towers stay frozen and only heads are
-trained, one that adds the modalities up and one that lets them interact, the better on validation data kept. What
-specialists reach whose towers are trained too is the arm `specialist`.
+The yardstick of every run, whatever its arm, at the price of seconds: towers stay frozen and only heads are trained, an
+additive one and an interacting one, of which the better on validation data is kept. Specialists whose towers are
+trained, too, are the arm `specialist`.
 """
 
 from dataclasses import replace
@@ -18,33 +18,33 @@ from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, late, specialists
 
 HEADS = ("sum_logits", "gated")
-MIN_EPOCHS = 3  # longer than an arm may train: the yardstick is to be hard to beat
+MIN_EPOCHS = 3  # an arm may train less; the yardstick must be hard to beat
 
 
 def reference(context: TrainingContext) -> Trained:
     """Train the heads of every set on the towers' cached features."""
 
-    def way(head: str, own: TrainingContext) -> Trained:
-        fuse = own.fuse.model_copy(
+    def train_head(head: str, subset: TrainingContext) -> Trained:
+        fuse = subset.fuse.model_copy(
             update={
                 "head": head,
                 "substitute": "none",
                 "substitute_at": "feature",
-                "epochs": max(MIN_EPOCHS, own.fuse.epochs),
+                "epochs": max(MIN_EPOCHS, subset.fuse.epochs),
             }
         )
-        return late(replace(own, fuse=fuse), "head", hides=False)
+        return late(replace(subset, fuse=fuse), "head", hides=False)
 
-    return specialists(context, tuple(partial(way, head) for head in HEADS))
+    return specialists(context, tuple(partial(train_head, head) for head in HEADS))
 
 
 def main() -> None:
-    """Train the specialists and write what they answer on validation and test data."""
+    """Train the specialists and write their predictions on validation and test data."""
     settings = parameters.read()
     context, targets = _context.load(settings)
     trained = reference(context)
     device = compute.set_up(settings.compute)
-    found = {
+    predicted = {
         split: predict.predict(
             trained.model,
             context.media[split],
@@ -58,7 +58,7 @@ def main() -> None:
         for split in ("val", "test")
     }
     with written_whole(Path("data/reference")) as temporary:
-        decided = thresholds.decided(found, settings.evaluate.threshold)
+        decided = thresholds.decided(predicted, settings.evaluate.threshold)
         predictions.write(
             temporary / "specialists.safetensors",
             decided,

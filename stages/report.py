@@ -1,6 +1,6 @@
 """The JSON and the quarantine of data/reports -> one page (report.html) and what `dvc plots` draws, both to MLflow.
 
-`--show` only prints the table; what takes long to import is imported where the report is written.
+`--show` only prints the table; slow imports happen only when the report is written.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from umemma.reporting.results import Accounting, Gates, Masks, Robustness, Valid
 
 REPORTS = Path("data/reports")
 PAGE, FOLDER = REPORTS / "report.html", REPORTS / "plots"
-_REASONS = 10  # that the page and the table name
+_REASONS = 10  # listed in the page and the table
 
 
 class Reports(NamedTuple):
-    """All that the page is made of."""
+    """The content of the page."""
 
     robustness: Robustness
     accounting: Accounting
@@ -43,7 +43,7 @@ def read() -> Reports:
 
 
 def read_data() -> Summary:
-    """Return what was left out and warned of."""
+    """Return the summary of quarantine and warnings."""
     reasons = quarantine.reasons(quarantine.read(REPORTS / "quarantine.parquet"), _REASONS)
     return data_summary.summary(results.read(REPORTS / "validation.json", Validation), reasons)
 
@@ -61,7 +61,7 @@ def write(reports: Reports) -> None:
 
 
 def track(reports: Reports) -> None:
-    """Log the run to MLflow: parameters, figures, curves, towers and model, and all that was written here."""
+    """Log the run to MLflow: parameters, figures, curves, towers and model, and all files written here."""
     from stages import _tracking
     from umemma import parameters, tracking
     from umemma.paths import home

@@ -1,6 +1,6 @@
-"""Shards -> the verdict on them (data/reports/validation.json), good or bad; what follows from it is `admit`'s.
+"""Shards -> the verdict on them (data/reports/validation.json), good or bad; `admit` acts on it.
 
-`--accept` makes this version the one that the next is compared with, a file of data/accepted to be committed.
+`--accept` makes this version the reference for later ones: a file in data/accepted, to be committed.
 `--data-docs FOLDER` also builds Great Expectations' pages there.
 """
 
@@ -14,8 +14,7 @@ from umemma.data import quarantine, shards
 from umemma.errors import DataError, GateFailure
 from umemma.files import write_json
 from umemma.reporting import results
-from umemma.validation import drift
-from umemma.validation import gate as expectations
+from umemma.validation import drift, gate
 from umemma.validation.expectation import Evidence
 from umemma.validation.settings import Validation
 
@@ -24,9 +23,9 @@ ACCEPTED = Path("data/accepted")
 
 
 def evidence(folder: Path, accepted: Path | None = None) -> Evidence:
-    """Read what is to be judged; without `accepted`, a folder, it is compared with no earlier version.
+    """Read the evidence; without the folder `accepted` it is not compared with an accepted version.
 
-    Raises DataError where the files are not those of their index.
+    Raises DataError if the files do not match their index.
     """
     index = shards.verify(folder)
     return Evidence(
@@ -47,33 +46,33 @@ def _accepted(folder: Path, dataset: str) -> dict[str, Any] | None:
 def validate(folder: Path, bounds: Validation, report: Path, accepted: Path | None = None) -> None:
     """Judge the shards in `folder` and write the verdict.
 
-    Raises DataError where the files are not those of their index.
+    Raises DataError if the files do not match their index.
     """
-    found = evidence(folder, accepted)
-    result = expectations.judge(found, bounds)
-    facts = {"dataset": found.index.dataset, "manifest_sha256": found.index.manifest_sha256}
+    judged = evidence(folder, accepted)
+    result = gate.judge(judged, bounds)
+    facts = {"dataset": judged.index.dataset, "manifest_sha256": judged.index.manifest_sha256}
     results.write(report, results.Validation.model_validate(facts | result))
     for sentence in result["warnings"]:
         print(f"WARNING {sentence}")
     total, broken = len(result["expectations"]), len(result["failures"]) + len(result["warnings"])
     rest = ", the others warn" if result["passed"] else ", the others warn or failed"
-    print(f"{found.index.dataset}: {total - broken} of {total} expectations hold{rest if broken else ''}")
+    print(f"{judged.index.dataset}: {total - broken} of {total} expectations hold{rest if broken else ''}")
 
 
 def accept(folder: Path, bounds: Validation, accepted: Path) -> Path:
-    """Write what later versions are compared with, and return the file. Raises GateFailure where the data fail."""
-    found = evidence(folder)
-    result = expectations.judge(found, bounds)
+    """Write the reference for later versions, and return its file. Raises GateFailure if the data fail."""
+    judged = evidence(folder)
+    result = gate.judge(judged, bounds)
     if result["failures"]:
-        sentences = [f"{found.index.dataset} is not accepted, as it fails for itself:", *result["failures"]]
+        sentences = [f"{judged.index.dataset} is not accepted, as it fails for itself:", *result["failures"]]
         raise GateFailure("\n".join(sentences))
-    path = accepted / f"{found.index.dataset}.json"
-    write_json(path, drift.accepted(found.index, result["statistics"]))
+    path = accepted / f"{judged.index.dataset}.json"
+    write_json(path, drift.accepted(judged.index, result["statistics"]))
     return path
 
 
 def main() -> None:
-    """Read the bounds; build the pages first where they are wanted, as they matter most when the data fail."""
+    """Read the bounds; build the pages first, if requested, as they matter most when the data fail."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-docs", type=Path, metavar="FOLDER")
     parser.add_argument("--accept", action="store_true", help="compare later versions of the data with this one")
@@ -82,7 +81,7 @@ def main() -> None:
         print(f"written: {accept(SHARDS, bounds, ACCEPTED)}; commit it, then `dvc repro`")
         return
     if arguments.data_docs:
-        print(expectations.data_docs(evidence(SHARDS, ACCEPTED), bounds, arguments.data_docs))
+        print(gate.data_docs(evidence(SHARDS, ACCEPTED), bounds, arguments.data_docs))
     validate(SHARDS, bounds, REPORT, ACCEPTED)
 
 

@@ -1,8 +1,8 @@
-"""Raw data that a person may change at any time -> what they are now (data/watched.json), which `prepare` depends on.
+"""Raw data that the user may change at any time -> their digests (data/watched.json), on which `prepare` depends.
 
-DVC runs this stage every time, for the data sets that ask for it (`dataset.watch`), and the others only if its output
-has changed. It is a stage and no dependency of DVC's own because which files there are stands in the table itself, and
-because they may lie outside of the project.
+DVC always runs this stage for data sets with `dataset.watch`, and later stages only if its output has changed. It is a
+stage rather than a dependency in dvc.yaml because the table itself lists the files, and because they may be outside of
+the project.
 """
 
 from pathlib import Path
@@ -15,15 +15,15 @@ from umemma.sources import build, changes, raw
 
 
 def watch(dataset: Dataset, record: Path) -> None:
-    """Write the digests of the data set's raw data; `record` does not say where they lie."""
+    """Write the digests of the data set's raw data; `record` does not contain their location."""
     root = raw.root(dataset)
-    found = changes.state(build.built(dataset, root), root.resolve())
-    write_json(record, {"dataset": dataset.name, **found})
-    print(f"{dataset.name}: {', '.join(found['lists'])} and {found['files']} files")  # type: ignore[arg-type]
+    state = changes.state(build.built(dataset, root), root.resolve())
+    write_json(record, {"dataset": dataset.name, **state})
+    print(f"{dataset.name}: {', '.join(state['lists'])} and {state['files']} files")  # type: ignore[arg-type]
 
 
 def main() -> None:
-    """Read the parameters and look."""
+    """Read the parameters and write the digests."""
     watch(parameters.read().dataset, Path("data/watched.json"))
 
 

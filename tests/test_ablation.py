@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.comparison import ANSWERS, score, score_rows
+from flows.comparison import PREDICTIONS, score, score_rows
 from flows.experiments import CodeChanged, Experiments, maker
 from flows.plan import CHOICES, legal, named, plan
 from flows.results import table
@@ -321,12 +321,12 @@ def test_a_kept_experiment_is_one_to_dvc_and_a_name_is_kept_once(project: Path) 
     assert listed[-1].split() == [name, "joint+mma", *["14.0"] * 3]
     assert found[0]["data"]["params"]["params.yaml"]["data"]["arm"] == "joint+mma"
     assert found[0]["data"]["outs"]["data/predictions"]["hash"]
-    experiments.fetch(name, ANSWERS, project / "got")
+    experiments.fetch(name, PREDICTIONS, project / "got")
     assert json.loads((project / "got").read_text())["arm"] == "joint+mma"
     (project / "got").unlink()
     shutil.rmtree(project / ".dvc/cache")
     with pytest.raises(UmemmaError, match=r"model\.safetensors is not in DVC's cache"):
-        experiments.fetch(name, ANSWERS, project / "got")
+        experiments.fetch(name, PREDICTIONS, project / "got")
     assert not (project / "got").exists()
     call(project, "dvc", "exp", "remove", name)
     assert kept(project) == []

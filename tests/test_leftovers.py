@@ -119,4 +119,4 @@ def test_the_command_names_what_stays(project: Path) -> None:
     (project / "data/towers/others").mkdir(parents=True)
     (project / "data/towers/others/x.bin").write_text("of nobody")
     said = call(project, "python", "-m", "flows.leftovers")
-    assert said == "note: data/towers/others/x.bin is of another data set and not in DVC's cache, so it stays\n"
+    assert said == "note: data/towers/others/x.bin belongs to another data set and is not in DVC's cache, so it stays\n"

@@ -189,7 +189,7 @@ def test_every_figure_of_the_modalities_is_there(shown):
     for bins in accounting.reliability.values():
         for one in bins:
             assert (
-                f"confidence {percent(one.confidence)}%: right {percent(one.accuracy)}%, "
+                f"confidence {percent(one.confidence)}%: accuracy {percent(one.accuracy)}%, "
                 f"{percent(one.share)}% of the samples"
             ) in parsed.text
 

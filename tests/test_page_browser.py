@@ -191,4 +191,4 @@ def test_without_script_the_sliders_are_gone_and_the_rest_is_there(show):
     shown = show("two", script=False)
     assert not shown.locator("#explore").is_visible()
     assert shown.locator("#rates svg").first.is_visible()
-    assert shown.locator("h1").text_content().startswith("With everything there, ume-mma gets")
+    assert shown.locator("h1").text_content().startswith("With everything present, ume-mma gets")

@@ -1,8 +1,8 @@
-"""The charts of the page, each from plain numbers to inline SVG.
+"""The charts of the page: inline SVG from plain numbers.
 
-Colours are classes: `c0` to `c6` are the modalities in the data set's order, the others say what they mean (`used`,
-`failure`, `rest`, `this`, `other`). Text is drawn in the ink of the page, never in a colour of a line: pale colours are
-hard to read. Shapes and dashes tell apart what colour tells apart.
+Colours are CSS classes: `c0` to `c6` are the modalities in the data set's order, the others are named by their meaning
+(`used`, `failure`, `rest`, `this`, `other`). Text has the text colour of the page, never that of a line, since pale
+colours are hard to read. Shapes and dashes repeat what colours distinguish.
 """
 
 import math
@@ -20,7 +20,7 @@ STRIP_WIDTH, STRIP_HEIGHT = 208, 30
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a chart: where it runs, which points of it were measured, and (x, low, high) of its interval."""
+    """One line of a chart: its path, the points that were measured, and its interval as (x, low, high)."""
 
     label: str
     tone: str
@@ -31,44 +31,44 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One column of a dot plot: an interval or None for each row, and how its numbers are written."""
+    """One column of a dot plot: an interval or None for each row, and how its numbers are formatted."""
 
     title: str
     cells: Sequence[Interval | None]
-    written: Callable[[float], str]
+    format_value: Callable[[float], str]
     has_zero: bool = False
     highest: float = float("inf")
 
 
 def tone(index: int) -> str:
-    """Return the colour class of the modality at this place."""
+    """Return the colour class of the modality at this index."""
     return f"c{index % NUM_COLOURS}"
 
 
 def dots(modalities: Sequence[str], present: Sequence[bool]) -> Markup:
     """Return a row of dots, filled where the modality is present."""
     parts = [
-        element("circle", cx=8 + 16 * index, cy=8, r=5, class_=f"{tone(index)} {'full' if there else 'empty'}")
-        for index, there in enumerate(present)
+        element("circle", cx=8 + 16 * index, cy=8, r=5, class_=f"{tone(index)} {'full' if is_present else 'empty'}")
+        for index, is_present in enumerate(present)
     ]
-    told = ", ".join(
-        f"{name} {'present' if there else 'missing'}" for name, there in zip(modalities, present, strict=True)
+    title = ", ".join(
+        f"{name} {'present' if is_present else 'missing'}" for name, is_present in zip(modalities, present, strict=True)
     )
-    return drawing(16 * len(modalities), 16, parts, title=told)
+    return drawing(16 * len(modalities), 16, parts, title=title)
 
 
 def strip_scale(values: Sequence[float]) -> Scale:
-    """Return the scale that the strips of a table share; its last tick is 1 or below."""
+    """Return the scale that the strips of a table share; its last tick is at most 1."""
     return scale_over(values, 24, STRIP_WIDTH - 24, most_ticks=5, highest=1.0)
 
 
-def strip_axis(scale: Scale, written: Callable[[float], str]) -> Markup:
-    """Return the axis that stands in the head of a column of strips."""
+def strip_axis(scale: Scale, format_value: Callable[[float], str]) -> Markup:
+    """Return the axis in the header of a column of strips."""
     return drawing(
         STRIP_WIDTH,
         18,
-        [text(scale(one), 13, written(one), "middle") for one in _apart(scale, written, 5)],
-        title=f"scale from {written(scale.low)} to {written(scale.high)}",
+        [text(scale(value), 13, format_value(value), "middle") for value in _labelled_ticks(scale, format_value, 5)],
+        title=f"scale from {format_value(scale.low)} to {format_value(scale.high)}",
     )
 
 
@@ -76,15 +76,15 @@ def strip(
     scale: Scale,
     point: Interval,
     *,
-    told: str,
+    title: str,
     band: tuple[float, float] | None = None,
     mark: float | None = None,
     tone: str = "this",
 ) -> Markup:
-    """Return one row's picture: a band, a point with its interval on it, and a diamond at `mark`."""
+    """Return the picture of one row: a band, a point with its interval, and a diamond at `mark`."""
     middle = STRIP_HEIGHT / 2
     parts = [
-        element("line", x1=scale(one), x2=scale(one), y1=0, y2=STRIP_HEIGHT, class_="grid") for one in scale.ticks()
+        element("line", x1=scale(tick), x2=scale(tick), y1=0, y2=STRIP_HEIGHT, class_="grid") for tick in scale.ticks()
     ]
     if band is not None:
         left, right = scale(band[0]), scale(band[1])
@@ -93,18 +93,18 @@ def strip(
         )
     if mark is not None:
         parts.append(element("path", d=f"M{scale(mark):.2f} {middle - 7:.2f}l5.5 7l-5.5 7l-5.5 -7z", class_="mark"))
-    return drawing(STRIP_WIDTH, STRIP_HEIGHT, [*parts, *_whisker(scale, point, middle, tone)], title=told)
+    return drawing(STRIP_WIDTH, STRIP_HEIGHT, [*parts, *_whisker(scale, point, middle, tone)], title=title)
 
 
-def stack(parts: Sequence[tuple[str, float]], *, total: float, told: str, mark: float | None = None) -> Markup:
-    """Return a bar of (class, length) side by side; `total` is as wide as its place; `mark`: a tick at that length."""
+def stack(parts: Sequence[tuple[str, float]], *, total: float, title: str, mark: float | None = None) -> Markup:
+    """Return a stacked bar of (class, length); `total` fills its container; `mark`: a tick at that length."""
     drawn, at = [], 0.0
     for kind, length in parts:
         drawn.append(element("rect", x=1000 * at / total, y=2, width=1000 * length / total, height=20, class_=kind))
         at += length
     if mark is not None:
         drawn.append(element("line", x1=1000 * mark / total, x2=1000 * mark / total, y1=0, y2=24, class_="truth"))
-    return drawing(1000, 24, drawn, title=told, stretched=True)
+    return drawing(1000, 24, drawn, title=title, stretched=True)
 
 
 def curves(
@@ -112,26 +112,26 @@ def curves(
     *,
     title: str,
     y_label: str,
-    written: Callable[[float], str],
+    format_value: Callable[[float], str],
     width: float,
     highest: float = float("inf"),
     lowest: float | None = None,
 ) -> Markup:
-    """Return lines over the missing rate, 0 to 1, each named at its right end; `width` px in all, or less."""
+    """Return lines over the missing rate, 0 to 1, each labelled at its right end; at most `width` px wide."""
     named = min(max(text_width(line.label) for line in lines), 0.34 * width)
     top, bottom = 34.0, 282.0
     values = [y for line in lines for _, y in [*line.path, *line.points]]
     values += [y for line in lines for _, low, high in line.band for y in (low, high)]
     up = scale_over([*values, *([] if lowest is None else [lowest])], bottom, top, most_ticks=7, highest=highest)
-    start, end = max(text_width(written(one)) for one in up.ticks()) + 14, min(width - named - 30, 560.0)
+    start, end = max(text_width(format_value(tick)) for tick in up.ticks()) + 14, min(width - named - 30, 560.0)
     across = Scale(0, 1, start, end, 0.25 if end - start > 300 else 0.5)
     parts = [
         *(
-            element("line", x1=start, x2=end, y1=up(one), y2=up(one), class_="zero" if one == 0 else "grid")
-            for one in up.ticks()
+            element("line", x1=start, x2=end, y1=up(tick), y2=up(tick), class_="zero" if tick == 0 else "grid")
+            for tick in up.ticks()
         ),
-        *(text(start - 10, up(one) + 4, written(one), "end") for one in up.ticks()),
-        *(text(across(one), bottom + 20, f"{one:.0%}", "middle") for one in across.ticks()),
+        *(text(start - 10, up(tick) + 4, format_value(tick), "end") for tick in up.ticks()),
+        *(text(across(tick), bottom + 20, f"{tick:.0%}", "middle") for tick in across.ticks()),
         text(0, 14, y_label),
         text((start + end) / 2, bottom + 42, "missing rate", "middle", "label"),
     ]
@@ -145,7 +145,7 @@ def curves(
         parts += [
             element(
                 "circle",
-                element("title", f"{line.label}, missing rate {x:g}: {written(y)}"),
+                element("title", f"{line.label}, missing rate {x:g}: {format_value(y)}"),
                 cx=across(x),
                 cy=up(y),
                 r=3.5,
@@ -160,12 +160,12 @@ def curves(
             )
         )
         parts.append(text(end + 24, place + 4, fitted(line.label, named)))
-    told = "; ".join(
-        f"{line.label}: {written(line.path[0][1])} at {line.path[0][0]:.0%} missing, "
-        f"{written(line.path[-1][1])} at {line.path[-1][0]:.0%}"
+    detail = "; ".join(
+        f"{line.label}: {format_value(line.path[0][1])} at {line.path[0][0]:.0%} missing, "
+        f"{format_value(line.path[-1][1])} at {line.path[-1][0]:.0%}"
         for line in lines
     )
-    return drawing(end + 30 + named, bottom + 52, parts, title=title, detail=told + ".")
+    return drawing(end + 30 + named, bottom + 52, parts, title=title, detail=detail + ".")
 
 
 def dot_panels(rows: Sequence[str], tones: Sequence[str], panels: Sequence[Panel], *, title: str) -> Markup:
@@ -178,7 +178,7 @@ def dot_panels(rows: Sequence[str], tones: Sequence[str], panels: Sequence[Panel
         text(0, 52 + 27 * index, fitted(row, left - 22), class_="strong" if tones[index] == "this" else None)
         for index, row in enumerate(rows)
     ]
-    told = []
+    details = []
     for number, panel in enumerate(panels):
         start = left + each * number
         known = [cell for cell in panel.cells if cell is not None and cell.value is not None]
@@ -194,19 +194,19 @@ def dot_panels(rows: Sequence[str], tones: Sequence[str], panels: Sequence[Panel
             most_ticks=5,
             highest=panel.highest,
         )
-        shown = _apart(scale, panel.written, 10)
+        labelled = _labelled_ticks(scale, panel.format_value, 10)
         parts += [
             element(
                 "line",
-                x1=scale(one),
-                x2=scale(one),
+                x1=scale(tick),
+                x2=scale(tick),
                 y1=30,
                 y2=bottom,
-                class_="zero" if one == 0 and panel.has_zero else "grid",
+                class_="zero" if tick == 0 and panel.has_zero else "grid",
             )
-            for one in scale.ticks()
+            for tick in scale.ticks()
         ]
-        parts += [text(scale(one), bottom + 18, panel.written(one), "middle") for one in shown]
+        parts += [text(scale(tick), bottom + 18, panel.format_value(tick), "middle") for tick in labelled]
         for index, cell in enumerate(panel.cells):
             if cell is not None and cell.value is not None:
                 parts += _whisker(
@@ -214,13 +214,13 @@ def dot_panels(rows: Sequence[str], tones: Sequence[str], panels: Sequence[Panel
                     cell,
                     48 + 27 * index,
                     tones[index],
-                    f"{rows[index]}, {panel.title}: {panel.written(cell.value)}",
+                    f"{rows[index]}, {panel.title}: {panel.format_value(cell.value)}",
                 )
-                told.append(f"{rows[index]}, {panel.title}: {panel.written(cell.value)}")
-    return drawing(left + each * len(panels), bottom + 28, parts, title=title, detail="; ".join(told) + ".")
+                details.append(f"{rows[index]}, {panel.title}: {panel.format_value(cell.value)}")
+    return drawing(left + each * len(panels), bottom + 28, parts, title=title, detail="; ".join(details) + ".")
 
 
-def reliability(bins: Sequence[Bin], told: str) -> Markup:
+def reliability(bins: Sequence[Bin], title: str) -> Markup:
     """Return a reliability diagram (Niculescu-Mizil & Caruana 2005): a dot for each bin, its area the bin's share."""
     across, up = Scale(0, 1, 44, 146, 0.5), Scale(0, 1, 112, 10, 0.5)
     parts = [
@@ -230,32 +230,32 @@ def reliability(bins: Sequence[Bin], told: str) -> Markup:
         text(146, 128, "100%", "end"),
         text(38, 20, "100%", "end"),
         text(38, 112, "0%", "end"),
-        element("path", d=_path([(one.confidence, one.accuracy) for one in bins], across, up), class_="this thin"),
+        element("path", d=_path([(bin_.confidence, bin_.accuracy) for bin_ in bins], across, up), class_="this thin"),
     ]
     parts += [
         element(
             "circle",
             element(
                 "title",
-                f"confidence {100 * one.confidence:.1f}%: right "
-                f"{100 * one.accuracy:.1f}%, {100 * one.share:.1f}% of the samples",
+                f"confidence {100 * bin_.confidence:.1f}%: accuracy "
+                f"{100 * bin_.accuracy:.1f}%, {100 * bin_.share:.1f}% of the samples",
             ),
-            cx=across(one.confidence),
-            cy=up(one.accuracy),
-            r=2 + 9 * one.share**0.5,
+            cx=across(bin_.confidence),
+            cy=up(bin_.accuracy),
+            r=2 + 9 * bin_.share**0.5,
             class_="this bubble",
         )
-        for one in bins
+        for bin_ in bins
     ]
-    return drawing(156, 132, parts, title=told)
+    return drawing(156, 132, parts, title=title)
 
 
-def _whisker(scale: Scale, cell: Interval, y: float, tone: str, told: str = "") -> list[Markup]:
-    assert cell.value is not None, "a figure that is undefined is not drawn"
+def _whisker(scale: Scale, cell: Interval, y: float, tone: str, title: str = "") -> list[Markup]:
+    assert cell.value is not None, "an undefined figure is not drawn"
     parts = []
     if cell.low is not None and cell.high is not None:
         parts.append(element("line", x1=scale(cell.low), x2=scale(cell.high), y1=y, y2=y, class_=f"{tone} whisker"))
-    hint = [element("title", told)] if told else []
+    hint = [element("title", title)] if title else []
     return [*parts, element("circle", *hint, cx=scale(cell.value), cy=y, r=4.0, class_=f"{tone} point")]
 
 
@@ -263,10 +263,10 @@ def _path(points: Sequence[tuple[float, float]], across: Scale, up: Scale) -> st
     return "M" + "L".join(f"{across(x):.2f} {up(y):.2f}" for x, y in points)
 
 
-def _apart(scale: Scale, written: Callable[[float], str], gap: float) -> list[float]:
-    """Return every tick, or every second, third ... one, as many as have room for their labels; zero stays."""
+def _labelled_ticks(scale: Scale, format_value: Callable[[float], str], gap: float) -> list[float]:
+    """Return every tick, or every second, third ..., so that the labels have room; zero is always among them."""
     ticks = scale.ticks()
-    room = max(text_width(written(one)) for one in ticks) + gap
+    room = max(text_width(format_value(tick)) for tick in ticks) + gap
     each = abs(scale(scale.low + scale.step) - scale(scale.low)) if len(ticks) > 1 else room
     skip = math.ceil(room / each)
-    return [one for one in ticks if round(one / scale.step) % skip == 0]
+    return [tick for tick in ticks if round(tick / scale.step) % skip == 0]

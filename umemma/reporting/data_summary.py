@@ -1,7 +1,7 @@
-"""What of the data is not in the results, and what was warned of, as the page and the terminal tell it.
+"""A summary of the data for the page and the terminal: which samples are not in the results, and all warnings.
 
-Judged = used + quarantined holds in every split (the gate expects it), so whatever is missing from the results stands
-in one of the rows here. "" is the split of samples that the data put into none.
+Judged = used + quarantined in every split (the gate checks it), so each sample that the results lack is counted here.
+The split "" holds the samples that the data assign to no split.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from umemma.reporting.results import Result, Validation
 
 
 class Reason(Result):
-    """Why samples are in quarantine; rare reasons, added up, have an empty example."""
+    """Why samples are in quarantine; rare reasons are added up, with an empty example."""
 
     reason: str
     total: int
@@ -35,7 +35,7 @@ class Summary(Result):
 
 
 def summary(validation: Validation, reasons: Sequence[Mapping[str, Any]]) -> Summary:
-    """Return what is told, from validation.json and `quarantine.reasons`."""
+    """Return the summary, from validation.json and `quarantine.reasons`."""
     judged, used = validation.quarantine.judged, validation.quarantine.kept
     return Summary(
         splits=list(judged),

@@ -1,7 +1,7 @@
-"""The expected metrics at any missing rates, from robustness.json alone: sum_S p(S) metric(S).
+"""Expected metrics at any missing rates, from robustness.json alone: sum_S p(S) metric(S).
 
-Micro F1 is no mean over samples, so it is the ratio of two that are: `hits`, the labels of a sample that were answered
-rightly, and `labels`, half of those answered plus half of those true.
+Micro F1 is not a mean over samples but a ratio of two: `hits`, a sample's correctly predicted labels, and `labels`,
+half of its predicted plus half of its true labels.
 """
 
 import itertools
@@ -15,10 +15,10 @@ _MEANS = ("accuracy", "cross_entropy", "hits", "labels")
 
 
 def per_pattern(robustness: Robustness) -> dict[frozenset[str], Metrics]:
-    """Return the metrics that are means over ALL test samples by what is not hidden, the empty set too.
+    """Return the metrics that are means over ALL test samples, by the set of modalities not hidden, the empty set too.
 
-    From the corners of the grid, where every rate is 0 or 1: they also count samples whose own data lack part of the
-    pattern. Where the grid has no such corner, from `patterns`, and then the empty set is not known, nor is F1.
+    From the corners of the grid, where every rate is 0 or 1: they include samples whose own data lack part of the
+    pattern. If the grid has no such corner, from `patterns`; then the empty set and F1 are unknown.
     """
     rows: dict[frozenset[str], PatternScores | Expected] = {
         frozenset(name.split("+")): row for name, row in robustness.patterns.items()
@@ -33,7 +33,7 @@ def per_pattern(robustness: Robustness) -> dict[frozenset[str], Metrics]:
 def presence(robustness: Robustness) -> dict[frozenset[str], float]:
     """Return the share of the test samples that have exactly these modalities in the data, where it is not 0.
 
-    A pattern's `n` counts the samples that have it and maybe more, so those that have more are taken off.
+    A pattern's `n` counts the samples that have at least its modalities, so those that have more are subtracted.
     """
     num_exactly: dict[frozenset[str], int] = {}
     rows = {frozenset(name.split("+")): row.n for name, row in robustness.patterns.items()}
@@ -45,27 +45,29 @@ def presence(robustness: Robustness) -> dict[frozenset[str], float]:
 
 
 def kept(shares: Mapping[frozenset[str], float], rates: Mapping[str, float]) -> dict[frozenset[str], float]:
-    """Return the share of samples that keep each set, where `shares` of them have a set and rates hide on top of it.
+    """Return the share of samples that keep each set: `shares` have a set, of which `rates` hide modalities.
 
-    The script of the page computes the same.
+    The page's script computes the same.
     """
-    found: dict[frozenset[str], float] = {}
+    result: dict[frozenset[str], float] = {}
     for (has, share), flags in itertools.product(shares.items(), itertools.product((True, False), repeat=len(rates))):
         left = has.intersection(itertools.compress(rates, flags))
         chance = math.prod(1 - rate if is_left else rate for is_left, rate in zip(flags, rates.values(), strict=True))
-        found[left] = found.get(left, 0.0) + share * chance
-    return found
+        result[left] = result.get(left, 0.0) + share * chance
+    return result
 
 
 def expected(known: Mapping[frozenset[str], Metrics], rates: Mapping[str, float]) -> Metrics | None:
-    """Return sum_S p(S) metric(S), each modality missing independently at its own rate; micro F1 where it is known.
+    """Return sum_S p(S) metric(S), each modality missing independently at its own rate; micro F1 where known.
 
-    Where the empty set is not known, given that something is left. None where a set is lacking that can occur. The
-    script of the page computes the same.
+    If the empty set is unknown, this is conditional on at least one modality being left. None if another set that can
+    occur is unknown. The page's script computes the same.
     """
     total, sums = 0.0, dict.fromkeys(next(iter(known.values()), {}), 0.0)
     for flags in itertools.product((True, False), repeat=len(rates)):
-        share = math.prod(1 - rate if there else rate for there, rate in zip(flags, rates.values(), strict=True))
+        share = math.prod(
+            1 - rate if is_present else rate for is_present, rate in zip(flags, rates.values(), strict=True)
+        )
         present = frozenset(itertools.compress(rates, flags))
         if share == 0 or (not present and present not in known):
             continue

@@ -1,4 +1,4 @@
-"""From the reports to the pictures of the page: which numbers each chart shows, in which order and on which scale."""
+"""The pictures of the page: which numbers of the reports each chart shows, in which order and on which scale."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -17,7 +17,7 @@ EVERY = "every modality"
 
 
 def strips(robustness: Robustness, accounting: Accounting) -> dict[str, Markup]:
-    """Return a picture for each pattern of accuracy, best tower, floor and ceiling, and the axis (key: empty)."""
+    """Return a picture for each pattern of accuracy, best tower, floor and ceiling, and the axis (key "")."""
     rows = {
         name: (metrics.accuracy, accounting.information[name], robustness.patterns[name].uni)
         for name, metrics in accounting.metrics.items()
@@ -37,7 +37,7 @@ def strips(robustness: Robustness, accounting: Accounting) -> dict[str, Markup]:
             accuracy,
             mark=tower,
             band=None if floor is None or ceiling is None else (floor, ceiling),
-            told=f"{in_words(name)}: accuracy {percent(accuracy.value)}, best tower {percent(tower)}, between floor "
+            title=f"{in_words(name)}: accuracy {percent(accuracy.value)}, best tower {percent(tower)}, between floor "
             f"{percent(floor)} and ceiling {percent(ceiling)}",
         )
     return drawn
@@ -52,10 +52,10 @@ def rates(robustness: Robustness) -> dict[float, dict[str, dict[str, Any]]]:
 
 
 def rate_curves(robustness: Robustness, known: Mapping[frozenset[str], Metrics]) -> Markup | None:
-    """Return expected accuracy over the missing rate of one modality and of all; None where there is only one rate.
+    """Return expected accuracy over the missing rate of one modality and of all; None if there is only one rate.
 
-    The lines are exact between the measured points too, for they follow from `known`, the figures by pattern; where
-    these are not known, they only join the points.
+    The lines are exact between the measured points too, as they follow from `known`, the metrics by pattern; without
+    these they only join the points.
     """
     rows, lines, key, title = rate_rows(robustness), [], robustness.score, SCORES[robustness.score]
     if len({row["missing_rate"] for row in rows}) < 2:
@@ -64,7 +64,7 @@ def rate_curves(robustness: Robustness, known: Mapping[frozenset[str], Metrics])
     for index, name in enumerate([*modalities, EVERY] if len(modalities) > 1 else modalities):
         points = [(row["missing_rate"], row[key]) for row in rows if row["missing"] == name]
         exact = [
-            (rate, expected(known, {one: rate if name in (one, EVERY) else 0.0 for one in modalities}))
+            (rate, expected(known, {modality: rate if name in (modality, EVERY) else 0.0 for modality in modalities}))
             for rate in (step / 50 for step in range(51))
             if points[0][0] <= rate <= points[-1][0]
         ]
@@ -74,7 +74,7 @@ def rate_curves(robustness: Robustness, known: Mapping[frozenset[str], Metrics])
         lines,
         title=f"Expected {title} against the missing rate",
         y_label=f"expected {title}",
-        written=formatting.tick,
+        format_value=formatting.tick,
         highest=1.0,
     )
 
@@ -82,9 +82,10 @@ def rate_curves(robustness: Robustness, known: Mapping[frozenset[str], Metrics])
 def information(accounting: Accounting) -> dict[str, dict[str, Any]]:
     """Return, for each pattern, H(Y) split into what is used, what only the best known model finds, and the rest.
 
-    H(Y) is that of the samples which have the pattern: cross-entropy and bound were measured on them and add up to it.
+    H(Y) is the entropy over the samples that have the pattern, on which cross-entropy and bound, its summands, were
+    measured.
     """
-    rows, found = accounting.information, {}
+    rows, result = accounting.information, {}
     entropy = {
         name: _defined(row.lower_bound) + _defined(accounting.metrics[name].cross_entropy) for name, row in rows.items()
     }
@@ -93,11 +94,11 @@ def information(accounting: Accounting) -> dict[str, dict[str, Any]]:
         shown = min(max(used, 0.0), entropy[name])
         failure = max(best - shown, 0.0)
         rest = max(entropy[name] - shown - failure, 0.0)
-        told = (
+        title = (
             f"{in_words(name)}: this run uses {nats(used)} of {nats(entropy[name])} nats, "
             f"{row.best_known.model} finds {nats(failure)} more, {nats(rest)} unknown or lost"
         )
-        found[name] = {
+        result[name] = {
             "failure": failure,
             "rest": rest,
             "has_truth": row.truth is not None,
@@ -105,14 +106,14 @@ def information(accounting: Accounting) -> dict[str, dict[str, Any]]:
                 [("used", shown), ("failure", failure), ("rest", rest)],
                 total=max(entropy.values()),
                 mark=row.truth,
-                told=told,
+                title=title,
             ),
         }
-    return found
+    return result
 
 
 def prices(accounting: Accounting) -> Markup | None:
-    """Return -dI*/d eta of each modality over the missing rate of all; None where no price is known."""
+    """Return the price of each modality, -dI*/d eta, over the missing rate of all; None if no price is known."""
     lines = []
     for index, (name, row) in enumerate(accounting.by_modality.items()):
         known = [(at.missing_rate, at) for at in row.price if at.value is not None]
@@ -125,7 +126,7 @@ def prices(accounting: Accounting) -> Markup | None:
             lines,
             title="Price of losing a modality",
             y_label="nats for each unit of the rate",
-            written=formatting.tick_nats,
+            format_value=formatting.tick_nats,
             lowest=0.0,
         )
         if lines
@@ -134,7 +135,7 @@ def prices(accounting: Accounting) -> Markup | None:
 
 
 def _for_every_screen(lines: list[Line], **settings: Any) -> Markup:
-    """Return a chart twice, wide and narrow; the page shows the one that fits."""
+    """Return a chart twice, wide and narrow; CSS shows the one that fits."""
     return Markup("").join(
         element("div", charts.curves(lines, width=width, **settings), class_=name)
         for name, width in (("wide", 760.0), ("narrow", 326.0))
@@ -142,7 +143,7 @@ def _for_every_screen(lines: list[Line], **settings: Any) -> Markup:
 
 
 def worth(accounting: Accounting) -> Markup:
-    """Return what each modality is worth, by four measures side by side."""
+    """Return the worth of each modality by four measures side by side."""
     rows = accounting.by_modality
     kinds = (
         ("shapley_share", "Shapley share", formatting.tick),
@@ -159,7 +160,7 @@ def worth(accounting: Accounting) -> Markup:
 
 
 def flips(accounting: Accounting) -> list[dict[str, Any]]:
-    """Return the counter-intuitive rates, the worst first, each with its picture (the axis in the first)."""
+    """Return the counter-intuitive rates, the worst first, each with its picture and the axis."""
     rows = sorted(
         (row for row in accounting.counter_intuitive if row.rate.value is not None), key=lambda row: -_defined(row.rate)
     )
@@ -170,7 +171,7 @@ def flips(accounting: Accounting) -> list[dict[str, Any]]:
             "row": row,
             "axis": axis,
             "strip": charts.strip(
-                scale, row.rate, told=f"{row.added} added to {in_words(row.present)}: {percent(row.rate.value)}"
+                scale, row.rate, title=f"{row.added} added to {in_words(row.present)}: {percent(row.rate.value)}"
             ),
         }
         for row in rows
@@ -229,14 +230,14 @@ def _around(cell: ArmScores | None, key: Literal["accuracy", "f1_micro"]) -> Int
 
 
 def _defined(interval: Interval) -> float:
-    assert interval.value is not None, "this figure is defined wherever a report has it"
+    assert interval.value is not None, "this figure is defined in every report that holds it"
     return interval.value
 
 
 def budget(robustness: Robustness) -> Markup | None:
-    """Return a bar of what was spent on each tower and on fusion; None where nothing was."""
+    """Return a bar of the training budget of each tower and of fusion; None if all are zero."""
     spent = robustness.budget
     if not spent.total:
         return None
     parts = [(charts.tone(index), count) for index, count in enumerate(spent.pretrain.values())]
-    return charts.stack([*parts, ("fuse", spent.fuse)], total=spent.total, told=f"{spent.total} {spent.unit}")
+    return charts.stack([*parts, ("fuse", spent.fuse)], total=spent.total, title=f"{spent.total} {spent.unit}")

@@ -1,8 +1,8 @@
-"""What the figures say, in words: the headline, and whether the information lies in the interaction of modalities.
+"""Findings in words: the headline, and whether the information lies in the interaction of modalities.
 
-A sentence is only written where the figures carry it: an arm that hears modalities together counts as better only where
-its interval lies wholly above that of the best late arm and above zero, and its own p holds after Holm's correction.
-Comparing two intervals of paired differences like this is stricter than testing the two arms against each other.
+A sentence is only written if the figures support it: an arm that models modalities jointly (`TOGETHER`) is better only
+if its interval lies entirely above those of the late arms and above zero, and its own p is significant after
+Holm's correction. Comparing two intervals of paired differences is stricter than testing the two arms directly.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from umemma.reporting.formatting import in_words, percent
 from umemma.reporting.results import Accounting, Arm, Interval, Versus
 
 EARLY, UNI, SIGNIFICANT = "early", "uni", 0.05
-TOGETHER = (EARLY, "specialist", "frozen specialist")  # specialists are tried early, or with a head that interacts, too
+TOGETHER = (EARLY, "specialist", "frozen specialist")  # specialists try early fusion or an interacting head, too
 
 
 @dataclass(frozen=True)
 class Headline:
-    """The patterns that the headline names, the key of the figure that counts, and the range of utilisation.
+    """The patterns that the headline names, the key of the headline score, and the range of utilisation.
 
-    `fullest` is the largest pattern that some sample has; `everything`: it holds all modalities.
+    `fullest` is the largest pattern that any sample has; `everything`: whether it has all modalities.
     """
 
     fullest: str
@@ -30,7 +30,7 @@ class Headline:
 
 
 def headline(accounting: Accounting) -> Headline:
-    """Return what the headline says."""
+    """Return the content of the headline."""
     metrics, everything = accounting.metrics, "+".join(accounting.modalities)
     score: Literal["accuracy", "f1_micro"] = "f1_micro" if accounting.task == "multi_label" else "accuracy"
     utilised = [row.utilisation.value for row in accounting.information.values() if row.utilisation.value is not None]
@@ -44,7 +44,7 @@ def headline(accounting: Accounting) -> Headline:
 
 
 def interaction(accounting: Accounting) -> list[str]:
-    """Return a sentence for each sign that modalities tell more together than late fusion can hear; often none."""
+    """Return a sentence for each sign of information that late fusion cannot use; often none."""
     return [*_late_loses(accounting), *_best_known_is_early(accounting)]
 
 
@@ -61,21 +61,21 @@ def _late_loses(accounting: Accounting) -> list[str]:
 
     best, rival = max(together, key=mean), max(late, key=mean)
     others = [versus for row in late if (versus := _versus(row, full))]
-    own = _versus(best, full)
-    assert own is not None, "the best of those that were compared was compared"
+    versus_run = _versus(best, full)
+    assert versus_run is not None, "every arm here was compared"
     if best.versus is None:
         wins = all((high := other.difference.high) is not None and high < 0 and _holds(other) for other in others)
     else:
         bounds = [0.0, *(1.0 if other.difference.high is None else other.difference.high for other in others)]
-        wins = _holds(own) and own.difference.low is not None and own.difference.low > max(bounds)
+        wins = _holds(versus_run) and versus_run.difference.low is not None and versus_run.difference.low > max(bounds)
     if not wins:
         return []
     who = "early fusion" if best.arm == EARLY else f"the {best.arm}"
     return [
         f"Late fusion loses here. With everything present, {who} is right {percent(mean(best))} of the time and every "
         f"late arm stays significantly below it (the best of them, {rival.arm}, at {percent(mean(rival))}): the "
-        "information is in the interaction of the modalities. A head that adds up what each modality says alone "
-        "(sum_logits, mean_logits, concat, product_of_experts) can never hear it; gated and attention can."
+        "information is in the interaction of the modalities. A head that sums one contribution per modality "
+        "(sum_logits, mean_logits, concat, product_of_experts) cannot capture it; gated and attention can."
     ]
 
 
@@ -84,14 +84,14 @@ def _holds(versus: Versus) -> bool:
 
 
 def _versus(row: Arm, pattern: str) -> Versus | None:
-    """Return this arm against this run: no difference for its own arm, None where it was not measured."""
+    """Return this arm compared with this run: no difference for the run's own arm, None if not measured."""
     if row.versus is None:
         return Versus(difference=Interval(value=0.0, low=0.0, high=0.0), p=1.0, p_holm=1.0)
     return row.versus.get(pattern)
 
 
 def _best_known_is_early(accounting: Accounting) -> list[str]:
-    """A sign, no proof: early fusion may also be better at what a single modality tells."""
+    """A sign, not a proof: early fusion may also be better at extracting information from single modalities."""
     early = {row.name for row in accounting.models if row.arm == EARLY} | {EARLY}
     patterns = [
         in_words(name)

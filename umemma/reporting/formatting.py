@@ -1,4 +1,4 @@
-"""Numbers as people read them on the page: percent, nats, points, intervals, ticks of axes. A dash for none."""
+"""Formatting of numbers on the page: percent, nats, points, intervals, axis ticks. A dash stands for None."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ def percent(fraction: float | None) -> str:
 
 
 def nats(value: float | None) -> str:
-    """Return three digits."""
+    """Return nats with three digits."""
     return NONE if value is None else _signed(value, 3)
 
 
@@ -41,7 +41,7 @@ def interval(value: Interval | None, form: str = "percent") -> Markup:
 
 
 def chance(p: float | None) -> str:
-    """Return a p value with three digits, as an upper limit where that would be zero."""
+    """Return a p value with three digits, as an upper bound if that rounds to zero."""
     return NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
@@ -51,16 +51,16 @@ def rate(fraction: float | None) -> str:
 
 
 def settings(value: Any) -> str:
-    """Return a setting of the run as text; what is equal for every modality only once."""
+    """Return a setting of the run as text; a value shared by all modalities is shown once."""
     if not isinstance(value, Mapping):
         return NONE if value is None else str(value)
     if len(value) > 1 and len(set(value.values())) == 1:
         return f"each {next(iter(value.values()))}"
-    return ", ".join(f"{name} {one}" for name, one in value.items())
+    return ", ".join(f"{name} {setting}" for name, setting in value.items())
 
 
 def in_words(pattern: str) -> str:
-    """Return a pattern's name as it stands in a sentence."""
+    """Return a pattern's name for use in a sentence."""
     return pattern.replace("+", " + ")
 
 

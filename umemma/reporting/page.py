@@ -1,7 +1,7 @@
-"""The report of one experiment as one page: self-contained, readable without script, the same bytes every time.
+"""The report of one experiment as one page: self-contained, readable without JavaScript, reproducible to the byte.
 
-The page may load nothing at all (its Content-Security-Policy says so): style, script, charts and data are inside it.
-Whatever comes from the data (names of modalities, classes, models) is escaped by jinja2 and markupsafe on its way in.
+Its Content-Security-Policy forbids loading anything: style, script, charts and data are inline. All text from the data
+(names of modalities, classes, models) is escaped by jinja2 and markupsafe.
 """
 
 import itertools
@@ -27,8 +27,8 @@ def page(robustness: Robustness, accounting: Accounting, gates: Gates, masks: Ma
         lstrip_blocks=True,
     )
     environment.filters |= {
-        one.__name__: one
-        for one in (
+        filter_.__name__: filter_
+        for filter_ in (
             formatting.percent,
             formatting.nats,
             formatting.points,
@@ -52,7 +52,8 @@ def page(robustness: Robustness, accounting: Accounting, gates: Gates, masks: Ma
         interaction=findings.interaction(accounting),
         tone={name: charts.tone(index) for index, name in enumerate(modalities)},
         dots={
-            name: charts.dots(modalities, [one in name.split("+") for one in modalities]) for name in accounting.metrics
+            name: charts.dots(modalities, [modality in name.split("+") for modality in modalities])
+            for name in accounting.metrics
         },
         strips=figures.strips(robustness, accounting),
         information=figures.information(accounting),
@@ -71,7 +72,7 @@ def page(robustness: Robustness, accounting: Accounting, gates: Gates, masks: Ma
 def _explored(
     robustness: Robustness, known: Mapping[frozenset[str], Metrics], modalities: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Return what the page's sliders show, compute from, and start at; None where a non-empty set is lacking."""
+    """Return the data, text and initial values of the page's sliders; None if a non-empty set is unknown."""
     if len(known.keys() - {frozenset()}) < 2 ** len(modalities) - 1:
         return None
     flags = {present: [name in present for name in modalities] for present in [*known, frozenset()]}
@@ -82,10 +83,10 @@ def _explored(
         "has_f1": all("labels" in metrics for metrics in known.values()),
         "rows": [
             {
-                "dots": charts.dots(modalities, there),
-                "name": " + ".join(itertools.compress(modalities, there)) or "nothing",
+                "dots": charts.dots(modalities, present),
+                "name": " + ".join(itertools.compress(modalities, present)) or "nothing",
             }
-            for there in flags.values()
+            for present in flags.values()
         ],
         "data": {
             "modalities": list(modalities),

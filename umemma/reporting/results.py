@@ -1,7 +1,7 @@
-"""What a run writes about itself: the content of each JSON report, typed. Whoever writes or reads one uses its model.
+"""Typed content of each JSON report of a run; a report is written and read through its model here.
 
-The order of fields is the order of keys in the file. A field that may be left out is one of several labels: F1 stands
-beside accuracy only where a sample has several. Undefined figures are None, never absent.
+The order of fields is the order of keys in the file. Fields that may be left out belong to multi-label data: F1 is
+reported beside accuracy only there. Undefined figures are None, never absent.
 """
 
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from umemma.files import read_json, write_json
 
 
 class Result(BaseModel):
-    """A report or a part of one: nothing unknown, nothing converted silently, nothing changed later."""
+    """A report or a part of one: no unknown keys, no silent conversion, immutable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     def content(self, without: set[str] | None = None) -> dict[str, Any]:
-        """Return it as JSON has it, without the fields that were left out."""
+        """Return JSON-compatible content, without the fields that were never set."""
         return self.model_dump(exclude_unset=True, exclude=without)
 
 
@@ -33,16 +33,16 @@ def write(path: Path, report: Result) -> None:
 
 
 def read(path: Path, kind: type[Report]) -> Report:
-    """Read a report. Raises DataError naming the file, and the key that is missing, unknown or of another type."""
+    """Read a report. Raises DataError naming the file, and the key that is missing, unknown or of the wrong type."""
     try:
         return kind.model_validate(read_json(path))
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
+        wrong = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors(include_url=False)]
         raise DataError(f"{path} is not what this version writes: {some(wrong, 3)}") from None
 
 
 class Interval(Result):
-    """A figure and the ends of its interval; None where undefined."""
+    """A figure and the ends of its interval; None if undefined."""
 
     value: float | None
     low: float | None
@@ -50,7 +50,7 @@ class Interval(Result):
 
 
 class Dataset(Result):
-    """Which data: `fingerprint` of arrays and labels, `n` samples by split."""
+    """The data: `fingerprint` of arrays and labels, `n` samples by split."""
 
     name: str
     fingerprint: str
@@ -61,7 +61,7 @@ class Dataset(Result):
 
 
 class Training(Result):
-    """How the model was trained, as far as its arm has a say in it."""
+    """How the model was trained; None for settings that its arm does not use."""
 
     protocol: str | None
     missing_rate: dict[str, float] | None
@@ -80,7 +80,7 @@ class Budget(Result):
 
 
 class PatternScores(Result):
-    """Scores on the test samples that have a whole pattern, and those of the best tower of it (`uni`)."""
+    """Scores on the test samples that have all modalities of a pattern, and those of its best tower (`uni`)."""
 
     n: int
     accuracy: float
@@ -109,7 +109,7 @@ class _Rates(Result):
 
 
 class AtRates(Expected, _Rates):
-    """At independent rates of all modalities; the base that comes last gives the first key."""
+    """At independent rates of all modalities; the fields of the last base class come first."""
 
 
 class _Protocol(Result):
@@ -119,7 +119,7 @@ class _Protocol(Result):
 
 
 class UnderProtocol(Expected, _Protocol):
-    """Where modalities are hidden as a protocol of training does it."""
+    """With modalities hidden as a training protocol does it."""
 
 
 class Robustness(Result):
@@ -136,7 +136,7 @@ class Robustness(Result):
 
     @property
     def score(self) -> Literal["f1_micro", "accuracy"]:
-        """The key of the figure that counts: accuracy, or micro F1 where a sample has several labels."""
+        """The key of the headline score: accuracy, or micro F1 for multi-label data."""
         return "accuracy" if all(row.f1_micro is None for row in self.patterns.values()) else "f1_micro"
 
 
@@ -144,7 +144,7 @@ class Robustness(Result):
 
 
 class Bootstrap(Result):
-    """How intervals were made."""
+    """How intervals were computed."""
 
     replicates: int
     level: float
@@ -153,7 +153,7 @@ class Bootstrap(Result):
 
 
 class PatternMetrics(Result):
-    """Every metric of this run's model on the test samples that have a whole pattern."""
+    """Every metric of this run's model on the test samples that have all modalities of a pattern."""
 
     n: int
     accuracy: Interval
@@ -167,13 +167,13 @@ class PatternMetrics(Result):
 
 
 class BestKnown(Interval):
-    """A bound on the information, and the model that it was found with."""
+    """A bound on the information, and the model that attains it."""
 
     model: str
 
 
 class Information(Result):
-    """What is known of the information in a pattern, in nats; floor and ceiling are accuracies."""
+    """What is known about the information in a pattern, in nats; floor and ceiling are accuracies."""
 
     lower_bound: Interval
     best_known: BestKnown
@@ -188,11 +188,11 @@ class _Rate(Result):
 
 
 class Price(Interval, _Rate):
-    """Nats lost for each unit of a modality's rate, where every modality is missing at one rate."""
+    """Nats lost per unit of a modality's missing rate, when all modalities are missing at the same rate."""
 
 
 class Worth(Result):
-    """What a modality is worth; `encoder_term` None where the model's encoders see several modalities at once."""
+    """What a modality is worth; `encoder_term` is None if the model's encoders see several modalities at once."""
 
     price: list[Price]
     shapley: Interval
@@ -203,7 +203,7 @@ class Worth(Result):
 
 
 class CounterIntuitive(Result):
-    """How often `added` turns a right answer of `present` wrong."""
+    """How often adding `added` turns a correct prediction from `present` into a wrong one."""
 
     present: str
     added: str
@@ -211,7 +211,7 @@ class CounterIntuitive(Result):
 
 
 class Bin(Result):
-    """Of the answers of about one confidence: how many are right, and their share of all."""
+    """Predictions of similar confidence: their accuracy, and their share of all."""
 
     confidence: float
     accuracy: float
@@ -229,7 +229,7 @@ class Scores(Result):
 
 
 class ComparedModel(Result):
-    """A model beside this run's own (`this_run`); its rate and budget None where they say nothing."""
+    """A model compared with this run's own (`this_run`); rate and budget are None where they do not apply."""
 
     name: str
     arm: str
@@ -259,7 +259,7 @@ class ArmScores(Result):
 
 
 class Versus(Result):
-    """An arm's accuracy less this run's, with its p value before and after Holm's correction."""
+    """An arm's accuracy minus this run's, with its p value before and after Holm's correction."""
 
     difference: Interval
     p: float | None
@@ -267,7 +267,7 @@ class Versus(Result):
 
 
 class Arm(Result):
-    """All models of one arm and rate; `versus` None for this run's own, by pattern for any other."""
+    """All models of one arm and rate; `versus` is by pattern, None for this run's own arm."""
 
     arm: str
     missing_rate: dict[str, float] | None
@@ -277,7 +277,7 @@ class Arm(Result):
 
 
 class Matrix(Result):
-    """Expected accuracy of an arm, (rate in training, rate in testing)."""
+    """Expected accuracy of an arm, of shape (training rate, test rate)."""
 
     arm: str
     train_rates: list[float]
@@ -310,9 +310,9 @@ class Accounting(Result):
 
 
 class Gate(Result):
-    """What was expected of the model, and a sentence for every time that it did not hold.
+    """An expectation of the model, and a sentence for each violation.
 
-    Sentences on what the arm does not promise are `findings`; None where the gate is judged.
+    If the arm does not promise it, violations are `findings` and fail nothing; `findings` is None for all other gates.
     """
 
     gate: str
@@ -330,7 +330,7 @@ class Gates(Result):
 
 
 class SplitMasks(Result):
-    """The masks of a split: digest, and the share hidden of what is there; None where nothing is."""
+    """The masks of a split: digest, and the hidden share of the modalities present; None where none is."""
 
     sha256: str
     rounds: int
@@ -340,7 +340,7 @@ class SplitMasks(Result):
 
 
 class Masks(Result):
-    """masks.json; of an arm that hides nothing, all of it None and no split in it."""
+    """masks.json; for an arm that hides nothing, all fields are None and `splits` is empty."""
 
     protocol: str | None
     missing_rate: dict[str, float] | None
@@ -349,7 +349,7 @@ class Masks(Result):
 
 
 class Quarantine(Result):
-    """Samples by split, and those in quarantine by reason; "" is the split of samples that the data put into none."""
+    """Samples by split, and those in quarantine by reason; the split "" is for samples without a split."""
 
     judged: dict[str, int] = {}
     kept: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""Parts of an SVG drawing as text: elements, linear scales with round ticks, labels that keep their distance.
+"""SVG as text: elements, linear scales with round ticks, labels that do not overlap.
 
-Text and not a drawing library: the page carries its charts inline and colours them by its own style variables, so
-that they follow light and dark, and the bytes depend on the numbers alone.
+Text rather than a drawing library: the page has its charts inline and colours them by its own style variables, so that
+they follow light and dark mode, and the bytes depend on the numbers alone.
 """
 
 import math
@@ -15,20 +15,20 @@ TEXT_PX = 12  # the size of all chart text, set by the page's style for `svg tex
 
 
 def element(tag: str, *content: str, **attributes: object) -> Markup:
-    """Return one element. What is not Markup is escaped; `_` in an attribute's name becomes `-`, None leaves it out."""
-    written = "".join(
+    """Return one element. Text that is not Markup is escaped; `_` in an attribute's name becomes `-`, None omits it."""
+    markup = "".join(
         f' {name.strip("_").replace("_", "-")}="{escape(_plain(value))}"'
         for name, value in attributes.items()
         if value is not None
     )
     inside = "".join(escape(part) for part in content)
-    return Markup(f"<{tag}{written}>{inside}</{tag}>")  # every part of it has just been escaped
+    return Markup(f"<{tag}{markup}>{inside}</{tag}>")  # every part of it has just been escaped
 
 
 def drawing(
     width: float, height: float, parts: Iterable[Markup], *, title: str, detail: str = "", stretched: bool = False
 ) -> Markup:
-    """Return a whole picture at its own size in px; `stretched`: as wide as its place, so without text in it."""
+    """Return an `<svg>` of a fixed size in px; `stretched`: as wide as its container, so it must hold no text."""
     size = {"width": "100%", "preserveAspectRatio": "none"} if stretched else {"width": width}
     named = [element("title", title), *([element("desc", detail)] if detail else [])]
     return element(
@@ -42,12 +42,12 @@ def text(x: float, y: float, content: str, anchor: str = "start", class_: str | 
 
 
 def text_width(content: str) -> float:
-    """Return about how many px a line takes, rather too many: the reader's font is not known here."""
-    return TEXT_PX * sum(1.05 if unicodedata.east_asian_width(one) in "WF" else 0.64 for one in content)
+    """Return an estimate of a line's width in px, rather too high: the reader's font is unknown."""
+    return TEXT_PX * sum(1.05 if unicodedata.east_asian_width(character) in "WF" else 0.64 for character in content)
 
 
 def fitted(content: str, width: float) -> str:
-    """Return the text, cut with an ellipsis where it would be wider than `width` px."""
+    """Return the text, truncated with an ellipsis if it would be wider than `width` px."""
     if text_width(content) <= width:
         return content
     kept = content
@@ -67,7 +67,7 @@ class Scale:
     step: float
 
     def __call__(self, value: float) -> float:
-        """Return the place of a value; one that is off the scale is drawn at its end."""
+        """Return the position of a value, clipped to the ends of the scale."""
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
@@ -81,7 +81,7 @@ class Scale:
 def scale_over(
     values: Sequence[float], start: float, end: float, *, most_ticks: int, highest: float = math.inf
 ) -> Scale:
-    """Return a scale with round ends that holds all values; `highest` ends it where nothing can be more."""
+    """Return a scale with round ends that covers all values; `highest` is the largest possible value."""
     low, high = min(values), max(values)
     if high - low < 1e-6:
         low, high = low - 0.005, high + 0.005
@@ -94,7 +94,7 @@ def scale_over(
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return places near the wanted ones, at least `gap` apart and in the wanted order, in [low, high] if they fit."""
+    """Return positions near the wanted ones, at least `gap` apart and in the same order, in [low, high] if they fit."""
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
     places = [0.0] * len(wanted)
     at = low - gap
@@ -107,5 +107,5 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def _plain(value: object) -> object:
-    """Numbers with at most two digits after the point and never `-0`."""
+    """Format floats with at most two decimals and never as `-0`."""
     return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""Results as rows that plots are drawn from, as metrics by name, and as one picture."""
+"""Results as rows for plots, as metrics by name, and as one picture."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ SCORES = {"accuracy": "accuracy", "f1_micro": "F1, micro"}
 
 
 def tables(results: Robustness, accounting: Accounting) -> dict[str, list[dict[str, Any]]]:
-    """Return what plots are drawn from: {file: rows}; never without a row, for its keys are the columns."""
+    """Return the data of the plots: {file: rows}; at least one row each, as its keys are the columns."""
     return {
         "patterns": pattern_rows(results),
         "rates": rate_rows(results),
@@ -25,22 +25,22 @@ def tables(results: Robustness, accounting: Accounting) -> dict[str, list[dict[s
 
 
 def metrics(results: Robustness, accounting: Accounting) -> dict[str, float]:
-    """Return what MLflow's table of runs shows: accuracy, cross-entropy and utilisation of every pattern."""
-    found: dict[str, float] = {}
+    """Return the metrics in MLflow's table of runs: accuracy, cross-entropy and utilisation of every pattern."""
+    result: dict[str, float] = {}
     for name, row in results.patterns.items():
         scores = {key: getattr(row, key) for key in ("accuracy", "cross_entropy", "f1_micro", "f1_macro")}
-        found |= {f"test_{key}/{name}": value for key, value in scores.items() if value is not None}
+        result |= {f"test_{key}/{name}": value for key, value in scores.items() if value is not None}
         used = accounting.information[name].utilisation.value
         if used is not None:
-            found[f"utilisation/{name}"] = used
-    return found
+            result[f"utilisation/{name}"] = used
+    return result
 
 
 def headline(results: Robustness) -> dict[str, dict[str, Any]]:
-    """Return the few figures that experiments are compared by, below the name of the score that counts.
+    """Return the few figures by which experiments are compared, under the name of the headline score.
 
-    `all`: of the fullest pattern; `worst_single`: of the modality that is worst alone, None where no sample has one
-    alone; `mean`: over patterns, each counting the same.
+    `all`: of the fullest pattern; `worst_single`: of the modality that is worst alone, None without patterns of one
+    modality; `mean`: over patterns, each with the same weight.
     """
     scores = {name: getattr(row, results.score) for name, row in results.patterns.items()}
     alone = [score for name, score in scores.items() if "+" not in name]
@@ -59,7 +59,7 @@ def pattern_rows(results: Robustness) -> list[dict[str, Any]]:
 
 
 def rate_rows(results: Robustness) -> list[dict[str, Any]]:
-    """Return the lines of the grid that a plane can show: one modality missing at a rate, or all at the same."""
+    """Return the parts of the grid that a 2-D plot can show: one modality missing at a rate, or all at the same."""
     rows = []
     for entry in results.rates:
         rates = entry.missing_rate
@@ -73,11 +73,11 @@ def rate_rows(results: Robustness) -> list[dict[str, Any]]:
 
 
 def information_rows(accounting: Accounting) -> list[dict[str, Any]]:
-    """Return nats by pattern: what this run's model uses, what the best known model shows, the truth where known."""
+    """Return nats by pattern: used by this run's model, attained by the best known model, and the truth where known."""
     return [
-        {"present": name, "bound": what, "nats": value}
+        {"present": name, "bound": bound, "nats": value}
         for name, row in accounting.information.items()
-        for what, value in (
+        for bound, value in (
             ("used by this run", row.lower_bound.value),
             ("best known", row.best_known.value),
             ("truth", row.truth),
@@ -87,11 +87,11 @@ def information_rows(accounting: Accounting) -> list[dict[str, Any]]:
 
 
 def modality_rows(accounting: Accounting) -> list[dict[str, Any]]:
-    """Return nats by modality: its Shapley value, and what is lost for good without it."""
+    """Return nats by modality: its Shapley value, and the information lost for good without it."""
     return [
-        {"modality": name, "what": what.replace("_", " "), "nats": worth.value}
+        {"modality": name, "what": measure.replace("_", " "), "nats": worth.value}
         for name, row in accounting.by_modality.items()
-        for what, worth in (("shapley", row.shapley), ("lost_for_good", row.lost_for_good))
+        for measure, worth in (("shapley", row.shapley), ("lost_for_good", row.lost_for_good))
         if worth.value is not None
     ] or [{"modality": "", "what": "", "nats": 0.0}]
 
@@ -120,7 +120,7 @@ def arm_rows(accounting: Accounting) -> list[dict[str, Any]]:
 
 
 def heat_map_rows(accounting: Accounting) -> list[dict[str, Any]]:
-    """Return expected accuracy by arm, training rate and test rate; a run alone has no training rates to compare."""
+    """Return expected accuracy by arm, training rate and test rate; a single run has no training rates to compare."""
     return [
         {"arm": matrix.arm, "train_rate": trained, "test_rate": tested, "accuracy": value}
         for matrix in accounting.matrices
@@ -130,14 +130,14 @@ def heat_map_rows(accounting: Accounting) -> list[dict[str, Any]]:
 
 
 def picture(results: Robustness, path: Path) -> None:
-    """Draw accuracy by pattern and by missing rate into an SVG whose bytes depend on the results alone."""
+    """Draw accuracy by pattern and by missing rate into an SVG that depends, byte for byte, on the results alone."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context({"svg.hashsalt": "umemma", "svg.fonttype": "none", "font.size": 9}):
         names = list(results.patterns)
-        longest = max(len(one) for name in names for one in name.split("+"))
-        wide = max(4.5, max(0.9, 0.075 * (longest + 2)) * len(names))  # inches, so that neither names nor figures touch
+        longest = max(len(modality) for name in names for modality in name.split("+"))
+        wide = max(4.5, max(0.9, 0.075 * (longest + 2)) * len(names))  # inches; neither names nor numbers may touch
         figure = Figure(figsize=(wide + 4.5, 3.6), layout="constrained")
         patterns_axes, rates_axes = figure.subplots(1, 2, width_ratios=(wide, 4.5))
         _draw_patterns(patterns_axes, results)
@@ -162,16 +162,14 @@ def _draw_patterns(axes: Any, results: Robustness) -> None:
         xticklabels=[name.replace("+", "\n+ ") for name in names],
         ylim=(0, 1.15),
         ylabel=SCORES[key],
-        title="what is there",
+        title="by modalities present",
     )
     axes.legend(loc="upper right", ncols=2, frameon=False)
 
 
 def _draw_rates(axes: Any, rows: Sequence[Mapping[str, Any]], key: str) -> None:
     for line in dict.fromkeys(row["missing"] for row in rows):
-        own = [row for row in rows if row["missing"] == line]
-        axes.plot([row["missing_rate"] for row in own], [row[key] for row in own], marker="o", label=line)
-    axes.set(
-        xlabel="missing rate", ylabel=f"expected {SCORES[key]} (exact)", ylim=(0, 1.02), title="how much is missing"
-    )
+        points = [row for row in rows if row["missing"] == line]
+        axes.plot([row["missing_rate"] for row in points], [row[key] for row in points], marker="o", label=line)
+    axes.set(xlabel="missing rate", ylabel=f"expected {SCORES[key]} (exact)", ylim=(0, 1.02), title="by missing rate")
     axes.legend(title="missing", frameon=False)

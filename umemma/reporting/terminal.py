@@ -1,20 +1,20 @@
-"""Results as lines for the terminal: the table of patterns, and what of the data is not in it.
+"""Results as lines for the terminal: the table of patterns, and a summary of the data.
 
-Nothing here or below it imports a library that takes long to load.
+Neither this module nor any that it imports may import a library that is slow to load.
 """
 
 from umemma.reporting.data_summary import Summary
 from umemma.reporting.results import Accounting, Interval, PatternScores, Robustness
 
 SOURCES = "data/reports/quarantine.parquet", "data/reports/validation.json"
-_OF_ONE_LABEL = {"accuracy": 10, "95 %": 19, "best tower": 12}  # title of a column: its width
-_OF_SEVERAL_LABELS = {"F1 micro": 10, "95 %": 19, "F1 macro": 10, "best tower micro": 18, "macro": 8}
+_SINGLE_LABEL = {"accuracy": 10, "95 %": 19, "best tower": 12}  # title of a column: its width
+_MULTI_LABEL = {"F1 micro": 10, "95 %": 19, "F1 macro": 10, "best tower micro": 18, "macro": 8}
 
 
 def table(results: Robustness, accounting: Accounting) -> str:
-    """Return the table of patterns: what is there, n, the score, the best tower alone, utilisation."""
+    """Return the table of patterns: modalities present, n, the score, the best tower alone, utilisation."""
     has_f1, dataset, rows = results.score == "f1_micro", results.dataset, results.patterns
-    columns = _OF_SEVERAL_LABELS if has_f1 else _OF_ONE_LABEL
+    columns = _MULTI_LABEL if has_f1 else _SINGLE_LABEL
     present = max(24, *(len(name) + 2 for name in rows))
     which = max(10, *(len(row.uni_tower) + 2 for row in rows.values()))
     lines = [
@@ -36,7 +36,7 @@ def table(results: Robustness, accounting: Accounting) -> str:
 
 
 def _figures(row: PatternScores, score: Interval, *, has_f1: bool) -> list[str]:
-    """Return the cells that differ between one label a sample and several, in the order of the columns."""
+    """Return the cells that differ between single-label and multi-label data, in column order."""
     between = f"{_digits(score.low)} to {_digits(score.high)}"
     if has_f1:
         return [_digits(row.f1_micro), between, *map(_digits, (row.f1_macro, row.uni_f1_micro, row.uni_f1_macro))]
@@ -47,26 +47,26 @@ def _digits(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def data_lines(told: Summary) -> list[str]:
+def data_lines(data: Summary) -> list[str]:
     """Return a summary of the data."""
     quarantine, validation = SOURCES
-    judged, left_out = sum(told.judged.values()), sum(told.quarantined.values())
-    found = [
+    judged, left_out = sum(data.judged.values()), sum(data.quarantined.values())
+    lines = [
         f"data: {judged - left_out:,} of {judged:,} samples used, {left_out:,} in quarantine"
         + (f" ({quarantine})" if left_out else "")
     ]
     if left_out:
-        width = max(len(row.reason) for row in told.reasons)
-        found.append(" " * width + "".join(f"{split or 'no split':>10}" for split in told.splits))
-        found += [
+        width = max(len(row.reason) for row in data.reasons)
+        lines.append(" " * width + "".join(f"{split or 'no split':>10}" for split in data.splits))
+        lines += [
             f"{row.reason:<{width}}"
-            + "".join(f"{row.by_split.get(split, 0):>10,}" for split in told.splits)
+            + "".join(f"{row.by_split.get(split, 0):>10,}" for split in data.splits)
             + (f"  {row.example}" if row.example else "")
-            for row in told.reasons
+            for row in data.reasons
         ]
-    if told.warnings:
-        found.append(f"warnings: {len(told.warnings)} ({validation})")
-        found += [f"- {sentence}" for sentence in told.warnings]
-    if told.ignored:
-        found.append(f"not judged (validation.severity: ignore): {', '.join(told.ignored)}")
-    return found
+    if data.warnings:
+        lines.append(f"warnings: {len(data.warnings)} ({validation})")
+        lines += [f"- {sentence}" for sentence in data.warnings]
+    if data.ignored:
+        lines.append(f"not judged (validation.severity: ignore): {', '.join(data.ignored)}")
+    return lines

@@ -1,11 +1,11 @@
-"""Drift: shares of the data held against those of the version that a person accepted.
+"""Drift: shares of the data compared with those of the version that the user accepted.
 
-`python -m stages.validate --accept` writes `data/accepted/<data set>.json`, which is committed. So what a version is
-compared with is a file like any other input, not what some earlier run happened to leave behind, and accepting a
-change is a commit that names who did it. Where there is no such file nothing is compared.
+`python -m stages.validate --accept` writes `data/accepted/<data set>.json`, which is committed. So the reference is an
+input file like any other, not what an earlier run happened to leave behind, and accepting a change is a commit with an
+author. Without this file nothing is compared.
 
-A share moves by chance, too: what counts is by how much it moved beyond three standard errors of the difference of
-two independent samples. (Versions share most of their samples, so that allows rather too much.)
+Shares also vary by chance, so only the change beyond three standard errors of the difference of two independent samples
+counts. (Versions share most of their samples, so this is rather lenient.)
 """
 
 import math
@@ -19,7 +19,7 @@ from umemma.data.sample import SPLITS
 from umemma.data.shards import Index
 from umemma.errors import DataError
 from umemma.files import read_json
-from umemma.validation import statistics as census
+from umemma.validation import statistics as stats
 from umemma.validation.expectation import Evidence, Table, between
 
 Shares = Mapping[str, tuple[float, int]]  # "test/audio" -> share, of how many
@@ -27,7 +27,7 @@ _STANDARD_ERRORS = 3
 
 
 def accepted(index: Index, statistics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is written of an accepted version."""
+    """Return the file content of an accepted version."""
     return {
         "dataset": index.dataset,
         "manifest_sha256": index.manifest_sha256,
@@ -36,21 +36,21 @@ def accepted(index: Index, statistics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(folder: Path, dataset: str) -> dict[str, Any] | None:
-    """Return what was accepted of a data set; None where nothing was. Raises DataError where the file is damaged."""
+    """Return the accepted version of a data set, None if there is none. Raises DataError if the file is damaged."""
     path = folder / f"{dataset}.json"
     if not path.exists():
         return None
     content = read_json(path)
     if not isinstance(content, dict) or not {"splits", "classes", "presence"} <= content.keys():
-        raise DataError(f"{path} is no accepted version of a data set")
+        raise DataError(f"{path} is not the accepted version of a data set")
     return content
 
 
 def tables(evidence: Evidence, max_drift: float) -> list[Table]:
-    """Expect that no presence and no class share moved by more than the bound, beyond chance."""
+    """Expect that no presence or class share moved by more than the bound, beyond chance."""
     if evidence.accepted is None:
         return []
-    now = census.statistics(evidence)
+    now = stats.statistics(evidence)
     return [
         Table(
             f"drift/{name}",
@@ -62,7 +62,7 @@ def tables(evidence: Evidence, max_drift: float) -> list[Table]:
 
 
 def _moved(before: Shares, now: Shares) -> pd.DataFrame:
-    """Return a row for each share; what is in one version only was or is 0."""
+    """Return a row for each share; a share that only one version has is 0 in the other."""
     return pd.DataFrame(list(_rows(before, now)), columns=["key", "drift"])
 
 
@@ -88,7 +88,7 @@ def _presence(statistics: Mapping[str, Any]) -> Shares:
 def _classes(statistics: Mapping[str, Any]) -> Shares:
     totals = {split: sum(statistics["classes"][split].values()) for split in SPLITS}
     return {
-        f"{split}/{name}": (census.share(count, totals[split]), totals[split])
+        f"{split}/{name}": (stats.share(count, totals[split]), totals[split])
         for split in SPLITS
         for name, count in statistics["classes"][split].items()
     }

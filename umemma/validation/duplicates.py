@@ -1,7 +1,7 @@
-"""The same file's content in more than one sample, for one modality.
+"""Files with the same content in more than one sample, for one modality.
 
-A file that is blank is left out: black images and silent recordings are equal without being copies, and have an
-expectation of their own. Content is compared byte for byte (sha256), so a copy that was encoded again is not seen.
+Blank files are excluded: black images and silent recordings are equal without being copies, and have their own
+expectation. Content is compared byte for byte (sha256), so a re-encoded copy is not detected.
 """
 
 import pandas as pd
@@ -30,13 +30,13 @@ def table(evidence: Evidence, modality: str) -> Table:
 
 
 def _contents(evidence: Evidence, modality: str) -> pd.DataFrame:
-    """Return a row (key, split, label as text, sha256) for each file that is there and not blank, equal ones together.
+    """Return a row (key, split, label as text, sha256) for each file present that is not blank, sorted by content.
 
-    Ten keys are named at most, so copies must stand side by side.
+    At most ten keys are listed, so copies must be adjacent.
     """
     manifest = evidence.manifest
-    there = manifest[f"{modality}_present"] & (manifest[f"{modality}_blank"] != True)  # noqa: E712  null is not true
-    rows = manifest.loc[there, ["key", "split"]].assign(
-        label=manifest.loc[there, evidence.label_column].map(str), sha256=manifest.loc[there, f"{modality}_sha256"]
+    is_used = manifest[f"{modality}_present"] & (manifest[f"{modality}_blank"] != True)  # noqa: E712  null is not true
+    rows = manifest.loc[is_used, ["key", "split"]].assign(
+        label=manifest.loc[is_used, evidence.label_column].map(str), sha256=manifest.loc[is_used, f"{modality}_sha256"]
     )
     return rows.sort_values("sha256", kind="stable")

@@ -1,7 +1,7 @@
-"""What the gate is made of: the evidence, tables derived from it, and what is expected of a table's rows.
+"""What the gate is made of: the evidence, tables derived from it, and expectations of their rows.
 
-Great Expectations' own classes, each with the name that `validation.severity` knows it by. One without a name is about
-what nothing could be computed without: it is always an error.
+Expectations are Great Expectations' own classes, with their name in `validation.severity`. A violation of one without a
+name is always an error, as nothing could be computed without it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ Expectation = gxe.Expectation
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is judged: the shards' manifest, index and quarantine, and what was accepted of the version before.
+    """What is judged: the shards' manifest, index and quarantine, and the accepted version.
 
-    `accepted` is None where no version was accepted; then there is no drift.
+    `accepted` is None if no version was accepted; then drift is not checked.
     """
 
     manifest: pd.DataFrame
@@ -37,7 +37,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with what is expected of it; its column `key` names the rows."""
+    """A table and the expectations of it; its column `key` names the rows."""
 
     name: str
     rows: pd.DataFrame
@@ -45,7 +45,7 @@ class Table:
 
 
 def columns(names: Sequence[str]) -> Expectation:
-    """Expect that the table has these columns, and maybe others."""
+    """Expect that the table has these columns, and possibly others."""
     return gxe.ExpectTableColumnsToMatchSet(column_set=list(names), exact_match=False)
 
 
@@ -80,7 +80,7 @@ def among(column: str, values: Sequence[Any], name: str = "", *, mostly: float =
 
 
 def between(column: str, low: float | None, high: float | None, name: str = "", *, mostly: float = 1) -> Expectation:
-    """Expect a value from `low` to `high`, None: open, in the share `mostly` of the rows that are not null."""
+    """Expect a value from `low` to `high` (None: unbounded) in the share `mostly` of the rows that are not null."""
     return gxe.ExpectColumnValuesToBeBetween(
         column=column, min_value=low, max_value=high, mostly=mostly, meta={"name": name}
     )

@@ -1,9 +1,9 @@
-"""What is expected of the files of one modality, from the facts that `umemma/media/facts.py` puts into the manifest.
+"""Expectations of the files of one modality, from the facts that `umemma/media/facts.py` puts into the manifest.
 
-- Files of one modality share one shape: pixels, sample rate, channels, length as most of them have. Training stacks
-  them, so one that differs should be named here and not by a tensor error later. Where decoding makes all equal,
+- Files of one modality share one shape (pixels, sample rate, channels, length), the most common one. Training stacks
+  them, so a file that differs should be reported here rather than by a tensor error later. If decoding makes all equal,
   `same_shape` is set to `ignore`.
-- What is judged of a kind are the facts in KIND_FACTS; one of them that the manifest lacks fails the first step.
+- The facts judged for each kind are in KIND_FACTS; if the manifest lacks one of them, the first step fails.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ _MIB = 2**20
 
 
 def present(evidence: Evidence) -> list[Table]:
-    """Expect that every column is there that anything is expected of."""
+    """Expect every column that any expectation uses."""
     manifest, required = evidence.manifest, [*MANDATORY, evidence.label_column]
     for name in evidence.index.modalities:
         required.append(f"{name}_present")
@@ -48,7 +48,7 @@ def present(evidence: Evidence) -> list[Table]:
 
 
 def files(evidence: Evidence, bounds: Validation) -> Iterator[Table]:
-    """Yield, for each modality that has files, all of them, those of each split, and those of equal content."""
+    """Yield, for each modality that has files, tables of all files, of each split, and of equal contents."""
     for name in evidence.index.modalities:
         rows = evidence.manifest[evidence.manifest[f"{name}_present"]].drop(columns="labels", errors="ignore")
         if rows.empty:
@@ -77,7 +77,7 @@ def _alike(rows: pd.DataFrame, name: str, kind: str) -> Iterator[Expectation]:
 
 
 def _every(name: str, kind: str, bounds: Validation) -> list[Expectation]:
-    """Return what must be so of every file."""
+    """Return what must hold for every file."""
     px, seconds = (bounds.min_px, bounds.max_px, "size_px"), (bounds.min_seconds, bounds.max_seconds, "duration")
     limits: Mapping[str, Mapping[str, tuple[float, float | None, str]]] = {
         "image": {"height_px": px, "width_px": px, "num_frames": (1, 1, "animation")},
@@ -98,7 +98,7 @@ def _every(name: str, kind: str, bounds: Validation) -> list[Expectation]:
 
 
 def _most(name: str, kind: str, bounds: Validation) -> list[Expectation]:
-    """Return what must be so of most files of a split."""
+    """Return what must hold for most files of a split."""
     expected = [among(f"{name}_blank", [False], "blank", mostly=1 - bounds.max_blank)]
     if kind == "audio":
         expected += [

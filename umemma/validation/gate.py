@@ -1,13 +1,13 @@
-"""The gate between data and training: Great Expectations suites written in code, and the verdict on them.
+"""The gate between data and training: Great Expectations suites defined in code, and their verdict.
 
-Great Expectations' context lives in memory; nothing is written but Data Docs on demand. Decisions:
+Great Expectations' context lives in memory; only Data Docs are written, on demand. Decisions:
 
-- Three steps: the columns are there, the mandatory ones are filled and typed, then all the rest. What is expected in
-  a step is undefined where the step before failed, so a failure ends the judgement there.
-- An expectation looks at rows. What is about splits, classes or shards is an expectation of a derived table, whose
-  rows are named in `keys` as samples are: `train/7` is class 7 in split train.
-- What follows where one does not hold is `validation.severity`: a warning stands in the result and passes.
-- `judge` returns our own result. Great Expectations' holds ids and times, so it would differ from run to run.
+- Three steps: the columns exist, the mandatory ones are filled and typed, then all the rest. The expectations of a step
+  are undefined if the step before failed, so a failure ends the validation there.
+- An expectation looks at rows. One about splits, classes or shards looks at a derived table, whose rows are named in
+  `keys` like samples: `train/7` is class 7 in split train.
+- `validation.severity` decides what a violation does: with `warn` it is reported and the data pass.
+- `judge` returns our own result: that of Great Expectations has ids and times, so it would differ from run to run.
 """
 
 import math
@@ -44,16 +44,16 @@ STEPS: dict[str, Step] = {
 
 
 def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
-    """Return the verdict: `passed`, `statistics` per split, and every expectation with up to ten keys that broke it.
+    """Return the verdict: `passed`, `statistics` per split, and every expectation with up to ten keys that violate it.
 
-    `failures` and `warnings` are sentences; `ignored` are the names that were not judged. Equal data
-    and bounds give an equal result: no ids, times or paths; floats are rounded to six places.
+    `failures` and `warnings` are sentences; `ignored` are the names that were not judged. Equal data and bounds
+    give an equal result: no ids, times or paths; floats are rounded to six places.
     """
     judged = _judged(_context(), evidence, bounds)
-    complete = any(one["table"] == "classes" for one in judged)
+    complete = any(entry["table"] == "classes" for entry in judged)
     index = evidence.index
     return {
-        "passed": all(one["passed"] for one in judged if one["severity"] == "error"),
+        "passed": all(entry["passed"] for entry in judged if entry["severity"] == "error"),
         "statistics": {"num_samples": len(evidence.manifest)}
         | (_plain(statistics.statistics(evidence)) if complete else {}),
         "quarantine": {
@@ -61,8 +61,8 @@ def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
             "kept": {split: count - index.quarantined[split] for split, count in index.judged.items()},
             "by_reason": quarantine.by_reason(evidence.quarantine),
         },
-        "failures": [_sentence(one) for one in judged if not one["passed"] and one["severity"] == "error"],
-        "warnings": [_sentence(one) for one in judged if not one["passed"] and one["severity"] == "warn"],
+        "failures": [_sentence(entry) for entry in judged if not entry["passed"] and entry["severity"] == "error"],
+        "warnings": [_sentence(entry) for entry in judged if not entry["passed"] and entry["severity"] == "warn"],
         "ignored": [name for name, severity in bounds.severity.model_dump().items() if severity == "ignore"],
         "expectations": judged,
     }
@@ -85,20 +85,20 @@ def data_docs(evidence: Evidence, bounds: Validation, folder: Path) -> Path:
 
 
 def _judged(context: Any, evidence: Evidence, bounds: Validation) -> list[dict[str, Any]]:
-    """Take step after step until one fails in what has no name; return all that was judged."""
+    """Run step after step until an expectation without a name fails; return all results."""
     judged: list[dict[str, Any]] = []
     severities: dict[str, str] = {"": "error"} | bounds.severity.model_dump()
     for name, step in STEPS.items():
         for table in step(evidence, bounds):
             asset = f"{name} {table.name.replace('/', ' ')}"  # part of a file name
             judged += _validated(context, table, asset, severities)
-        if not all(one["passed"] for one in judged if not one["name"]):
+        if not all(entry["passed"] for entry in judged if not entry["name"]):
             break
     return judged
 
 
 def _context() -> Any:
-    # Set up by hand: the default context makes a folder in /tmp that it leaves behind, and draws progress bars.
+    # Set up by hand: the default context leaves a folder in /tmp behind and draws progress bars.
     config = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(), progress_bars=ProgressBarsConfig(globally=False)
     )
@@ -108,17 +108,19 @@ def _context() -> Any:
 
 
 def _validated(context: Any, table: Table, name: str, severities: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Judge one table under a name that the context has not seen yet; nothing where all of it is ignored."""
-    expected = [one for one in table.expected if severities[_name(one)] != "ignore"]
+    """Validate one table under a name that is new to the context; nothing if all its expectations are ignored."""
+    expected = [expectation for expectation in table.expected if severities[_name(expectation)] != "ignore"]
     if not expected:
         return []
-    for one in expected:  # as Data Docs show it
-        one.severity = FailureSeverity.CRITICAL if severities[_name(one)] == "error" else FailureSeverity.WARNING
+    for expectation in expected:  # as Data Docs show it
+        expectation.severity = (
+            FailureSeverity.CRITICAL if severities[_name(expectation)] == "error" else FailureSeverity.WARNING
+        )
     asset = context.data_sources.get("manifest").add_dataframe_asset(name)
     suite = context.suites.add(gx.ExpectationSuite(name, expectations=expected))
     whole = asset.add_batch_definition_whole_dataframe("all")
     definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=whole, suite=suite))
-    found = definition.run(
+    validated = definition.run(
         batch_parameters={"dataframe": table.rows},
         result_format={
             "result_format": "SUMMARY",
@@ -126,52 +128,52 @@ def _validated(context: Any, table: Table, name: str, severities: Mapping[str, s
             "unexpected_index_column_names": ["key"],
         },
     )
-    entries = [_entry(table, one, severities) for one in found.results]
-    return sorted(entries, key=lambda one: (one["column"] or "", one["expectation"]))
+    entries = [_entry(table, result, severities) for result in validated.results]
+    return sorted(entries, key=lambda entry: (entry["column"] or "", entry["expectation"]))
 
 
 def _name(expectation: Any) -> str:
     return str((expectation.meta or {}).get("name", ""))
 
 
-def _entry(table: Table, one: Any, severities: Mapping[str, str]) -> dict[str, Any]:
-    kwargs, result = one.expectation_config.kwargs, one.result
-    assert result, f"{one.expectation_config.type} of {table.name} could not be computed: {one.exception_info}"
+def _entry(table: Table, result: Any, severities: Mapping[str, str]) -> dict[str, Any]:
+    kwargs, figures = result.expectation_config.kwargs, result.result
+    assert figures, f"{result.expectation_config.type} of {table.name} could not be computed: {result.exception_info}"
     columns = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
-    rows = result.get("partial_unexpected_index_list") or []
-    observed = result.get("observed_value", result.get("partial_unexpected_list"))
-    lacking = result.get("details", {}).get("mismatched", {}).get("missing")
-    name = _name(one.expectation_config)
+    rows = figures.get("partial_unexpected_index_list") or []
+    observed = figures.get("observed_value", figures.get("partial_unexpected_list"))
+    lacking = figures.get("details", {}).get("mismatched", {}).get("missing")
+    name = _name(result.expectation_config)
     return _plain(
         {
-            "expectation": one.expectation_config.type,
+            "expectation": result.expectation_config.type,
             "name": name,
             "severity": severities[name],
             "table": table.name,
             "column": ", ".join(columns) or None,
-            "passed": bool(one.success),
+            "passed": bool(result.success),
             "observed": f"no {', '.join(lacking)}" if lacking else observed,
             "bound": {name: value for name, value in kwargs.items() if name not in _INTERNAL and value is not None},
-            "unexpected_count": result.get("unexpected_count", 0),
+            "unexpected_count": figures.get("unexpected_count", 0),
             "keys": list(dict.fromkeys(str(row["key"]) for row in rows))[:NAMED],
         }
     )
 
 
-def _sentence(one: Mapping[str, Any]) -> str:
-    where = f"{one['table']}, column {one['column']}" if one["column"] else one["table"]
-    bound = "".join(f", {name} {value}" for name, value in one["bound"].items())
-    rows = f"; {one['unexpected_count']} rows, as {', '.join(one['keys'])}" if one["keys"] else ""
-    name = f"{one['name']}: " if one["name"] else ""
-    return f"{name}{where}: {one['expectation']}{bound}; found {one['observed']}{rows}"
+def _sentence(entry: Mapping[str, Any]) -> str:
+    where = f"{entry['table']}, column {entry['column']}" if entry["column"] else entry["table"]
+    bound = "".join(f", {name} {value}" for name, value in entry["bound"].items())
+    rows = f"; {entry['unexpected_count']} rows, as {', '.join(entry['keys'])}" if entry["keys"] else ""
+    name = f"{entry['name']}: " if entry["name"] else ""
+    return f"{name}{where}: {entry['expectation']}{bound}; found {entry['observed']}{rows}"
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: no NumPy types, no NaN, floats rounded, whole ones as integers."""
+    """Return a value for JSON: no NumPy types, NaN as None, floats rounded, whole ones as integers."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float):
         return None if not math.isfinite(value) else int(value) if value.is_integer() else round(value, 6)

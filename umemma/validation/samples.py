@@ -1,4 +1,4 @@
-"""What is expected of samples, labels, groups, presence and shards; files are in `files.py`."""
+"""Expectations of samples, labels, groups, presence and shards; those of files are in `files.py`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from umemma.validation.expectation import Evidence, Table, among, between, equal
 from umemma.validation.settings import Validation
 
 MANDATORY = {"key": "str", "split": "str", "group": "str", "shard": "str"}
-_NAMED = 5  # quarantined samples that a sentence names
+_NAMED = 5  # quarantined samples listed in a sentence
 
 
 def left_out(evidence: Evidence, bounds: Validation) -> Table:
-    """Return a row for each split: samples judged, and those in the quarantine, of which the key names a few."""
+    """Return a row for each split: samples judged, and those in quarantine, of which the key lists a few."""
     index, rows = evidence.index, evidence.quarantine
-    kept = {split: sum(one.num_samples for one in index.shards if one.split == split) for split in index.judged}
+    kept = {split: sum(shard.num_samples for shard in index.shards if shard.split == split) for split in index.judged}
     parts = {split: [row for row in rows if row.split == split] for split in index.judged} | {"all": rows}
     judged = dict(index.judged) | {"all": sum(index.judged.values())}
     kept["all"] = sum(kept.values())
@@ -28,7 +28,7 @@ def left_out(evidence: Evidence, bounds: Validation) -> Table:
             + (f", such as {quarantine.some(part, _NAMED)}" if len(part) else ""),
             "judged": judged[split],
             "accounted": kept[split] + len(part),
-            # Of what the data put into no split nothing is kept, so it has no share of its own: it counts in `all`.
+            # Samples without a split are never kept, so they have no share of their own; they count in `all`.
             "share": statistics.share(len(part), judged[split]) if split in (*SPLITS, "all") else None,
         }
         for split, part in parts.items()
@@ -41,19 +41,19 @@ def left_out(evidence: Evidence, bounds: Validation) -> Table:
 
 
 def mandatory(evidence: Evidence) -> list[Table]:
-    """Expect that the columns all else builds on are filled and typed."""
+    """Expect that the columns on which all else depends are filled and typed."""
     several = evidence.label_column == "labels"
     types = (
         MANDATORY
         | ({} if several else {"label": "int64"})
         | {f"{name}_present": "bool" for name in evidence.index.modalities}
     )
-    # As objects: Great Expectations does not know pandas' own text type, and so names the rows that hold another.
+    # As objects: Great Expectations does not know pandas' string type; this way it reports rows of another type.
     rows = evidence.manifest.astype(
         {name: object for name in types if isinstance(evidence.manifest[name].dtype, pd.StringDtype)}
     )
     if several:  # nor does it know lists
-        rows = rows.assign(labels=rows["labels"].map(lambda labels: None if labels is None else "there"))
+        rows = rows.assign(labels=rows["labels"].map(lambda labels: None if labels is None else "present"))
     expected = [filled("labels")] if several else []
     for name, type_ in types.items():
         expected += [filled(name), typed(name, type_)]
@@ -63,7 +63,7 @@ def mandatory(evidence: Evidence) -> list[Table]:
 
 
 def contents(evidence: Evidence, bounds: Validation) -> list[Table]:
-    """Expect the rest that is about samples."""
+    """Expect all the rest about samples."""
     return [
         _samples(evidence),
         *_labels(evidence),
@@ -104,7 +104,7 @@ def _labels(evidence: Evidence) -> Sequence[Table]:
 
 
 def _groups(evidence: Evidence) -> Table:
-    """Return one row for each group and split, with the first sample of it: a group must have one row."""
+    """Return one row for each group and split, with its first sample: a group must have one row."""
     rows = evidence.manifest.drop_duplicates(["group", "split"])[["key", "group", "split"]]
     return Table("groups", rows, [unique("group", "group_leakage")])
 
@@ -154,12 +154,12 @@ def _presence(evidence: Evidence, bounds: Validation) -> Table:
 def _shards(evidence: Evidence) -> Table:
     """Return one row for each shard that the index or a sample names."""
     promised = {shard.name: shard.num_samples for shard in evidence.index.shards}
-    found = Counter(evidence.manifest["shard"])
-    names = sorted(promised.keys() | found.keys())
+    counted = Counter(evidence.manifest["shard"])
+    names = sorted(promised.keys() | counted.keys())
     rows = pd.DataFrame(
         {
             "key": names,
-            "num_samples": [found.get(name, 0) for name in names],
+            "num_samples": [counted.get(name, 0) for name in names],
             "in_index": [promised.get(name, 0) for name in names],
         }
     )

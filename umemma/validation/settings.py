@@ -8,9 +8,9 @@ Severity = Literal["error", "warn", "ignore"]
 
 
 class Severities(Section):
-    """What follows where an expectation does not hold: `error` stops the pipeline, `warn` is printed and reported.
+    """Effect of a violated expectation: `error` stops the pipeline, `warn` is printed and reported.
 
-    `ignore`: it is not judged, and the report says so. What is not listed here (columns, keys, splits, labels in range,
+    `ignore`: not judged, and the report says so. Whatever is not listed here (columns, keys, splits, labels in range,
     shards as indexed, one kind of file in a modality) is always an error: nothing could be computed without it.
     """
 

@@ -36,7 +36,7 @@ def presence_shares(evidence: Evidence) -> dict[str, dict[str, float]]:
 
 
 def statistics(evidence: Evidence) -> dict[str, Any]:
-    """Return what the report tells of the data, and what a later version is held against."""
+    """Return what is reported about the data, and what later versions are compared with."""
     manifest = evidence.manifest
     return {
         "splits": {split: int((manifest["split"] == split).sum()) for split in SPLITS},
@@ -47,16 +47,16 @@ def statistics(evidence: Evidence) -> dict[str, Any]:
 
 
 def share(count: int, total: int) -> float:
-    """Return count / total; of nothing, 0."""
+    """Return count / total; 0 if the total is 0."""
     return count / total if total else 0.0
 
 
 def most_common(rows: pd.DataFrame, column: str) -> list[Any]:
-    """Return the most common value, alone; of equally common ones the smallest. Nothing if all are null."""
+    """Return a list of the most common value, the smallest of equally common ones; empty if all are null."""
     return list(rows[column].mode()[:1])
 
 
 def kind(manifest: pd.DataFrame, modality: str) -> str:
-    """Return the kind that most files of a modality have; empty where none is known."""
+    """Return the kind that most files of a modality have; empty if none is known."""
     column = f"{modality}_kind"
     return str(next(iter(most_common(manifest, column)), "")) if column in manifest else ""
