@@ -2,7 +2,7 @@
 
 `dvc exp show` has a column for every parameter that differs anywhere, too many for any screen with two data sets. Here
 one column lists the settings: where an experiment's parameters differ from what conf/ composes for its data set. Read
-with git alone, as experiments are git refs: this takes 0.1 s, DVC takes 2.5.
+with git, as experiments are git refs, and from the cache: `dvc exp show` takes 2.5 s.
 """
 
 import json
@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dvc.dvcfile import LOCK_FILE
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from flows.git import git
@@ -57,8 +59,8 @@ def entries(home: Path) -> Iterator[Entry]:
     refs = [(line.split()[0], match) for line in lines.splitlines() if (match := REF.search(line))]
     for revision, match in sorted(refs, key=lambda ref: ref[1][1].replace("/", "") != head):
         baseline = match[1].replace("/", "")
-        parameters, metrics = (_committed(home, revision, path) for path in (PARAMETERS, METRICS))
-        yield Entry(match[2], "" if baseline == head else baseline[:7], _parameters(parameters), _metrics(metrics))
+        parameters = _parameters(_committed(home, revision, PARAMETERS))
+        yield Entry(match[2], "" if baseline == head else baseline[:7], parameters, _metrics(_output(home, revision)))
 
 
 def settings(entry: Entry, conf: Path) -> list[str]:
@@ -130,6 +132,21 @@ def _parameters(text: str) -> Mapping[str, Any]:
 def _metrics(text: str) -> Mapping[str, Mapping[str, Any]]:
     content: Mapping[str, Mapping[str, Any]] = json.loads(text) if text else {}
     return content
+
+
+def _output(home: Path, revision: str) -> str:
+    """Return the metrics of a commit from DVC's cache; '' where dvc.lock names none, or the cache has lost them."""
+    entry = rf"- path: {re.escape(str(METRICS))}\n(?: +hash: md5\n)? +md5: ([0-9a-f]{{32}})"
+    if not (match := re.search(entry, _committed(home, revision, Path(LOCK_FILE)))):
+        return ""
+    path = Path(_cache(home).oid_to_path(match[1]))
+    return path.read_text("utf-8") if path.exists() else ""
+
+
+@cache
+def _cache(home: Path) -> Any:
+    with Repo(str(home)) as repo:
+        return repo.cache.local
 
 
 def _committed(home: Path, revision: str, path: Path) -> str:

@@ -1,6 +1,7 @@
 """The table of experiments: narrow, with what was set, and there before the first experiment or run."""
 
 import copy
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -77,16 +78,24 @@ def test_experiments_are_read_from_git_on_any_commit_and_a_project_without_any_h
         return git("rev-parse", "HEAD")
 
     git("init", "-q", "-b", "main")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").touch()
+    (tmp_path / ".gitignore").write_text("/.dvc/cache\n")
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(parameters(), file)
     first = commit("first")
     (row,) = entries(tmp_path)
     assert (row.name, row.metrics) == ("workspace", {})
     assert table([row], CONF).splitlines()[1].split() == ["workspace", "frozen"]
-    (tmp_path / "data/reports").mkdir(parents=True)
     for name, value, base in (("old", 0.5, first), ("new", 0.75, None)):
         metrics = {"accuracy": {"all": value, "worst_single": None, "mean": value, "patterns": {"image": value}}}
-        (tmp_path / "data/reports/metrics.json").write_text(json.dumps(metrics))
+        text = json.dumps(metrics)
+        digest = hashlib.md5(text.encode()).hexdigest()
+        cached = tmp_path / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+        cached.parent.mkdir(parents=True)
+        cached.write_text(text)
+        entry = f"    outs:\n    - path: data/reports/metrics.json\n      hash: md5\n      md5: {digest}\n"
+        (tmp_path / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n  evaluate:\n{entry}")
         revision = commit(name)
         on = base or revision
         git("update-ref", f"refs/exps/{on[:2]}/{on[2:]}/{name}", revision)

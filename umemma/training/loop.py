@@ -66,7 +66,7 @@ def train(
     """Train `groups` of (parameters, learning rate) so that `forward(batch)` gives logits (batch, class).
 
     `present(batch, epoch)` returns what is left of each batch, `augment(batch, step)` changes its values, on the CPU;
-    `log_weight` (class,) weights classes, see `umemma.metrics.classification.loss`. Returns a row per epoch: epoch, step,
+    `log_weight` (class,) weights classes, see `umemma.metrics.objective.loss`. Returns a row per epoch: epoch, step,
     samples seen, mean training loss, and the result of `validate()` after it.
     """
     optimiser = torch.optim.AdamW(

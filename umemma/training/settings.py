@@ -24,7 +24,7 @@ class Compute(Section):
 class Pretrain(Section):
     """How every tower is trained; how long is each modality's own setting.
 
-    `class_balance`: 0 weights every sample the same, 1 every class; see `umemma.metrics.classification.loss`.
+    `class_balance`: 0 weights every sample the same, 1 every class; see `umemma.metrics.objective.loss`.
     """
 
     batch_size: Count
