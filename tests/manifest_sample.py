@@ -71,7 +71,7 @@ def row(split: str, number: int, modalities: Sequence[str] = ("image", "audio"))
 def clean(hidden: Sequence[str] = ("train-01", "val-04", "test-11")) -> pd.DataFrame:
     """Return 12 samples a split, three classes, six recordings; the sound of a few is missing."""
     rows = [row(split, number) for split in SPLITS for number in range(PER_SPLIT)]
-    return pd.DataFrame([without_sound(one) if one["key"] in hidden else one for one in rows])
+    return pd.DataFrame([without_sound(row) if row["key"] in hidden else row for row in rows])
 
 
 def whole(*modalities: str) -> pd.DataFrame:
@@ -84,12 +84,12 @@ def several_labels(manifest: pd.DataFrame) -> pd.DataFrame:
     labels = [sorted({label, (label + number % 2) % 3}) for number, label in enumerate(manifest["label"])]
     place = manifest.columns.get_loc("label")
     changed = manifest.drop(columns="label")
-    changed.insert(place, "labels", [np.array(one) for one in labels])
+    changed.insert(place, "labels", [np.array(label) for label in labels])
     return changed
 
 
-def without_sound(one: dict[str, Any]) -> dict[str, Any]:
-    return one | {name: None for name in one if name.startswith("audio_")} | {"audio_present": False}
+def without_sound(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {name: None for name in row if name.startswith("audio_")} | {"audio_present": False}
 
 
 def index(modalities: Sequence[str] = ("image", "audio"), quarantined: Mapping[str, int] = {}) -> Index:
@@ -112,7 +112,7 @@ def evidence(
 ) -> Evidence:
     """Return a manifest with an index and a quarantine that fit, whatever was done to it."""
     modalities = [name.removesuffix("_present") for name in manifest if name.endswith("_present")]
-    counts = Counter(one.split for one in quarantined)
+    counts = Counter(row.split for row in quarantined)
     return Evidence(manifest, index(modalities or ("image", "audio"), counts), list(quarantined), accepted)
 
 

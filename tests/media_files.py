@@ -82,7 +82,7 @@ def video(
                 pictures = container.add_stream(codec, rate=25)
                 pictures.height, pictures.width = frames[0].shape[:2]
                 pictures.pix_fmt, pictures.bit_rate = "yuv420p", 4_000_000
-                tracks.append((pictures, (av.VideoFrame.from_ndarray(one, format="rgb24") for one in frames)))
+                tracks.append((pictures, (av.VideoFrame.from_ndarray(frame, format="rgb24") for frame in frames)))
             if samples is not None:
                 tracks.append((container.add_stream(sound_codec, rate=16000, layout="mono"), _pieces(samples)))
             for stream, pieces in tracks:

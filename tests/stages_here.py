@@ -50,5 +50,5 @@ def graph(folder: Path, *targets: str) -> Graph:
     """Return the graph of dvc.yaml with the parameters of the folder."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "_NoneStep.value", DeprecationWarning)  # of a library under DVC
-        found = read_graph(folder)
-    return found.upto(targets) if targets else found
+        full_graph = read_graph(folder)
+    return full_graph.upto(targets) if targets else full_graph

@@ -121,13 +121,13 @@ def test_a_stage_reads_only_sections_it_declares(name):
 @pytest.mark.parametrize("name", STAGES)
 def test_every_data_path_in_a_script_is_declared(name):
     def paths(entries):
-        return {next(iter(one)) if isinstance(one, dict) else one for one in entries}
+        return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
 
     stage = STAGES[name]
     declared = set().union(*(paths(stage.get(kind, [])) for kind in ("deps", "outs", "metrics", "plots")))
     declared = {re.sub(r"\$\{\w+(\.\w+)?\}", "*", path) for path in declared}
-    for written in re.findall(r'"(data/[^"]+)"', (ROOT / f"stages/{name}.py").read_text()):
-        path = re.sub(r"\{\w+\}", "*", written)
+    for literal in re.findall(r'"(data/[^"]+)"', (ROOT / f"stages/{name}.py").read_text()):
+        path = re.sub(r"\{\w+\}", "*", literal)
         assert any(
             known == path or known.startswith(path + "/") or path.startswith(known + "/") for known in declared
         ), f"{name}: {path}"

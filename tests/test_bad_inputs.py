@@ -266,8 +266,8 @@ def test_nothing_but_these_is_left_out_and_everything_is_counted(made):
 def test_what_can_be_read_and_is_odd_is_named_by_its_expectation(made, name):
     _, manifest, _, verdict = made
     assert name in manifest.index
-    told = [one for one in verdict["warnings"] if one.startswith(f"{JUDGED[name][3]}: ")]
-    assert any(name in one and JUDGED[name][0] in one for one in told), told
+    warnings = [warning for warning in verdict["warnings"] if warning.startswith(f"{JUDGED[name][3]}: ")]
+    assert any(name in warning and JUDGED[name][0] in warning for warning in warnings), warnings
 
 
 @pytest.mark.parametrize("name", FINE)
@@ -275,13 +275,13 @@ def test_what_is_unusual_and_no_fault_is_used_and_not_warned_of(made, name):
     _, manifest, _, verdict = made
     for column, value in FINE[name][3].items():
         assert manifest.loc[name, column] == value
-    assert not [one for one in verdict["warnings"] if re.search(rf"\b{name}(,|$)", one)]
+    assert not [warning for warning in verdict["warnings"] if re.search(rf"\b{name}(,|$)", warning)]
 
 
 def test_a_class_that_is_in_test_only_is_named(made):
     verdict = made[3]
     for name, key in (("label_support", "train/rare"), ("classes_in_every_split", "val/rare")):
-        assert any(one.startswith(f"{name}: ") and key in one for one in verdict["warnings"])
+        assert any(warning.startswith(f"{name}: ") and key in warning for warning in verdict["warnings"])
 
 
 def test_more_than_forty_kinds_are_covered():

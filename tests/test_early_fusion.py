@@ -60,7 +60,7 @@ def test_a_missing_modality_cannot_move_the_logits(mix, substitute, mode):
     data = made_up(mix)
     fusion = build(mix, substitute).train(mode == "train")
     with torch.no_grad():
-        for batch in [seen(data, one) for one in patterns(len(data.modalities))[1:]] + [mixed(data)]:
+        for batch in [seen(data, pattern) for pattern in patterns(len(data.modalities))[1:]] + [mixed(data)]:
             clean = answered(fusion, batch)
             assert clean.shape == (24, 3)
             assert clean.isfinite().all()
@@ -88,7 +88,7 @@ def test_a_model_that_was_saved_answers_the_same(mix, substitute, tmp_path):
     checkpoint.save(fusion, tmp_path / "model", classes=CLASSES)
     again = checkpoint.load(tmp_path / "model")
     assert again.facts() == fusion.facts()
-    for batch in [seen(data, one) for one in patterns(len(data.modalities))] + [mixed(data)]:
+    for batch in [seen(data, pattern) for pattern in patterns(len(data.modalities))] + [mixed(data)]:
         assert torch.equal(again(batch), fusion(batch))
 
 

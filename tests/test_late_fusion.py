@@ -83,9 +83,9 @@ def test_a_missing_modality_cannot_move_the_logits(three_towers, three_media, he
     fusion = build(three_towers, three_media, head, substitute, at).train(mode == "train")
     assert len(mixed(three_media).present.unique(dim=0)) == 8
     few = three_media.rows(slice(0, 6))
-    asked = [(mixed(three_media), POISONS), *((seen(few, one), POISONS[:1]) for one in patterns(3)[1:])]
+    cases = [(mixed(three_media), POISONS), *((seen(few, pattern), POISONS[:1]) for pattern in patterns(3)[1:])]
     with torch.no_grad():
-        for batch, poisons in asked:
+        for batch, poisons in cases:
             clean = answered(fusion, batch)
             assert clean.isfinite().all()
             for poison in poisons:
@@ -153,12 +153,14 @@ def test_nothing_left_is_answered_by_the_prior(towers, media, head):
 @pytest.mark.parametrize("pattern", patterns(3))
 def test_the_product_of_experts_is_bayes_rule_for_independent_modalities(three_towers, three_media, pattern):
     fusion = build(three_towers, three_media, "product_of_experts", "none").eval()
-    own = [
+    probabilities = [
         three_towers[name](value).softmax(dim=1)
-        for name, value, there in zip(three_media.modalities, three_media.values.values(), pattern, strict=True)
-        if there
+        for name, value, is_present in zip(three_media.modalities, three_media.values.values(), pattern, strict=True)
+        if is_present
     ]
-    likelihoods = [probability / PRIOR.exp() for probability in own]  # but for a factor that no class has a part in
+    likelihoods = [
+        probability / PRIOR.exp() for probability in probabilities
+    ]  # but for a factor that no class has a part in
     joint = prod(likelihoods, start=PRIOR.exp())
     expected = joint / joint.sum(dim=1, keepdim=True)
     torch.testing.assert_close(fusion(seen(three_media, pattern)).softmax(dim=1), expected)

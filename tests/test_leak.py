@@ -33,7 +33,7 @@ def test_no_early_fusion_leaks(media, substitute):
 
 def test_no_panel_leaks(towers, media):
     takes = {
-        pattern: [name for name, there in zip(media.modalities, pattern, strict=True) if there]
+        pattern: [name for name, is_present in zip(media.modalities, pattern, strict=True) if is_present]
         for pattern in patterns(2)
     }
     members = {
@@ -82,16 +82,16 @@ def tiny(batch: Batch) -> torch.Tensor:
 
 
 NAN, INFINITY, OTHER = (
-    f"{what} in a missing modality moves the logits" for what in ("NaN", "infinity", "another sample")
+    f"{poison} in a missing modality moves the logits" for poison in ("NaN", "infinity", "another sample")
 )
 
 
-def of_each(*found: str) -> list[str]:
+def of_each(*templates: str) -> list[str]:
     """Return the failures of a model that leaks whichever of the two is missing."""
     return [
-        f"{left}: {one.format(missing=missing)}"
+        f"{left}: {template.format(missing=missing)}"
         for left, missing in (("image", "audio"), ("audio", "image"))
-        for one in found
+        for template in templates
     ]
 
 

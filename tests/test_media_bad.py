@@ -40,9 +40,9 @@ def first_frames(mp4: bytes, count: int) -> bytes:
     """
     with av.open(io.BytesIO(mp4)) as container:
         ends = [packet.pos + packet.size for packet in container.demux(video=0) if packet.size]
-    kept = mp4[: ends[count - 1]]
-    at = kept.index(b"mdat") - 4
-    return kept[:at] + struct.pack(">I", len(kept) - at) + kept[at + 4 :]
+    cut = mp4[: ends[count - 1]]
+    at = cut.index(b"mdat") - 4
+    return cut[:at] + struct.pack(">I", len(cut) - at) + cut[at + 4 :]
 
 
 EMPTY = {
@@ -180,9 +180,9 @@ def test_whatever_is_done_to_a_file_nothing_but_a_data_error_comes_of_it(name):
         content = bytearray(GOOD[name])
         for position in generator.integers(0, min(len(content), 300), 4):
             content[position] = generator.integers(256)
-        for one in (bytes(content), GOOD[name][: generator.integers(1, len(content))]):
+        for damaged in (bytes(content), GOOD[name][: generator.integers(1, len(content))]):
             with suppress(DataError):
-                facts.facts(name, one)
+                facts.facts(name, damaged)
 
 
 def test_a_stored_array_is_never_run_as_code(tmp_path):

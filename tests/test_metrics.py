@@ -38,16 +38,16 @@ def weight():
 def test_f1_is_that_of_scikit_learn(answers, weight, ours, average):
     logits, label = answers
     counts = torch.einsum("rs,skc->rkc", weight, classification.class_counts(logits, label))
-    for row, found in zip(weight, ours(counts), strict=True):
+    for row, value in zip(weight, ours(counts), strict=True):
         used = row > 0
         expected = f1_score(label[used], logits.argmax(1)[used], average=average, sample_weight=row[used])
-        assert found.item() == pytest.approx(expected)
+        assert value.item() == pytest.approx(expected)
 
 
 def test_micro_f1_of_single_labels_is_accuracy(answers):
     logits, label = answers
-    found = classification.f1_micro(classification.class_counts(logits, label).sum(0))
-    assert found == classification.share_correct(logits, label).double().mean()
+    micro = classification.f1_micro(classification.class_counts(logits, label).sum(0))
+    assert micro == classification.share_correct(logits, label).double().mean()
 
 
 def test_ranking_is_that_of_scikit_learn(answers, weight):
@@ -57,9 +57,9 @@ def test_ranking_is_that_of_scikit_learn(answers, weight):
     for row, found_precision, found_auroc in zip(weight.numpy(), precision, auroc, strict=True):
         used = row > 0
         right = [(label == k).numpy()[used] for k in range(4)]
-        there = [k for k in range(4) if right[k].any()]
+        with_positives = [k for k in range(4) if right[k].any()]
         expected = [
-            [measure(right[k], score[used, k], sample_weight=row[used]) for k in there]
+            [measure(right[k], score[used, k], sample_weight=row[used]) for k in with_positives]
             for measure in (average_precision_score, roc_auc_score)
         ]
         assert found_precision.item() == pytest.approx(np.mean(expected[0]))
@@ -76,8 +76,8 @@ def test_a_replicate_with_one_class_only_has_no_ranking(answers):
 def test_ranking_in_pieces_is_ranking_in_one_piece(answers, weight, monkeypatch):
     whole = classification.ranking(*answers, weight)
     monkeypatch.setattr(classification, "_CHUNK", 130)
-    for one, other in zip(whole, classification.ranking(*answers, weight), strict=True):
-        torch.testing.assert_close(one, other)
+    for at_once, in_pieces in zip(whole, classification.ranking(*answers, weight), strict=True):
+        torch.testing.assert_close(at_once, in_pieces)
 
 
 def test_calibration_error_is_that_of_a_plain_loop(answers):
@@ -93,8 +93,10 @@ def test_calibration_error_is_that_of_a_plain_loop(answers):
             rows.append([confidence, accuracy, len(inside) / 60])
     counts = classification.calibration_counts(logits, label).sum(0)
     assert classification.calibration_error(counts).item() == pytest.approx(expected)
-    found = [[one["confidence"], one["accuracy"], one["share"]] for one in classification.reliability(counts)]
-    np.testing.assert_allclose(found, rows, atol=1e-6)
+    bins = [
+        [bucket["confidence"], bucket["accuracy"], bucket["share"]] for bucket in classification.reliability(counts)
+    ]
+    np.testing.assert_allclose(bins, rows, atol=1e-6)
 
 
 def test_a_bin_holds_its_upper_edge():

@@ -41,16 +41,16 @@ def scored():
 @pytest.mark.parametrize(("ours", "average"), [(classification.f1_macro, "macro"), (classification.f1_micro, "micro")])
 def test_f1_is_that_of_scikit_learn(scored, ours, average):
     logits, label = scored
-    found = ours(classification.class_counts(logits, label).sum(0)).item()
-    kept = (label | (logits > 0)).any(dim=0).numpy()  # a class that is nowhere is left out, as documented
-    assert found == pytest.approx(f1_score(label.numpy()[:, kept], (logits > 0).numpy()[:, kept], average=average))
+    score = ours(classification.class_counts(logits, label).sum(0)).item()
+    used = (label | (logits > 0)).any(dim=0).numpy()  # a class that is nowhere is left out, as documented
+    assert score == pytest.approx(f1_score(label.numpy()[:, used], (logits > 0).numpy()[:, used], average=average))
 
 
 def test_f1_of_samples_is_that_of_scikit_learn(scored):
     logits, label = scored
-    found = classification.f1_samples(classification.class_counts(logits, label)).mean().item()
+    score = classification.f1_samples(classification.class_counts(logits, label)).mean().item()
     expected = f1_score(label.numpy(), (logits > 0).numpy(), average="samples", zero_division=1.0)
-    assert found == pytest.approx(expected)
+    assert score == pytest.approx(expected)
 
 
 def test_accuracy_is_the_share_of_labels_that_are_right(scored):
@@ -102,7 +102,7 @@ def test_a_threshold_finds_the_best_f1_there_is_and_changes_no_probability(calib
         _, best = best_of_labels(logits[:, k], label[:, k])
         assert f1_score(label[:, k].numpy(), (logits[:, k] > chosen[k]).numpy()) >= best - 0.01
         assert chosen[k].sigmoid().item() == pytest.approx(best / 2, abs=0.05)  # Lipton et al. 2014, theorem 1
-    one = Predictions(
+    predicted = Predictions(
         ("image",),
         torch.ones(len(label), 1, dtype=torch.bool),
         label,
@@ -110,13 +110,13 @@ def test_a_threshold_finds_the_best_f1_there_is_and_changes_no_probability(calib
         torch.arange(len(label)),
         {(True,): logits, (False,): torch.zeros(len(label), 4)},
     )
-    found = thresholds.decided({"val": one, "test": one}, "validation")["test"]
-    assert found.threshold[(True,)].any()
-    assert torch.equal(Table(found).nll[(True,)], Table(one).nll[(True,)])
+    decided = thresholds.decided({"val": predicted, "test": predicted}, "validation")["test"]
+    assert decided.threshold[(True,)].any()
+    assert torch.equal(Table(decided).nll[(True,)], Table(predicted).nll[(True,)])
     assert torch.equal(
-        Table(found).share_correct[(True,)], Table(one).share_correct[(True,)]
+        Table(decided).share_correct[(True,)], Table(predicted).share_correct[(True,)]
     )  # of the most probable answers
-    assert Table(found).f1((True,))["f1_macro"] > Table(one).f1((True,))["f1_macro"] + 0.05
+    assert Table(decided).f1((True,))["f1_macro"] > Table(predicted).f1((True,))["f1_macro"] + 0.05
 
 
 def test_the_chance_of_a_few_positives_moves_a_threshold_less_than_labels_alone_would(calibrated):
@@ -124,8 +124,8 @@ def test_the_chance_of_a_few_positives_moves_a_threshold_less_than_labels_alone_
     right = thresholds.fit(logits, label)[3]
     parts = [slice(start, start + 400) for start in range(0, 20_000, 400)]  # about twelve positives in each
     ours = torch.stack([thresholds.fit(logits[part], label[part])[3] for part in parts]) - right
-    theirs = torch.stack([best_of_labels(logits[part, 3], label[part, 3])[0] for part in parts]) - right
-    assert ours.square().mean() < theirs.square().mean() / 2
+    from_labels = torch.stack([best_of_labels(logits[part, 3], label[part, 3])[0] for part in parts]) - right
+    assert ours.square().mean() < from_labels.square().mean() / 2
 
 
 def test_a_model_that_is_too_sure_takes_the_same_decisions(calibrated):
@@ -142,7 +142,7 @@ def test_a_class_without_a_positive_in_validation_takes_the_threshold_of_its_pro
 
 def test_thresholds_are_kept_with_the_answers(scored, tmp_path):
     logits, label = scored
-    one = Predictions(
+    predicted = Predictions(
         ("image",),
         torch.ones(80, 1, dtype=torch.bool),
         label,
@@ -151,10 +151,10 @@ def test_thresholds_are_kept_with_the_answers(scored, tmp_path):
         {(True,): logits, (False,): torch.zeros(80, 4)},
         {(True,): torch.tensor([0.1, 0.2, 0.3, 0.4])},
     )
-    answers_file.write(tmp_path / "a.safetensors", {"val": one, "test": one}, {})
-    found, _ = answers_file.read(tmp_path / "a.safetensors")
-    assert torch.equal(found["test"].decisions((True,)), one.decisions((True,)))
-    assert torch.equal(found["test"].label, label)
+    answers_file.write(tmp_path / "a.safetensors", {"val": predicted, "test": predicted}, {})
+    restored, _ = answers_file.read(tmp_path / "a.safetensors")
+    assert torch.equal(restored["test"].decisions((True,)), predicted.decisions((True,)))
+    assert torch.equal(restored["test"].label, label)
 
 
 def _world(size, seed):
@@ -170,8 +170,8 @@ def _posterior(pattern, k):
 
     def answer(seen):
         odds = np.full(len(next(iter(seen.values()))), np.log(prior[1] / prior[0]))
-        for there, name in zip(pattern, MODALITIES, strict=True):
-            if there:
+        for is_present, name in zip(pattern, MODALITIES, strict=True):
+            if is_present:
                 error = FLIP[name][k]
                 odds += np.where(seen[name][:, k], np.log((1 - error) / error), np.log(error / (1 - error)))
         return odds
@@ -184,8 +184,8 @@ def _truth(pattern):
     total = 0.0
     for k in range(2):
         p = SHARE.sum(axis=1 - k)
-        for there, name in zip(pattern, MODALITIES, strict=True):
-            if there:
+        for is_present, name in zip(pattern, MODALITIES, strict=True):
+            if is_present:
                 error = FLIP[name][k]
                 shown = np.array([[1 - error, error], [error, 1 - error]])  # (label, symbol)
                 p = p[..., None] * shown.reshape(2, *[1] * (p.ndim - 1), 2)
@@ -241,8 +241,8 @@ def test_expected_f1_is_that_of_drawn_holes(bayes):
     table = Table(bayes.splits["test"])
     generator = np.random.default_rng(0)
     label = bayes.splits["test"].label
-    kept = generator.random((len(label), 2)) >= 0.4
-    logits = torch.stack([bayes.splits["test"].logits[tuple(row)][i] for i, row in enumerate(kept.tolist())])
+    mask = generator.random((len(label), 2)) >= 0.4
+    logits = torch.stack([bayes.splits["test"].logits[tuple(row)][i] for i, row in enumerate(mask.tolist())])
     drawn = classification.f1_micro(classification.class_counts(logits, label).sum(0)).item()
     assert table.expected((0.4, 0.4))["f1_micro"] == pytest.approx(drawn, abs=0.01)
     assert set(results(table, table, [0.0, 0.4])["rates"][0]) >= {"f1_micro", "f1_macro"}
@@ -257,9 +257,9 @@ def report(table, grid):
 def test_expected_f1_follows_from_the_corners_of_the_grid_at_any_rates(bayes, rates):
     table = Table(bayes.splits["test"])
     known = any_rate.per_pattern(report(table, [0.0, 1.0]))
-    found = any_rate.expected(known, dict(zip(MODALITIES, rates, strict=True)))
+    metrics = any_rate.expected(known, dict(zip(MODALITIES, rates, strict=True)))
     exact = table.expected(rates)
-    assert {name: found[name] for name in ("accuracy", "cross_entropy", "f1_micro")} == pytest.approx(
+    assert {name: metrics[name] for name in ("accuracy", "cross_entropy", "f1_micro")} == pytest.approx(
         {name: exact[name] for name in ("accuracy", "cross_entropy", "f1_micro")}, abs=3e-6
     )
     without_corners = any_rate.per_pattern(report(table, [0.0, 0.5]))
@@ -336,9 +336,12 @@ def test_the_ensemble_of_several_labels_is_the_product_of_its_towers_for_each_la
     model = fit.fit("ensemble", context).model
     batch = context.media["test"]
     with torch.no_grad():
-        both = model(batch)
-        alone = [model(batch.with_present(torch.tensor(one).expand(600, 2))) for one in ([True, False], [False, True])]
-    torch.testing.assert_close(both, sum(alone) - context.log_prior)
+        fused = model(batch)
+        alone = [
+            model(batch.with_present(torch.tensor(pattern).expand(600, 2)))
+            for pattern in ([True, False], [False, True])
+        ]
+    torch.testing.assert_close(fused, sum(alone) - context.log_prior)
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -366,5 +369,5 @@ def test_label_smoothing_pulls_every_label_to_one_half():
 
 def test_thresholds_are_for_several_labels_alone(bayes):
     label = bayes.splits["val"].label[:, 0].long()
-    one = replace(bayes.splits["val"], label=label)
-    assert thresholds.decided({"val": one, "test": one}, "validation")["test"].threshold == {}
+    predicted = replace(bayes.splits["val"], label=label)
+    assert thresholds.decided({"val": predicted, "test": predicted}, "validation")["test"].threshold == {}

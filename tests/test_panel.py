@@ -29,13 +29,13 @@ def panel(towers, media, request) -> PerPattern:
 def test_every_row_is_answered_by_its_own_member(panel, towers, media):
     batch = mixed(media)
     logits = panel(batch)
-    both, neither = batch.present.all(dim=1), ~batch.present.any(dim=1)
-    torch.testing.assert_close(logits[both], panel.members["11"](media)[both])
+    has_both, neither = batch.present.all(dim=1), ~batch.present.any(dim=1)
+    torch.testing.assert_close(logits[has_both], panel.members["11"](media)[has_both])
     for m, name in enumerate(media.modalities):
-        alone = batch.present[:, m] & ~both
+        alone = batch.present[:, m] & ~has_both
         torch.testing.assert_close(logits[alone], towers[name](media.values[name])[alone])
         assert alone.any()
-    assert both.any()
+    assert has_both.any()
     assert torch.equal(logits[neither], PRIOR.expand(int(neither.sum()), -1))
     assert neither.any()
 

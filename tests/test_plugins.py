@@ -104,7 +104,7 @@ def test_every_member_is_decoded_to_one_shape_and_encoded_to_features(dataset):
             for key, value in adapter.sample("train", i).members.items()
             if key.split(".")[0] == name
         ][:6]
-        values = torch.stack([decoder(one) for one in members])
+        values = torch.stack([decoder(member) for member in members])
         facts = {"modality": name, "shape": values.shape[1:], "settings": modality.encoder, "architecture": {}}
         encoder = Encoder.blank(facts).eval()
         encoder.fit_scale(values)

@@ -154,14 +154,14 @@ def spoilt(whole, tmp_path_factory):
 
 def test_exactly_the_spoilt_films_are_in_quarantine_each_with_its_reason(spoilt):
     folder, ways, index, twice = spoilt
-    found = pd.DataFrame(quarantine.read(folder / "shards" / shards.QUARANTINE)).set_index("key")
-    assert set(found.index) == {*ways, twice}
+    quarantined = pd.DataFrame(quarantine.read(folder / "shards" / shards.QUARANTINE)).set_index("key")
+    assert set(quarantined.index) == {*ways, twice}
     for key, name in ways.items():
-        row = found.loc[[key]]
+        row = quarantined.loc[[key]]
         assert row["reason"].str.contains(BAD[name][1]).all(), (name, list(row["reason"]))
         suffix = "jpeg" if name in POSTERS else "json"
         assert row["file"].tolist() == [f"mmimdb_lite/dataset/{key}.{suffix}"]
-    assert found.loc[twice, ["split", "reason"]].tolist() == ["train", "also in test (split.json)"]
+    assert quarantined.loc[twice, ["split", "reason"]].tolist() == ["train", "also in test (split.json)"]
     assert sum(index.judged.values()) == 151
     manifest = shards.read_manifest(folder / "shards")
     assert len(manifest) == 151 - len(BAD) - 1
@@ -216,8 +216,8 @@ def test_what_can_be_read_and_is_still_wrong_is_named_by_the_gate(whole, tmp_pat
         "same_shape": [small],
         "text_length": [long],
     }.items():
-        own = [line for line in failed if line.startswith(f"FAILED {name}: ")]
-        assert own, (name, failed)
-        assert all(key in line for key in keys for line in own), (name, own)
+        lines = [line for line in failed if line.startswith(f"FAILED {name}: ")]
+        assert lines, (name, failed)
+        assert all(key in line for key in keys for line in lines), (name, lines)
     names = {line.split()[1].rstrip(":") for line in failed}
     assert names <= {"duplicates_across_splits", "conflicting_labels", "blank", "size_px", "same_shape", "text_length"}

@@ -255,30 +255,30 @@ def test_several_labels_are_a_list_in_shard_and_manifest_and_rows_of_a_matrix_in
 
     write(tmp_path / "shards", Several(tmp_path), task="multi_label")
     with tarfile.open(tmp_path / "shards/train-000000.tar") as tar:
-        written = [json.load(tar.extractfile(name)) for name in tar.getnames() if name.endswith(".json")]
-    assert [one["labels"] for one in written] == [list(one) for one in LABELS]
-    assert all(set(one) == {"labels", "group"} for one in written)
+        stored = [json.load(tar.extractfile(name)) for name in tar.getnames() if name.endswith(".json")]
+    assert [entry["labels"] for entry in stored] == [list(entry) for entry in LABELS]
+    assert all(set(entry) == {"labels", "group"} for entry in stored)
     manifest = shards.read_manifest(tmp_path / "shards")
     assert list(manifest.columns[:5]) == ["key", "split", "labels", "group", "shard"]
-    found = targets(tmp_path / "shards/manifest.parquet", 10)
+    loaded = targets(tmp_path / "shards/manifest.parquet", 10)
     for split, count in NUM.items():
-        assert found.label[split].dtype == torch.bool
+        assert loaded.label[split].dtype == torch.bool
         expected = torch.zeros(count, 10, dtype=torch.bool)
         for row in range(count):
             for label in LABELS[row % 3]:
                 expected[row, label] = True
-        assert torch.equal(found.label[split], expected)
+        assert torch.equal(loaded.label[split], expected)
 
 
 def test_one_label_is_a_number_in_shard_manifest_and_training(folder, tmp_path):
     with tarfile.open(folder / "train-000000.tar") as tar:
-        written = [json.load(tar.extractfile(name)) for name in tar.getnames() if name.endswith(".json")]
+        stored = [json.load(tar.extractfile(name)) for name in tar.getnames() if name.endswith(".json")]
     adapter = Holey(tmp_path)
     expected = [adapter.sample("train", row).label for row in range(NUM["train"])]
-    assert [one["label"] for one in written] == expected[:3]
+    assert [entry["label"] for entry in stored] == expected[:3]
     assert list(shards.read_manifest(folder).columns[:5]) == ["key", "split", "label", "group", "shard"]
-    found = targets(folder / "manifest.parquet", 10).label["train"]
-    assert (found.dtype, found.tolist()) == (torch.int64, expected)
+    loaded = targets(folder / "manifest.parquet", 10).label["train"]
+    assert (loaded.dtype, loaded.tolist()) == (torch.int64, expected)
 
 
 @pytest.mark.parametrize(("task", "label"), [("single_label", 7), ("multi_label", (1, 7))])
@@ -298,8 +298,8 @@ def test_a_modality_may_have_capitals_in_its_name(tmp_path):
             return Sample(whole.key, split, whole.label, whole.group, members)
 
     index = write(tmp_path / "shards", Capital(tmp_path))
-    found = [content for _, content in shards.members(tmp_path / "shards", index.shards[0], "Image")]
-    assert sum(content is not None for content in found) == len(found) == 2
+    contents = [content for _, content in shards.members(tmp_path / "shards", index.shards[0], "Image")]
+    assert sum(content is not None for content in contents) == len(contents) == 2
 
 
 def test_an_index_of_another_version_is_named(folder):

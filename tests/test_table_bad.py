@@ -254,7 +254,7 @@ def test_of_rows_with_one_key_the_first_can_be_kept_and_the_others_are_listed(tm
     rows = plain_rows(9)
     rows[4]["id"] = rows[7]["id"] = "k1"
     made = adapter(write_table(tmp_path / "t.parquet", rows), duplicate_keys="first")
-    assert [(one.file, one.reason) for one in made.rejected] == [
+    assert [(row.file, row.reason) for row in made.rejected] == [
         ("t.parquet row 5", "its key stands twice: t.parquet row 2 has 'k1' already"),
         ("t.parquet row 8", "its key stands twice: t.parquet row 2 has 'k1' already"),
     ]

@@ -106,11 +106,11 @@ def test_the_temperature_is_the_best_one(towers):
 
 def test_a_split_is_encoded_as_its_batches_are_and_training_mode_is_kept(towers, media):
     encoders = {name: tower.encoder.train() for name, tower in towers.items()}
-    found = encode_split(encoders, media, batch_size=7, device=torch.device("cpu"), autocast=nullcontext)
+    encoded = encode_split(encoders, media, batch_size=7, device=torch.device("cpu"), autocast=nullcontext)
     assert all(encoder.training for encoder in encoders.values())
     whole = encode({name: encoder.eval() for name, encoder in encoders.items()}, media)
     for name in encoders:
-        torch.testing.assert_close(found[name], whole[name].detach(), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(encoded[name], whole[name].detach(), rtol=1e-4, atol=1e-4)
 
 
 def test_the_prior_is_the_classes_shares_and_never_zero():
