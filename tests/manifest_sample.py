@@ -1,4 +1,4 @@
-"""A made-up manifest that passes the gate, what belongs to it, and ways to spoil it."""
+"""A synthetic manifest that passes the gate, with its index and quarantine, and ways to corrupt it."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +54,7 @@ FACTS = {
 
 
 def row(split: str, number: int, modalities: Sequence[str] = ("image", "audio")) -> dict[str, Any]:
-    """Return a row of the manifest; a modality is called as its kind is."""
+    """Return a row of the manifest; each modality is named after its kind."""
     sample = {
         "key": f"{split}-{number:02d}",
         "split": split,
@@ -110,7 +110,7 @@ def index(modalities: Sequence[str] = ("image", "audio"), quarantined: Mapping[s
 def evidence(
     manifest: pd.DataFrame, quarantined: Sequence[Quarantined] = (), accepted: Mapping[str, Any] | None = None
 ) -> Evidence:
-    """Return a manifest with an index and a quarantine that fit, whatever was done to it."""
+    """Return the manifest with an index and a quarantine that match it, whatever was changed in it."""
     modalities = [name.removesuffix("_present") for name in manifest if name.endswith("_present")]
     counts = Counter(row.split for row in quarantined)
     return Evidence(manifest, index(modalities or ("image", "audio"), counts), list(quarantined), accepted)
@@ -142,7 +142,7 @@ def setting(key: str, **values: object) -> Spoil:
 
 
 def everywhere(where: str, **values: object) -> Spoil:
-    """Return a function that sets values in all rows that a query finds."""
+    """Return a function that sets values in all rows that match a query."""
 
     def spoil(manifest: pd.DataFrame) -> pd.DataFrame:
         for name, value in values.items():

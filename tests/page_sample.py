@@ -1,4 +1,4 @@
-"""Reports as the pipeline would write them, from a formula: any modalities, with or without other arms."""
+"""Reports as the pipeline would write them, computed from a formula: any modalities, with or without other arms."""
 
 import hashlib
 import itertools
@@ -20,7 +20,7 @@ HOSTILE = (("</script><b>bold</b>", 'sound"&'), (0.6, 0.5))
 
 
 def sample(kind, *, alone=False, passed=False, several=False):
-    """Return the arguments of `page`: TWO, FOUR or HOSTILE; `alone`: only this run, nulls where there may be some.
+    """Return the arguments of `page`: TWO, FOUR or HOSTILE; `alone`: only this run, with null wherever null is allowed.
 
     `several`: several labels a sample, so that F1 stands beside accuracy.
     """
@@ -39,7 +39,7 @@ def sample(kind, *, alone=False, passed=False, several=False):
 
 
 def _with_f1(results, account):
-    """Put F1 wherever the reports of several labels have it; below accuracy, as it is with rare labels."""
+    """Add F1 wherever multi-label reports have it; below accuracy, as it is with rare labels."""
     account["task"] = "multi_label"
     for row in [*results["patterns"].values(), *results["rates"], *results["protocols"]]:
         row |= {"f1_micro": round(row["accuracy"] - 0.2, 6), "f1_macro": round(row["accuracy"] - 0.31, 6)}
@@ -322,7 +322,7 @@ def masks(modalities):
 
 
 def data(clean):
-    """Return what was left out and warned of; `clean`: nothing was."""
+    """Return a data summary with rejected samples and warnings; `clean`: with neither."""
     used = {"train": 55000, "val": 5000, "test": 10000} | ({} if clean else {"": 0})
     reasons = (
         []

@@ -1,4 +1,4 @@
-"""Tables as strangers bring them: the same rows in every file format, and one of four modalities with holes."""
+"""Tables as users bring them: the same rows in every file format, and one of four modalities with missing values."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ Row = Mapping[str, object]
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> Path:
-    """Write rows, None where there is nothing, in the format that the path's suffix names."""
+    """Write rows, None for a missing value, in the format of the path's suffix."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     if path.suffix == ".parquet":
         pq.write_table(pa.table({name: [row.get(name) for row in rows] for name in names}), path)
@@ -52,7 +52,7 @@ def samples(made: Adapter) -> list:
 
 
 def plain_rows(count: int = 6) -> list[dict[str, object]]:
-    """Return rows that nothing is wrong with."""
+    """Return valid rows."""
     splits = ("train", "val", "test")
     return [
         {"id": f"k{i}", "split": splits[i % 3], "label": ("cat", "dog")[i % 2], "note": f"note {i}"}
@@ -133,7 +133,7 @@ def stranger(folder: Path, count: int = 120, *, suffix: str = "csv", holes: floa
 
 
 def spoil(path: Path) -> dict[str, str]:
-    """Make three films of a stranger's table unusable; return {film: the reason that is due}."""
+    """Make three films of the table unusable; return {film: the expected reason}."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     no_poster = next(row for row in rows if row["poster"])

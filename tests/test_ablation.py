@@ -1,4 +1,4 @@
-"""An ablation on a toy project: what is planned, run, resumed, compared; and that the workspace stays as it was."""
+"""An ablation on a toy project: planning, running, resuming and comparing; the workspace stays unchanged."""
 
 import json
 import os
@@ -53,7 +53,7 @@ stages:
 """
 
 # Every stage notes in the main checkout that it runs. `fit` waits while the file `hold-ARM-SEED` is there and fails for
-# the arm that `fuse.broken` names; its answer is an accuracy that depends on arm, seed and rate. `gate` never passes.
+# the arm that `fuse.broken` names; it reports an accuracy that depends on arm, seed and rate. `gate` never passes.
 STEP = """
 import json, os, pathlib, statistics, sys, time, yaml
 name, out = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -130,7 +130,7 @@ def committed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(committed_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The committed toy, with parameters that a person has changed and not committed."""
+    """The committed toy, with parameters that a user has changed and not committed."""
     root = tmp_path / "project"
     shutil.copytree(committed_project, root)
     params = root / "params.yaml"

@@ -1,4 +1,4 @@
-"""The accounting of models that answer with exact probabilities of a small world, where all is known."""
+"""The accounting of models that predict the exact probabilities of a small distribution, where everything is known."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ SIZES = {"val": 1500, "test": 4000}
 
 
 def marginal(pattern):
-    """Return p(label, image, audio) where what is missing is summed out, but its axis kept."""
+    """Return p(label, image, audio) with missing modalities summed out and their axes kept."""
     return JOINT.sum(axis=tuple(m + 1 for m in range(2) if not pattern[m]), keepdims=True)
 
 
@@ -45,7 +45,7 @@ def bayes(symbols, pattern):
 
 
 def answer(how, *, present=None, split_seed=0):
-    """Return {split: Answers} of a model `how(symbols, pattern) -> logits`."""
+    """Return {split: Predictions} of a model `how(symbols, pattern) -> logits`."""
     splits = {}
     for split, size in SIZES.items():
         rng = np.random.default_rng([split_seed, size])
@@ -66,12 +66,12 @@ def answer(how, *, present=None, split_seed=0):
 
 
 def flattened(symbols, pattern):
-    """Too careful by half: right as often as the Bayes rule, but a higher cross-entropy."""
+    """Underconfident: as accurate as the Bayes rule, but with a higher cross-entropy."""
     return 0.5 * bayes(symbols, pattern)
 
 
 def deaf(symbols, pattern):
-    """Guess without listening."""
+    """Ignore the audio."""
     return bayes(symbols, (pattern[0], False))
 
 
@@ -131,7 +131,7 @@ def test_the_exact_model_uses_all_there_is_and_a_worse_one_less(models, report):
     for name in NAMES.values():
         row = careful["information"][name]
         assert row["utilisation"]["high"] < 1
-        assert row["best_known"]["model"] in ("best", "deaf", "towers")  # who may be the same model under this pattern
+        assert row["best_known"]["model"] in ("best", "deaf", "towers")  # models that may coincide under this pattern
         assert row["utilisation"]["value"] == pytest.approx(
             row["lower_bound"]["value"] / row["best_known"]["value"], abs=1e-4
         )
@@ -148,7 +148,7 @@ def test_nothing_is_used_where_nothing_is_known_to_be_there(models):
 
 
 def test_the_best_known_model_is_chosen_on_validation_data(models):
-    """A model that knows the test labels but is poor on validation data is not chosen."""
+    """A model that has seen the test labels but is poor on validation data is not chosen."""
     cheat = answer(flattened)
     test = cheat["test"]
     cheat["test"] = dataclasses.replace(
@@ -253,7 +253,7 @@ def test_floor_and_ceiling_hold_where_every_model_is_worse_than_its_prior():
 
 def test_arms_have_mean_and_spread_over_seeds_and_paired_differences(models):
     seeds = [model("deaf", deaf, seed=seed) for seed in (0, 1)]
-    for trained in seeds[1:]:  # another seed errs elsewhere
+    for trained in seeds[1:]:  # another seed makes other errors
         test = trained.splits["test"]
         test.logits[True, True][:300] = 9.0 * torch.nn.functional.one_hot(test.label[:300], 3)
     arms = {row["arm"]: row for row in run([models[0], *seeds])["arms"]}

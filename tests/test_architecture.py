@@ -1,4 +1,4 @@
-"""The arrows between folders, the levels of the library, and dvc.yaml against what the code really imports."""
+"""Import directions between folders, the floors of the library, and dvc.yaml against the actual imports."""
 
 import ast
 import re
@@ -42,7 +42,7 @@ def dotted(path: Path) -> str:
 
 
 def room(path: Path) -> str:
-    """Return the folder that a file lies in, or `ground` for most of those that lie in none."""
+    """Return the folder of a file, or `ground` for most files outside of any."""
     name = path.relative_to(ROOT / "umemma").with_suffix("").parts[0]
     return "ground" if path.parent.name == "umemma" and name not in set().union(*ROOMS) else name
 
@@ -95,7 +95,7 @@ def test_every_stage_is_one_script_and_every_script_one_stage():
 
 @pytest.mark.parametrize("name", sorted(set(STAGES) - {"code"}))
 def test_a_stage_depends_on_its_code(name):
-    """On what the stage `code` writes of it, and of the plug-in that a parameter chooses."""
+    """Each stage depends on its file from the stage `code`, and on that of a plug-in that a parameter chooses."""
     script = Path(f"stages/{name}.py")
     chosen = {
         folder for path in code.closure(script) if path.suffix == ".py" for folder in code.loaded_folders(path)

@@ -1,4 +1,4 @@
-"""Every arm: what it spends, what it trains, what is hidden from it, and that it leaves the towers alone."""
+"""Every arm: its budget, what it trains, what is hidden from it, and that it leaves the towers unchanged."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ each_arm = pytest.mark.parametrize("name", ARMS)
 
 @pytest.fixture
 def context(media, towers) -> TrainingContext:
-    """Towers that have seen the training set twice and once; half an epoch of fusion; holes in val and test."""
+    """Towers trained for two epochs and one; half an epoch of fusion; missing modalities in val and test."""
     towers["image"].samples_seen, towers["audio"].samples_seen = 48, 24
     splits = {"train": media}
     for number, split in enumerate(("val", "test"), start=2):
@@ -95,7 +95,7 @@ def answered(trained: Trained, context: TrainingContext, split: str = "test") ->
 
 @contextmanager
 def training_batches() -> Iterator[list[Batch]]:
-    """Collect every batch that a whole model is trained on."""
+    """Record every batch that a whole model is trained on."""
     met: list[Batch] = []
 
     def note(module: nn.Module, given: tuple) -> None:
@@ -189,7 +189,7 @@ def test_an_arm_that_trains_the_encoders_moves_all_their_weights(name, context):
 
 @pytest.fixture
 def half_frozen(context) -> TrainingContext:
-    """The course with an image tower of which only the last stage and the projection are trained."""
+    """The training context with an image tower of which only the last stage and the projection are trained."""
     pixels = torch.Generator().manual_seed(9)
     images = {
         split: torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8, generator=pixels) for split in context.media
@@ -323,7 +323,7 @@ def test_the_curve_ends_with_what_was_spent(name, context):
 
 
 def sharp_towers(context: TrainingContext) -> TrainingContext:
-    """The image tower is sure and right where both are there, sure and wrong where the image is alone."""
+    """The image tower is confidently right where both are present, confidently wrong where only the image is."""
     context.towers["image"].temperature.fill_(1e-3)
     val = context.features["val"]
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Augmentation: what it does to each sample, that it repeats, and that it touches training alone."""
+"""Augmentation: its effect on each sample, that it is reproducible, and that it applies to training alone."""
 
 from contextlib import nullcontext
 
@@ -53,7 +53,7 @@ def test_each_sample_is_changed_in_its_own_way_and_keeps_shape_and_type(name):
     augmented = changed(name, batch)
     assert augmented.shape == batch.shape
     assert augmented.dtype == batch.dtype
-    assert torch.equal(batch, before)  # what was given is as it was
+    assert torch.equal(batch, before)  # the input is unchanged
     assert len({sample.numpy().tobytes() for sample in augmented}) >= (2 if name == "flip" else 8)
 
 

@@ -1,4 +1,4 @@
-"""AVE: its genuine lists with every flaw they have, and clips whole, cut and in parts."""
+"""AVE: its genuine lists with all their flaws, and clips whole, cut and in parts."""
 
 import io
 import pickle

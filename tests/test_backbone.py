@@ -1,4 +1,4 @@
-"""What of a backbone is trained, and how fast."""
+"""Which parts of a backbone are trained, and at which learning rates."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from umemma.models.tuning import Tuning
 
 
 def backbone(trainable="full", dim=4, weights="a.pth", lr_scale=1.0, lr_decay=1.0, projection_dropout=0.0):
-    """Three blocks of one layer with batch statistics and dropout, and an embedding outside of any block."""
+    """Three blocks of one layer with batch statistics and dropout, and an embedding outside the blocks."""
     torch.manual_seed(0)
 
     class Trunk(nn.Module):

@@ -1,7 +1,7 @@
-"""Every kind of bad input that a table can bring, in one table: each row ends in quarantine or is named by the gate.
+"""Every kind of bad input in one table: each bad row is quarantined or named by the gate.
 
-The other rows go on. What is unusual and no fault is used, as what it is. What no row is to blame for, such as a wrong
-delimiter, is in `test_table_bad.py`; single files are in `test_media_bad.py`.
+The other rows are used, unusual but valid ones included. Faults of the whole table, such as a wrong
+delimiter, are in `test_table_bad.py`; single files are in `test_media_bad.py`.
 """
 
 import os
@@ -22,7 +22,7 @@ from umemma.validation import gate
 
 SPLITS = ("train", "val", "test")
 COLUMNS = {"picture": "image", "heard": "audio", "clip": "video", "said": "text", "moved": "series"}
-COPIED = 50  # the seed of a picture that is there twice
+COPIED = 50  # the seed of a picture that occurs twice
 CHINESE = "多模态模型在缺少模态时仍能工作。这是我们想要的。" * 5
 
 
@@ -33,7 +33,7 @@ def pixels(seed, mode="RGB", size=(16, 12)):
 
 
 def scanlines(num_bytes, count=12):
-    """Return the lines of a PNG, each after a 0 that says: as they are."""
+    """Return the lines of a PNG, each after a 0: no filter."""
     return b"".join(b"\0" + np.random.default_rng(row).bytes(num_bytes) for row in range(count))
 
 
@@ -167,7 +167,7 @@ NAMED_FILES = {name: case[:3] for name, case in (FILES | JUDGED | FINE).items()}
 
 
 def good(folder, split, number):
-    """Write the files of a sample that nothing is wrong with and return its row."""
+    """Write the files of a valid sample and return its row."""
     name, seed = f"{split}{number}", 1000 * SPLITS.index(split) + number + 100
     files = {
         "picture": (f"{name}.png", picture(pixels(seed))),
@@ -190,7 +190,7 @@ def good(folder, split, number):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """One table with a row of every kind; returns its index, manifest, quarantine and verdict, all severities warn."""
+    """One table with a row of every kind: its index, manifest, quarantine and verdict, with every severity `warn`."""
     root = tmp_path_factory.mktemp("bad") / "root"
     root.mkdir()
     (root.parent / "secret.png").write_bytes(PICTURE)

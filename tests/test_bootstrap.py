@@ -1,4 +1,4 @@
-"""Intervals and p values hold what they promise on simulated data whose truth is known."""
+"""Intervals have their nominal coverage and p values are valid, on simulated data whose truth is known."""
 
 import itertools
 
@@ -12,7 +12,7 @@ from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, interval,
 
 
 def clustered(rng, num_clusters, size, spread=1.0):
-    """Return values (cluster * size,) with mean 0 whose clusters have a part in common, and the groups."""
+    """Return values (cluster * size,) with mean 0 and a random effect per cluster, and the groups."""
     values = spread * rng.standard_normal((num_clusters, 1)) + rng.standard_normal((num_clusters, size))
     return torch.from_numpy(values.ravel()), torch.arange(num_clusters).repeat_interleave(size)
 
@@ -84,7 +84,7 @@ def test_intervals_are_percentiles_about_the_value():
 
 
 def test_entropy_of_few_clusters_is_covered_though_replicates_only_lower_it():
-    """Percentiles left in place miss the truth in half of the cases."""
+    """Uncorrected percentiles miss the truth in half of the cases."""
     rng, share = np.random.default_rng(4), np.array([0.4, 0.3, 0.2, 0.1])
     truth, covered, in_place = stats.entropy(share), 0, 0
     for seed in range(200):

@@ -1,4 +1,4 @@
-"""Clips cut and packed to the same bytes each time, and what is said of files that are missing or broken."""
+"""Clips are cut and packed reproducibly, to the byte; missing or broken files give clear errors."""
 
 import io
 import pickle

@@ -1,4 +1,4 @@
-"""CREMA-D: the published lists, actors that are in one split or in several, and pointers in place of files."""
+"""CREMA-D: the published lists, splits with and without shared actors, and Git LFS pointers in place of files."""
 
 import shutil
 from collections import Counter

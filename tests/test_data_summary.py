@@ -1,4 +1,4 @@
-"""What was left out and warned of is told in full, and adds up to what was judged."""
+"""The data summary lists every rejected sample and warning, and adds up to all samples."""
 
 import pytest
 
@@ -24,7 +24,7 @@ BOUNDS = severe(quarantine="warn", blank="ignore")
 
 @pytest.fixture
 def summary(tmp_path, monkeypatch):
-    """What the report reads after a validation of 36 good samples and the bad ones."""
+    """The report's input after validating 36 good samples and the bad ones."""
     data = evidence(whole("image"), BAD)
     monkeypatch.setattr(stage, "REPORTS", tmp_path)
     facts = {"dataset": "made up", "manifest_sha256": "0" * 64}

@@ -1,4 +1,4 @@
-"""Downloading against a small server on the loopback that can misbehave in every way the real ones do."""
+"""Downloads from a small local server that can misbehave in every way that real servers do."""
 
 import hashlib
 import re
@@ -21,7 +21,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @dataclass
 class Mirror:
-    """What the server does: `files` by path; `cuts` bytes of body after which one answer each breaks off."""
+    """What the server does: `files` by path; `cuts`: after how many bytes each of the next responses breaks off."""
 
     files: dict[str, bytes]
     knows_ranges: bool = True

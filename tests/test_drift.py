@@ -1,4 +1,4 @@
-"""Drift: a share that moved since the accepted version closes the gate until a person accepts the new one."""
+"""Drift: a share that moved since the accepted version fails the gate until the user accepts the new version."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ MANY = 2000
 
 
 def large(present: float = 1.0, of_a: float = 0.5) -> Evidence:
-    """Return 2,000 samples a split: which share of test has an image, and which of train is class a of a and b."""
+    """Return 2,000 samples a split, with this share of images in test and of class a (of a and b) in train."""
     rows = pd.DataFrame(
         [
             {
@@ -80,7 +80,7 @@ def test_an_accepted_version_that_is_damaged_is_named(tmp_path: Path, content: s
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the stage finds in its folder of shards: `data["manifest"]`."""
+    """What the stage reads from its folder of shards: `data["manifest"]`."""
     state: dict[str, Any] = {"manifest": whole("image", "vector")}
     monkeypatch.setattr(stage.shards, "verify", lambda _: evidence(state["manifest"]).index)
     monkeypatch.setattr(stage.shards, "read_manifest", lambda _: state["manifest"])

@@ -1,4 +1,4 @@
-"""What must hold of early fusion, whatever mix of maps and vectors it reads."""
+"""Properties of early fusion for every mix of maps and vectors."""
 
 import pytest
 import torch
@@ -45,7 +45,7 @@ def build(mix: str, substitute: str = "zeros") -> EarlyFusion:
 
 
 def read(fusion: EarlyFusion, batch: Batch) -> torch.Tensor:
-    """Return what the encoder is given."""
+    """Return the encoder's input."""
     given: list[torch.Tensor] = []
     hook = fusion.body.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0].detach()))
     fusion(batch)

@@ -1,4 +1,4 @@
-"""Every encoder there is, by a shape that fits it, and what is particular to some."""
+"""Every encoder on a shape that suits it, and the peculiarities of some."""
 
 import os
 from importlib import import_module
@@ -61,7 +61,7 @@ def language_folder(tmp_path_factory):
 
 @pytest.fixture
 def names(language_folder, monkeypatch):
-    """By plug-in, a name as params.yaml would have it; large networks stand in small."""
+    """{plug-in: a name as in params.yaml}; small networks stand in for large ones."""
     tiny = pipelines.Wav2Vec2Bundle("tiny.pth", TINY_SPEECH, 16_000, True, "Wav2Vec2")
     monkeypatch.setattr(pipelines, "TINY", tiny, raising=False)
     variants = {"torchvision": "squeezenet1_1", "torchaudio": "tiny", "transformers": language_folder}
@@ -69,7 +69,7 @@ def names(language_folder, monkeypatch):
 
 
 def made(name, **settings):
-    """Build an encoder of a shape that it takes, with something random to encode."""
+    """Build an encoder for a shape that it accepts, with random input."""
     torch.manual_seed(1)
     for shape in SHAPES:
         try:
@@ -144,7 +144,7 @@ def test_a_step_changes_exactly_what_trainable_says(plugin, trainable, names):
     assert changed - statistics == wanted
     with torch.no_grad():
         encoder.train()
-        if has_frozen_backbone({"trainable": trainable}):  # so that features may be kept
+        if has_frozen_backbone({"trainable": trainable}):  # so that features may be cached
             assert torch.equal(encoder(value), body.projection(body.features(encoder.scaled(value))))
             assert torch.equal(encoder(value), encoder.eval()(value))
 

@@ -1,4 +1,4 @@
-"""The table of experiments: narrow, with what was set, and there before the first experiment or run."""
+"""The table of experiments: narrow, with the parameters that were set, and shown even before the first run."""
 
 import copy
 import json

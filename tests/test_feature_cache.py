@@ -1,4 +1,4 @@
-"""A frozen trunk's features: computed once, and equal to what the whole encoder would give."""
+"""A frozen backbone's features: computed once, and equal to those of the whole encoder."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def weights(tmp_path):
 
 @pytest.fixture
 def arrays(tmp_path):
-    """Return a folder of decoded images, some of them missing."""
+    """Return a folder of image arrays, some samples missing."""
     folder, drawn = tmp_path / "decoded", np.random.default_rng(0)
     folder.mkdir()
     for split in SPLITS:

@@ -1,4 +1,4 @@
-"""What the flow stands on, tried on a toy project: the graph, the overrides, the processes, the worktrees."""
+"""What the flow is built on, on a toy project: graph, overrides, processes and worktrees."""
 
 import json
 import os
@@ -100,7 +100,7 @@ def environment() -> dict[str, str]:
 
 
 def call(root: Path, *command: str, code: int = 0) -> str:
-    """Run a command in the toy project; return what it printed, both streams."""
+    """Run a command in the toy project; return stdout and stderr."""
     done = subprocess.run(
         command,
         cwd=root,

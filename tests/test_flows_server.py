@@ -1,4 +1,4 @@
-"""Whole runs of the flow on a toy project, with a Prefect server of its own on a free port, and without one."""
+"""Whole runs of the flow on a toy project, with its own Prefect server on a free port, and without a server."""
 
 import base64
 import json
@@ -62,7 +62,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def clean(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Give every test the committed toy, and look afterwards that nothing was left."""
+    """Give every test the committed toy, and check afterwards that nothing is left behind."""
     if "project" not in request.fixturenames:
         yield
         return
@@ -82,7 +82,7 @@ def api(project: Path, path: str, body: Any = None, method: str = "POST") -> Any
 
 
 def send(project: Path, path: str, body: Any, method: str, password: str | None, **headers: str) -> Any:
-    """Open an address of the server's; raises urllib.error.HTTPError unless it answers with success."""
+    """Send a request to the server; raises urllib.error.HTTPError unless it succeeds."""
     url = (project / "prefect.toml").read_text().split('url = "')[1].split('"')[0]
     if password is not None:
         headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
@@ -114,7 +114,7 @@ def test_up_twice_says_so_and_status_agrees(project: Path) -> None:
 
 
 def refusal(*request: Any) -> int | None:
-    """Return the code with which the server refuses what `asked` asks, or None where it answers."""
+    """Return the status code with which the server refuses the request, or None where it accepts."""
     try:
         send(*request).close()
     except urllib.error.HTTPError as error:

@@ -1,4 +1,4 @@
-"""The gate: a clean manifest passes, and every way to spoil it is caught by the expectation meant for it."""
+"""The gate: a clean manifest passes, and every corruption is caught by the expectation meant for it."""
 
 import dataclasses
 import json
@@ -209,7 +209,7 @@ def test_passed_is_false_exactly_where_an_expectation_failed(chosen: list[str], 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
-    """Write a folder of shards, of which the tars hold anything, with a manifest and the index that fits."""
+    """Write a folder of shards, whose tars may hold anything, with a manifest and a matching index."""
 
     def make(manifest: pd.DataFrame) -> Path:
         place = tmp_path / "shards"

@@ -1,4 +1,4 @@
-"""Words cut from GRID's clips: what is seen and heard is the word, in the noise that was asked for."""
+"""Words cut from GRID's clips: picture and sound are those of the word, with the requested noise."""
 
 import io
 import shutil
@@ -149,7 +149,7 @@ def test_noise_comes_from_every_file_and_from_the_splits_own_part_of_it(root):
                 name: wave[:1_600] @ mixture
                 for name, wave in {**kinds, "down": np.resize(kinds["down"], 1_600)}.items()
             }
-            likeness["turning"] = abs(likeness["turning"])  # it may begin with either sign
+            likeness["turning"] = abs(likeness["turning"])  # its sign is arbitrary
             nearest.add(max(likeness, key=likeness.__getitem__))
         return nearest
 

@@ -1,4 +1,4 @@
-"""What comes with a stranger's parameters, run end to end as a person would: nothing of it may be executed."""
+"""Untrusted parameters, run end to end as a user would: nothing in them may be executed."""
 
 import re
 from pathlib import Path

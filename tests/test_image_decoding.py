@@ -1,4 +1,4 @@
-"""Images and video frames as tensors: colours, sizes, directions and the choice of frames."""
+"""Images and video frames as tensors: colours, sizes, orientation and the choice of frames."""
 
 import os
 import pickle
@@ -24,7 +24,7 @@ HALVES[:, 4:] = (255, 0, 0)
 
 
 def rgb(content: bytes, **settings: object) -> torch.Tensor:
-    """Return (height, width, 3) of a decoder for colours."""
+    """Return the image as (height, width, 3), decoded in colour."""
     return Decoder(mode="rgb", **settings)(content).permute(1, 2, 0)
 
 
@@ -247,7 +247,7 @@ def test_only_what_is_wanted_is_converted_and_nothing_after_the_last_is_decoded(
 
 
 def test_frames_that_the_file_says_to_leave_out_are_not_counted():
-    """An edit list, as cameras and cutting programs write it: the first five frames are there and not shown."""
+    """An edit list, as cameras and video editors write it: the first five frames are stored but not shown."""
     at = CLIP.index(b"elst") + 12
     duration, start = struct.unpack(">Ii", CLIP[at : at + 8])
     ticks = int.from_bytes(CLIP[CLIP.index(b"mdhd") + 16 : CLIP.index(b"mdhd") + 20], "big")

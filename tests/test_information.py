@@ -1,4 +1,4 @@
-"""Bounds and worth of modalities against exact enumeration of discrete distributions and of orders of arrival."""
+"""Bounds and Shapley values of modalities against exact enumeration of discrete distributions and of permutations."""
 
 import itertools
 import math
@@ -63,7 +63,7 @@ def test_entropy_is_that_of_scipy():
 
 @pytest.fixture(params=[1, 2, 3, 5])
 def game(request):
-    """Return v(S) of shape (4,) for every non-empty set, drawn without any order among sets."""
+    """Return v(S) of shape (4,) for every non-empty set, drawn independently, so not monotone."""
     generator = torch.Generator().manual_seed(request.param)
     return {pattern: torch.randn(4, generator=generator, dtype=torch.float64) for pattern in patterns(request.param)}
 

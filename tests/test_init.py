@@ -1,4 +1,4 @@
-"""`umemma init`: from a stranger's table to a conf that works, with what was found and what is unsure said."""
+"""`umemma init`: from a user's table to a working conf, reporting what was detected and what is uncertain."""
 
 import itertools
 import json
@@ -38,7 +38,7 @@ WORDS = ("the", "ship", "leaves", "harbour", "at", "night", "and", "nobody", "se
 
 @pytest.fixture
 def home(tmp_path):
-    """A project's folder: all that init needs of it is conf/."""
+    """A project's folder: init needs only conf/."""
     folder = tmp_path / "home"
     (folder / "conf/dataset").mkdir(parents=True)
     (folder / "conf/config.yaml").write_text((ROOT / "conf/config.yaml").read_text())

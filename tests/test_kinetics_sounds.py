@@ -1,4 +1,4 @@
-"""Kinetics-Sounds in both of its layouts, with clips that lie in one tree only or have too few frames."""
+"""Kinetics-Sounds in both of its layouts, with clips that are in one tree only or have too few frames."""
 
 import io
 import shutil

@@ -1,4 +1,4 @@
-"""What must hold of every head and substitute: no leak, and one modality left means that modality's own answer."""
+"""Properties of every head and substitute: no leak, and with one modality left the prediction of its tower."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -27,7 +27,7 @@ POISONS = (float("nan"), float("inf"), -1e30, 7.0)
 
 @pytest.fixture
 def three_media(media: Batch) -> Batch:
-    """The made-up split with a third modality, which is no map."""
+    """The synthetic split with a third modality, which is not a map."""
     motion = torch.randn(24, 7, generator=torch.Generator().manual_seed(3)) + 2 * media.label[:, None]
     return Batch({**media.values, "motion": motion}, torch.ones(24, 3, dtype=torch.bool), media.label, media.key)
 
@@ -70,7 +70,7 @@ def poisoned(batch: Batch, poison: float) -> Batch:
 
 
 def answered(fusion: torch.nn.Module, batch: Batch) -> torch.Tensor:
-    """Ask with a copy of the batch statistics and the same random draws, so that every answer starts alike."""
+    """Predict with a copy of the batch statistics and the same random draws, so that every call starts alike."""
     torch.manual_seed(0)
     return functional_call(fusion, {name: value.clone() for name, value in fusion.named_buffers()}, (batch,))
 
@@ -160,7 +160,7 @@ def test_the_product_of_experts_is_bayes_rule_for_independent_modalities(three_t
     ]
     likelihoods = [
         probability / PRIOR.exp() for probability in probabilities
-    ]  # but for a factor that no class has a part in
+    ]  # up to a factor that does not depend on the class
     joint = prod(likelihoods, start=PRIOR.exp())
     expected = joint / joint.sum(dim=1, keepdim=True)
     torch.testing.assert_close(fusion(seen(three_media, pattern)).softmax(dim=1), expected)

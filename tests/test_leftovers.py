@@ -1,4 +1,4 @@
-"""Switching the data set: what the old one made goes, and comes back from the cache."""
+"""Switching the data set: outputs of the old one are removed, and restored from the cache."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The library by itself: from any folder, in an environment of its own, knowing no repository and no orchestrator."""
+"""The library by itself: from any folder, in its own environment, without repository or orchestrator."""
 
 import ast
 import re
@@ -36,7 +36,7 @@ def python(folder: Path, *arguments: str, executable: str = sys.executable, **en
 
 
 def check_example(done: subprocess.CompletedProcess[str]) -> None:
-    """Both modalities know the class, one alone two thirds of it: that is how the example makes its data."""
+    """Both modalities determine the class, either alone for two thirds of the samples, as the example's data are made."""
     assert done.returncode == 0, done.stderr
     rows = [ROW.fullmatch(line) for line in done.stdout.splitlines()[-3:]]
     accuracy = {row[1]: float(row[2]) for row in rows if row}
@@ -100,7 +100,7 @@ def test_what_the_library_offers_is_there_and_nothing_else():
 
 
 def texts(path: Path) -> list[str]:
-    """Return the strings of a file that a person may be shown: all but those that describe the code."""
+    """Return the strings of a file that a user may see: all but docstrings."""
     tree = ast.parse(path.read_text())
     described = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [

@@ -1,4 +1,4 @@
-"""Rows of published lists: which count, which are left out with what reason, and where a missing split comes from."""
+"""Rows of published lists: which are used, which are rejected and why, and how a missing split is drawn."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The training loop: what a seed fixes, how long it runs, and that it learns; towers are kept and calibrated."""
+"""The training loop: what a seed determines, how long it runs, and that it learns; towers are saved and calibrated."""
 
 from contextlib import nullcontext
 

@@ -1,4 +1,4 @@
-"""What is given to `make` as NAME=VALUE reaches the programs as it was typed, and nothing in it is run."""
+"""NAME=VALUE arguments of `make` reach the programs literally, and nothing in them is executed."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def project(tmp_path):
 
 
 def made(root: Path) -> Path:
-    """Make a folder with the Makefile, set up already, whose programs only say what they are told."""
+    """Make a folder with the Makefile, already set up, whose programs only log their arguments."""
     for name in (
         "requirements.txt",
         "pyproject.toml",
@@ -53,7 +53,7 @@ def made(root: Path) -> Path:
 
 
 def commands(root: Path, *arguments: str, environment: dict[str, str] | None = None) -> list[list[str]]:
-    """Run make; return the commands that its programs were called with. Nothing may have made a file F."""
+    """Run make; return the logged commands. A file F would mean that a value was executed."""
     log = root.parent / "told"
     log.write_text("")
     inherited = {

@@ -1,4 +1,4 @@
-"""Masks on file: described as they are, and a dishonest one is named."""
+"""Stored masks: the description is exact, and masks that break their protocol are named."""
 
 from dataclasses import replace
 

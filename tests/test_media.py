@@ -1,4 +1,4 @@
-"""What media files are: the facts that the gate judges, of files that are fine however odd they look."""
+"""Facts of media files that the gate judges, for files that are valid however odd they look."""
 
 import subprocess
 import sys
@@ -193,7 +193,7 @@ def test_facts_of_arrays(values, expected):
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp"])
 def test_a_format_that_pillow_does_not_load_at_once_is_read_first_thing(name, tmp_path):
-    """In a process of its own: a reader used before would hide that one is not there."""
+    """In a separate process: a library that is already imported would hide a missing import."""
     (tmp_path / name).write_bytes(picture(PIXELS, name[2:].upper()))
     code = (
         "import pathlib, sys; from umemma.media import facts; path = pathlib.Path(sys.argv[1]); "

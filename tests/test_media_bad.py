@@ -1,4 +1,4 @@
-"""Media that cannot be used end in a DataError whose sentence names the file and the trouble."""
+"""Unusable media raise a DataError that names the file and the problem."""
 
 import io
 import os
@@ -34,9 +34,9 @@ def cut(content: bytes, share: float) -> bytes:
 
 
 def first_frames(mp4: bytes, count: int) -> bytes:
-    """Return an MP4 whose index comes first without the frames after `count`; its data claim to be whole.
+    """Return an MP4 whose index comes first, without the frames after `count`, although the index lists them all.
 
-    Frames are found by position, as what an encoder makes of them differs from machine to machine.
+    Frames are located by position, because the encoder's bytes differ between machines.
     """
     with av.open(io.BytesIO(mp4)) as container:
         ends = [packet.pos + packet.size for packet in container.demux(video=0) if packet.size]

@@ -1,4 +1,4 @@
-"""Hidden modalities: drawn from seed and key alone, as each protocol says, at the rate that was asked for."""
+"""Hidden modalities: drawn from seed and key alone, according to each protocol, at the requested rate."""
 
 import itertools
 import math
@@ -93,7 +93,7 @@ def test_independent_outcomes_are_the_probabilities_given_that_something_is_left
 
 @pytest.mark.parametrize("rates", [(1.0, 1.0), (1.0, 0.3, 1.0), (1.0, 1.0, 1.0), (1.0, 0.0, 1.0, 1.0), (0.5, 1.0, 1.0)])
 def test_independent_outcomes_at_rate_one_are_the_limit_of_those_just_below(rates):
-    """Of every pattern that a sample can have; the limit is enumerated from the definition, not from `outcomes`."""
+    """For every pattern of a sample; the limit is enumerated from the definition, not from `outcomes`."""
     below = [min(rate, 1 - 1e-9) for rate in rates]
     for has in patterns(len(rates)):
         shown = [m for m, is_present in enumerate(has) if is_present]

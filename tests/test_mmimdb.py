@@ -28,7 +28,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture
 def root(built, tmp_path):
-    """A copy of layout `files` that a test may spoil."""
+    """A copy of layout `files` that a test may corrupt."""
     return shutil.copytree(built / "files", tmp_path / "mmimdb").parent
 
 

@@ -1,4 +1,4 @@
-"""Several labels a sample: metrics against scikit-learn, the account against the exact truth of a small world."""
+"""Multi-label data: metrics against scikit-learn, the accounting against the exact values of a small distribution."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ from umemma.training.settings import Compute, Fuse, Pretrain
 
 MODALITIES = ("image", "audio")
 SHARE = np.array([[0.3, 0.1], [0.2, 0.4]])  # p(first label, second label)
-FLIP = {"image": (0.1, 0.5), "audio": (0.5, 0.2)}  # how often a modality shows each label wrongly; 0.5: not at all
+FLIP = {"image": (0.1, 0.5), "audio": (0.5, 0.2)}  # how often a modality shows each label wrongly; 0.5: no information
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def scored():
 def test_f1_is_that_of_scikit_learn(scored, ours, average):
     logits, label = scored
     score = ours(classification.class_counts(logits, label).sum(0)).item()
-    used = (label | (logits > 0)).any(dim=0).numpy()  # a class that is nowhere is left out, as documented
+    used = (label | (logits > 0)).any(dim=0).numpy()  # a class that never occurs is left out, as documented
     assert score == pytest.approx(f1_score(label.numpy()[:, used], (logits > 0).numpy()[:, used], average=average))
 
 
@@ -115,7 +115,7 @@ def test_a_threshold_finds_the_best_f1_there_is_and_changes_no_probability(calib
     assert torch.equal(Table(decided).nll[(True,)], Table(predicted).nll[(True,)])
     assert torch.equal(
         Table(decided).share_correct[(True,)], Table(predicted).share_correct[(True,)]
-    )  # of the most probable answers
+    )  # on the most probable labels
     assert Table(decided).f1((True,))["f1_macro"] > Table(predicted).f1((True,))["f1_macro"] + 0.05
 
 
@@ -158,14 +158,14 @@ def test_thresholds_are_kept_with_the_answers(scored, tmp_path):
 
 
 def _world(size, seed):
-    """Return label (size, 2) bool and what the modalities show of it, {name: (size, 2) bool}."""
+    """Return label (size, 2) bool and the modalities' noisy copies of it, {name: (size, 2) bool}."""
     rng = np.random.default_rng(seed)
     label = np.stack(np.unravel_index(rng.choice(4, size=size, p=SHARE.ravel()), (2, 2)), axis=1).astype(bool)
     return label, {name: label ^ (rng.random((size, 2)) < FLIP[name]) for name in MODALITIES}
 
 
 def _posterior(pattern, k):
-    """Return p(label k is there | symbols of what is present), by enumeration over symbols of label k."""
+    """Return p(label k | symbols of the present modalities), by enumeration over symbols of label k."""
     prior = SHARE.sum(axis=1 - k)
 
     def answer(seen):
@@ -196,7 +196,7 @@ def _truth(pattern):
 
 @pytest.fixture(scope="module")
 def bayes():
-    """Return the model that answers with exact probabilities, each label from its own symbols."""
+    """Return the model that predicts exact probabilities, each label from its own symbols."""
     splits = {}
     for number, split in enumerate(("val", "test")):
         label, seen = _world(20_000, number)
@@ -249,7 +249,7 @@ def test_expected_f1_is_that_of_drawn_holes(bayes):
 
 
 def report(table, grid):
-    """Return robustness.json of a table, the rest of it from the sample of the page."""
+    """Return robustness.json of a table, the rest of it from page_sample."""
     return Robustness.model_validate(sample(TWO)[0].content() | results(table, table, grid))
 
 
@@ -267,7 +267,7 @@ def test_expected_f1_follows_from_the_corners_of_the_grid_at_any_rates(bayes, ra
 
 
 def _course(head):
-    """Return a course on vectors: `image` shows the first label, `audio` the second, both the third."""
+    """Return a training context on vectors: `image` shows the first label, `audio` the second, both the third."""
     media, features, towers = {}, {}, {}
     torch.manual_seed(0)
     for number, split in enumerate(("train", "val", "test")):
@@ -346,7 +346,7 @@ def test_the_ensemble_of_several_labels_is_the_product_of_its_towers_for_each_la
 
 @pytest.mark.parametrize("several", [False, True])
 def test_a_balanced_loss_still_has_its_optimum_at_true_probabilities(several):
-    """Logits that say the shares of the classes, rare ones too, have no gradient, whatever the balance."""
+    """Logits equal to the class log-priors have no gradient, rare classes included, whatever the balance."""
     rare = torch.arange(200) < 20
     label = torch.stack([rare, torch.arange(200) % 2 == 0], dim=1) if several else rare.long()
     share = label.double().mean(dim=0) if several else torch.tensor([0.9, 0.1], dtype=torch.float64)

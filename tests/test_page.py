@@ -1,4 +1,4 @@
-"""The page against the reports it was made from, and its sentences and sums against independent ones."""
+"""The page against the reports it was made from, and its sentences and sums against independent computations."""
 
 import itertools
 import json
@@ -26,7 +26,7 @@ VOID = {"meta", "link", "input", "br"}
 
 
 class Parsed(HTMLParser):
-    """All that the tests ask: balanced tags, attributes, text, and the cells of each labelled table row by row."""
+    """What the tests need: balanced tags, attributes, text, and the cells of each labelled table, row by row."""
 
     def __init__(self, html):
         super().__init__()

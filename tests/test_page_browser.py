@@ -1,4 +1,4 @@
-"""The page as people meet it: in a real browser, wide and narrow, light and dark, by keyboard and without script."""
+"""The page as readers see it: in a real browser, wide and narrow, light and dark, by keyboard and without script."""
 
 import itertools
 import shutil
@@ -79,7 +79,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def show(browser, files):
-    """Open a page; at the end nothing may have been complained of or asked of any network."""
+    """Open a page; fails at the end on any console message or network request."""
     contexts, trouble, requested = [], [], []
 
     def opened(name, *, width=1280, scheme="light", script=True):

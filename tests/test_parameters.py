@@ -1,4 +1,4 @@
-"""A slip in params.yaml is named with file, key, value and choices, before any work."""
+"""An error in params.yaml is reported with file, key, value and choices, before any work."""
 
 import copy
 import re

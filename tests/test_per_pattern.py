@@ -1,4 +1,4 @@
-"""What must hold of a panel: every sample is answered by the model of exactly what it has."""
+"""Properties of a per-pattern model: every sample is predicted by the member for exactly its modalities."""
 
 import pytest
 import torch

@@ -23,7 +23,7 @@ def ran(output: str) -> list[str]:
 
 
 def shortened(folder: Path) -> Path:
-    """Make training short in the checkout's own conf/, so that experiments are short too."""
+    """Shorten training in the checkout's conf/, so that experiments are short too."""
     for path, old, new in [
         ("conf/dataset/digits.yaml", r"epochs: \d+", "epochs: 4"),
         ("conf/config.yaml", r"epochs: \d+", "epochs: 2"),
@@ -173,10 +173,10 @@ def test_a_run_is_in_mlflow_with_its_data_and_each_training_as_a_part(project):
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("dataset=digit", "digit"),  # Hydra's own error
+        ("dataset=digit", "digit"),  # Hydra's error
         ("fuse.mising_rate=0.2", "mising_rate"),  # OmegaConf's
-        ("fuse.head=concatt", "no head called 'concatt'"),  # ours, from within theirs
-        ("dataset.classes=[zero,one,two]", "label"),  # only the data can tell
+        ("fuse.head=concatt", "no head called 'concatt'"),  # ours, raised within Hydra's
+        ("dataset.classes=[zero,one,two]", "label"),  # depends on the data
     ],
 )
 def test_a_bad_override_ends_with_a_message_and_earlier_results_stay(project, override, sentence):

@@ -1,4 +1,4 @@
-"""Pickles give arrays and plain containers, and run nothing."""
+"""Pickles load as arrays and plain containers, and execute nothing."""
 
 import io
 import os
@@ -244,7 +244,7 @@ for name, content in pickle.load(sys.stdin.buffer):
 
 
 def read_elsewhere(named: list[tuple[object, bytes]]) -> list[str]:
-    """Read pickles in a process of its own, which they may end; return a line for each."""
+    """Read pickles in a separate process, which they may crash; return a line for each."""
     done = subprocess.run(
         [sys.executable, "-c", READ], input=pickle.dumps(named), cwd=ROOT, capture_output=True, timeout=100, check=False
     )
@@ -256,7 +256,7 @@ def read_elsewhere(named: list[tuple[object, bytes]]) -> list[str]:
 def test_a_forged_pickle_is_an_error_and_does_not_end_the_process():
     lines = read_elsewhere([(about, b"\x80\x05" + content + b".") for about, content in FORGED.items()])
     assert len(lines) == len(FORGED)
-    number = str(np.frombuffer(b"A" * 8)[0])  # of flags nothing is believed
+    number = str(np.frombuffer(b"A" * 8)[0])  # flags are not trusted
     harmless = [f"'a type with the flags of objects' np.float64({number})", "'very many memos' []"]
     assert [line for line in lines if "DataError" not in line] == harmless
 

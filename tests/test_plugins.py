@@ -1,4 +1,4 @@
-"""What every data set, decoder and encoder must do, whichever there are."""
+"""Contracts of every data set, decoder and encoder in their folders."""
 
 from importlib import import_module
 from pathlib import Path
@@ -34,7 +34,7 @@ TEXT = ("words", "tokens")
 
 @pytest.fixture(scope="module", params=DATASETS)
 def dataset(request, tmp_path_factory):
-    """A data set's parameters and its adapter: on real data where they lie on this machine, or a small tree of them."""
+    """A data set's parameters and its adapter: on the real data where this machine has them, else on a small tree in their layout."""
     settings = parameters.check(composition.composed(ROOT / "conf", [f"dataset={request.param}"]), "conf").dataset
     root = GENUINE
     if request.param in BUILT:

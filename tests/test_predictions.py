@@ -1,4 +1,4 @@
-"""Answers: every sample under every pattern, and the file they are kept in."""
+"""Predictions: every sample under every pattern, and the file that stores them."""
 
 from contextlib import nullcontext
 

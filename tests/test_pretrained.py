@@ -1,4 +1,4 @@
-"""Weights out of files: all of them, or an error that says which not."""
+"""Weights from files: all of them load, or an error names those that do not."""
 
 import os
 from collections import OrderedDict
@@ -89,7 +89,7 @@ def test_what_does_not_fit_is_listed_and_nothing_is_silent(state, tmp_path):
         loaded({f"backbone.{key}": value for key, value in state.items()})
     with pytest.raises(ParameterError, match=r"12 unexpected: extra\.0,.*extra\.7 and 4 more"):
         loaded(state | {f"extra.{n}": torch.zeros(1) for n in range(12)})
-    with pytest.raises(ParameterError, match="missing"):  # one key without the prefix: it is none that torch put there
+    with pytest.raises(ParameterError, match="missing"):  # one key lacks the prefix, so that torch did not add it
         loaded({"module.0.weight": state["0.weight"]} | less)
 
 
@@ -110,7 +110,7 @@ def test_what_the_caller_states_is_allowed(state, tmp_path):
 
 
 class Anything:
-    """What a pickle may hold and weights may not."""
+    """What a pickle may hold but a file of weights may not."""
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 @pytest.fixture(scope="module")
 def spoken():
-    """Log-mels (120, 1, 40, 32) of spoken digits as BC-ResNet's weights expect them, digits, and who spoke."""
+    """Log-mels (120, 1, 40, 32) of spoken digits as BC-ResNet's weights expect them, the digits, and the speakers."""
     if not (GENUINE / "weights").is_dir() or not (GENUINE / "fsdd").is_dir():
         pytest.skip("no ../shared/data/weights or fsdd here")
     import soundfile

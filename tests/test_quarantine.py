@@ -1,4 +1,4 @@
-"""What cannot be used goes to the quarantine, with key, file and reason; the others go on, and all are counted."""
+"""Unusable samples are quarantined with key, file and reason; the others are used, and all are counted."""
 
 import io
 import wave
@@ -58,7 +58,7 @@ class Data:
 
 
 def good(split, index, key=None, **members):
-    """Return a sample as it should be, but for the members given (None: missing) and its key."""
+    """Return a valid sample, except for the given members (None: missing) and key."""
     number = index + {"train": 0, "val": 1000, "test": 2000}[split]
     files = {"image.png": png(number), "audio.wav": wav(number)}
     for name, content in members.items():

@@ -1,4 +1,4 @@
-"""The arithmetic of missing rates and protocols, held against enumeration and simulation written independently."""
+"""The arithmetic of missing rates and protocols, checked against independent enumeration and simulation."""
 
 import itertools
 import time
@@ -31,7 +31,7 @@ def model(towers):
 
 @pytest.fixture
 def holey(media):
-    """The same samples, a third of them without image, some without sound."""
+    """The same samples, a third of them without the image, some without sound."""
     present = media.present.clone()
     present[::3, 0] = False
     present[1::6, 1] = False

@@ -1,4 +1,4 @@
-"""Each expectation has a severity: an error closes the gate, a warning is told, what is ignored is said to be."""
+"""Each expectation has a severity: an error fails the gate, a warning is reported, an ignored one is listed as such."""
 
 import json
 import re
@@ -79,7 +79,7 @@ SPOILT: dict[str, tuple[Spoil, str, str, list[str]]] = {
     "text_encoding": (first("val", 2, text_num_replaced=1), "val/text", "text_num_replaced", ["val-00", "val-01"]),
     "series_length": (setting("val-03", series_num_steps=1), "series", "series_num_steps", ["val-03"]),
 }
-ELSEWHERE = {"quarantine", "presence_drift", "class_drift", "labels_per_sample"}  # not by the manifest alone
+ELSEWHERE = {"quarantine", "presence_drift", "class_drift", "labels_per_sample"}  # the manifest alone does not show it
 
 
 def failures_of(result: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Shards: the same bytes from the same data, nothing read unverified, nothing half-written left behind."""
+"""Shards: deterministic bytes, nothing read unverified, atomic writes."""
 
 import json
 import os
@@ -102,7 +102,7 @@ def test_a_shard_that_loses_samples_silently_is_found_by_counting(folder):
     shard = index.shards[0]
     with tarfile.open(folder / shard.name) as tar:
         third = [member.offset for member in tar if member.isfile()][-3]
-    (folder / shard.name).write_bytes((folder / shard.name).read_bytes()[:third])  # webdataset itself says nothing
+    (folder / shard.name).write_bytes((folder / shard.name).read_bytes()[:third])  # webdataset itself raises nothing
     with pytest.raises(DataError, match=r"train-000000\.tar gave \d samples"):
         list(shards.members(folder, shard, "audio"))
 
@@ -123,7 +123,7 @@ def test_decoded_rows_are_the_manifests_in_order_and_absent_ones_are_zero(folder
 
 @pytest.mark.parametrize("change", ["one left out", "another order"])
 def test_arrays_of_other_samples_than_the_manifests_are_refused(folder, tmp_path, change):
-    """Labels join arrays by order, so that an order that changed would be another label for each sample."""
+    """Labels and arrays are joined by order, so a changed order would assign wrong labels."""
     arrays.write(shards.verify(folder), folder, "image", Decoder(), tmp_path / "decoded")
     table = parquet.read_table(folder / "manifest.parquet")
     rows = list(range(len(table)))

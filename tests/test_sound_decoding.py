@@ -1,4 +1,4 @@
-"""Sounds, series and vectors as tensors: rates, channels, lengths, and what is heard of a video."""
+"""Sounds, series and vectors as tensors: rates, channels, lengths, and the sound track of a video."""
 
 import os
 import pickle
@@ -47,7 +47,7 @@ def test_every_format_gives_its_samples(form, subtype, tolerance):
     wave = heard(sound(tone(), form=form, subtype=subtype))
     assert wave.shape == (8000,)
     assert wave.dtype == torch.float32
-    middle = slice(2000, 6000)  # an encoder that loses something loses more at the ends
+    middle = slice(2000, 6000)  # lossy codecs lose more at the ends
     assert (wave[middle] - torch.from_numpy(tone()[middle, 0])).abs().max() <= tolerance
 
 
@@ -162,7 +162,7 @@ def test_what_is_no_number_is_named(content):
 
 @pytest.mark.parametrize("window_samples", [480, 400])
 def test_the_log_mel_is_what_bc_resnet_takes(window_samples):
-    """Written again from the definition: power of a Hann STFT, triangles on the HTK mel scale, logarithm."""
+    """Reimplemented from the definition: power of a Hann STFT, triangles on the HTK mel scale, logarithm."""
     decoder = log_mel.Decoder(sample_rate_hz=16000, seconds=1.0, window=window_samples)
     mel = decoder(sound(NOISE.repeat(2), subtype="FLOAT"))
     assert mel.shape == (1, 40, 101)

@@ -1,4 +1,4 @@
-"""How a stage starts and ends: one sentence where Python lacks the packages or would run other code, or a user errs."""
+"""Stages end with one sentence on missing packages, on code of another folder, and on errors that the user can fix."""
 
 import ast
 import json
@@ -31,7 +31,7 @@ def start(folder: Path, python: str, *options: str, **environment: str):
 
 
 def sentence(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the one line that the stage ended with."""
+    """Return the single line that the stage ended with."""
     assert (done.returncode, done.stdout) == (2, ""), done.stdout + done.stderr
     assert done.stderr.startswith("ERROR: ")
     assert done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The data set whose information is known: its truth against independent formulas, its samples against its truth."""
+"""The synthetic data set: its exact information against independent formulas, its samples against its distribution."""
 
 import math
 from importlib import import_module
@@ -42,7 +42,7 @@ def dials(options):
 
 
 def capacity(dial):
-    """Nats that a fair bit leaves after a binary symmetric channel."""
+    """Return the capacity of a binary symmetric channel, in nats."""
     return math.log(2) - float(entropy([(1 + dial) / 2, (1 - dial) / 2]))
 
 
@@ -68,7 +68,7 @@ def simulated(options, count, seed=0):
 
 
 def assert_drawn_from(drawn, p):
-    """Hold (sample, 1 + modality), label and symbols, against their distribution: Pearson's test, rare ones pooled."""
+    """Hold (sample, 1 + modality), label and symbols, to their distribution by Pearson's test, with rare cells pooled."""
     counts = np.zeros(p.shape)
     np.add.at(counts, tuple(drawn.T), 1)
     assert counts[p == 0].sum() == 0

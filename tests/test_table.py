@@ -1,4 +1,4 @@
-"""The table adapter: the same samples from every file format, holes, keys, splits, labels and files as they were."""
+"""The table adapter: the same samples from every file format; missing values, keys, splits, labels and files survive."""
 
 import io
 import tempfile
@@ -30,7 +30,7 @@ def vector(content: bytes) -> np.ndarray:
 
 @st.composite
 def tables(draw: st.DrawFn) -> list[dict[str, object]]:
-    """Rows with unique keys; every split is there, holes are anywhere, no row is without anything."""
+    """Rows with unique keys; every split occurs, any value may be missing, but never all of a row."""
     keys = draw(st.lists(WORDS.map(str.strip), min_size=3, max_size=8, unique=True))
     rows = []
     for number, key in enumerate(keys):
@@ -249,7 +249,7 @@ def test_files_are_passed_on_byte_for_byte_under_the_modalitys_name(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "x").mkdir()
     (tmp_path / "y").mkdir()
-    (tmp_path / "x/pic.JPG").write_bytes(png(rng))  # what it really is, its decoder and the gate will see
+    (tmp_path / "x/pic.JPG").write_bytes(png(rng))  # the decoder and the gate check the content
     (tmp_path / "y/one.wav").write_bytes(wav(rng))
     (tmp_path / "z.txt").write_bytes("\ufeffGruß\r\n".encode())
     np.save(tmp_path / "m.npy", series(rng))

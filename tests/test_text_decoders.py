@@ -1,4 +1,4 @@
-"""Text to ids."""
+"""Text decoders: from text to ids."""
 
 import pickle
 

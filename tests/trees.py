@@ -1,6 +1,6 @@
-"""Small data sets in the exact layouts of the large ones: genuine list rows, and real films, clips and sounds as media.
+"""Small data sets in the exact layouts of the large ones: genuine rows of their lists, with real films, clips and sounds.
 
-Each function fills a folder; `BUILT` has them by the name of the file in conf/dataset. Titles and posters are of
+Each function fills a folder; `BUILT` maps names of files in conf/dataset to them. Titles and posters are of
 mmimdb_lite, pictures and sound of GRID; no two samples share one.
 """
 
