@@ -44,7 +44,7 @@ def bayes(symbols, pattern):
     return torch.from_numpy(np.log(p / p.sum(axis=1, keepdims=True))).float()
 
 
-def answer(how, *, present=None, split_seed=0):
+def exact_predictions(how, *, present=None, split_seed=0):
     """Return {split: Predictions} of a model `how(symbols, pattern) -> logits`."""
     splits = {}
     for split, size in SIZES.items():
@@ -81,7 +81,7 @@ def tower(symbols, pattern):
 
 def model(name, how, *, arm=None, seed=0, rate=0.5, **options):
     missing_rate = None if rate is None else dict.fromkeys(MODALITIES, rate)
-    return Model(name, arm or name, seed, missing_rate, 1000, answer(how, **options))
+    return Model(name, arm or name, seed, missing_rate, 1000, exact_predictions(how, **options))
 
 
 def run(models, main=None, **options):
@@ -149,7 +149,7 @@ def test_nothing_is_used_where_nothing_is_known_to_be_there(models):
 
 def test_the_best_known_model_is_chosen_on_validation_data(models):
     """A model that has seen the test labels but is poor on validation data is not chosen."""
-    cheat = answer(flattened)
+    cheat = exact_predictions(flattened)
     test = cheat["test"]
     cheat["test"] = dataclasses.replace(
         test, logits={pattern: 9.0 * torch.nn.functional.one_hot(test.label, 3) for pattern in test.logits}
@@ -226,7 +226,7 @@ def test_an_answer_is_not_spoilt_where_the_right_class_became_more_likely():
         (True, True): [0.45, 0.5, 0.05],
         (False, False): [0.3, 0.3, 0.4],
     }
-    answers = Predictions(
+    predicted = Predictions(
         MODALITIES,
         torch.ones(2, 2, dtype=torch.bool),
         torch.tensor([0, 0]),
@@ -236,9 +236,9 @@ def test_an_answer_is_not_spoilt_where_the_right_class_became_more_likely():
     )
     for more_likely, rate in ((True, 0.0), (False, 0.5)):
         if not more_likely:
-            answers.logits[True, True][1] = torch.tensor([0.35, 0.5, 0.15]).log()
+            predicted.logits[True, True][1] = torch.tensor([0.35, 0.5, 0.15]).log()
         rows = counter_intuitive(
-            Model("one", "one", 0, None, None, {"test": answers}), Resamples(answers.group, replicates=10, seed=0)
+            Model("one", "one", 0, None, None, {"test": predicted}), Resamples(predicted.group, replicates=10, seed=0)
         )
         assert [row["rate"]["value"] for row in rows] == [rate, 0.0]
 
@@ -315,7 +315,7 @@ def test_samples_that_lack_a_modality_for_real_count_only_where_they_have_the_pa
         return torch.stack([torch.arange(size) % 3 > 0, torch.arange(size) % 2 > 0], dim=1)
 
     report = run([model("best", bayes, present=present), model("towers", tower, arm="uni", present=present)])
-    test = answer(bayes)["test"]
+    test = exact_predictions(bayes)["test"]
     for pattern, name in NAMES.items():
         rows = [i for i in range(SIZES["test"]) if (i % 3 or not pattern[0]) and (i % 2 or not pattern[1])]
         row = report["metrics"][name]
@@ -344,7 +344,7 @@ def test_a_set_that_no_sample_has_leaves_undefined_what_depends_on_it():
 def test_clusters_widen_the_intervals_and_are_reported(models):
     def alike(original):
         splits = {
-            split: dataclasses.replace(answers, group=answers.label) for split, answers in original.splits.items()
+            split: dataclasses.replace(predicted, group=predicted.label) for split, predicted in original.splits.items()
         }
         return dataclasses.replace(original, splits=splits)
 

@@ -81,7 +81,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def answered(trained: Trained, context: TrainingContext, split: str = "test") -> Predictions:
+def predictions_of(trained: Trained, context: TrainingContext, split: str = "test") -> Predictions:
     return predict(
         trained.model,
         context.media[split],
@@ -293,18 +293,18 @@ def test_a_frozen_arm_learns_from_holes_as_well(context):
 @each_arm
 def test_every_arm_answers_every_pattern_and_the_same_after_it_was_kept(name, context, tmp_path):
     trained = fuse(name, context, tmp_path / "model", CLASSES)
-    predicted = answered(trained, context)
+    predicted = predictions_of(trained, context)
     assert set(predicted.logits) == {*missingness.patterns(2), (False, False)}
     assert all(value.shape == (24, 3) and value.isfinite().all() for value in predicted.logits.values())
     restored = Trained(checkpoint.load(tmp_path / "model/model.safetensors"), [], 0)
-    again = answered(restored, context)
+    again = predictions_of(restored, context)
     for pattern, value in predicted.logits.items():
         torch.testing.assert_close(again.logits[pattern], value, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["uni", "ensemble"])
 def test_with_one_modality_an_arm_without_training_answers_as_its_tower(name, context):
-    predicted = answered(fit(name, context), context)
+    predicted = predictions_of(fit(name, context), context)
     for m, (modality, tower) in enumerate(context.towers.items()):
         has = predicted.present[:, m]
         with torch.no_grad():

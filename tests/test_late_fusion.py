@@ -69,7 +69,7 @@ def poisoned(batch: Batch, poison: float) -> Batch:
     return batch.with_values(values)
 
 
-def answered(fusion: torch.nn.Module, batch: Batch) -> torch.Tensor:
+def predict(fusion: torch.nn.Module, batch: Batch) -> torch.Tensor:
     """Predict with a copy of the batch statistics and the same random draws, so that every call starts alike."""
     torch.manual_seed(0)
     return functional_call(fusion, {name: value.clone() for name, value in fusion.named_buffers()}, (batch,))
@@ -86,10 +86,10 @@ def test_a_missing_modality_cannot_move_the_logits(three_towers, three_media, he
     cases = [(mixed(three_media), POISONS), *((seen(few, pattern), POISONS[:1]) for pattern in patterns(3)[1:])]
     with torch.no_grad():
         for batch, poisons in cases:
-            clean = answered(fusion, batch)
+            clean = predict(fusion, batch)
             assert clean.isfinite().all()
             for poison in poisons:
-                assert torch.equal(answered(fusion, poisoned(batch, poison)), clean)
+                assert torch.equal(predict(fusion, poisoned(batch, poison)), clean)
 
 
 @every_head

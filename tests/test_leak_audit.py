@@ -31,7 +31,7 @@ def test_no_early_fusion_leaks(media, substitute):
     assert audit(fusion, mixed(media)) == (NUM_COMPARISONS, [])
 
 
-def test_no_panel_leaks(towers, media):
+def test_no_per_pattern_model_leaks(towers, media):
     takes = {
         pattern: [name for name, is_present in zip(media.modalities, pattern, strict=True) if is_present]
         for pattern in patterns(2)

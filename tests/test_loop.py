@@ -7,7 +7,7 @@ import torch
 
 from umemma.errors import DataError, TrainingError
 from umemma.metrics.classification import log_prior, nll
-from umemma.models import unimodal as towers_module
+from umemma.models import unimodal
 from umemma.models.run_encoders import encode, encode_split
 from umemma.models.unimodal import Encoder, Tower
 from umemma.training.loop import Schedule, train
@@ -76,10 +76,10 @@ def test_a_tower_that_was_saved_answers_the_same(towers, media, tmp_path):
     tower = towers["image"]
     tower.encoder.fit_scale(media.values["image"])
     tower.temperature.fill_(1.7)
-    towers_module.save(tower, tmp_path / "tower")
-    again = towers_module.load(tmp_path / "tower")
+    unimodal.save(tower, tmp_path / "tower")
+    again = unimodal.load(tmp_path / "tower")
     assert torch.equal(again(media.values["image"]), tower(media.values["image"]))
-    towers_module.save(again, tmp_path / "twice")
+    unimodal.save(again, tmp_path / "twice")
     assert (tmp_path / "tower").read_bytes() == (tmp_path / "twice").read_bytes()
 
 
@@ -87,7 +87,7 @@ def test_a_tower_that_was_saved_answers_the_same(towers, media, tmp_path):
 def test_a_file_that_is_no_tower_is_named(tmp_path, content):
     (tmp_path / "tower").write_bytes(content)
     with pytest.raises(DataError, match="tower holds no weights of umemma"):
-        towers_module.load(tmp_path / "tower")
+        unimodal.load(tmp_path / "tower")
 
 
 def test_the_temperature_is_the_best_one(towers):

@@ -16,8 +16,7 @@ from umemma.evaluation.robustness import Table, results
 from umemma.metrics import classification
 from umemma.missingness import key_digest, pattern_name, patterns
 from umemma.models.unimodal import Encoder, Tower
-from umemma.prediction import predictions as answers_file
-from umemma.prediction import thresholds
+from umemma.prediction import predictions, thresholds
 from umemma.prediction.predictions import Predictions
 from umemma.reporting import expected as any_rate
 from umemma.reporting.results import Robustness
@@ -151,8 +150,8 @@ def test_thresholds_are_kept_with_the_answers(scored, tmp_path):
         {(True,): logits, (False,): torch.zeros(80, 4)},
         {(True,): torch.tensor([0.1, 0.2, 0.3, 0.4])},
     )
-    answers_file.write(tmp_path / "a.safetensors", {"val": predicted, "test": predicted}, {})
-    restored, _ = answers_file.read(tmp_path / "a.safetensors")
+    predictions.write(tmp_path / "a.safetensors", {"val": predicted, "test": predicted}, {})
+    restored, _ = predictions.read(tmp_path / "a.safetensors")
     assert torch.equal(restored["test"].decisions((True,)), predicted.decisions((True,)))
     assert torch.equal(restored["test"].label, label)
 
@@ -168,7 +167,7 @@ def _posterior(pattern, k):
     """Return p(label k | symbols of the present modalities), by enumeration over symbols of label k."""
     prior = SHARE.sum(axis=1 - k)
 
-    def answer(seen):
+    def log_odds(seen):
         odds = np.full(len(next(iter(seen.values()))), np.log(prior[1] / prior[0]))
         for is_present, name in zip(pattern, MODALITIES, strict=True):
             if is_present:
@@ -176,7 +175,7 @@ def _posterior(pattern, k):
                 odds += np.where(seen[name][:, k], np.log((1 - error) / error), np.log(error / (1 - error)))
         return odds
 
-    return answer
+    return log_odds
 
 
 def _truth(pattern):

@@ -33,12 +33,12 @@ def model(towers) -> late_fusion.LateFusion:
     )
 
 
-def ask(model, data: Batch, **more) -> Predictions:
+def predictions_of(model, data: Batch, **more) -> Predictions:
     return predict(model, data, PRIOR, group=data.label + 10, batch_size=7, device=CPU, autocast=nullcontext, **more)
 
 
 def test_a_pattern_is_answered_as_the_model_answers_samples_that_have_no_more(model, holed):
-    predicted = ask(model, holed)
+    predicted = predictions_of(model, holed)
     assert set(predicted.logits) == {*patterns(2), (False, False)}
     model.eval()
     for pattern in patterns(2):
@@ -50,7 +50,7 @@ def test_a_pattern_is_answered_as_the_model_answers_samples_that_have_no_more(mo
 
 
 def test_where_nothing_is_left_the_prior_answers(model, holed):
-    predicted = ask(model, holed)
+    predicted = predictions_of(model, holed)
     torch.testing.assert_close(predicted.logits[False, False], PRIOR.expand(24, -1))
     torch.testing.assert_close(predicted.logits[True, False][:4], PRIOR.expand(4, -1))
     torch.testing.assert_close(predicted.logits[False, True][4:7], PRIOR.expand(3, -1))
@@ -61,7 +61,7 @@ def test_given_features_are_taken_in_place_of_the_media(model, holed):
     with torch.no_grad():
         features = {name: value.clone() for name, value in model.encode(holed).items()}
     blank = holed.with_values({name: torch.zeros_like(value) for name, value in holed.values.items()})
-    predicted, given = ask(model, holed), ask(model, blank, features=features)
+    predicted, given = predictions_of(model, holed), predictions_of(model, blank, features=features)
     for pattern, value in predicted.logits.items():
         torch.testing.assert_close(given.logits[pattern], value, rtol=1e-4, atol=1e-4)
 
@@ -70,21 +70,21 @@ def test_given_features_are_taken_in_place_of_the_media(model, holed):
 def test_asking_moves_nothing_in_the_model_and_keeps_its_mode(model, holed, was_training):
     model.train(was_training)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    first, again = ask(model, holed), ask(model, holed)
+    first, again = predictions_of(model, holed), predictions_of(model, holed)
     assert model.training == was_training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(torch.equal(first.logits[pattern], again.logits[pattern]) for pattern in first.logits)
 
 
 def test_a_pattern_that_no_sample_has_in_full_is_not_listed(model, holed):
-    predicted = ask(model, holed.rows(slice(0, 4)))
+    predicted = predictions_of(model, holed.rows(slice(0, 4)))
     assert predicted.patterns() == [(False, True)]
-    assert ask(model, holed).patterns() == patterns(2)
-    assert ask(model, holed).has((True, True)).tolist() == holed.present.all(dim=1).tolist()
+    assert predictions_of(model, holed).patterns() == patterns(2)
+    assert predictions_of(model, holed).has((True, True)).tolist() == holed.present.all(dim=1).tolist()
 
 
 def test_answers_that_were_written_are_read_the_same(model, holed, tmp_path):
-    splits = {"val": ask(model, holed.rows(slice(0, 10))), "test": ask(model, holed)}
+    splits = {"val": predictions_of(model, holed.rows(slice(0, 10))), "test": predictions_of(model, holed)}
     predictions.write(tmp_path / "a", splits, {"arm": "frozen", "seed": 3})
     restored, facts = predictions.read(tmp_path / "a")
     assert (facts["arm"], facts["seed"], set(restored)) == ("frozen", 3, {"val", "test"})

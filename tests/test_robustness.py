@@ -38,7 +38,7 @@ def holey(media):
     return media.with_present(present)
 
 
-def answers(model, batch):
+def predictions_of(model, batch):
     return predict(
         model,
         batch,
@@ -51,7 +51,7 @@ def answers(model, batch):
 
 
 def table(model, batch):
-    return Table(answers(model, batch))
+    return Table(predictions_of(model, batch))
 
 
 def towers_table(label, right):
@@ -174,5 +174,5 @@ def test_answers_do_not_depend_on_the_batch_size(model, holey):
 
 
 def test_a_sample_with_nothing_is_answered_by_the_prior(model, media):
-    predicted = answers(model, media.with_present(torch.zeros(24, 2, dtype=torch.bool)))
+    predicted = predictions_of(model, media.with_present(torch.zeros(24, 2, dtype=torch.bool)))
     assert all(torch.equal(logits, PRIOR.expand(24, -1)) for logits in predicted.logits.values())
