@@ -13,7 +13,7 @@ from tests.manifest_sample import BOUNDS, blank_images, evidence, first, whole
 from umemma.data.sample import SPLITS
 from umemma.errors import DataError, GateFailure
 from umemma.validation import drift, statistics
-from umemma.validation import gate as expectations
+from umemma.validation import gate as gate_module
 from umemma.validation.expectation import Evidence
 
 MANY = 2000
@@ -127,6 +127,6 @@ def test_the_same_data_are_accepted_in_the_same_bytes_and_do_not_drift(tmp_path:
         evidence(data["manifest"]).quarantine,
         json.loads(contents[0]),
     )
-    result = expectations.judge(current, BOUNDS.model_copy(update={"max_drift": 0.0}))
+    result = gate_module.judge(current, BOUNDS.model_copy(update={"max_drift": 0.0}))
     assert {expectation["table"] for expectation in result["expectations"]} >= {"drift/presence", "drift/class"}
     assert result["failures"] == []

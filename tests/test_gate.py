@@ -27,7 +27,7 @@ from tests.manifest_sample import (
 from umemma.data import quarantine, shards
 from umemma.data.sample import SPLITS
 from umemma.errors import DataError, GateFailure
-from umemma.validation import gate as expectations
+from umemma.validation import gate as gate_module
 
 UNIQUE, IN_SET, BETWEEN = (f"expect_column_values_to_be_{kind}" for kind in ("unique", "in_set", "between"))
 FILLED, TYPED = "expect_column_values_to_not_be_null", "expect_column_values_to_be_in_type_list"
@@ -262,7 +262,7 @@ def test_files_that_are_not_those_of_the_index_get_no_verdict(
 
 @pytest.mark.slow
 def test_data_docs_have_a_page_for_every_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    page = expectations.data_docs(evidence(clean()), BOUNDS, tmp_path / "docs")
+    page = gate_module.data_docs(evidence(clean()), BOUNDS, tmp_path / "docs")
     assert page.is_file()
     tables = {expectation["table"] for expectation in judge(clean())["expectations"]}
     assert len(list((tmp_path / "docs/validations").rglob("*.html"))) == len(tables) + 2  # `samples` in every step

@@ -18,7 +18,7 @@ from umemma.missingness import key_digest, pattern_name, patterns
 from umemma.models.unimodal import Encoder, Tower
 from umemma.prediction import predictions, thresholds
 from umemma.prediction.predictions import Predictions
-from umemma.reporting import expected as any_rate
+from umemma.reporting import expected as expected_metrics
 from umemma.reporting.results import Robustness
 from umemma.training import fit
 from umemma.training.context import TrainingContext
@@ -255,14 +255,14 @@ def report(table, grid):
 @pytest.mark.parametrize("rates", [(0.0, 0.0), (0.25, 0.8), (1.0, 0.5), (1.0, 1.0)])
 def test_expected_f1_follows_from_the_corners_of_the_grid_at_any_rates(bayes, rates):
     table = Table(bayes.splits["test"])
-    known = any_rate.per_pattern(report(table, [0.0, 1.0]))
-    metrics = any_rate.expected(known, dict(zip(MODALITIES, rates, strict=True)))
+    known = expected_metrics.per_pattern(report(table, [0.0, 1.0]))
+    metrics = expected_metrics.expected(known, dict(zip(MODALITIES, rates, strict=True)))
     exact = table.expected(rates)
     assert {name: metrics[name] for name in ("accuracy", "cross_entropy", "f1_micro")} == pytest.approx(
         {name: exact[name] for name in ("accuracy", "cross_entropy", "f1_micro")}, abs=3e-6
     )
-    without_corners = any_rate.per_pattern(report(table, [0.0, 0.5]))
-    assert "f1_micro" not in any_rate.expected(without_corners, dict.fromkeys(MODALITIES, 0.5))
+    without_corners = expected_metrics.per_pattern(report(table, [0.0, 0.5]))
+    assert "f1_micro" not in expected_metrics.expected(without_corners, dict.fromkeys(MODALITIES, 0.5))
 
 
 def _course(head):

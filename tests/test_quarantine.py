@@ -19,7 +19,7 @@ from umemma.data import quarantine, shard_writer, shards
 from umemma.data.quarantine import Quarantined
 from umemma.data.sample import BadSample, Rejected, Sample
 from umemma.errors import DataError, GateFailure
-from umemma.validation import gate as expectations
+from umemma.validation import gate as gate_module
 
 NUM = {"train": 40, "val": 10, "test": 10}
 
@@ -279,7 +279,7 @@ BOUNDS = DEFAULT.model_copy(update={"max_class_share": 0.6, "max_quarantined": 0
 
 def gate(folder, bounds=BOUNDS):
     pass_gate(folder / "shards", bounds, folder / "validation.json", folder / "gate.json")
-    return expectations.judge(evidence(folder / "shards"), bounds)
+    return gate_module.judge(evidence(folder / "shards"), bounds)
 
 
 def test_a_few_unusable_samples_pass_and_are_counted_with_their_reasons(tmp_path):
@@ -327,7 +327,7 @@ def test_a_quarantine_that_lacks_a_row_is_found_even_where_nobody_minds_its_size
     write(tmp_path / "shards", Data({("val", 1): BadSample("f", "r"), ("val", 2): BadSample("f", "r")}))
     complete = evidence(tmp_path / "shards")
     short = type(complete)(complete.manifest, complete.index, complete.quarantine[:1])
-    result = expectations.judge(short, BOUNDS.model_copy(update={"max_quarantined": 1.0}))
+    result = gate_module.judge(short, BOUNDS.model_copy(update={"max_quarantined": 1.0}))
     assert result["passed"] is False
     assert any(
         sentence.startswith("quarantine, column judged, accounted") and "val: 1 of 10" in sentence

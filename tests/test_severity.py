@@ -26,7 +26,7 @@ from tests.manifest_sample import (
     whole,
 )
 from umemma.data.quarantine import Quarantined
-from umemma.validation import gate as expectations
+from umemma.validation import gate as gate_module
 from umemma.validation.expectation import Evidence
 from umemma.validation.settings import Severities, Validation
 
@@ -171,10 +171,10 @@ UNUSABLE = [Quarantined(f"q{number}", "val", None, "list.csv", "torn") for numbe
 
 
 def test_the_quarantine_has_a_severity_too() -> None:
-    warned = expectations.judge(evidence(whole("image"), UNUSABLE), severe(quarantine="warn"))
+    warned = gate_module.judge(evidence(whole("image"), UNUSABLE), severe(quarantine="warn"))
     assert warned["passed"] is True
     assert "val: 2 of 14, such as q0 (list.csv: torn), q1 (list.csv: torn)" in warned["warnings"][0]
-    failed = expectations.judge(evidence(whole("image"), UNUSABLE), BOUNDS)
+    failed = gate_module.judge(evidence(whole("image"), UNUSABLE), BOUNDS)
     assert failed["failures"] == warned["warnings"]
     assert failed["quarantine"]["by_reason"] == {"torn": 2}
     assert {expectation["table"] for expectation in failed["expectations"]} >= {"samples", "val/image"}, (
