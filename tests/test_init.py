@@ -46,9 +46,9 @@ def home(tmp_path):
 
 
 def initiated(home, path, **given):
-    """Run init on a table; return what it said and the parameters that its file composes into."""
-    said = init(path, path.parent, "mine", Given(**given), home=home, force=True)
-    return said, parameters.check(composition.composed(home / "conf", ["dataset=mine"]), "conf")
+    """Run init on a table; return its output and the parameters composed from the file it wrote."""
+    output = init(path, path.parent, "mine", Given(**given), home=home, force=True)
+    return output, parameters.check(composition.composed(home / "conf", ["dataset=mine"]), "conf")
 
 
 def rows_of(count=60, **columns):
@@ -65,7 +65,7 @@ def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_g
     tmp_path, home
 ):
     path = stranger(tmp_path / "films")
-    said, parameters = initiated(home, path)
+    output, parameters = initiated(home, path)
     dataset = parameters.dataset
     assert dataset.task == "multi_label"
     assert dataset.classes == ["Comedy", "Drama", "War & Peace", "no"]
@@ -80,7 +80,7 @@ def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_g
     for name in dataset.modalities:
         holes = sum(name not in sample.modalities for sample in made)
         assert 0.2 < holes / 120 < 0.4
-        assert f"missing in {holes} of 120" in said
+        assert f"missing in {holes} of 120" in output
     index = prepare(dataset, root, tmp_path / "shards", 1000)
     assert sum(index.judged.values()) == 120
     assert sum(index.quarantined.values()) == 0
@@ -114,7 +114,7 @@ def test_a_strangers_table_goes_to_the_report_without_a_hand_on_its_conf(tmp_pat
     assert set(results) == {
         "+".join(names) for size in range(1, 5) for names in itertools.combinations(modalities, size)
     }
-    always_yes = 2 / 3  # F1 where two classes of four apply and all are said to: the best that can be said unseen
+    always_yes = 2 / 3  # F1 where two classes of four apply and all four are predicted: the best constant prediction
     assert results["+".join(modalities)]["f1_micro"] > always_yes + 0.2
     assert all(results[modality]["f1_micro"] > always_yes + 0.08 for modality in modalities)
     assert all(f"\n{name} " in table for name in results)
@@ -214,7 +214,7 @@ def test_bounds_of_the_gate_are_set_only_where_the_data_need_others():
     }
 
 
-ROLES = {  # name: (further columns, options that are expected, what is said)
+ROLES = {  # name: (further columns, expected options, expected message)
     "a split column": ({"set": lambda i: ("Training", "dev", "testing")[i % 3]}, {"split": "set"}, "split     set"),
     "no validation split": (
         {"fold": lambda i: ("train", "test")[i // 3 % 2]},
@@ -238,8 +238,8 @@ ROLES = {  # name: (further columns, options that are expected, what is said)
 @pytest.mark.parametrize("case", ROLES)
 def test_roles_are_found_by_name_and_content_and_doubts_are_said(tmp_path, home, case):
     columns, expected, sentence = ROLES[case]
-    said, parameters = initiated(home, write_table(tmp_path / "t.jsonl", rows_of(**columns)))
-    assert sentence in said
+    output, parameters = initiated(home, write_table(tmp_path / "t.jsonl", rows_of(**columns)))
+    assert sentence in output
     assert {name: parameters.dataset.options[name] for name in expected} == expected
     assert (parameters.dataset.options["key"], parameters.dataset.options["label"]) == ("id", "label")
     assert list(parameters.dataset.options["modalities"]) == ["plot"]
@@ -320,10 +320,10 @@ def test_labels_are_found_in_every_form_with_their_classes_in_sorted_order(tmp_p
     rows = rows_of(90, **columns)
     for row in rows:
         del row["label"]
-    said, parameters = initiated(home, write_table(tmp_path / "t.jsonl", rows))
+    output, parameters = initiated(home, write_table(tmp_path / "t.jsonl", rows))
     assert {name: parameters.dataset.options[name] for name in options} == options
     assert (parameters.dataset.task, parameters.dataset.classes) == (task, classes)
-    assert ("the label is taken to be" in said) == (
+    assert ("the label is taken to be" in output) == (
         case in {"columns of 0 and 1", "one of several columns", "the column of fewest values"}
     )
     assert len(samples(build.built(parameters.dataset, tmp_path))) == 90
@@ -354,7 +354,7 @@ def test_numbers_become_vectors_by_name_and_by_where_they_are_empty(tmp_path, ho
         weight=some,
         age=lambda i: i % 50,
     )
-    said, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
     entries = parameters.dataset.options["modalities"]
     assert {name: entry["columns"] for name, entry in entries.items() if name != "plot"} == {
         "acc": ["acc_x", "acc_y"],
@@ -362,7 +362,7 @@ def test_numbers_become_vectors_by_name_and_by_where_they_are_empty(tmp_path, ho
         "numbers": ["height", "weight"],
         "age": ["age"],
     }
-    assert "numbers that stand together are one modality: acc (acc_x, acc_y); emb (emb0, emb1)" in said
+    assert "numbers that stand together are one modality: acc (acc_x, acc_y); emb (emb0, emb1)" in output
 
 
 def test_single_holes_in_many_numbers_are_filled_and_that_is_said(tmp_path, home):
@@ -372,9 +372,9 @@ def test_single_holes_in_many_numbers_are_filled_and_that_is_said(tmp_path, home
             for n, name in enumerate(["age", "height", "weight", "pulse", "oxygen", "sugar"])
         }
     )
-    said, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
     assert parameters.dataset.options["modalities"]["numbers"]["fill"] == 0.0
-    assert "rows have some of its columns and not others; the empty ones are taken as 0.0 (fill)" in said
+    assert "rows have some of its columns and not others; the empty ones are taken as 0.0 (fill)" in output
     assert not build.built(parameters.dataset, tmp_path).rejected
 
 
@@ -428,15 +428,15 @@ def test_files_that_cannot_be_used_are_counted_with_an_example(tmp_path, home):
         (tmp_path / f"{i}.png").write_bytes(b"no picture" if i < 3 else png(np.random.default_rng(i), side_px=8))
     (tmp_path / "7.png").unlink()
     rows = [{"id": i, "label": "ab"[i % 2], "pic": f"{i}.png"} for i in range(20)]
-    said, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
-    assert "pic: of 20 looked at 4 cannot be used, as t.csv line 2:" in said
-    assert "does not exist (1)" in said
+    output, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert "pic: of 20 looked at 4 cannot be used, as t.csv line 2:" in output
+    assert "does not exist (1)" in output
 
 
 def test_rows_that_are_left_out_are_counted_by_reason(tmp_path, home):
     rows = rows_of(label=lambda i: None if i < 5 else "ab"[i % 2])
-    said, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
-    assert "left out  5 rows: no label" in said
+    output, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert "left out  5 rows: no label" in output
 
 
 @pytest.mark.parametrize("delimiter", [";", "|", "\t"])

@@ -158,9 +158,8 @@ def test_the_product_of_experts_is_bayes_rule_for_independent_modalities(three_t
         for name, value, is_present in zip(three_media.modalities, three_media.values.values(), pattern, strict=True)
         if is_present
     ]
-    likelihoods = [
-        probability / PRIOR.exp() for probability in probabilities
-    ]  # up to a factor that does not depend on the class
+    # likelihoods up to a factor that does not depend on the class
+    likelihoods = [probability / PRIOR.exp() for probability in probabilities]
     joint = prod(likelihoods, start=PRIOR.exp())
     expected = joint / joint.sum(dim=1, keepdim=True)
     torch.testing.assert_close(fusion(seen(three_media, pattern)).softmax(dim=1), expected)
