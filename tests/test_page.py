@@ -218,7 +218,7 @@ def test_every_figure_of_arms_models_and_matrices_is_there(shown):
             assert row.split()[1:] == [f"{percent(cell)}%" for cell in cells]
 
 
-def test_provenance_and_gates_are_told_in_full(shown):
+def test_provenance_and_gates_are_reported_in_full(shown):
     robustness, accounting, gates, masks, _, parsed = shown
     for fact in (
         robustness.dataset.fingerprint,
@@ -294,7 +294,7 @@ sys.stdout.write(page.page(*reports))
     assert pages == [page(*reports)] * 2
 
 
-def test_a_gate_that_the_arm_does_not_promise_is_told_as_a_finding_and_not_counted():
+def test_a_gate_that_the_arm_does_not_promise_is_reported_as_a_finding_and_not_counted():
     robustness, accounting, gates, masks, data = sample(TWO, passed=False)
     entries = [gate.model_dump(exclude_unset=True) for gate in gates.gates]
     gates = Gates.model_validate(
@@ -474,7 +474,7 @@ def test_text_of_a_drawing_is_escaped_and_numbers_are_short():
     assert svg.fitted("a very long name of a modality", 60).endswith("\u2026")
 
 
-def test_of_several_labels_f1_is_told_wherever_accuracy_is():
+def test_multi_label_f1_is_shown_wherever_accuracy_is():
     results, account, *others = sample(FOUR, several=True)
     parsed = Parsed(page(results, account, *others))
     full = "+".join(FOUR[0])

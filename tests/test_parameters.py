@@ -315,7 +315,7 @@ def test_the_data_set_stays_that_of_params_yaml_until_another_is_named(tmp_path,
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n[", "seed: 0", "- a list"])
-def test_a_params_yaml_that_names_no_data_set_is_told(tmp_path, capsys, text):
+def test_a_params_yaml_that_names_no_data_set_is_reported(tmp_path, capsys, text):
     conf = shutil.copytree(ROOT / "conf", tmp_path / "conf")
     (tmp_path / "params.yaml").write_text(text)
     assert composition.composed(conf, [])["dataset"]["name"] == "digits"

@@ -183,7 +183,7 @@ def test_the_quarantine_has_a_severity_too() -> None:
 
 
 @pytest.mark.parametrize(("labels", "warned"), [([], True), ([0, 2], False)])
-def test_a_sample_with_none_of_several_labels_is_told(labels: list[int], warned: bool) -> None:
+def test_a_sample_with_none_of_several_labels_is_reported(labels: list[int], warned: bool) -> None:
     manifest = several_labels(whole("image"))
     manifest.at[13, "labels"] = labels
     result = judge(manifest)

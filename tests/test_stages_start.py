@@ -101,7 +101,7 @@ def test_a_stage_adds_to_a_message_of_the_library_what_only_it_knows(capsys, err
     assert capsys.readouterr().err == f"ERROR: {text}\n"
 
 
-def test_every_error_of_the_library_is_told_by_a_stage():
+def test_every_error_of_the_library_is_reported_by_a_stage():
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, errors.UmemmaError):
             error = kind("told", Path()) if kind is DamagedFile else kind("told")
