@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.test_late_fusion import CLASSES, POISONS, answered, every_substitute, mixed, poisoned, seen
+from tests.test_late_fusion import CLASSES, POISONS, every_substitute, mixed, poisoned, predict, seen
 from umemma.data.batch import Batch
 from umemma.errors import ParameterError
 from umemma.missingness import key_digest, patterns
@@ -61,11 +61,11 @@ def test_a_missing_modality_cannot_move_the_logits(mix, substitute, mode):
     fusion = build(mix, substitute).train(mode == "train")
     with torch.no_grad():
         for batch in [seen(data, pattern) for pattern in patterns(len(data.modalities))[1:]] + [mixed(data)]:
-            clean = answered(fusion, batch)
+            clean = predict(fusion, batch)
             assert clean.shape == (24, 3)
             assert clean.isfinite().all()
             for poison in POISONS:
-                assert torch.equal(answered(fusion, poisoned(batch, poison)), clean)
+                assert torch.equal(predict(fusion, poisoned(batch, poison)), clean)
 
 
 @every_mix
