@@ -122,7 +122,9 @@ def test_another_data_set_takes_the_place_of_the_old_one_stays_and_goes_without_
     before, lock = files(), YAML(typ="safe").load(project / "dvc.lock")
     few = ["dataset.options.num_samples={train: 600, val: 300, test: 300}", "fuse.epochs=1"]
     few += [f"dataset.modalities.{name}.epochs=1" for name in "abc"]
-    done = run(project, "dvc", "--wait-for-lock", "exp", "run", "-Sdataset=synthetic", *(f"-S{one}" for one in few))
+    done = run(
+        project, "dvc", "--wait-for-lock", "exp", "run", "-Sdataset=synthetic", *(f"-S{override}" for override in few)
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     clear()
     assert not [path for path in files() if "digits" in path.parts]
