@@ -1,4 +1,4 @@
-"""What several tests share: a small made-up split, towers on it, and the project as a fresh checkout."""
+"""Shared fixtures: a small synthetic split, towers on it, and the project as a fresh checkout."""
 
 import os
 import shutil

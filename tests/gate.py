@@ -1,4 +1,4 @@
-"""The two stages between data and training as one call."""
+"""The two stages between data and training, in one call."""
 
 from pathlib import Path
 

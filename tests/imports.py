@@ -14,9 +14,9 @@ def imported_modules(path: Path) -> frozenset[str]:
 
 def own_files(path: Path) -> set[Path]:
     """Return the project's files that a file imports directly, without the packages on the way."""
-    found = set()
+    files = set()
     for name in imported_modules(path):
         for candidate in (ROOT / f"{name.replace('.', '/')}.py", ROOT / name.replace(".", "/") / "__init__.py"):
             if candidate.is_file():
-                found.add(candidate)
-    return found
+                files.add(candidate)
+    return files

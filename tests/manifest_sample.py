@@ -1,4 +1,4 @@
-"""A made-up manifest that passes the gate, what belongs to it, and ways to spoil it."""
+"""A synthetic manifest that passes the gate, with its index and quarantine, and ways to corrupt it."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +54,7 @@ FACTS = {
 
 
 def row(split: str, number: int, modalities: Sequence[str] = ("image", "audio")) -> dict[str, Any]:
-    """Return a row of the manifest; a modality is called as its kind is."""
+    """Return a row of the manifest; each modality is named after its kind."""
     sample = {
         "key": f"{split}-{number:02d}",
         "split": split,
@@ -71,7 +71,7 @@ def row(split: str, number: int, modalities: Sequence[str] = ("image", "audio"))
 def clean(hidden: Sequence[str] = ("train-01", "val-04", "test-11")) -> pd.DataFrame:
     """Return 12 samples a split, three classes, six recordings; the sound of a few is missing."""
     rows = [row(split, number) for split in SPLITS for number in range(PER_SPLIT)]
-    return pd.DataFrame([without_sound(one) if one["key"] in hidden else one for one in rows])
+    return pd.DataFrame([without_sound(row) if row["key"] in hidden else row for row in rows])
 
 
 def whole(*modalities: str) -> pd.DataFrame:
@@ -84,12 +84,12 @@ def several_labels(manifest: pd.DataFrame) -> pd.DataFrame:
     labels = [sorted({label, (label + number % 2) % 3}) for number, label in enumerate(manifest["label"])]
     place = manifest.columns.get_loc("label")
     changed = manifest.drop(columns="label")
-    changed.insert(place, "labels", [np.array(one) for one in labels])
+    changed.insert(place, "labels", [np.array(label) for label in labels])
     return changed
 
 
-def without_sound(one: dict[str, Any]) -> dict[str, Any]:
-    return one | {name: None for name in one if name.startswith("audio_")} | {"audio_present": False}
+def without_sound(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {name: None for name in row if name.startswith("audio_")} | {"audio_present": False}
 
 
 def index(modalities: Sequence[str] = ("image", "audio"), quarantined: Mapping[str, int] = {}) -> Index:
@@ -110,9 +110,9 @@ def index(modalities: Sequence[str] = ("image", "audio"), quarantined: Mapping[s
 def evidence(
     manifest: pd.DataFrame, quarantined: Sequence[Quarantined] = (), accepted: Mapping[str, Any] | None = None
 ) -> Evidence:
-    """Return a manifest with an index and a quarantine that fit, whatever was done to it."""
+    """Return the manifest with an index and a quarantine that match it, whatever was changed in it."""
     modalities = [name.removesuffix("_present") for name in manifest if name.endswith("_present")]
-    counts = Counter(one.split for one in quarantined)
+    counts = Counter(row.split for row in quarantined)
     return Evidence(manifest, index(modalities or ("image", "audio"), counts), list(quarantined), accepted)
 
 
@@ -142,7 +142,7 @@ def setting(key: str, **values: object) -> Spoil:
 
 
 def everywhere(where: str, **values: object) -> Spoil:
-    """Return a function that sets values in all rows that a query finds."""
+    """Return a function that sets values in all rows that match a query."""
 
     def spoil(manifest: pd.DataFrame) -> pd.DataFrame:
         for name, value in values.items():

@@ -1,4 +1,4 @@
-"""Media files made on the spot, good and bad ones, for the tests of what reads them."""
+"""Good and bad media files, generated for the tests of the readers."""
 
 import io
 import struct
@@ -16,7 +16,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
 
 def picture(content: Image.Image | np.ndarray, form: str = "PNG", **options: object) -> bytes:
-    """Encode a picture of Pillow's, or pixels, in one of Pillow's formats."""
+    """Encode a Pillow image, or pixels, in one of Pillow's formats."""
     stream = io.BytesIO()
     image = content if isinstance(content, Image.Image) else Image.fromarray(content)
     image.save(stream, form, **options)
@@ -54,7 +54,7 @@ def npy(values: object, **options: object) -> bytes:
 
 
 def numbered(num: int, height: int = 32, width: int = 48) -> list[np.ndarray]:
-    """Return frames whose brightness tells their number: 10, 18, 26 ..., with a white mark in the upper left corner."""
+    """Return frames whose brightness encodes their number: 10, 18, 26 ..., with a white mark in the upper left corner."""
     frames = [np.full((height, width, 3), 10 + 8 * number, np.uint8) for number in range(num)]
     for frame in frames:
         frame[:8, :8] = 255
@@ -82,7 +82,7 @@ def video(
                 pictures = container.add_stream(codec, rate=25)
                 pictures.height, pictures.width = frames[0].shape[:2]
                 pictures.pix_fmt, pictures.bit_rate = "yuv420p", 4_000_000
-                tracks.append((pictures, (av.VideoFrame.from_ndarray(one, format="rgb24") for one in frames)))
+                tracks.append((pictures, (av.VideoFrame.from_ndarray(frame, format="rgb24") for frame in frames)))
             if samples is not None:
                 tracks.append((container.add_stream(sound_codec, rate=16000, layout="mono"), _pieces(samples)))
             for stream, pieces in tracks:

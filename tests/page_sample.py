@@ -1,4 +1,4 @@
-"""Reports as the pipeline would write them, from a formula: any modalities, with or without other arms."""
+"""Reports as the pipeline would write them, computed from a formula: any modalities, with or without other arms."""
 
 import hashlib
 import itertools
@@ -20,7 +20,7 @@ HOSTILE = (("</script><b>bold</b>", 'sound"&'), (0.6, 0.5))
 
 
 def sample(kind, *, alone=False, passed=False, several=False):
-    """Return the arguments of `page`: TWO, FOUR or HOSTILE; `alone`: only this run, nulls where there may be some.
+    """Return the arguments of `page`: TWO, FOUR or HOSTILE; `alone`: only this run, with null wherever null is allowed.
 
     `several`: several labels a sample, so that F1 stands beside accuracy.
     """
@@ -39,7 +39,7 @@ def sample(kind, *, alone=False, passed=False, several=False):
 
 
 def _with_f1(results, account):
-    """Put F1 wherever the reports of several labels have it; below accuracy, as it is with rare labels."""
+    """Add F1 wherever multi-label reports have it; below accuracy, as it is with rare labels."""
     account["task"] = "multi_label"
     for row in [*results["patterns"].values(), *results["rates"], *results["protocols"]]:
         row |= {"f1_micro": round(row["accuracy"] - 0.2, 6), "f1_macro": round(row["accuracy"] - 0.31, 6)}
@@ -66,7 +66,7 @@ def interval(value, half=0.012):
 
 def strength(pattern, worth):
     """Return the share of the label's entropy that these modalities hold; less than their sum."""
-    return 1 - math.prod(1 - one for one, there in zip(worth, pattern, strict=True) if there)
+    return 1 - math.prod(1 - value for value, is_present in zip(worth, pattern, strict=True) if is_present)
 
 
 def holes(modalities):
@@ -76,26 +76,29 @@ def holes(modalities):
 
 
 def robustness(modalities, worth):
-    found = {}
+    results = {}
     for pattern in [*patterns(len(modalities)), (False,) * len(modalities)]:
         share = strength(pattern, worth)
-        found[pattern] = {
+        results[pattern] = {
             "accuracy": round(0.2 + 0.78 * share, 6),
             "cross_entropy": round(ENTROPY * (1 - 0.97 * share), 6),
         }
     rates = []
     for rate in itertools.product(GRID, repeat=len(modalities)):
-        shares = {pattern: probability(pattern, rate) for pattern in found}
+        shares = {pattern: probability(pattern, rate) for pattern in results}
         expected = {
-            key: round(sum(shares[one] * found[one][key] for one in found), 6) for key in ("accuracy", "cross_entropy")
+            key: round(sum(shares[pattern] * results[pattern][key] for pattern in results), 6)
+            for key in ("accuracy", "cross_entropy")
         }
         rates.append({"missing_rate": dict(zip(modalities, rate, strict=True)), **expected})
     rows = {}
     for pattern in patterns(len(modalities)):
-        value, tower = max((w, name) for w, name, there in zip(worth, modalities, pattern, strict=True) if there)
+        value, tower = max(
+            (w, name) for w, name, is_present in zip(worth, modalities, pattern, strict=True) if is_present
+        )
         rows[pattern_name(pattern, modalities)] = {
             "n": sum(count for has, count in holes(modalities).items() if all(map(operator.le, pattern, has))),
-            **found[pattern],
+            **results[pattern],
             "uni": round(0.19 + 0.78 * value, 6),
             "uni_tower": tower,
         }
@@ -147,10 +150,10 @@ def accounting(modalities, worth, results, *, alone):
             {"confidence": middle, "accuracy": min(1.0, max(0.0, middle + rng.gauss(0, 0.05))), "share": part}
             for middle, part in zip(middles, [0.02] * 6 + [0.06] * 5 + [0.2, 0.38], strict=True)
         ]
-    own = model("ume-mma", "ume-mma", 0, metrics, information, modalities, this_run=True)
+    this_model = model("ume-mma", "ume-mma", 0, metrics, information, modalities, this_run=True)
     if alone:
-        own["budget"] = None
-        own["patterns"] = {name: {**row, "utilisation": None} for name, row in own["patterns"].items()}
+        this_model["budget"] = None
+        this_model["patterns"] = {name: {**row, "utilisation": None} for name, row in this_model["patterns"].items()}
     return {
         "dataset": results["dataset"],
         "arm": "ume-mma",
@@ -166,15 +169,15 @@ def accounting(modalities, worth, results, *, alone):
         "by_modality": {name: by_modality(w, sum(worth), alone) for name, w in zip(modalities, worth, strict=True)},
         "counter_intuitive": [
             {
-                "present": pattern_name(one, modalities),
+                "present": pattern_name(pattern, modalities),
                 "added": name,
                 "rate": interval(0.015 + 0.03 * rng.random(), 0.004),
             }
-            for one in patterns(len(modalities))
-            for name, there in zip(modalities, one, strict=True)
-            if not there
+            for pattern in patterns(len(modalities))
+            for name, is_present in zip(modalities, pattern, strict=True)
+            if not is_present
         ],
-        "models": [own] if alone else [own, *other_models(modalities, metrics, information)],
+        "models": [this_model] if alone else [this_model, *other_models(modalities, metrics, information)],
         "arms": [] if alone else arms(modalities, metrics, rng),
         "matrices": []
         if alone
@@ -241,12 +244,12 @@ def model(name, arm, seed, metrics, information, modalities, *, this_run=False):
         "this_run": this_run,
         "budget": 605000 + seed,
         "patterns": {
-            one: {
+            pattern: {
                 "accuracy": round(row["accuracy"]["value"] - 0.01 * seed, 6),
                 "cross_entropy": row["cross_entropy"]["value"] + 0.0123,
-                "utilisation": (information[one]["utilisation"]["value"] or 0.0) - 0.01 * seed,
+                "utilisation": (information[pattern]["utilisation"]["value"] or 0.0) - 0.01 * seed,
             }
-            for one, row in metrics.items()
+            for pattern, row in metrics.items()
         },
     }
 
@@ -259,11 +262,11 @@ def other_models(modalities, metrics, information):
 
 
 def arms(modalities, metrics, rng):
-    found = []
+    rows = []
     for arm in ARMS:
         shift = {"ume-mma": 0.0, "early": 0.0213}.get(arm, -0.03 * rng.random())
         shown = {name: row for name, row in metrics.items() if arm != "uni" or "+" not in name}
-        found.append(
+        rows.append(
             {
                 "arm": arm,
                 "missing_rate": None if arm in ("ensemble", "uni") else dict.fromkeys(modalities, 0.5),
@@ -281,7 +284,7 @@ def arms(modalities, metrics, rng):
                 else {name: {"difference": interval(shift, 0.006), "p": 0.0123, "p_holm": 0.0456} for name in shown},
             }
         )
-    return found
+    return rows
 
 
 def gates(passed):
@@ -305,7 +308,7 @@ def masks(modalities):
             n=n,
             realised=realised,
             by_class={
-                name: {one: round(rate + 0.002 * number, 6) for one, rate in realised.items()}
+                name: {modality: round(rate + 0.002 * number, 6) for modality, rate in realised.items()}
                 for number, name in enumerate(CLASSES)
             },
         )
@@ -319,7 +322,7 @@ def masks(modalities):
 
 
 def data(clean):
-    """Return what was left out and warned of; `clean`: nothing was."""
+    """Return a data summary with rejected samples and warnings; `clean`: with neither."""
     used = {"train": 55000, "val": 5000, "test": 10000} | ({} if clean else {"": 0})
     reasons = (
         []

@@ -1,7 +1,7 @@
-"""The pipeline's stages one after another in this process, for tests of what they compute and not of who starts them.
+"""Run the pipeline's stages one after another in this process, for tests of what they compute, not of how they start.
 
-A stage in a process of its own spends 2 to 6 s on imports, more than most of them on a small data set. Which stages
-there are and in what order is read from dvc.yaml; DVC and Prefect themselves are tested in test_pipeline.py,
+A stage in a process of its own spends 2 to 6 s on imports, more than most of them on a small data set. The stages
+and their order are read from dvc.yaml; DVC and Prefect themselves are tested in test_pipeline.py,
 test_watch.py and test_flows_server.py.
 """
 
@@ -23,7 +23,7 @@ def compose(folder: Path, *overrides: str) -> None:
 
 
 def run_stage(folder: Path, name: str, *arguments: str) -> None:
-    """Run one stage's `main`, `decode@image` being of that modality; what it raises is the caller's."""
+    """Run one stage's `main`, `decode@image` for that modality; exceptions pass to the caller."""
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's libraries warn of one another
         warnings.filterwarnings("error", module=r"(umemma|stages)\b")
@@ -38,7 +38,7 @@ def run_stage(folder: Path, name: str, *arguments: str) -> None:
 def run_stages(folder: Path, *targets: str) -> list[str]:
     """Run the stages that the targets need, by default all; return their names in the order in which they ran.
 
-    `code` is left out: what it writes is for DVC alone, and it remembers the sources it has read.
+    `code` is skipped: only DVC uses its output, and it caches the sources it has read.
     """
     names = [stage.name for stage in graph(folder, *targets).stages if stage.name != "code"]
     for name in names:
@@ -50,5 +50,5 @@ def graph(folder: Path, *targets: str) -> Graph:
     """Return the graph of dvc.yaml with the parameters of the folder."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "_NoneStep.value", DeprecationWarning)  # of a library under DVC
-        found = read_graph(folder)
-    return found.upto(targets) if targets else found
+        full_graph = read_graph(folder)
+    return full_graph.upto(targets) if targets else full_graph

@@ -1,4 +1,4 @@
-"""Tables as strangers bring them: the same rows in every file format, and one of four modalities with holes."""
+"""Tables as users bring them: the same rows in every file format, and one of four modalities with missing values."""
 
 import csv
 import io
@@ -19,13 +19,13 @@ Row = Mapping[str, object]
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> Path:
-    """Write rows, None where there is nothing, in the format that the path's suffix names."""
+    """Write rows, None for a missing value, in the format of the path's suffix."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     if path.suffix == ".parquet":
         pq.write_table(pa.table({name: [row.get(name) for row in rows] for name in names}), path)
     elif path.suffix == ".jsonl":
         lines = [{k: v for k, v in row.items() if v is not None or not i} for i, row in enumerate(rows)]  # null, absent
-        path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     else:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
@@ -52,7 +52,7 @@ def samples(made: Adapter) -> list:
 
 
 def plain_rows(count: int = 6) -> list[dict[str, object]]:
-    """Return rows that nothing is wrong with."""
+    """Return valid rows."""
     splits = ("train", "val", "test")
     return [
         {"id": f"k{i}", "split": splits[i % 3], "label": ("cat", "dog")[i % 2], "note": f"note {i}"}
@@ -114,14 +114,14 @@ def stranger(folder: Path, count: int = 120, *, suffix: str = "csv", holes: floa
         rows.append(
             {
                 "film": f"tt{i:04d}.x",
-                "genres": "|".join(name for name, own in zip(GENRES, has, strict=True) if own),
+                "genres": "|".join(name for name, has_genre in zip(GENRES, has, strict=True) if has_genre),
                 "studio": f"studio {rng.integers(count // 4)}",
                 "poster": f"posters/{i}.png" if here[0] else None,
                 "trailer_sound": f"sound/{i}.wav" if here[1] else None,
                 "plot": _plot(rng, shown[2]) if here[2] else None,
                 **{
-                    name: float(one) if here[3] else None
-                    for name, one in zip(("age", "height", "budget", "minutes"), numbers, strict=True)
+                    name: float(number) if here[3] else None
+                    for name, number in zip(("age", "height", "budget", "minutes"), numbers, strict=True)
                 },
             }
         )
@@ -133,7 +133,7 @@ def stranger(folder: Path, count: int = 120, *, suffix: str = "csv", holes: floa
 
 
 def spoil(path: Path) -> dict[str, str]:
-    """Make three films of a stranger's table unusable; return {film: the reason that is due}."""
+    """Make three films of the table unusable; return {film: the expected reason}."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     no_poster = next(row for row in rows if row["poster"])
@@ -149,8 +149,8 @@ def spoil(path: Path) -> dict[str, str]:
 def _plot(rng: np.random.Generator, shown: np.ndarray) -> str:
     said = [
         word
-        for words, own in zip(GENRES.values(), shown, strict=True)
-        if own
+        for words, is_shown in zip(GENRES.values(), shown, strict=True)
+        if is_shown
         for word in rng.choice(words.split(), 2, replace=False)
     ]
     other = rng.choice(

@@ -1,4 +1,4 @@
-"""An ablation on a toy project: what is planned, run, resumed, compared; and that the workspace stays as it was."""
+"""An ablation on a toy project: planning, running, resuming and comparing; the workspace stays unchanged."""
 
 import json
 import os
@@ -53,7 +53,7 @@ stages:
 """
 
 # Every stage notes in the main checkout that it runs. `fit` waits while the file `hold-ARM-SEED` is there and fails for
-# the arm that `fuse.broken` names; its answer is an accuracy that depends on arm, seed and rate. `gate` never passes.
+# the arm that `fuse.broken` names; it reports an accuracy that depends on arm, seed and rate. `gate` never passes.
 STEP = """
 import json, os, pathlib, statistics, sys, time, yaml
 name, out = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -130,7 +130,7 @@ def committed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(committed_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The committed toy, with parameters that a person has changed and not committed."""
+    """The committed toy, with parameters that a user has changed and not committed."""
     root = tmp_path / "project"
     shutil.copytree(committed_project, root)
     params = root / "params.yaml"
@@ -143,11 +143,11 @@ def project(committed_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def state(root: Path) -> tuple[object, ...]:
     """Everything of the workspace that an ablation must not touch: files, index, HEAD, branches, stash."""
-    asked = [("status", "--porcelain", "--branch"), ("diff", "HEAD"), ("stash", "list"), ("branch", "-a"),
+    commands = [("status", "--porcelain", "--branch"), ("diff", "HEAD"), ("stash", "list"), ("branch", "-a"),
              ("worktree", "list")]  # fmt: skip
     others = call(root, "git", "for-each-ref", "--format=%(refname)").splitlines()
     strays = [ref for ref in others if ref.startswith("refs/exps/") and len(ref.split("/")[2]) != 2]
-    return (*(call(root, "git", *words) for words in asked), strays)
+    return (*(call(root, "git", *words) for words in commands), strays)
 
 
 def ran(root: Path, stage: str) -> Counter[str]:
@@ -157,7 +157,7 @@ def ran(root: Path, stage: str) -> Counter[str]:
     return Counter(me for name, me in lines if name == stage)
 
 
-def kept(root: Path) -> list[str]:
+def experiment_names(root: Path) -> list[str]:
     return sorted(call(root, "dvc", "exp", "list", "--name-only").split())
 
 
@@ -188,24 +188,24 @@ def test_every_arm_is_planned_with_every_seed_and_rates_only_where_modalities_ar
         tuple(filter(None, ["dataset=avmnist", f"arm={arm}", f"seed={seed}", rate, "fuse.lr=0.1"]))
         for seed in (0, 1) for arm in rates for rate in rates[arm]
     ]  # fmt: skip
-    assert [one.overrides for one in planned] == expected
-    assert len({one.name for one in planned}) == len(planned) == 6
+    assert [experiment.overrides for experiment in planned] == expected
+    assert len({experiment.name for experiment in planned}) == len(planned) == 6
 
 
 def test_without_rates_every_arm_is_planned_once_a_seed_under_a_plain_name() -> None:
     planned = plan("avmnist", list(CHOICES), [7], [], [])
-    assert [one.name for one in planned] == [f"avmnist-{arm}-s7" for arm in CHOICES]
-    assert all(not any("missing_rate" in override for override in one.overrides) for one in planned)
+    assert [experiment.name for experiment in planned] == [f"avmnist-{arm}-s7" for arm in CHOICES]
+    assert all(not any("missing_rate" in override for override in experiment.overrides) for experiment in planned)
 
 
 def test_settings_mark_the_name_whatever_their_order() -> None:
-    plain, one, two, other = (
+    plain, ordered, reordered, other = (
         plan("d", ["ump"], [0], [], settings)[0].name
         for settings in ([], ["a=1", "b=2"], ["b=2", "a=1"], ["a=1", "b=3"])
     )
-    assert one == two
-    assert len({plain, one, other}) == 3
-    assert named("d", ["a=1", "b=2"]).removeprefix("d-") == one.removeprefix("d-ump-s0-")
+    assert ordered == reordered
+    assert len({plain, ordered, other}) == 3
+    assert named("d", ["a=1", "b=2"]).removeprefix("d-") == ordered.removeprefix("d-ump-s0-")
 
 
 @pytest.mark.parametrize(
@@ -248,9 +248,9 @@ def test_the_table_has_a_row_per_arm_and_a_column_per_pattern() -> None:
 
 
 def test_the_table_is_of_micro_f1_where_samples_have_several_labels() -> None:
-    both = {"accuracy": {"mean": 0.9, "spread": None, "n": 1}, "f1_micro": {"mean": 0.65, "spread": 0.01, "n": 3}}
-    assert score({"ump": {"image": both}}) == ("f1_micro", "micro F1")
-    assert score_rows({"ump": {"image": both}}) == [{"arm": "ump", "image": "65.0 ± 1.0 (3)"}]
+    metrics = {"accuracy": {"mean": 0.9, "spread": None, "n": 1}, "f1_micro": {"mean": 0.65, "spread": 0.01, "n": 3}}
+    assert score({"ump": {"image": metrics}}) == ("f1_micro", "micro F1")
+    assert score_rows({"ump": {"image": metrics}}) == [{"arm": "ump", "image": "65.0 ± 1.0 (3)"}]
 
 
 def test_changed_code_is_refused_and_what_runs_write_is_not(project: Path) -> None:
@@ -312,15 +312,15 @@ def test_a_kept_experiment_is_one_to_dvc_and_a_name_is_kept_once(project: Path) 
         with pytest.raises(UmemmaError, match="update-ref"):
             experiments.keep(here, name)
     assert state(project) == before
-    assert kept(project) == [name]
+    assert experiment_names(project) == [name]
     shown = json.loads(call(project, "dvc", "exp", "show", "--json"))
-    found = [one["revs"][0] for rev in shown for one in rev["experiments"] or []]
-    assert [one["name"] for one in found] == [name]
+    revisions = [kept_experiment["revs"][0] for rev in shown for kept_experiment in rev["experiments"] or []]
+    assert [revision["name"] for revision in revisions] == [name]
     listed = call(project, sys.executable, "-m", "flows.experiments_table").splitlines()
     assert listed[-2].split() == ["workspace", "frozen", "dataset=x"]
     assert listed[-1].split() == [name, "joint+mma", *["14.0"] * 3]
-    assert found[0]["data"]["params"]["params.yaml"]["data"]["arm"] == "joint+mma"
-    assert found[0]["data"]["outs"]["data/predictions"]["hash"]
+    assert revisions[0]["data"]["params"]["params.yaml"]["data"]["arm"] == "joint+mma"
+    assert revisions[0]["data"]["outs"]["data/predictions"]["hash"]
     experiments.fetch(name, PREDICTIONS, project / "got")
     assert json.loads((project / "got").read_text())["arm"] == "joint+mma"
     (project / "got").unlink()
@@ -329,14 +329,14 @@ def test_a_kept_experiment_is_one_to_dvc_and_a_name_is_kept_once(project: Path) 
         experiments.fetch(name, PREDICTIONS, project / "got")
     assert not (project / "got").exists()
     call(project, "dvc", "exp", "remove", name)
-    assert kept(project) == []
+    assert experiment_names(project) == []
 
 
 @pytest.mark.slow
 def test_a_whole_ablation_and_a_second_one_that_runs_nothing(project: Path) -> None:
     before = state(project)
     said = call(project, *RUN)
-    assert kept(project) == sorted([*NAMES, "ablation-small"])
+    assert experiment_names(project) == sorted([*NAMES, "ablation-small"])
     assert ran(project, "fit") == {"ump-0": 1, "ump-1": 1, "ume-mma-0": 1, "ume-mma-1": 1}
     assert sum(ran(project, "towers").values()) == 2  # one a seed, the second arm has it from the cache
     assert not ran(project, "gate")
@@ -365,7 +365,7 @@ def test_a_whole_ablation_and_a_second_one_that_runs_nothing(project: Path) -> N
 def test_an_ablation_that_was_killed_goes_on_where_it_was(project: Path) -> None:
     before = state(project)
     process, stage = start(project, "ump-1")
-    assert kept(project) == sorted(NAMES[:2])
+    assert experiment_names(project) == sorted(NAMES[:2])
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert is_gone(stage)
@@ -373,7 +373,7 @@ def test_an_ablation_that_was_killed_goes_on_where_it_was(project: Path) -> None
     said = call(project, *RUN)
     assert "4 experiments, 2 of them there already" in said
     assert ran(project, "fit") == {"ump-0": 1, "ume-mma-0": 1, "ump-1": 2, "ume-mma-1": 1}
-    assert kept(project) == sorted([*NAMES, "ablation-small"])
+    assert experiment_names(project) == sorted([*NAMES, "ablation-small"])
     assert nothing_left(project)
     assert state(project) == before
 
@@ -390,14 +390,14 @@ def test_a_signal_ends_the_stage_at_once_and_clears_up(project: Path, number: si
     assert "Traceback" not in said
     assert nothing_left(project)
     assert state(project) == before
-    assert kept(project) == []
+    assert experiment_names(project) == []
 
 
 @pytest.mark.slow
 def test_one_that_fails_is_named_and_the_others_go_on(project: Path) -> None:
     before = state(project)
     said = call(project, *RUN, "--set", "fuse.broken=ump", "--jobs", "2", code=1)
-    names = kept(project)
+    names = experiment_names(project)
     mark = names[0].removeprefix("ablation-small-")
     assert names[1:] == [f"small-ume-mma-s0-{mark}", f"small-ume-mma-s1-{mark}"]
     assert (project / f"data/reports/ablation/small-{mark}/report.html").exists()
@@ -419,7 +419,7 @@ def test_one_that_cannot_be_kept_is_named_and_the_others_go_on(project: Path) ->
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 1, said
     assert "missing: small-ump-s0: git update-ref" in said
-    assert kept(project) == sorted([*NAMES, "ablation-small"])
+    assert experiment_names(project) == sorted([*NAMES, "ablation-small"])
     assert nothing_left(project)
 
 
@@ -432,7 +432,7 @@ def test_code_that_changes_while_it_runs_ends_the_ablation(project: Path) -> Non
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 2, said
     assert "step.py" in said
-    assert kept(project) == ["small-ump-s0"]  # made from the worktree it had
+    assert experiment_names(project) == ["small-ump-s0"]  # made from the worktree it had
     revision = Experiments(project, call(project, "git", "rev-parse", "HEAD").strip()).revision("small-ump-s0")
     assert "# changed" not in call(project, "git", "show", f"{revision}:step.py")
     assert nothing_left(project)

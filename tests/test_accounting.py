@@ -1,4 +1,4 @@
-"""The accounting of models that answer with exact probabilities of a small world, where all is known."""
+"""The accounting of models that predict the exact probabilities of a small distribution, where everything is known."""
 
 import dataclasses
 import json
@@ -26,16 +26,16 @@ SIZES = {"val": 1500, "test": 4000}
 
 
 def marginal(pattern):
-    """Return p(label, image, audio) where what is missing is summed out, but its axis kept."""
+    """Return p(label, image, audio) with missing modalities summed out and their axes kept."""
     return JOINT.sum(axis=tuple(m + 1 for m in range(2) if not pattern[m]), keepdims=True)
 
 
 def truth():
-    found = {}
+    values = {}
     for pattern in patterns(2):
         p = marginal(pattern).reshape(3, -1)
-        found[pattern] = stats.entropy(SHARE) - stats.entropy(p.ravel()) + stats.entropy(p.sum(axis=0))
-    return found
+        values[pattern] = stats.entropy(SHARE) - stats.entropy(p.ravel()) + stats.entropy(p.sum(axis=0))
+    return values
 
 
 def bayes(symbols, pattern):
@@ -44,19 +44,19 @@ def bayes(symbols, pattern):
     return torch.from_numpy(np.log(p / p.sum(axis=1, keepdims=True))).float()
 
 
-def answer(how, *, present=None, split_seed=0):
-    """Return {split: Answers} of a model `how(symbols, pattern) -> logits`."""
+def exact_predictions(how, *, present=None, split_seed=0):
+    """Return {split: Predictions} of a model `how(symbols, pattern) -> logits`."""
     splits = {}
     for split, size in SIZES.items():
         rng = np.random.default_rng([split_seed, size])
         label, image, audio = np.unravel_index(rng.choice(JOINT.size, size=size, p=JOINT.ravel()), JOINT.shape)
         symbols = np.stack([image, audio], axis=1)
-        there = torch.ones(size, 2, dtype=torch.bool) if present is None else present(size)
+        presence = torch.ones(size, 2, dtype=torch.bool) if present is None else present(size)
         logits = {pattern: how(symbols, pattern) for pattern in patterns(2)}
         logits[(False, False)] = torch.from_numpy(np.log(SHARE)).float().expand(size, -1)
         splits[split] = Predictions(
             MODALITIES,
-            there,
+            presence,
             torch.from_numpy(label),
             torch.arange(size),
             key_digest([f"{split}{i}" for i in range(size)]),
@@ -66,12 +66,12 @@ def answer(how, *, present=None, split_seed=0):
 
 
 def flattened(symbols, pattern):
-    """Too careful by half: right as often as the Bayes rule, but a higher cross-entropy."""
+    """Underconfident: as accurate as the Bayes rule, but with a higher cross-entropy."""
     return 0.5 * bayes(symbols, pattern)
 
 
 def deaf(symbols, pattern):
-    """Guess without listening."""
+    """Ignore the audio."""
     return bayes(symbols, (pattern[0], False))
 
 
@@ -81,7 +81,7 @@ def tower(symbols, pattern):
 
 def model(name, how, *, arm=None, seed=0, rate=0.5, **options):
     missing_rate = None if rate is None else dict.fromkeys(MODALITIES, rate)
-    return Model(name, arm or name, seed, missing_rate, 1000, answer(how, **options))
+    return Model(name, arm or name, seed, missing_rate, 1000, exact_predictions(how, **options))
 
 
 def run(models, main=None, **options):
@@ -131,32 +131,32 @@ def test_the_exact_model_uses_all_there_is_and_a_worse_one_less(models, report):
     for name in NAMES.values():
         row = careful["information"][name]
         assert row["utilisation"]["high"] < 1
-        assert row["best_known"]["model"] in ("best", "deaf", "towers")  # who may be the same model under this pattern
+        assert row["best_known"]["model"] in ("best", "deaf", "towers")  # models that may coincide under this pattern
         assert row["utilisation"]["value"] == pytest.approx(
             row["lower_bound"]["value"] / row["best_known"]["value"], abs=1e-4
         )
 
 
 def test_nothing_is_used_where_nothing_is_known_to_be_there(models):
-    found = run([models[2]])
-    audio = found["information"]["audio"]
+    report = run([models[2]])
+    audio = report["information"]["audio"]
     assert audio["best_known"]["value"] == pytest.approx(0, abs=1e-3)
     assert audio["utilisation"] == {"value": None, "low": None, "high": None}
-    assert found["models"][0]["patterns"]["audio"]["utilisation"] is None
-    assert found["arms"][0]["patterns"]["audio"]["utilisation"] == {"mean": None, "spread": None, "n": 0}
-    json.dumps(found, allow_nan=False)
+    assert report["models"][0]["patterns"]["audio"]["utilisation"] is None
+    assert report["arms"][0]["patterns"]["audio"]["utilisation"] == {"mean": None, "spread": None, "n": 0}
+    json.dumps(report, allow_nan=False)
 
 
 def test_the_best_known_model_is_chosen_on_validation_data(models):
-    """A model that knows the test labels but is poor on validation data is not chosen."""
-    cheat = answer(flattened)
+    """A model that has seen the test labels but is poor on validation data is not chosen."""
+    cheat = exact_predictions(flattened)
     test = cheat["test"]
     cheat["test"] = dataclasses.replace(
         test, logits={pattern: 9.0 * torch.nn.functional.one_hot(test.label, 3) for pattern in test.logits}
     )
-    found = run([models[0], Model("cheat", "cheat", 0, None, None, cheat)])
-    assert found["information"]["image+audio"]["best_known"]["model"] == "best"
-    assert found["models"][1]["patterns"]["image+audio"]["accuracy"] == 1.0
+    report = run([models[0], Model("cheat", "cheat", 0, None, None, cheat)])
+    assert report["information"]["image+audio"]["best_known"]["model"] == "best"
+    assert report["models"][1]["patterns"]["image+audio"]["accuracy"] == 1.0
 
 
 def test_the_best_rules_accuracy_lies_between_floor_and_ceiling(report):
@@ -172,18 +172,18 @@ def test_price_and_shapley_follow_from_the_bounds(report):
     image = report["by_modality"]["image"]
     assert image["shapley"]["value"] == pytest.approx((v["image"] + v["image+audio"] - v["audio"]) / 2, abs=2e-6)
     assert image["lost_for_good"]["value"] == pytest.approx(v["image+audio"] - v["audio"], abs=2e-6)
-    assert [one["missing_rate"] for one in image["price"]] == [0.0, 0.5, 1.0]
-    assert [one["value"] for one in image["price"]] == pytest.approx(
+    assert [point["missing_rate"] for point in image["price"]] == [0.0, 0.5, 1.0]
+    assert [point["value"] for point in image["price"]] == pytest.approx(
         [v["image+audio"] - v["audio"], image["shapley"]["value"], v["image"]], abs=2e-6
     )
-    shares = [one["shapley_share"]["value"] for one in report["by_modality"].values()]
+    shares = [row["shapley_share"]["value"] for row in report["by_modality"].values()]
     assert sum(shares) == pytest.approx(1, abs=2e-6)
 
 
 def test_fusion_noise_is_what_the_tower_has_over_the_model(models, report):
-    for one in report["by_modality"].values():
-        assert one["fusion_noise"]["value"] == 0
-        assert one["encoder_term"] is None
+    for row in report["by_modality"].values():
+        assert row["fusion_noise"]["value"] == 0
+        assert row["encoder_term"] is None
     noise = run(models, main=models[2])["by_modality"]["audio"]["fusion_noise"]
     towers, deaf_ = (next(row for row in report["models"] if row["name"] == name) for name in ("towers", "deaf"))
     expected = towers["patterns"]["audio"]["accuracy"] - deaf_["patterns"]["audio"]["accuracy"]
@@ -192,10 +192,10 @@ def test_fusion_noise_is_what_the_tower_has_over_the_model(models, report):
 
 def test_the_encoder_term_is_the_difference_of_the_probes(models):
     before, after = torch.ones(SIZES["test"]), (torch.arange(SIZES["test"]) % 4 > 0).float()
-    found = run(models, probes={"image": (before, after), "audio": (before, before)})["by_modality"]
-    assert found["image"]["encoder_term"]["value"] == 0.25
-    assert within(found["image"]["encoder_term"], 0.25)
-    assert found["audio"]["encoder_term"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    by_modality = run(models, probes={"image": (before, after), "audio": (before, before)})["by_modality"]
+    assert by_modality["image"]["encoder_term"]["value"] == 0.25
+    assert within(by_modality["image"]["encoder_term"], 0.25)
+    assert by_modality["audio"]["encoder_term"] == {"value": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_the_counter_intuitive_rate_counts_answers_that_one_more_modality_spoils(models, report):
@@ -226,26 +226,26 @@ def test_an_answer_is_not_spoilt_where_the_right_class_became_more_likely():
         (True, True): [0.45, 0.5, 0.05],
         (False, False): [0.3, 0.3, 0.4],
     }
-    answers = Predictions(
+    predicted = Predictions(
         MODALITIES,
         torch.ones(2, 2, dtype=torch.bool),
         torch.tensor([0, 0]),
         torch.arange(2),
         torch.arange(2),
-        {pattern: torch.tensor([one, one]).log() for pattern, one in share.items()},
+        {pattern: torch.tensor([probabilities, probabilities]).log() for pattern, probabilities in share.items()},
     )
     for more_likely, rate in ((True, 0.0), (False, 0.5)):
         if not more_likely:
-            answers.logits[True, True][1] = torch.tensor([0.35, 0.5, 0.15]).log()
-        found = counter_intuitive(
-            Model("one", "one", 0, None, None, {"test": answers}), Resamples(answers.group, replicates=10, seed=0)
+            predicted.logits[True, True][1] = torch.tensor([0.35, 0.5, 0.15]).log()
+        rows = counter_intuitive(
+            Model("one", "one", 0, None, None, {"test": predicted}), Resamples(predicted.group, replicates=10, seed=0)
         )
-        assert [row["rate"]["value"] for row in found] == [rate, 0.0]
+        assert [row["rate"]["value"] for row in rows] == [rate, 0.0]
 
 
 def test_floor_and_ceiling_hold_where_every_model_is_worse_than_its_prior():
-    found = run([model("sure", lambda symbols, pattern: 9 * bayes(symbols, pattern).roll(1, dims=1))])
-    for row in found["information"].values():
+    report = run([model("sure", lambda symbols, pattern: 9 * bayes(symbols, pattern).roll(1, dims=1))])
+    for row in report["information"].values():
         assert row["best_known"]["high"] < 0
         assert row["floor"]["value"] == pytest.approx(0.5, abs=0.03)
         assert row["floor"]["value"] <= row["ceiling"]["value"] < 0.7
@@ -253,21 +253,21 @@ def test_floor_and_ceiling_hold_where_every_model_is_worse_than_its_prior():
 
 def test_arms_have_mean_and_spread_over_seeds_and_paired_differences(models):
     seeds = [model("deaf", deaf, seed=seed) for seed in (0, 1)]
-    for one in seeds[1:]:  # another seed errs elsewhere
-        test = one.splits["test"]
+    for trained in seeds[1:]:  # another seed makes other errors
+        test = trained.splits["test"]
         test.logits[True, True][:300] = 9.0 * torch.nn.functional.one_hot(test.label[:300], 3)
-    found = {row["arm"]: row for row in run([models[0], *seeds])["arms"]}
-    assert found["best"]["versus"] is None
-    assert found["best"]["patterns"]["image"]["accuracy"]["spread"] is None
-    assert found["best"]["patterns"]["image"]["accuracy"]["n"] == found["best"]["num_seeds"] == 1
-    values = [one.tables["test"].accuracy((True, True)) for one in seeds]
-    accuracy = found["deaf"]["patterns"]["image+audio"]["accuracy"]
+    arms = {row["arm"]: row for row in run([models[0], *seeds])["arms"]}
+    assert arms["best"]["versus"] is None
+    assert arms["best"]["patterns"]["image"]["accuracy"]["spread"] is None
+    assert arms["best"]["patterns"]["image"]["accuracy"]["n"] == arms["best"]["num_seeds"] == 1
+    values = [trained.tables["test"].accuracy((True, True)) for trained in seeds]
+    accuracy = arms["deaf"]["patterns"]["image+audio"]["accuracy"]
     assert accuracy == {
         "mean": pytest.approx(np.mean(values), abs=1e-6),
         "spread": pytest.approx(np.std(values, ddof=1), abs=1e-6),
         "n": 2,
     }
-    versus = found["deaf"]["versus"]
+    versus = arms["deaf"]["versus"]
     assert versus["image+audio"]["difference"]["value"] == pytest.approx(  # on seed 0, which both have
         values[0] - models[0].tables["test"].accuracy((True, True)), abs=1e-6
     )
@@ -278,16 +278,16 @@ def test_arms_have_mean_and_spread_over_seeds_and_paired_differences(models):
 
 
 def test_arms_without_a_common_seed_are_not_compared(models):
-    found = run([models[0], model("deaf", deaf, seed=1)])["arms"]
-    assert found[1]["versus"] == {}
+    arms = run([models[0], model("deaf", deaf, seed=1)])["arms"]
+    assert arms[1]["versus"] == {}
 
 
 def test_the_same_arm_at_two_training_rates_makes_a_matrix_of_exact_expectations(models):
     quarter = model("other", deaf, arm="best", rate=0.25)
-    (found,) = run([models[0], quarter, model("specialist", bayes, rate=None)], rates=[0.0, 0.3])["matrices"]
-    assert (found["arm"], found["train_rates"], found["test_rates"]) == ("best", [0.25, 0.5], [0.0, 0.3])
-    for one, row in zip((quarter, models[0]), found["accuracy"], strict=True):
-        right = one.tables["test"].share_correct
+    (matrix,) = run([models[0], quarter, model("specialist", bayes, rate=None)], rates=[0.0, 0.3])["matrices"]
+    assert (matrix["arm"], matrix["train_rates"], matrix["test_rates"]) == ("best", [0.25, 0.5], [0.0, 0.3])
+    for trained, row in zip((quarter, models[0]), matrix["accuracy"], strict=True):
+        right = trained.tables["test"].share_correct
         expected = [
             sum(
                 probability(pattern, (rate, rate)) * right[pattern].mean().item()
@@ -302,29 +302,29 @@ def test_ten_thousand_rates_at_once_are_each_as_expected_one_by_one(models):
     table = models[2].tables["test"]
     rates = torch.rand(10_000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     rates[:3] = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-    found = table.expected_many(rates)
+    expected = table.expected_many(rates)
     for row in (0, 1, 2, 3, 9_999):
         one_by_one = table.expected(rates[row].tolist())
         for metric in ("accuracy", "cross_entropy"):
-            assert found[metric].shape == (10_000,)
-            assert found[metric][row].item() == pytest.approx(one_by_one[metric])
+            assert expected[metric].shape == (10_000,)
+            assert expected[metric][row].item() == pytest.approx(one_by_one[metric])
 
 
 def test_samples_that_lack_a_modality_for_real_count_only_where_they_have_the_pattern():
     def present(size):
         return torch.stack([torch.arange(size) % 3 > 0, torch.arange(size) % 2 > 0], dim=1)
 
-    found = run([model("best", bayes, present=present), model("towers", tower, arm="uni", present=present)])
-    test = answer(bayes)["test"]
+    report = run([model("best", bayes, present=present), model("towers", tower, arm="uni", present=present)])
+    test = exact_predictions(bayes)["test"]
     for pattern, name in NAMES.items():
         rows = [i for i in range(SIZES["test"]) if (i % 3 or not pattern[0]) and (i % 2 or not pattern[1])]
-        row = found["metrics"][name]
+        row = report["metrics"][name]
         assert row["n"] == len(rows)
         right = (test.logits[pattern].argmax(1) == test.label)[rows].double().mean().item()
         assert row["accuracy"]["value"] == row["f1_micro"]["value"] == pytest.approx(right, abs=1e-6)
         shares = test.label[rows].bincount().double() / len(rows)
         loss = torch.nn.functional.cross_entropy(test.logits[pattern][rows], test.label[rows]).item()
-        bound = found["information"][name]["lower_bound"]["value"]
+        bound = report["information"][name]["lower_bound"]["value"]
         assert bound == pytest.approx(stats.entropy(shares.numpy()) - loss, abs=2e-6)
 
 
@@ -332,27 +332,29 @@ def test_a_set_that_no_sample_has_leaves_undefined_what_depends_on_it():
     def present(size):
         return torch.nn.functional.one_hot(torch.arange(size) % 2, 2).bool()
 
-    found = run([model("best", bayes, present=present)])
-    assert list(found["metrics"]) == ["image", "audio"]
-    assert found["counter_intuitive"] == []
-    image = found["by_modality"]["image"]
+    report = run([model("best", bayes, present=present)])
+    assert list(report["metrics"]) == ["image", "audio"]
+    assert report["counter_intuitive"] == []
+    image = report["by_modality"]["image"]
     assert image["shapley"]["value"] is image["lost_for_good"]["value"] is image["price"][0]["value"] is None
-    assert image["price"][-1]["value"] == found["information"]["image"]["best_known"]["value"]
-    json.dumps(found, allow_nan=False)
+    assert image["price"][-1]["value"] == report["information"]["image"]["best_known"]["value"]
+    json.dumps(report, allow_nan=False)
 
 
 def test_clusters_widen_the_intervals_and_are_reported(models):
-    def alike(one):
-        splits = {split: dataclasses.replace(answers, group=answers.label) for split, answers in one.splits.items()}
-        return dataclasses.replace(one, splits=splits)
+    def alike(original):
+        splits = {
+            split: dataclasses.replace(predicted, group=predicted.label) for split, predicted in original.splits.items()
+        }
+        return dataclasses.replace(original, splits=splits)
 
-    found = run([alike(models[0])])
-    assert found["bootstrap"] == {"replicates": 200, "level": 0.95, "clusters": 3, "clustered": True}
+    clustered = run([alike(models[0])])
+    assert clustered["bootstrap"] == {"replicates": 200, "level": 0.95, "clusters": 3, "clustered": True}
     single = run([models[0]])
     assert single["bootstrap"]["clustered"] is False
     widths = [
-        one["metrics"]["audio"]["accuracy"]["high"] - one["metrics"]["audio"]["accuracy"]["low"]
-        for one in (found, single)
+        report["metrics"]["audio"]["accuracy"]["high"] - report["metrics"]["audio"]["accuracy"]["low"]
+        for report in (clustered, single)
     ]
     assert widths[0] > 5 * widths[1]
 
@@ -404,9 +406,11 @@ def test_the_report_is_a_function_of_the_seed_and_holds_all_that_the_schema_name
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_answers_in_another_order_are_refused(models, split):
     splits = dict(models[1].splits)
-    one = splits[split]
-    order = torch.arange(len(one.label)).roll(1)
-    splits[split] = dataclasses.replace(one, label=one.label[order], key=one.key[order], present=one.present[order])
+    predicted = splits[split]
+    order = torch.arange(len(predicted.label)).roll(1)
+    splits[split] = dataclasses.replace(
+        predicted, label=predicted.label[order], key=predicted.key[order], present=predicted.present[order]
+    )
     with pytest.raises(DataError, match=f"careful: its {split} predictions differ from those of best in key"):
         run([models[0], dataclasses.replace(models[1], splits=splits)])
 
@@ -427,11 +431,11 @@ def test_the_gate_names_the_pattern_where_a_tower_is_better(models):
         "failures": [],
     }
     worse = model("joint", lambda symbols, pattern: bayes(symbols, pattern).roll(int(not pattern[0]), dims=1))
-    found = gate_never_below(worse, towers, seed=0, replicates=200)
-    ours, theirs = (one.tables["test"].accuracy((False, True)) for one in (worse, towers))
-    assert not found["passed"]
-    assert found["failures"] == [
-        f"joint, audio: accuracy {ours:.3f}, tower audio {theirs:.3f}: {theirs - ours:.3f} lower (p 0.002 after Holm)"
+    gate = gate_never_below(worse, towers, seed=0, replicates=200)
+    fused, unimodal = (trained.tables["test"].accuracy((False, True)) for trained in (worse, towers))
+    assert not gate["passed"]
+    assert gate["failures"] == [
+        f"joint, audio: accuracy {fused:.3f}, tower audio {unimodal:.3f}: {unimodal - fused:.3f} lower (p 0.002 after Holm)"
     ]
 
 

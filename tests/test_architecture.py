@@ -1,4 +1,4 @@
-"""The arrows between folders, the levels of the library, and dvc.yaml against what the code really imports."""
+"""Import directions between folders, the floors of the library, and dvc.yaml against the actual imports."""
 
 import ast
 import re
@@ -42,7 +42,7 @@ def dotted(path: Path) -> str:
 
 
 def room(path: Path) -> str:
-    """Return the folder that a file lies in, or `ground` for most of those that lie in none."""
+    """Return the folder of a file, or `ground` for most files outside of any."""
     name = path.relative_to(ROOT / "umemma").with_suffix("").parts[0]
     return "ground" if path.parent.name == "umemma" and name not in set().union(*ROOMS) else name
 
@@ -95,7 +95,7 @@ def test_every_stage_is_one_script_and_every_script_one_stage():
 
 @pytest.mark.parametrize("name", sorted(set(STAGES) - {"code"}))
 def test_a_stage_depends_on_its_code(name):
-    """On what the stage `code` writes of it, and of the plug-in that a parameter chooses."""
+    """Each stage depends on its file from the stage `code`, and on that of a plug-in that a parameter chooses."""
     script = Path(f"stages/{name}.py")
     chosen = {
         folder for path in code.closure(script) if path.suffix == ".py" for folder in code.loaded_folders(path)
@@ -121,13 +121,13 @@ def test_a_stage_reads_only_sections_it_declares(name):
 @pytest.mark.parametrize("name", STAGES)
 def test_every_data_path_in_a_script_is_declared(name):
     def paths(entries):
-        return {next(iter(one)) if isinstance(one, dict) else one for one in entries}
+        return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
 
     stage = STAGES[name]
     declared = set().union(*(paths(stage.get(kind, [])) for kind in ("deps", "outs", "metrics", "plots")))
     declared = {re.sub(r"\$\{\w+(\.\w+)?\}", "*", path) for path in declared}
-    for written in re.findall(r'"(data/[^"]+)"', (ROOT / f"stages/{name}.py").read_text()):
-        path = re.sub(r"\{\w+\}", "*", written)
+    for literal in re.findall(r'"(data/[^"]+)"', (ROOT / f"stages/{name}.py").read_text()):
+        path = re.sub(r"\{\w+\}", "*", literal)
         assert any(
             known == path or known.startswith(path + "/") or path.startswith(known + "/") for known in declared
         ), f"{name}: {path}"

@@ -1,4 +1,4 @@
-"""Every arm: what it spends, what it trains, what is hidden from it, and that it leaves the towers alone."""
+"""Every arm: its budget, what it trains, what is hidden from it, and that it leaves the towers unchanged."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ each_arm = pytest.mark.parametrize("name", ARMS)
 
 @pytest.fixture
 def context(media, towers) -> TrainingContext:
-    """Towers that have seen the training set twice and once; half an epoch of fusion; holes in val and test."""
+    """Towers trained for two epochs and one; half an epoch of fusion; missing modalities in val and test."""
     towers["image"].samples_seen, towers["audio"].samples_seen = 48, 24
     splits = {"train": media}
     for number, split in enumerate(("val", "test"), start=2):
@@ -47,8 +47,8 @@ def context(media, towers) -> TrainingContext:
         splits[split] = Batch(values, holed, media.label, key_digest([f"{split}{i}" for i in range(24)]))
     encoders = {name: tower.encoder for name, tower in towers.items()}
     features = {
-        split: one.with_values(encode_split(encoders, one, batch_size=24, device=CPU, autocast=nullcontext))
-        for split, one in splits.items()
+        split: batch.with_values(encode_split(encoders, batch, batch_size=24, device=CPU, autocast=nullcontext))
+        for split, batch in splits.items()
     }
     settings = Fuse(
         head="sum_logits",
@@ -81,7 +81,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def answered(trained: Trained, context: TrainingContext, split: str = "test") -> Predictions:
+def predictions_of(trained: Trained, context: TrainingContext, split: str = "test") -> Predictions:
     return predict(
         trained.model,
         context.media[split],
@@ -95,7 +95,7 @@ def answered(trained: Trained, context: TrainingContext, split: str = "test") ->
 
 @contextmanager
 def training_batches() -> Iterator[list[Batch]]:
-    """Collect every batch that a whole model is trained on."""
+    """Record every batch that a whole model is trained on."""
     met: list[Batch] = []
 
     def note(module: nn.Module, given: tuple) -> None:
@@ -114,10 +114,10 @@ def test_the_arms_are_those_that_parameters_allow():
 
 
 def test_only_arms_that_end_with_the_towers_and_hidden_modalities_promise_to_keep_up_with_them():
-    kept = {name for name, arm in ARMS.items() if arm.keeps_up}
-    assert "frozen" in kept
-    assert kept.isdisjoint({name for name, arm in ARMS.items() if arm.trains == "all from scratch"})
-    assert all(ARMS[name].hides for name in kept if ARMS[name].fusion == "late")
+    keeping_up = {name for name, arm in ARMS.items() if arm.keeps_up}
+    assert "frozen" in keeping_up
+    assert keeping_up.isdisjoint({name for name, arm in ARMS.items() if arm.trains == "all from scratch"})
+    assert all(ARMS[name].hides for name in keeping_up if ARMS[name].fusion == "late")
 
 
 def test_an_arm_that_does_not_exist_is_an_error(context):
@@ -168,28 +168,28 @@ def test_a_seed_fixes_an_arm_bit_for_bit(name, substitute, context):
 )
 def test_frozen_encoders_stay_bit_for_bit_while_the_head_learns(substitute, at, context):
     context = with_fuse(context, substitute=substitute, substitute_at=at)
-    found = fit("frozen", context).model
-    for modality, encoder in found.parts().items():
+    model = fit("frozen", context).model
+    for modality, encoder in model.parts().items():
         assert same(snapshot(encoder), snapshot(context.towers[modality].encoder))
     untrained = fit("ensemble", with_fuse(context, head="sum_logits")).model
     assert not any(
         torch.equal(p, q)
-        for p, q in zip(found.head.parameters(), untrained.head.parameters(), strict=False)
+        for p, q in zip(model.head.parameters(), untrained.head.parameters(), strict=False)
         if p.requires_grad
     )
 
 
 @pytest.mark.parametrize("name", ["joint", "joint+mma", "ump", "ume-mma"])
 def test_an_arm_that_trains_the_encoders_moves_all_their_weights(name, context):
-    found = fit(name, context).model
-    for modality, encoder in found.parts().items():
+    model = fit(name, context).model
+    for modality, encoder in model.parts().items():
         towers = dict(context.towers[modality].encoder.named_parameters())
         assert not any(torch.equal(p, towers[key]) for key, p in encoder.named_parameters() if p.numel() > 5)
 
 
 @pytest.fixture
 def half_frozen(context) -> TrainingContext:
-    """The course with an image tower of which only the last stage and the projection are trained."""
+    """The training context with an image tower of which only the last stage and the projection are trained."""
     pixels = torch.Generator().manual_seed(9)
     images = {
         split: torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8, generator=pixels) for split in context.media
@@ -201,20 +201,21 @@ def half_frozen(context) -> TrainingContext:
         {"name": "torchvision:resnet18", "weights": "later", "dim": 5, "trainable": "last_1", "lr_scale": 0.5},
     )
     media = {
-        split: one.with_values(dict(one.values) | {"image": images[split]}) for split, one in context.media.items()
+        split: batch.with_values(dict(batch.values) | {"image": images[split]})
+        for split, batch in context.media.items()
     }
     towers = dict(context.towers) | {"image": Tower(encoder, 3).eval()}
     features = {
-        split: one.with_values(
+        split: batch.with_values(
             encode_split(
                 {name: tower.encoder for name, tower in towers.items()},
-                one,
+                batch,
                 batch_size=24,
                 device=CPU,
                 autocast=nullcontext,
             )
         )
-        for split, one in media.items()
+        for split, batch in media.items()
     }
     return replace(context, towers=towers, media=media, features=features)
 
@@ -222,20 +223,20 @@ def half_frozen(context) -> TrainingContext:
 @pytest.mark.parametrize("name", ["ump", "ume-mma", "frozen", "joint+mma"])
 def test_no_arm_trains_what_an_encoder_keeps_as_it_is(name, half_frozen):
     half_frozen.towers["image"].samples_seen = 24
-    found = fit(name, half_frozen).model.parts()["image"]
-    trained = {key for key, p in found.named_parameters() if p.requires_grad}
+    encoder = fit(name, half_frozen).model.parts()["image"]
+    trained = {key for key, p in encoder.named_parameters() if p.requires_grad}
     if name != "frozen":
         assert {key.split(".")[3] if "trunk" in key else "projection" for key in trained} == {"layer4", "projection"}
     if name == "joint+mma":  # starts anew
         return
     old = snapshot(half_frozen.towers["image"].encoder)
-    moved = {key for key, value in snapshot(found).items() if not torch.equal(value, old[key])}
+    moved = {key for key, value in snapshot(encoder).items() if not torch.equal(value, old[key])}
     allowed = set() if name == "frozen" else {"layer4", "projection"}
     assert {key.split(".")[3] if "trunk" in key else "projection" for key in moved} == allowed
 
 
 def test_pre_training_a_tower_respects_it_too(half_frozen):
-    data = {split: one.only(["image"]) for split, one in half_frozen.media.items()}
+    data = {split: batch.only(["image"]) for split, batch in half_frozen.media.items()}
     old = half_frozen.towers["image"].encoder
     trained = unimodal_fit.fit(
         data, old.settings, half_frozen.pretrain, half_frozen.compute, epochs=1, num_classes=3, seed=2
@@ -292,24 +293,24 @@ def test_a_frozen_arm_learns_from_holes_as_well(context):
 @each_arm
 def test_every_arm_answers_every_pattern_and_the_same_after_it_was_kept(name, context, tmp_path):
     trained = fuse(name, context, tmp_path / "model", CLASSES)
-    found = answered(trained, context)
-    assert set(found.logits) == {*missingness.patterns(2), (False, False)}
-    assert all(value.shape == (24, 3) and value.isfinite().all() for value in found.logits.values())
-    kept = Trained(checkpoint.load(tmp_path / "model/model.safetensors"), [], 0)
-    again = answered(kept, context)
-    for pattern, value in found.logits.items():
+    predicted = predictions_of(trained, context)
+    assert set(predicted.logits) == {*missingness.patterns(2), (False, False)}
+    assert all(value.shape == (24, 3) and value.isfinite().all() for value in predicted.logits.values())
+    restored = Trained(checkpoint.load(tmp_path / "model/model.safetensors"), [], 0)
+    again = predictions_of(restored, context)
+    for pattern, value in predicted.logits.items():
         torch.testing.assert_close(again.logits[pattern], value, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["uni", "ensemble"])
 def test_with_one_modality_an_arm_without_training_answers_as_its_tower(name, context):
-    found = answered(fit(name, context), context)
+    predicted = predictions_of(fit(name, context), context)
     for m, (modality, tower) in enumerate(context.towers.items()):
-        has = found.present[:, m]
+        has = predicted.present[:, m]
         with torch.no_grad():
             alone = tower.eval()(context.media["test"].values[modality][has]).log_softmax(dim=1)
         pattern = tuple(other == modality for other in context.modalities)
-        torch.testing.assert_close(found.logits[pattern][has].log_softmax(dim=1), alone, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(predicted.logits[pattern][has].log_softmax(dim=1), alone, rtol=1e-4, atol=1e-4)
 
 
 @each_arm
@@ -322,12 +323,12 @@ def test_the_curve_ends_with_what_was_spent(name, context):
 
 
 def sharp_towers(context: TrainingContext) -> TrainingContext:
-    """The image tower is sure and right where both are there, sure and wrong where the image is alone."""
+    """The image tower is confidently right where both are present, confidently wrong where only the image is."""
     context.towers["image"].temperature.fill_(1e-3)
     val = context.features["val"]
     with torch.no_grad():
-        told = context.towers["image"].answer(val.values["image"])
-    label = torch.where(val.present.all(dim=1), told.argmax(dim=1), told.argmin(dim=1))
+        logits = context.towers["image"].answer(val.values["image"])
+    label = torch.where(val.present.all(dim=1), logits.argmax(dim=1), logits.argmin(dim=1))
     return replace(
         context,
         media=dict(context.media) | {"val": replace(context.media["val"], label=label)},

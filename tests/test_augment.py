@@ -1,4 +1,4 @@
-"""Augmentation: what it does to each sample, that it repeats, and that it touches training alone."""
+"""Augmentation: its effect on each sample, that it is reproducible, and that it applies to training alone."""
 
 from contextlib import nullcontext
 
@@ -50,11 +50,11 @@ def test_every_augmentation_is_tested():
 def test_each_sample_is_changed_in_its_own_way_and_keeps_shape_and_type(name):
     batch = values(SETTINGS[name][1], dtype_of(name), 1).expand(40, *SETTINGS[name][1]).contiguous()
     before = batch.clone()
-    found = changed(name, batch)
-    assert found.shape == batch.shape
-    assert found.dtype == batch.dtype
-    assert torch.equal(batch, before)  # what was given is as it was
-    assert len({one.numpy().tobytes() for one in found}) >= (2 if name == "flip" else 8)
+    augmented = changed(name, batch)
+    assert augmented.shape == batch.shape
+    assert augmented.dtype == batch.dtype
+    assert torch.equal(batch, before)  # the input is unchanged
+    assert len({sample.numpy().tobytes() for sample in augmented}) >= (2 if name == "flip" else 8)
 
 
 @pytest.mark.parametrize("name", augment.AUGMENTATIONS)
@@ -76,43 +76,43 @@ def test_an_augmentation_takes_every_shape_and_type_it_says(name, one, dtype):
         dtype = {"word_drop": torch.int32, "jitter": torch.uint8}[name]
     for axes in one.axes:
         batch = values({1: WAVE, 2: SERIES, 3: MAP, 4: VIDEO}[axes], dtype, 6)
-        found = changed(name, batch)
-        assert found.shape == batch.shape
-        assert found.dtype == dtype
-        assert found.isfinite().all()
+        augmented = changed(name, batch)
+        assert augmented.shape == batch.shape
+        assert augmented.dtype == dtype
+        assert augmented.isfinite().all()
 
 
 def test_flips_mirror_half_of_the_samples():
     batch = values(MAP, num=200)
-    found = changed("flip", batch)
-    flipped = (found == batch.flip(-1)).flatten(1).all(dim=1)
-    kept = (found == batch).flatten(1).all(dim=1)
-    assert (flipped | kept).all()
+    augmented = changed("flip", batch)
+    flipped = (augmented == batch.flip(-1)).flatten(1).all(dim=1)
+    unchanged = (augmented == batch).flatten(1).all(dim=1)
+    assert (flipped | unchanged).all()
     assert 60 < flipped.sum() < 140
 
 
 def test_crops_move_a_picture_by_no_more_than_they_are_allowed():
     spot = torch.zeros(60, 1, 12, 16, dtype=torch.uint8)
     spot[:, :, 6, 8] = 255
-    found = changed("crop_px", spot)
-    rows, columns = (found[:, 0] == 255).nonzero()[:, 1:].unbind(1)
+    augmented = changed("crop_px", spot)
+    rows, columns = (augmented[:, 0] == 255).nonzero()[:, 1:].unbind(1)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (3, 9, 5, 11)
 
 
 def test_all_frames_of_a_video_are_changed_alike():
     still = values(MAP)[:, None].expand(-1, 4, -1, -1, -1)
     for name in ("flip", "crop_px", "scale", "rotate_degrees", "jitter"):
-        found = augment.build({name: SETTINGS[name][0]}, VIDEO)(still, torch.Generator().manual_seed(0))
-        assert torch.equal(found, found[:, :1].expand_as(found))
+        augmented = augment.build({name: SETTINGS[name][0]}, VIDEO)(still, torch.Generator().manual_seed(0))
+        assert torch.equal(augmented, augmented[:, :1].expand_as(augmented))
 
 
 @pytest.mark.parametrize(("name", "axis"), [("time_mask", -1), ("freq_mask", -2)])
 def test_masks_wipe_out_a_band_with_the_samples_mean(name, axis):
     batch = 1 + torch.rand(80, 1, 12, 16, generator=torch.Generator().manual_seed(0))
-    found = changed(name, batch)
-    wiped = found != batch
+    augmented = changed(name, batch)
+    wiped = augmented != batch
     means = batch.mean(dim=(1, 2, 3), keepdim=True).expand_as(batch)
-    torch.testing.assert_close(found[wiped], means[wiped])
+    torch.testing.assert_close(augmented[wiped], means[wiped])
     other = -1 if axis == -2 else -2
     bands = wiped.any(dim=other).squeeze(1)
     assert torch.equal(bands, wiped.all(dim=other).squeeze(1))  # the whole of the other axis
@@ -127,10 +127,10 @@ def test_masks_wipe_out_a_band_with_the_samples_mean(name, axis):
 
 def test_shifts_move_and_draw_out_the_edge():
     ramp = torch.arange(60.0).expand(200, 60)
-    found = changed("shift", ramp)
-    moved = (found[:, 30] - 30).int()
+    augmented = changed("shift", ramp)
+    moved = (augmented[:, 30] - 30).int()
     assert (moved.min(), moved.max()) == (-15, 15)
-    for row, by in zip(found, moved.tolist(), strict=True):
+    for row, by in zip(augmented, moved.tolist(), strict=True):
         assert torch.equal(row, (ramp[0] + by).clamp(0, 59))
 
 
@@ -146,14 +146,14 @@ def test_noise_is_a_share_of_the_samples_own_deviation_and_gain_a_factor():
 
 def test_bytes_stay_within_bounds():
     extremes = torch.tensor([0, 255], dtype=torch.uint8).repeat(30).expand(20, 60)
-    found = augment.build({"noise": 1.0}, WAVE)(extremes, torch.Generator().manual_seed(0)).int()
-    assert (found[:, ::2].float().mean() < 80) & (found[:, 1::2].float().mean() > 175)  # nothing wraps around
+    augmented = augment.build({"noise": 1.0}, WAVE)(extremes, torch.Generator().manual_seed(0)).int()
+    assert (augmented[:, ::2].float().mean() < 80) & (augmented[:, 1::2].float().mean() > 175)  # nothing wraps around
 
 
 def test_word_drop_makes_padding_of_its_share():
-    found = changed("word_drop", torch.full((50, 60), 7, dtype=torch.int32))
-    assert found.unique().tolist() == [0, 7]
-    assert (found == 0).float().mean() == pytest.approx(0.3, abs=0.03)
+    augmented = changed("word_drop", torch.full((50, 60), 7, dtype=torch.int32))
+    assert augmented.unique().tolist() == [0, 7]
+    assert (augmented == 0).float().mean() == pytest.approx(0.3, abs=0.03)
 
 
 @pytest.mark.parametrize(
@@ -203,13 +203,13 @@ def test_values_that_an_augmentation_would_spoil_are_named(settings, shape, dtyp
 def test_modalities_are_augmented_apart_and_steps_differ(media):
     shapes = {name: value.shape[1:] for name, value in media.values.items()}
     assert augment.of_batches({"image": {}, "audio": {}}, shapes, 0) is None
-    both = augment.of_batches({"image": {"noise": 0.2}, "audio": {"noise": 0.2}}, shapes, seed=0)
-    one = augment.of_batches({"image": {"noise": 0.2}}, shapes, seed=0)
-    assert torch.equal(both(media, 1).values["image"], one(media, 1).values["image"])
-    assert torch.equal(one(media, 1).values["audio"], media.values["audio"])
-    assert not torch.equal(both(media, 1).values["image"], both(media, 2).values["image"])
-    other = augment.of_batches({"image": {"noise": 0.2}}, shapes, seed=1)
-    assert not torch.equal(other(media, 1).values["image"], one(media, 1).values["image"])
+    augment_both = augment.of_batches({"image": {"noise": 0.2}, "audio": {"noise": 0.2}}, shapes, seed=0)
+    augment_image = augment.of_batches({"image": {"noise": 0.2}}, shapes, seed=0)
+    assert torch.equal(augment_both(media, 1).values["image"], augment_image(media, 1).values["image"])
+    assert torch.equal(augment_image(media, 1).values["audio"], media.values["audio"])
+    assert not torch.equal(augment_both(media, 1).values["image"], augment_both(media, 2).values["image"])
+    augment_otherwise = augment.of_batches({"image": {"noise": 0.2}}, shapes, seed=1)
+    assert not torch.equal(augment_otherwise(media, 1).values["image"], augment_image(media, 1).values["image"])
     alike = media.with_values(dict.fromkeys(media.values, media.values["image"]))
     drawn = augment.of_batches({"image": {"noise": 0.2}, "audio": {"noise": 0.2}}, dict.fromkeys(shapes, (1, 8, 8)), 0)
     assert not torch.equal(drawn(alike, 1).values["image"], drawn(alike, 1).values["audio"])
@@ -235,8 +235,8 @@ def trained(media, settings: dict):
     return tower.state_dict()
 
 
-def equal(one: dict, other: dict) -> bool:
-    return all(torch.equal(one[name], other[name]) for name in one)
+def equal(first: dict, second: dict) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_a_seed_fixes_augmented_training_and_no_augmentation_changes_nothing(media):
@@ -262,7 +262,7 @@ def test_a_seed_fixes_augmented_training_and_no_augmentation_changes_nothing(med
 
 def test_a_tower_is_augmented_in_training_and_not_where_it_is_validated_or_used(media):
     data = {split: media.only(["image"]) for split in ("train", "val", "test")}
-    found = {}
+    weights = {}
     for name, settings in (("plain", {}), ("noisy", {"noise": 2.0})):
         encoder = {"name": "lenet", "width": 4, "dim": 5}
         trained = unimodal_fit.fit(
@@ -284,5 +284,5 @@ def test_a_tower_is_augmented_in_training_and_not_where_it_is_validated_or_used(
         logits = (tower.head(known)).detach()
         right = (logits.argmax(dim=1) == media.label).double().mean().item()
         assert trained.curve[-1]["val_accuracy"] == pytest.approx(right, abs=1e-6)
-        found[name] = tower.state_dict()
-    assert not equal(found["plain"], found["noisy"])
+        weights[name] = tower.state_dict()
+    assert not equal(weights["plain"], weights["noisy"])

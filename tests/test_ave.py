@@ -1,4 +1,4 @@
-"""AVE: its genuine lists with every flaw they have, and clips whole, cut and in parts."""
+"""AVE: its genuine lists with all their flaws, and clips whole, cut and in parts."""
 
 import io
 import pickle
@@ -51,16 +51,16 @@ def write(root, lines, split="train"):
 @pytest.mark.parametrize("repeated", ["first", "last"])
 def test_the_published_lists_have_3338_402_402_rows_and_45_repeated_ids_18_of_them_across_splits(published, repeated):
     rows = {split: (published / name).read_text().splitlines() for split, name in AVE_LISTS.items()}
-    assert [len(own) for own in rows.values()] == [3_338, 402, 402]
+    assert [len(listed) for listed in rows.values()] == [3_338, 402, 402]
     kept, rejected = read(published, repeated=repeated)
-    assert Counter(one.split for one in kept) == {"train": 3_293, "val": 401, "test": 402}
-    assert len({one.key for one in kept}) == len(kept)
-    assert len(kept) + len(rejected) == sum(len(own) for own in rows.values())
-    leaked = {part: {one.key for one in rejected if f"also in {part}" in one.reason} for part in ("val", "test")}
-    assert [len(own) for own in leaked.values()] == [10, 8]
-    assert len({one.key for one in rejected}) == 45
+    assert Counter(row.split for row in kept) == {"train": 3_293, "val": 401, "test": 402}
+    assert len({row.key for row in kept}) == len(kept)
+    assert len(kept) + len(rejected) == sum(len(listed) for listed in rows.values())
+    leaked = {part: {row.key for row in rejected if f"also in {part}" in row.reason} for part in ("val", "test")}
+    assert [len(listed) for listed in leaked.values()] == [10, 8]
+    assert len({row.key for row in rejected}) == 45
     test = {line.split("&")[1]: line.split("&")[0] for line in rows["test"]}
-    assert {one.key: CLASSES[one.label] for one in kept if one.split == "test"} == test
+    assert {row.key: CLASSES[row.label] for row in kept if row.split == "test"} == test
 
 
 def test_of_an_id_twice_in_a_split_the_first_or_the_last_category_counts(published):

@@ -1,4 +1,4 @@
-"""What of a backbone is trained, and how fast."""
+"""Which parts of a backbone are trained, and at which learning rates."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from umemma.models.tuning import Tuning
 
 
 def backbone(trainable="full", dim=4, weights="a.pth", lr_scale=1.0, lr_decay=1.0, projection_dropout=0.0):
-    """Three blocks of one layer with batch statistics and dropout, and an embedding outside of any block."""
+    """Three blocks of one layer with batch statistics and dropout, and an embedding outside the blocks."""
     torch.manual_seed(0)
 
     class Trunk(nn.Module):
@@ -37,10 +37,10 @@ def backbone(trainable="full", dim=4, weights="a.pth", lr_scale=1.0, lr_decay=1.
 
 
 def test_learning_rates_fall_block_by_block_towards_the_input():
-    one = backbone(lr_scale=0.5, lr_decay=0.1)
-    names = {id(parameter): name for name, parameter in one.named_parameters()}
-    factor = {names[id(parameter)]: value for own, value in one.lr_factors() for parameter in own}
-    assert factor.keys() == dict(one.named_parameters()).keys()
+    encoder = backbone(lr_scale=0.5, lr_decay=0.1)
+    names = {id(parameter): name for name, parameter in encoder.named_parameters()}
+    factor = {names[id(parameter)]: value for group, value in encoder.lr_factors() for parameter in group}
+    assert factor.keys() == dict(encoder.named_parameters()).keys()
     assert factor["projection.0.weight"] == 1
     assert factor["trunk.layers.2.0.weight"] == pytest.approx(0.5)
     assert factor["trunk.layers.1.1.bias"] == pytest.approx(0.05)
@@ -51,22 +51,22 @@ def test_learning_rates_fall_block_by_block_towards_the_input():
     ("trainable", "open_blocks"), [("frozen", 0), ("head", 0), ("last_1", 1), ("last_2", 2), ("last_3", 3), ("full", 3)]
 )
 def test_only_what_is_trained_has_gradients_factors_and_training_mode(trainable, open_blocks):
-    one = backbone(trainable, None if trainable == "frozen" else 4)
-    one.eval().train()
-    assert [layer[1].training for layer in one.trunk.layers] == [n >= 3 - open_blocks for n in range(3)]
-    wants = {name for name, parameter in one.named_parameters() if parameter.requires_grad}
-    listed = {id(parameter) for own, _ in one.lr_factors() for parameter in own}
-    assert {id(dict(one.named_parameters())[name]) for name in wants} == listed
+    encoder = backbone(trainable, None if trainable == "frozen" else 4)
+    encoder.eval().train()
+    assert [layer[1].training for layer in encoder.trunk.layers] == [n >= 3 - open_blocks for n in range(3)]
+    wants = {name for name, parameter in encoder.named_parameters() if parameter.requires_grad}
+    listed = {id(parameter) for group, _ in encoder.lr_factors() for parameter in group}
+    assert {id(dict(encoder.named_parameters())[name]) for name in wants} == listed
     assert ("trunk.offset" in wants) == (open_blocks == 3)
-    assert not any(module.training for module in one.eval().modules())
+    assert not any(module.training for module in encoder.eval().modules())
 
 
 def test_features_are_the_same_a_few_rows_at_a_time():
-    one = backbone().eval()
+    encoder = backbone().eval()
     value = torch.randn(150, 6)
     with torch.no_grad():
-        torch.testing.assert_close(one.features(value), one.trunk(value))
-        assert torch.equal(one(value), one.projection(one.features(value)))
+        torch.testing.assert_close(encoder.features(value), encoder.trunk(value))
+        assert torch.equal(encoder(value), encoder.projection(encoder.features(value)))
 
 
 def test_a_gradient_reaches_the_input_through_a_frozen_trunk():
@@ -76,7 +76,7 @@ def test_a_gradient_reaches_the_input_through_a_frozen_trunk():
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"trainable": "last_4"}, "no choice called 'last_4'; there are frozen, full, head, last_1, last_2, last_3"),
         ({"trainable": "last_0"}, "no choice called 'last_0'"),
@@ -90,6 +90,6 @@ def test_a_gradient_reaches_the_input_through_a_frozen_trunk():
         ({"lr_scale": 0.0}, "lr_scale must be above 0"),
     ],
 )
-def test_settings_that_contradict_each_other_are_named(settings, told):
-    with pytest.raises(ValueError, match=told):
+def test_settings_that_contradict_each_other_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
         backbone(**settings)

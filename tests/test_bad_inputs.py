@@ -1,7 +1,7 @@
-"""Every kind of bad input that a table can bring, in one table: each row ends in quarantine or is named by the gate.
+"""Every kind of bad input in one table: each bad row is quarantined or named by the gate.
 
-The other rows go on. What is unusual and no fault is used, as what it is. What no row is to blame for, such as a wrong
-delimiter, is in `test_table_bad.py`; single files are in `test_media_bad.py`.
+The other rows are used, unusual but valid ones included. Faults of the whole table, such as a wrong
+delimiter, are in `test_table_bad.py`; single files are in `test_media_bad.py`.
 """
 
 import os
@@ -22,7 +22,7 @@ from umemma.validation import gate
 
 SPLITS = ("train", "val", "test")
 COLUMNS = {"picture": "image", "heard": "audio", "clip": "video", "said": "text", "moved": "series"}
-COPIED = 50  # the seed of a picture that is there twice
+COPIED = 50  # the seed of a picture that occurs twice
 CHINESE = "多模态模型在缺少模态时仍能工作。这是我们想要的。" * 5
 
 
@@ -33,7 +33,7 @@ def pixels(seed, mode="RGB", size=(16, 12)):
 
 
 def scanlines(num_bytes, count=12):
-    """Return the lines of a PNG, each after a 0 that says: as they are."""
+    """Return the lines of a PNG, each after a 0: no filter."""
     return b"".join(b"\0" + np.random.default_rng(row).bytes(num_bytes) for row in range(count))
 
 
@@ -167,7 +167,7 @@ NAMED_FILES = {name: case[:3] for name, case in (FILES | JUDGED | FINE).items()}
 
 
 def good(folder, split, number):
-    """Write the files of a sample that nothing is wrong with and return its row."""
+    """Write the files of a valid sample and return its row."""
     name, seed = f"{split}{number}", 1000 * SPLITS.index(split) + number + 100
     files = {
         "picture": (f"{name}.png", picture(pixels(seed))),
@@ -190,7 +190,7 @@ def good(folder, split, number):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """One table with a row of every kind; returns its index, manifest, quarantine and verdict, all severities warn."""
+    """One table with a row of every kind: its index, manifest, quarantine and verdict, with every severity `warn`."""
     root = tmp_path_factory.mktemp("bad") / "root"
     root.mkdir()
     (root.parent / "secret.png").write_bytes(PICTURE)
@@ -266,8 +266,8 @@ def test_nothing_but_these_is_left_out_and_everything_is_counted(made):
 def test_what_can_be_read_and_is_odd_is_named_by_its_expectation(made, name):
     _, manifest, _, verdict = made
     assert name in manifest.index
-    told = [one for one in verdict["warnings"] if one.startswith(f"{JUDGED[name][3]}: ")]
-    assert any(name in one and JUDGED[name][0] in one for one in told), told
+    warnings = [warning for warning in verdict["warnings"] if warning.startswith(f"{JUDGED[name][3]}: ")]
+    assert any(name in warning and JUDGED[name][0] in warning for warning in warnings), warnings
 
 
 @pytest.mark.parametrize("name", FINE)
@@ -275,13 +275,13 @@ def test_what_is_unusual_and_no_fault_is_used_and_not_warned_of(made, name):
     _, manifest, _, verdict = made
     for column, value in FINE[name][3].items():
         assert manifest.loc[name, column] == value
-    assert not [one for one in verdict["warnings"] if re.search(rf"\b{name}(,|$)", one)]
+    assert not [warning for warning in verdict["warnings"] if re.search(rf"\b{name}(,|$)", warning)]
 
 
 def test_a_class_that_is_in_test_only_is_named(made):
     verdict = made[3]
     for name, key in (("label_support", "train/rare"), ("classes_in_every_split", "val/rare")):
-        assert any(one.startswith(f"{name}: ") and key in one for one in verdict["warnings"])
+        assert any(warning.startswith(f"{name}: ") and key in warning for warning in verdict["warnings"])
 
 
 def test_more_than_forty_kinds_are_covered():

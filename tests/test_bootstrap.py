@@ -1,4 +1,4 @@
-"""Intervals and p values hold what they promise on simulated data whose truth is known."""
+"""Intervals have their nominal coverage and p values are valid, on simulated data whose truth is known."""
 
 import itertools
 
@@ -12,7 +12,7 @@ from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, interval,
 
 
 def clustered(rng, num_clusters, size, spread=1.0):
-    """Return values (cluster * size,) with mean 0 whose clusters have a part in common, and the groups."""
+    """Return values (cluster * size,) with mean 0 and a random effect per cluster, and the groups."""
     values = spread * rng.standard_normal((num_clusters, 1)) + rng.standard_normal((num_clusters, size))
     return torch.from_numpy(values.ravel()), torch.arange(num_clusters).repeat_interleave(size)
 
@@ -26,16 +26,16 @@ def test_intervals_of_a_mean_over_clusters_cover_the_truth():
     covered = 0
     for seed in range(1000):
         values, group = clustered(rng, 40, 5)
-        found = interval(Resamples(group, replicates=300, seed=seed).mean(values, everyone(values)))
-        covered += found["low"] <= 0 <= found["high"]
+        bounds = interval(Resamples(group, replicates=300, seed=seed).mean(values, everyone(values)))
+        covered += bounds["low"] <= 0 <= bounds["high"]
     assert 0.9 <= covered / 1000 <= 0.98
 
 
 def test_clusters_that_go_together_make_the_interval_wider():
     values, group = clustered(np.random.default_rng(1), 50, 10)
     wide, narrow = (
-        interval(Resamples(one, replicates=500, seed=0).mean(values, everyone(values)))
-        for one in (group, torch.arange(500))
+        interval(Resamples(clusters, replicates=500, seed=0).mean(values, everyone(values)))
+        for clusters in (group, torch.arange(500))
     )
     assert wide["value"] == narrow["value"]
     assert wide["high"] - wide["low"] > 2 * (narrow["high"] - narrow["low"])
@@ -46,11 +46,11 @@ def test_every_replicate_is_the_mean_of_the_clusters_it_drew():
     group = torch.tensor([40, 7, 9, 1, 30, 2])[group]
     rows = torch.arange(18) % 4 != 0
     resamples = Resamples(group, replicates=20, seed=5)
-    found = resamples.mean(values, rows)
-    assert found[0].item() == pytest.approx(values[rows].mean().item())
+    means = resamples.mean(values, rows)
+    assert means[0].item() == pytest.approx(values[rows].mean().item())
     assert (resamples.weight.sum(1) == 6).all()
     names = sorted(group.unique().tolist())
-    for weight, one in zip(resamples.weight, found, strict=True):
+    for weight, mean in zip(resamples.weight, means, strict=True):
         drawn = [
             i
             for name, times in zip(names, weight.long().tolist(), strict=True)
@@ -58,7 +58,7 @@ def test_every_replicate_is_the_mean_of_the_clusters_it_drew():
             for i in range(18)
             if group[i] == name and rows[i]
         ]
-        assert one.item() == pytest.approx(values[drawn].mean().item())
+        assert mean.item() == pytest.approx(values[drawn].mean().item())
         torch.testing.assert_close(resamples.sample_weight(rows)[0], torch.ones(int(rows.sum()), dtype=torch.float64))
 
 
@@ -79,20 +79,20 @@ def test_intervals_are_percentiles_about_the_value():
     replicates = torch.arange(1001, dtype=torch.float64)
     assert interval(torch.cat([torch.tensor([500.0]), replicates])) == {"value": 500.0, "low": 25.0, "high": 975.0}
     assert interval(torch.cat([torch.tensor([600.0]), replicates])) == {"value": 600.0, "low": 125.0, "high": 1075.0}
-    found = interval(torch.cat([torch.tensor([600.0]), replicates]), lowest=200.0, highest=700.0)
-    assert (found["low"], found["high"]) == (200.0, 700.0)
+    bounds = interval(torch.cat([torch.tensor([600.0]), replicates]), lowest=200.0, highest=700.0)
+    assert (bounds["low"], bounds["high"]) == (200.0, 700.0)
 
 
 def test_entropy_of_few_clusters_is_covered_though_replicates_only_lower_it():
-    """Percentiles left in place miss the truth in half of the cases."""
+    """Uncorrected percentiles miss the truth in half of the cases."""
     rng, share = np.random.default_rng(4), np.array([0.4, 0.3, 0.2, 0.1])
     truth, covered, in_place = stats.entropy(share), 0, 0
     for seed in range(200):
         label = torch.from_numpy(rng.choice(4, size=30, p=share))
         resamples = Resamples(torch.arange(30), replicates=300, seed=seed)
         estimate = information.entropy(resamples.sums(torch.nn.functional.one_hot(label, 4), everyone(label)))
-        found = interval(estimate)
-        covered += found["low"] <= truth <= found["high"]
+        bounds = interval(estimate)
+        covered += bounds["low"] <= truth <= bounds["high"]
         low, high = estimate[1:].quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
         in_place += bool(low <= truth <= high)
     assert covered > in_place
@@ -109,43 +109,43 @@ def test_what_is_undefined_has_no_interval():
 
 def test_one_cluster_alone_has_a_value_but_no_interval():
     resamples = Resamples(torch.zeros(5, dtype=torch.int64), replicates=100, seed=0)
-    found = interval(resamples.mean(torch.arange(5.0), everyone(range(5))))
-    assert found == {"value": 2.0, "low": None, "high": None}
+    summary = interval(resamples.mean(torch.arange(5.0), everyone(range(5))))
+    assert summary == {"value": 2.0, "low": None, "high": None}
 
 
 def test_p_is_uniform_where_nothing_differs_also_among_clusters_that_go_together():
     rng = np.random.default_rng(5)
     columns, group = zip(*(clustered(rng, 30, 4) for _ in range(400)), strict=True)
     differences = torch.stack(columns, dim=1)
-    found = sign_flip(differences, group[0], flips=999, seed=0)
-    assert stats.kstest(found.different.numpy(), "uniform").pvalue > 0.01
-    assert stats.kstest(found.less.numpy(), "uniform").pvalue > 0.01
+    p_values = sign_flip(differences, group[0], flips=999, seed=0)
+    assert stats.kstest(p_values.different.numpy(), "uniform").pvalue > 0.01
+    assert stats.kstest(p_values.less.numpy(), "uniform").pvalue > 0.01
     as_if_independent = sign_flip(differences, torch.arange(120), flips=999, seed=0).different
-    assert (as_if_independent < 0.05).double().mean() > 2 * (found.different < 0.05).double().mean()
+    assert (as_if_independent < 0.05).double().mean() > 2 * (p_values.different < 0.05).double().mean()
 
 
 def test_p_is_that_of_all_sign_flips():
     values = torch.tensor([0.9, -0.2, 0.4, 1.1, 0.3, -0.5, 0.8, 0.1], dtype=torch.float64)
     sums = np.array([np.dot(signs, values.numpy()) for signs in itertools.product((1, -1), repeat=8)])
-    found = sign_flip(torch.stack([values, -values], dim=1), torch.arange(8), flips=40_000, seed=1)
+    p_values = sign_flip(torch.stack([values, -values], dim=1), torch.arange(8), flips=40_000, seed=1)
     total = values.sum().item()
     two_sided = (np.abs(sums) >= total - 1e-9).mean()
-    assert found.different.tolist() == pytest.approx([two_sided, two_sided], abs=0.01)
-    assert found.less.tolist() == pytest.approx(
+    assert p_values.different.tolist() == pytest.approx([two_sided, two_sided], abs=0.01)
+    assert p_values.less.tolist() == pytest.approx(
         [(sums <= total + 1e-9).mean(), (sums >= total - 1e-9).mean()], abs=0.01
     )
 
 
 def test_p_is_small_under_an_effect_and_as_small_as_the_flips_allow():
     values, group = clustered(np.random.default_rng(6), 60, 5)
-    found = sign_flip(torch.stack([values - 3, values + 3], dim=1), group, flips=999, seed=0)
-    assert found.different.tolist() == [0.001, 0.001]
-    assert found.less.tolist() == [0.001, 1.0]
+    p_values = sign_flip(torch.stack([values - 3, values + 3], dim=1), group, flips=999, seed=0)
+    assert p_values.different.tolist() == [0.001, 0.001]
+    assert p_values.less.tolist() == [0.001, 1.0]
 
 
 def test_equal_models_have_p_one():
-    found = sign_flip(torch.zeros(20, 1), torch.arange(20), flips=99, seed=0)
-    assert (found.less.item(), found.different.item()) == (1.0, 1.0)
+    p_values = sign_flip(torch.zeros(20, 1), torch.arange(20), flips=99, seed=0)
+    assert (p_values.less.item(), p_values.different.item()) == (1.0, 1.0)
 
 
 def test_holm_is_the_worked_example():

@@ -1,4 +1,4 @@
-"""Clips cut and packed to the same bytes each time, and what is said of files that are missing or broken."""
+"""Clips are cut and packed reproducibly, to the byte; missing or broken files give clear errors."""
 
 import io
 import pickle
@@ -34,8 +34,8 @@ def test_a_span_of_video_holds_its_frames_and_no_others_and_looks_the_same():
     span = cutting.video_span(whole, 30 / 25, 42 / 25)
     assert times(span) == pytest.approx([number / 25 for number in range(12)])
     originals = pictures(whole)
-    for number, own in enumerate(pictures(span)):
-        differences = [np.abs(own - other).mean() for other in originals]
+    for number, frame in enumerate(pictures(span)):
+        differences = [np.abs(frame - other).mean() for other in originals]
         assert differences[30 + number] < 1.5, "gray levels of 255"
         assert min(differences) == differences[30 + number]
     assert cutting.video_span(whole, 30 / 25, 42 / 25) == span
@@ -151,10 +151,10 @@ def test_a_pickled_spectrogram_becomes_a_series_frame_by_frame(tmp_path):
     spectrum = spectrogram(next(grid_clips()))
     (tmp_path / "clip.pkl").write_bytes(pickle.dumps(spectrum.astype(np.float64), 2))
     packed = clip_files.sound(tmp_path, "clip")
-    found = np.load(io.BytesIO(packed.content))
+    series = np.load(io.BytesIO(packed.content))
     assert (packed.suffix, packed.place) == ("npy", tmp_path / "clip.pkl")
-    assert (found.dtype, found.shape) == (np.float32, spectrum.shape[::-1])
-    assert np.array_equal(found, spectrum.T)
+    assert (series.dtype, series.shape) == (np.float32, spectrum.shape[::-1])
+    assert np.array_equal(series, spectrum.T)
 
 
 @pytest.mark.parametrize(

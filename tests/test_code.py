@@ -1,4 +1,4 @@
-"""The stage `code`: what makes a stage's code another, and what does not."""
+"""The stage `code`: which changes count as a change of a stage's code, and which do not."""
 
 import json
 import os
@@ -31,7 +31,7 @@ Digests = dict[str, dict[str, str]]
 
 @pytest.fixture
 def digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Digests]:
-    """Write the small project, with some files changed, and return what the stage writes of it."""
+    """Write the small project, with some files changed, and return what the stage writes."""
     monkeypatch.chdir(tmp_path)
 
     def run(**changed: tuple[str, str]) -> Digests:

@@ -1,4 +1,4 @@
-"""CREMA-D: the published lists, actors that are in one split or in several, and pointers in place of files."""
+"""CREMA-D: the published lists, splits with and without shared actors, and Git LFS pointers in place of files."""
 
 import shutil
 from collections import Counter
@@ -43,13 +43,13 @@ def test_the_published_lists_have_6698_and_744_clips_with_91_actors_in_both(publ
     assert {row.label: row.key.split("_")[2] for row in rows} == dict(enumerate(CLASSES))
     assert CLASSES == ("NEU", "HAP", "SAD", "FEA", "DIS", "ANG")
     actors = {split: {row.key[:4] for row in rows if row.split == split} for split in ("train", "test")}
-    assert [len(own) for own in actors.values()] == [91, 91]
+    assert [len(names) for names in actors.values()] == [91, 91]
 
 
 def test_the_split_by_actors_has_no_actor_twice(published):
     rows, _ = read(published, split="actors", seed=3)
     actors = {split: {row.key[:4] for row in rows if row.split == split} for split in ("train", "val", "test")}
-    assert {split: len(own) for split, own in actors.items()} == {"train": 73, "val": 9, "test": 9}
+    assert {split: len(names) for split, names in actors.items()} == {"train": 73, "val": 9, "test": 9}
     assert len(set().union(*actors.values())) == 91
     assert all(row.group == row.key[:4] for row in rows)
     assert len(rows) == 7_442
@@ -92,7 +92,7 @@ def test_a_row_whose_label_is_not_in_its_name_and_a_row_twice_are_left_out(root)
     train = (root / "CREMA-D/train.csv").read_text("utf-8-sig").splitlines()[0]
     path.write_text("\n".join([f"{name},{other}", *lines[1:], lines[1], train]))
     adapter = Adapter(root)
-    assert [(one.split, one.reason.split(";")[0]) for one in adapter.rejected] == [
+    assert [(row.split, row.reason.split(";")[0]) for row in adapter.rejected] == [
         ("test", f"the list says {other}, its name {name.split('_')[2]}"),
         ("train", "also in test (test.csv:14)"),
         ("test", "listed twice"),

@@ -62,7 +62,7 @@ def test_the_site_builds_strictly_and_loads_nothing_from_the_web(site):
     for page in pages:
         loaded = Loaded()
         loaded.feed(page.read_text("utf-8"))
-        assert [one for one in loaded.addresses if re.match(r"(https?:)?//", one)] == [], page
+        assert [address for address in loaded.addresses if re.match(r"(https?:)?//", address)] == [], page
     for style in site.rglob("*.css"):
         assert not re.search(r"(url\(\s*['\"]?|@import\s+['\"]?)(https?:)?//", style.read_text("utf-8")), style
 
@@ -104,9 +104,9 @@ def test_every_link_outside_of_the_site_exists(path):
     for link, anchor in re.findall(r"\]\((?!https?:)([^)#]+)#?([^)]*)\)", path.read_text("utf-8")):
         assert (ROOT / link).exists(), link
         headings = re.findall(r"^#+ (.+)$", (ROOT / link).read_text("utf-8"), re.MULTILINE) if anchor else []
-        assert not anchor or anchor in {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}, (
-            anchor
-        )
+        assert not anchor or anchor in {
+            re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings
+        }, anchor
 
 
 def test_readme_is_short_and_has_the_test_command():

@@ -1,4 +1,4 @@
-"""Downloading against a small server on the loopback that can misbehave in every way the real ones do."""
+"""Downloads from a small local server that can misbehave in every way that real servers do."""
 
 import hashlib
 import re
@@ -21,13 +21,13 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @dataclass
 class Mirror:
-    """What the server does: `files` by path; `cuts` bytes of body after which one answer each breaks off."""
+    """What the server does: `files` by path; `cuts`: after how many bytes each of the next responses breaks off."""
 
     files: dict[str, bytes]
     knows_ranges: bool = True
     says_length: bool = True
     cuts: list[int] = field(default_factory=list)
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
 
 
@@ -38,7 +38,7 @@ def mirror() -> Iterator[Mirror]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
-            behaviour.asked.append((self.path, wanted))
+            behaviour.requests.append((self.path, wanted))
             if self.path not in behaviour.files:
                 self.send_error(404)
                 return
@@ -96,21 +96,21 @@ def test_a_cut_connection_is_taken_up_where_it_broke_off(mirror: Mirror, tmp_pat
     mirror.cuts = [300_000, 200_000]
     download([f"{mirror.url}/file"], tmp_path / "file", sha256=SHA256)
     assert (tmp_path / "file").read_bytes() == CONTENT
-    assert [wanted for _, wanted in mirror.asked] == [None, "bytes=300000-", "bytes=500000-"]
+    assert [wanted for _, wanted in mirror.requests] == [None, "bytes=300000-", "bytes=500000-"]
 
 
 def test_an_earlier_process_beginning_is_taken_up(mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(CONTENT[:1000])
     download([f"{mirror.url}/file"], tmp_path / "file", sha256=SHA256)
     assert (tmp_path / "file").read_bytes() == CONTENT
-    assert mirror.asked == [("/file", "bytes=1000-")]
+    assert mirror.requests == [("/file", "bytes=1000-")]
 
 
 def test_a_server_without_ranges_is_read_from_the_start(mirror: Mirror, tmp_path: Path) -> None:
     mirror.knows_ranges, mirror.cuts = False, [400_000]
     download([f"{mirror.url}/file"], tmp_path / "file", sha256=SHA256)
     assert (tmp_path / "file").read_bytes() == CONTENT
-    assert len(mirror.asked) == 2
+    assert len(mirror.requests) == 2
 
 
 def test_a_beginning_that_is_the_whole_file_is_only_checked(mirror: Mirror, tmp_path: Path) -> None:
@@ -145,14 +145,14 @@ def test_the_next_mirror_is_asked_after_each_kind_of_failure(mirror: Mirror, tmp
 def test_the_next_mirror_continues_what_the_first_began(mirror: Mirror, tmp_path: Path) -> None:
     mirror.cuts = [300_000, 0]
     download([f"{mirror.url}/file", f"{mirror.url}/file"], tmp_path / "file", sha256=SHA256)
-    assert [wanted for _, wanted in mirror.asked] == [None, "bytes=300000-", "bytes=300000-"]
+    assert [wanted for _, wanted in mirror.requests] == [None, "bytes=300000-", "bytes=300000-"]
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 
 def test_without_a_checksum_no_mirror_continues_what_another_began(mirror: Mirror, tmp_path: Path) -> None:
     mirror.cuts = [300_000, 0]
     download([f"{mirror.url}/file", f"{mirror.url}/file"], tmp_path / "file", sha256=None)
-    assert [wanted for _, wanted in mirror.asked] == [None, "bytes=300000-", None]
+    assert [wanted for _, wanted in mirror.requests] == [None, "bytes=300000-", None]
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 

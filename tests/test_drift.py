@@ -1,4 +1,4 @@
-"""Drift: a share that moved since the accepted version closes the gate until a person accepts the new one."""
+"""Drift: a share that moved since the accepted version fails the gate until the user accepts the new version."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,14 @@ from tests.manifest_sample import BOUNDS, blank_images, evidence, first, whole
 from umemma.data.sample import SPLITS
 from umemma.errors import DataError, GateFailure
 from umemma.validation import drift, statistics
-from umemma.validation import gate as expectations
+from umemma.validation import gate as gate_module
 from umemma.validation.expectation import Evidence
 
 MANY = 2000
 
 
 def large(present: float = 1.0, of_a: float = 0.5) -> Evidence:
-    """Return 2,000 samples a split: which share of test has an image, and which of train is class a of a and b."""
+    """Return 2,000 samples a split, with this share of images in test and of class a (of a and b) in train."""
     rows = pd.DataFrame(
         [
             {
@@ -40,19 +40,19 @@ def large(present: float = 1.0, of_a: float = 0.5) -> Evidence:
 def moved(before: Evidence, now: Evidence) -> dict[str, dict[str, float]]:
     """Return, for presence and class, how far each share moved beyond chance, if at all."""
     accepted = drift.accepted(before.index, statistics.statistics(before))
-    found = Evidence(now.manifest, now.index, now.quarantine, json.loads(json.dumps(accepted)))
+    current = Evidence(now.manifest, now.index, now.quarantine, json.loads(json.dumps(accepted)))
     return {
         table.name: {row["key"]: row["drift"] for row in table.rows.to_dict("records") if row["drift"] > 0}
-        for table in drift.tables(found, 0.05)
+        for table in drift.tables(current, 0.05)
     }
 
 
 def test_a_share_that_moved_is_named_with_what_it_was_and_is() -> None:
-    found = moved(large(present=0.9), large(present=0.7, of_a=0.4))
-    assert list(found["drift/presence"]) == ["test/image 0.900 -> 0.700"]
-    assert list(found["drift/class"]) == ["train/a 0.500 -> 0.400", "train/b 0.500 -> 0.600"]
+    shifts = moved(large(present=0.9), large(present=0.7, of_a=0.4))
+    assert list(shifts["drift/presence"]) == ["test/image 0.900 -> 0.700"]
+    assert list(shifts["drift/class"]) == ["train/a 0.500 -> 0.400", "train/b 0.500 -> 0.600"]
     standard_error = (0.9 * 0.1 / MANY + 0.7 * 0.3 / MANY) ** 0.5
-    assert found["drift/presence"]["test/image 0.900 -> 0.700"] == pytest.approx(0.2 - 3 * standard_error)
+    assert shifts["drift/presence"]["test/image 0.900 -> 0.700"] == pytest.approx(0.2 - 3 * standard_error)
 
 
 def test_what_chance_can_do_is_no_drift() -> None:
@@ -62,8 +62,8 @@ def test_what_chance_can_do_is_no_drift() -> None:
 def test_a_class_or_modality_that_came_or_went_was_or_is_nothing() -> None:
     now = large()
     renamed = evidence(now.manifest.rename(columns={"image_present": "photo_present"}))
-    found = moved(now, renamed)["drift/presence"]
-    assert found["train/image 1.000 -> 0.000"] == found["train/photo 0.000 -> 1.000"] == 1.0
+    shifts = moved(now, renamed)["drift/presence"]
+    assert shifts["train/image 1.000 -> 0.000"] == shifts["train/photo 0.000 -> 1.000"] == 1.0
 
 
 def test_without_an_accepted_version_nothing_is_compared(tmp_path: Path) -> None:
@@ -80,12 +80,12 @@ def test_an_accepted_version_that_is_damaged_is_named(tmp_path: Path, content: s
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the stage finds in its folder of shards: `data["manifest"]`."""
-    found: dict[str, Any] = {"manifest": whole("image", "vector")}
-    monkeypatch.setattr(stage.shards, "verify", lambda _: evidence(found["manifest"]).index)
-    monkeypatch.setattr(stage.shards, "read_manifest", lambda _: found["manifest"])
-    monkeypatch.setattr(stage.quarantine, "read", lambda _: evidence(found["manifest"]).quarantine)
-    return found
+    """What the stage reads from its folder of shards: `data["manifest"]`."""
+    state: dict[str, Any] = {"manifest": whole("image", "vector")}
+    monkeypatch.setattr(stage.shards, "verify", lambda _: evidence(state["manifest"]).index)
+    monkeypatch.setattr(stage.shards, "read_manifest", lambda _: state["manifest"])
+    monkeypatch.setattr(stage.quarantine, "read", lambda _: evidence(state["manifest"]).quarantine)
+    return state
 
 
 def gate(tmp_path: Path) -> None:
@@ -119,14 +119,14 @@ def test_data_that_fail_for_themselves_are_not_accepted(tmp_path: Path, data: di
 
 
 def test_the_same_data_are_accepted_in_the_same_bytes_and_do_not_drift(tmp_path: Path, data: dict[str, Any]) -> None:
-    written = [stage.accept(tmp_path, BOUNDS, tmp_path / name).read_bytes() for name in ("one", "two")]
-    assert written[0] == written[1]
-    found = Evidence(
+    contents = [stage.accept(tmp_path, BOUNDS, tmp_path / name).read_bytes() for name in ("one", "two")]
+    assert contents[0] == contents[1]
+    current = Evidence(
         data["manifest"],
         evidence(data["manifest"]).index,
         evidence(data["manifest"]).quarantine,
-        json.loads(written[0]),
+        json.loads(contents[0]),
     )
-    result = expectations.judge(found, BOUNDS.model_copy(update={"max_drift": 0.0}))
-    assert {one["table"] for one in result["expectations"]} >= {"drift/presence", "drift/class"}
+    result = gate_module.judge(current, BOUNDS.model_copy(update={"max_drift": 0.0}))
+    assert {expectation["table"] for expectation in result["expectations"]} >= {"drift/presence", "drift/class"}
     assert result["failures"] == []

@@ -1,9 +1,9 @@
-"""What must hold of early fusion, whatever mix of maps and vectors it reads."""
+"""Properties of early fusion for every mix of maps and vectors."""
 
 import pytest
 import torch
 
-from tests.test_late_fusion import CLASSES, POISONS, answered, every_substitute, mixed, poisoned, seen
+from tests.test_late_fusion import CLASSES, POISONS, every_substitute, mixed, poisoned, predict, seen
 from umemma.data.batch import Batch
 from umemma.errors import ParameterError
 from umemma.missingness import key_digest, patterns
@@ -45,7 +45,7 @@ def build(mix: str, substitute: str = "zeros") -> EarlyFusion:
 
 
 def read(fusion: EarlyFusion, batch: Batch) -> torch.Tensor:
-    """Return what the encoder is given."""
+    """Return the encoder's input."""
     given: list[torch.Tensor] = []
     hook = fusion.body.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0].detach()))
     fusion(batch)
@@ -60,12 +60,12 @@ def test_a_missing_modality_cannot_move_the_logits(mix, substitute, mode):
     data = made_up(mix)
     fusion = build(mix, substitute).train(mode == "train")
     with torch.no_grad():
-        for batch in [seen(data, one) for one in patterns(len(data.modalities))[1:]] + [mixed(data)]:
-            clean = answered(fusion, batch)
+        for batch in [seen(data, pattern) for pattern in patterns(len(data.modalities))[1:]] + [mixed(data)]:
+            clean = predict(fusion, batch)
             assert clean.shape == (24, 3)
             assert clean.isfinite().all()
             for poison in POISONS:
-                assert torch.equal(answered(fusion, poisoned(batch, poison)), clean)
+                assert torch.equal(predict(fusion, poisoned(batch, poison)), clean)
 
 
 @every_mix
@@ -88,7 +88,7 @@ def test_a_model_that_was_saved_answers_the_same(mix, substitute, tmp_path):
     checkpoint.save(fusion, tmp_path / "model", classes=CLASSES)
     again = checkpoint.load(tmp_path / "model")
     assert again.facts() == fusion.facts()
-    for batch in [seen(data, one) for one in patterns(len(data.modalities))] + [mixed(data)]:
+    for batch in [seen(data, pattern) for pattern in patterns(len(data.modalities))] + [mixed(data)]:
         assert torch.equal(again(batch), fusion(batch))
 
 

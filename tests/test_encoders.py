@@ -1,4 +1,4 @@
-"""Every encoder there is, by a shape that fits it, and what is particular to some."""
+"""Every encoder on a shape that suits it, and the peculiarities of some."""
 
 import os
 from importlib import import_module
@@ -61,7 +61,7 @@ def language_folder(tmp_path_factory):
 
 @pytest.fixture
 def names(language_folder, monkeypatch):
-    """By plug-in, a name as params.yaml would have it; large networks stand in small."""
+    """{plug-in: a name as in params.yaml}; small networks stand in for large ones."""
     tiny = pipelines.Wav2Vec2Bundle("tiny.pth", TINY_SPEECH, 16_000, True, "Wav2Vec2")
     monkeypatch.setattr(pipelines, "TINY", tiny, raising=False)
     variants = {"torchvision": "squeezenet1_1", "torchaudio": "tiny", "transformers": language_folder}
@@ -69,7 +69,7 @@ def names(language_folder, monkeypatch):
 
 
 def made(name, **settings):
-    """Build an encoder of a shape that it takes, with something random to encode."""
+    """Build an encoder for a shape that it accepts, with random input."""
     torch.manual_seed(1)
     for shape in SHAPES:
         try:
@@ -87,15 +87,15 @@ def made(name, **settings):
 
 def stepped(encoder, value):
     """Take one training step; return the names of what it changed, weights and batch statistics alike."""
-    before = {name: one.clone() for name, one in encoder.body.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in encoder.body.state_dict().items()}
     groups = encoder.parameter_groups(0.01)
     head = nn.Linear(encoder.dim, 3)
     groups.append((list(head.parameters()), 0.01))
-    optimiser = torch.optim.AdamW([{"params": own, "lr": lr} for own, lr in groups])
+    optimiser = torch.optim.AdamW([{"params": parameters, "lr": lr} for parameters, lr in groups])
     encoder.train()
     nn.functional.cross_entropy(head(encoder(value)), torch.arange(8) % 3).backward()
     optimiser.step()
-    return {name for name, one in encoder.body.state_dict().items() if not torch.equal(one, before[name])}
+    return {name for name, tensor in encoder.body.state_dict().items() if not torch.equal(tensor, before[name])}
 
 
 @pytest.mark.parametrize("plugin", plugins("encoders"))
@@ -130,16 +130,21 @@ def test_a_step_changes_exactly_what_trainable_says(plugin, trainable, names):
     dim = None if trainable == "frozen" else 7
     encoder, value = made(names[plugin], dim=dim, trainable=trainable, weights="later")
     body = encoder.body
-    last = {name for name, one in body.named_modules() if any(one is module for module in body._blocks[-1])}
-    own = {"frozen": set(), "head": {"projection"}, "last_1": {"projection", *last}, "full": {"projection", "trunk"}}
-    parts = tuple(f"{part}." for part in own[trainable]) or ("none",)
+    last = {name for name, candidate in body.named_modules() if any(candidate is module for module in body._blocks[-1])}
+    trained_parts = {
+        "frozen": set(),
+        "head": {"projection"},
+        "last_1": {"projection", *last},
+        "full": {"projection", "trunk"},
+    }
+    parts = tuple(f"{part}." for part in trained_parts[trainable]) or ("none",)
     wanted = {name for name, _ in body.named_parameters() if name.startswith(parts)}
     statistics = {name for name, _ in body.named_buffers() if name.startswith(parts)}
     changed = stepped(encoder, value)
     assert changed - statistics == wanted
     with torch.no_grad():
         encoder.train()
-        if has_frozen_backbone({"trainable": trainable}):  # so that features may be kept
+        if has_frozen_backbone({"trainable": trainable}):  # so that features may be cached
             assert torch.equal(encoder(value), body.projection(body.features(encoder.scaled(value))))
             assert torch.equal(encoder(value), encoder.eval()(value))
 
@@ -157,7 +162,9 @@ def test_a_tower_is_read_from_its_file_alone(plugin, names, tmp_path, language_f
     again = unimodal.load(tmp_path / "tower.safetensors")
     assert torch.equal(again(value), tower(value))
     assert again.encoder.settings == tower.encoder.settings
-    assert [one.requires_grad for one in again.parameters()] == [one.requires_grad for one in tower.parameters()]
+    assert [parameter.requires_grad for parameter in again.parameters()] == [
+        parameter.requires_grad for parameter in tower.parameters()
+    ]
     model = late_fusion.blank(
         {
             "encoders": [encoder.facts()],
@@ -286,7 +293,8 @@ def test_a_speech_bundle_is_built_without_a_download(variant):
     with torch.device("meta"):
         built = torchaudio.build((16_000,), variant=variant)
     assert len(built._blocks) == 13
-    assert sum(one.numel() for one in built.parameters()) == 94_371_712 - 768  # as published, less the mask's vector
+    size = sum(parameter.numel() for parameter in built.parameters())
+    assert size == 94_371_712 - 768  # as published, less the mask's vector
 
 
 def test_an_unknown_bundle_model_or_folder_is_named():
@@ -321,12 +329,12 @@ def test_a_classifier_of_torchvision_gives_the_features_that_its_classifier_take
     with torch.no_grad():
         features = built(pixels)
         assert features.shape == (2, num_features)
-        own = {"init_weights": False, "aux_logits": False} if variant == "googlenet" else {}
-        whole = models.get_model(variant, weights=None, **own).eval()
-        found = whole.load_state_dict(built.body.trunk[1].state_dict(), strict=False)
-        assert not found.unexpected_keys
-        name = found.missing_keys[0].rpartition(".")[0]
-        assert found.missing_keys == [f"{name}.weight", f"{name}.bias"]
+        options = {"init_weights": False, "aux_logits": False} if variant == "googlenet" else {}
+        whole = models.get_model(variant, weights=None, **options).eval()
+        loaded = whole.load_state_dict(built.body.trunk[1].state_dict(), strict=False)
+        assert not loaded.unexpected_keys
+        name = loaded.missing_keys[0].rpartition(".")[0]
+        assert loaded.missing_keys == [f"{name}.weight", f"{name}.bias"]
         mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
         logits = whole((pixels.expand(-1, 3, -1, -1) / 255 - mean[:, None, None]) / std[:, None, None])
         if variant != "squeezenet1_0":  # whose classifier is a convolution before a mean

@@ -1,4 +1,4 @@
-"""The table of experiments: narrow, with what was set, and there before the first experiment or run."""
+"""The table of experiments: narrow, with the parameters that were set, and shown even before the first run."""
 
 import copy
 import hashlib
@@ -30,17 +30,17 @@ def test_the_headline_is_of_the_fullest_set_the_worst_modality_and_the_mean_over
     for several, score in ((False, "accuracy"), (True, "f1_micro")):
         results = sample(TWO, several=several)[0]
         rows = {name: getattr(row, score) for name, row in results.patterns.items()}
-        (found,) = headline(results).items()
-        assert found[0] == score
-        assert found[1]["patterns"] == rows
-        assert found[1]["all"] == rows["image+audio"]
-        assert found[1]["worst_single"] == min(rows["image"], rows["audio"])
-        assert found[1]["mean"] == pytest.approx(sum(rows.values()) / 3, abs=1e-6)
+        (item,) = headline(results).items()
+        assert item[0] == score
+        assert item[1]["patterns"] == rows
+        assert item[1]["all"] == rows["image+audio"]
+        assert item[1]["worst_single"] == min(rows["image"], rows["audio"])
+        assert item[1]["mean"] == pytest.approx(sum(rows.values()) / 3, abs=1e-6)
 
 
 def test_what_was_set_is_what_differs_from_conf_for_the_data_set():
-    found = settings(entry("a", "dataset=avmnist", "seed=3", "arm=joint", "fuse.missing_rate=0.25"), CONF)
-    assert found == ["dataset=avmnist", "seed=3", "fuse.missing_rate=0.25"]
+    overrides = settings(entry("a", "dataset=avmnist", "seed=3", "arm=joint", "fuse.missing_rate=0.25"), CONF)
+    assert overrides == ["dataset=avmnist", "seed=3", "fuse.missing_rate=0.25"]
     assert settings(entry("b"), CONF) == []
     mapping = copy.deepcopy(parameters())
     mapping["fuse"]["missing_rate"] = {"image": 0.2}
@@ -101,8 +101,8 @@ def test_experiments_are_read_from_git_on_any_commit_and_a_project_without_any_h
         git("update-ref", f"refs/exps/{on[:2]}/{on[2:]}/{name}", revision)
     git("update-ref", "refs/exps/exec/EXEC_HEAD", first)
     git("update-ref", "refs/exps/aa/" + "b" * 38 + "/without-metrics", first)
-    found = {row.name: row for row in entries(tmp_path)}
-    assert list(found)[:2] == ["workspace", "new"]
-    assert found.keys() == {"workspace", "new", "old", "without-metrics"}
-    assert found["old"].baseline == first[:7]
-    assert [found[name].figures.get("all") for name in ("old", "new", "without-metrics")] == [0.5, 0.75, None]
+    rows = {row.name: row for row in entries(tmp_path)}
+    assert list(rows)[:2] == ["workspace", "new"]
+    assert rows.keys() == {"workspace", "new", "old", "without-metrics"}
+    assert rows["old"].baseline == first[:7]
+    assert [rows[name].figures.get("all") for name in ("old", "new", "without-metrics")] == [0.5, 0.75, None]

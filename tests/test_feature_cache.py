@@ -1,4 +1,4 @@
-"""A frozen trunk's features: computed once, and equal to what the whole encoder would give."""
+"""A frozen backbone's features: computed once, and equal to those of the whole encoder."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def weights(tmp_path):
 
 @pytest.fixture
 def arrays(tmp_path):
-    """Return a folder of decoded images, some of them missing."""
+    """Return a folder of image arrays, some samples missing."""
     folder, drawn = tmp_path / "decoded", np.random.default_rng(0)
     folder.mkdir()
     for split in SPLITS:
@@ -57,19 +57,19 @@ def run_stages(encoder, arrays, tmp_path):
 
 def test_features_are_those_of_the_frozen_network_and_zero_where_nothing_is(weights, arrays, tmp_path):
     settings = {"name": "torchvision:resnet18", "weights": str(weights), "trainable": "head", "dim": 5}
-    told = run_stages(settings, arrays, tmp_path)
-    assert told == "21 encoded, 512 features of torchvision:resnet18"
+    message = run_stages(settings, arrays, tmp_path)
+    assert message == "21 encoded, 512 features of torchvision:resnet18"
     whole = Encoder("image", SHAPE, settings | {"trainable": "frozen", "dim": None}).eval()
     splits = {split: torch.zeros(9) for split in SPLITS}
     targets = Targets(splits, splits, splits, dict.fromkeys(SPLITS, "of keys"), "")
     for split in SPLITS:
         media = stored.load({"image": arrays}, split, targets)
         batch = stored.load({"image": tmp_path / "features"}, split, targets)
-        there = batch.present[:, 0]
+        is_present = batch.present[:, 0]
         assert torch.equal(batch.present, media.present)
-        assert not batch.values["image"][~there].any()
+        assert not batch.values["image"][~is_present].any()
         with torch.no_grad():
-            torch.testing.assert_close(batch.values["image"][there], whole(media.values["image"][there]))
+            torch.testing.assert_close(batch.values["image"][is_present], whole(media.values["image"][is_present]))
     facts = read_json(tmp_path / "features" / stored.FACTS)
     assert facts["shape"] == [512]
     assert facts["backbone"] == read_json(tmp_path / "frozen/image.json")
@@ -124,7 +124,7 @@ def test_what_is_trained_on_features_is_the_projection():
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"trainable": "frozen", "weights": None}, "weights is null: they would stay random"),
         ({"trainable": "head", "weights": "hub"}, "dim is null"),
@@ -133,8 +133,8 @@ def test_what_is_trained_on_features_is_the_projection():
         ({"trainable": "head", "dim": 4, "weights": "absent.pth"}, r"absent\.pth: there is no such file of weights"),
     ],
 )
-def test_settings_that_contradict_each_other_are_named_before_anything_is_encoded(tmp_path, settings, told):
+def test_settings_that_contradict_each_other_are_named_before_anything_is_encoded(tmp_path, settings, message):
     encoder = {"name": "torchvision:resnet18", **settings}
-    with pytest.raises(ParameterError, match=rf"^dataset\.modalities\.image\.encoder: .*{told}"):
+    with pytest.raises(ParameterError, match=rf"^dataset\.modalities\.image\.encoder: .*{message}"):
         frozen_stage.describe(a_dataset(encoder), tmp_path / "frozen")
     assert not (tmp_path / "trunks").exists()

@@ -1,4 +1,4 @@
-"""What the flow stands on, tried on a toy project: the graph, the overrides, the processes, the worktrees."""
+"""What the flow is built on, on a toy project: graph, overrides, processes and worktrees."""
 
 import json
 import os
@@ -93,14 +93,14 @@ GROUP = "name: {0}\nmodalities:\n  image: {{epochs: 1}}\n  audio: {{epochs: {1}}
 
 def environment() -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    identity = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "DVC_", "UMEMMA_"))}
+    identity = {f"GIT_{who}_{field}": "t@t" for who in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "DVC_", "UMEMMA_"))}
     quiet = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
-    return {**kept, **identity, **quiet, "PATH": path, "PYTHONPATH": str(REPOSITORY)}
+    return {**inherited, **identity, **quiet, "PATH": path, "PYTHONPATH": str(REPOSITORY)}
 
 
 def call(root: Path, *command: str, code: int = 0) -> str:
-    """Run a command in the toy project; return what it printed, both streams."""
+    """Run a command in the toy project; return stdout and stderr."""
     done = subprocess.run(
         command,
         cwd=root,
@@ -363,13 +363,13 @@ def test_an_experiment_sees_uncommitted_changes_and_becomes_one_of_dvc(toy: Path
     (toy / "step.py").write_text((toy / "step.py").read_text() + "# changed\n")
     (toy / "unknown.txt").write_text("x")
     before = call(toy, "git", "status", "--porcelain")
-    told: list[str] = []
-    with experiment(toy, ["fuse.rate=0.75"], "mine", told.append) as here:
+    messages: list[str] = []
+    with experiment(toy, ["fuse.rate=0.75"], "mine", messages.append) as here:
         assert (here.root / "step.py").read_text().endswith("# changed\n")
         assert here.environment()["UMEMMA_HOME"] == str(toy)
         call(here.root, "dvc", "repro", "-q")
         Experiments(toy, call(here.root, "git", "rev-parse", "HEAD").strip()).keep(here, "mine")
-    assert told[0].endswith("(git add them): unknown.txt")
+    assert messages[0].endswith("(git add them): unknown.txt")
     assert call(toy, "git", "status", "--porcelain") == before
     assert nothing_left(toy)
     assert call(toy, "dvc", "exp", "list", "--name-only").split() == ["mine"]

@@ -1,4 +1,4 @@
-"""Whole runs of the flow on a toy project, with a Prefect server of its own on a free port, and without one."""
+"""Whole runs of the flow on a toy project, with its own Prefect server on a free port, and without a server."""
 
 import base64
 import json
@@ -62,7 +62,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def clean(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Give every test the committed toy, and look afterwards that nothing was left."""
+    """Give every test the committed toy, and check afterwards that nothing is left behind."""
     if "project" not in request.fixturenames:
         yield
         return
@@ -77,12 +77,12 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def api(project: Path, path: str, body: Any = None, method: str = "POST") -> Any:
-    with asked(project, path, body, method, (project / ".prefect" / "auth").read_text()) as answer:
+    with send(project, path, body, method, (project / ".prefect" / "auth").read_text()) as answer:
         return json.loads(answer.read() or b"null")
 
 
-def asked(project: Path, path: str, body: Any, method: str, password: str | None, **headers: str) -> Any:
-    """Open an address of the server's; raises urllib.error.HTTPError unless it answers with success."""
+def send(project: Path, path: str, body: Any, method: str, password: str | None, **headers: str) -> Any:
+    """Send a request to the server; raises urllib.error.HTTPError unless it succeeds."""
     url = (project / "prefect.toml").read_text().split('url = "')[1].split('"')[0]
     if password is not None:
         headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
@@ -114,9 +114,9 @@ def test_up_twice_says_so_and_status_agrees(project: Path) -> None:
 
 
 def refusal(*request: Any) -> int | None:
-    """Return the code with which the server refuses what `asked` asks, or None where it answers."""
+    """Return the status code with which the server refuses the request, or None where it accepts."""
     try:
-        asked(*request).close()
+        send(*request).close()
     except urllib.error.HTTPError as error:
         error.close()
         return error.code
@@ -140,10 +140,15 @@ def test_the_server_answers_nobody_without_its_password(project: Path) -> None:
 
 
 def test_a_page_from_elsewhere_is_not_shown_what_the_server_answers(project: Path) -> None:
-    own = (project / "prefect.toml").read_text().split('url = "')[1].split('/api"')[0]
+    own_origin = (project / "prefect.toml").read_text().split('url = "')[1].split('/api"')[0]
     password = (project / ".prefect" / "auth").read_text()
-    for origin, allowed in (("https://example.org", None), ("null", None), ("http://127.0.0.1:1", None), (own, own)):
-        with asked(project, "health", None, "GET", password, Origin=origin) as answer:
+    for origin, allowed in (
+        ("https://example.org", None),
+        ("null", None),
+        ("http://127.0.0.1:1", None),
+        (own_origin, own_origin),
+    ):
+        with send(project, "health", None, "GET", password, Origin=origin) as answer:
             assert answer.headers["Access-Control-Allow-Origin"] == allowed
 
 
@@ -151,8 +156,8 @@ def test_the_server_listens_on_this_machine_only(project: Path) -> None:
     listening = []
     for name in ("server", "worker"):
         process = psutil.Process(json.loads((project / ".prefect" / "pids" / f"{name}.json").read_text())["pid"])
-        for one in [process, *process.children(recursive=True)]:
-            listening += [at.laddr.ip for at in one.net_connections() if at.status == psutil.CONN_LISTEN]
+        for running in [process, *process.children(recursive=True)]:
+            listening += [at.laddr.ip for at in running.net_connections() if at.status == psutil.CONN_LISTEN]
     assert listening
     assert set(listening) == {"127.0.0.1"}
 

@@ -42,7 +42,7 @@ def test_the_published_split_has_the_published_counts_and_classes(tmp_path):
     (tmp_path / "images/test").mkdir()
     names = json.loads(trees.genuine("food101_split.json"))
     (tmp_path / "split.json").write_text(json.dumps(names))
-    (tmp_path / "text.json").write_text(json.dumps({name: "Title" for own in names.values() for name in own}))
+    (tmp_path / "text.json").write_text(json.dumps({name: "Title" for listed in names.values() for name in listed}))
     order = json.loads(trees.genuine("food101_class_idx.json"))
     adapter = Adapter(tmp_path, layout="split", classes=sorted(order, key=order.get))
     assert adapter.num_samples == {"train": 61_142, "val": 6_846, "test": 22_716}
@@ -66,8 +66,8 @@ def test_a_sample_has_its_photograph_its_title_and_its_class(built):
 def test_both_kinds_of_lists_give_the_same_samples_but_for_who_draws_validation(built):
     titles, split = Adapter(built), Adapter(built, layout="split")
     assert keys(titles).keys() == keys(split).keys()
-    assert {key for key, own in keys(titles).items() if own == "test"} == {
-        key for key, own in keys(split).items() if own == "test"
+    assert {key for key, part in keys(titles).items() if part == "test"} == {
+        key for key, part in keys(split).items() if part == "test"
     }
     assert split.num_samples == {"train": 505, "val": 101, "test": 101}
     assert Counter(titles.sample("val", i).label for i in range(101)) == dict.fromkeys(range(101), 1)
@@ -98,14 +98,14 @@ def test_a_missing_title_or_photograph_is_kept_as_missing_or_left_out_and_neithe
     rows[1][1], rows[2][1] = "  ", ""
     unlisted = rows.pop(50)[0].removesuffix(".jpg")
     write(root, "test", rows)
-    kept = Adapter(root)
-    assert kept.num_samples["test"] == 100
-    assert [list(kept.sample("test", i).members) for i in (0, 1, 99)] == [["text.txt"], ["image.jpg"], ["image.jpg"]]
-    assert kept.sample("test", 99).key == unlisted
-    assert [one.reason for one in kept.rejected] == ["has no title and no photograph"]
+    lenient = Adapter(root)
+    assert lenient.num_samples["test"] == 100
+    assert [list(lenient.sample("test", i).members) for i in (0, 1, 99)] == [["text.txt"], ["image.jpg"], ["image.jpg"]]
+    assert lenient.sample("test", 99).key == unlisted
+    assert [row.reason for row in lenient.rejected] == ["has no title and no photograph"]
     strict = Adapter(root, incomplete="reject")
     assert strict.num_samples["test"] == 97
-    assert [one.reason for one in strict.rejected] == [
+    assert [row.reason for row in strict.rejected] == [
         "has no photograph",
         "has no title",
         "has no title and no photograph",
@@ -139,7 +139,7 @@ def test_a_row_of_another_class_a_repeated_name_and_a_strange_name_are_left_out(
     (root / "food101/images/train" / rows[3][2] / "Copy of it.jpg").write_bytes(b"x")
     adapter = Adapter(root)
     assert adapter.num_samples["test"] == 100
-    assert [(one.split, one.reason.split(";")[0]) for one in adapter.rejected] == [
+    assert [(row.split, row.reason.split(";")[0]) for row in adapter.rejected] == [
         ("test", f"the row's class is waffles, its image's {rows[0][0].rpartition('_')[0]}"),
         *[(split, "is no <class>_<number>.jpg of a class of Food-101") for split in ("test", "test", "train")],
         ("train", "also in test (test_titles.csv:3)"),

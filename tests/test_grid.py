@@ -1,4 +1,4 @@
-"""Words cut from GRID's clips: what is seen and heard is the word, in the noise that was asked for."""
+"""Words cut from GRID's clips: picture and sound are those of the word, with the requested noise."""
 
 import io
 import shutil
@@ -116,9 +116,9 @@ def test_noise_is_as_loud_as_asked_for(root, snr_db):
     for index in range(4):
         speech, mixture = sound(clean.sample("train", index)), sound(noisy.sample("train", index))
         assert np.abs(mixture).max() == pytest.approx(0.95, abs=1e-3)
-        own = noisy.sample("train", index).key
-        assert own == clean.sample("train", index).key
-        rng = generator(own)
+        key = noisy.sample("train", index).key
+        assert key == clean.sample("train", index).key
+        rng = generator(key)
         begin, end = _part("train", soundfile.info(root / NOISES[3]).frames)
         rng.integers(1)
         offset = begin + int(rng.integers(end - begin - len(speech) + 1))
@@ -137,20 +137,21 @@ def generator(key):
 def test_noise_comes_from_every_file_and_from_the_splits_own_part_of_it(root):
     kinds = {"up": np.ones(70_000), "down": -np.ones(15_000), "turning": np.tile([1.0, -1.0], 7_500)}
     soundfile.write(root / "noise/parts.wav", np.concatenate(list(kinds.values())) / 2, 16_000)
-    for name, own in kinds.items():
-        soundfile.write(root / f"noise/{name}.wav", np.resize(own, 100_000) / 2, 16_000)
+    for name, wave in kinds.items():
+        soundfile.write(root / f"noise/{name}.wav", np.resize(wave, 100_000) / 2, 16_000)
 
     def heard(adapter, split):
         speech = np.tile([1.0, 1.0, -1.0, -1.0], 400)  # like none of the noises
-        found = set()
+        nearest = set()
         for number in range(30):
             mixture = adapter._in_noise(speech, 16_000, split, f"key{number}")
             likeness = {
-                name: own[:1_600] @ mixture for name, own in {**kinds, "down": np.resize(kinds["down"], 1_600)}.items()
+                name: wave[:1_600] @ mixture
+                for name, wave in {**kinds, "down": np.resize(kinds["down"], 1_600)}.items()
             }
-            likeness["turning"] = abs(likeness["turning"])  # it may begin with either sign
-            found.add(max(likeness, key=likeness.__getitem__))
-        return found
+            likeness["turning"] = abs(likeness["turning"])  # its sign is arbitrary
+            nearest.add(max(likeness, key=likeness.__getitem__))
+        return nearest
 
     parts = small(root, noises=["noise/parts.wav"])
     assert [heard(parts, split) for split in ("train", "val", "test")] == [{"up"}, {"down"}, {"turning"}]
@@ -213,7 +214,7 @@ def test_a_word_of_no_length_and_a_clip_listed_twice_are_left_out(root):
     )
     adapter = small(root)
     assert sum(adapter.num_samples.values()) == 39
-    assert [(one.file.rsplit("/", 1)[1], one.reason.split(" from")[0].split(";")[0]) for one in adapter.rejected] == [
+    assert [(row.file.rsplit("/", 1)[1], row.reason.split(" from")[0].split(";")[0]) for row in adapter.rejected] == [
         ("labels.csv:4", "its letter lasts"),
         ("labels.csv:42", "listed twice"),
     ]

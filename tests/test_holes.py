@@ -1,4 +1,4 @@
-"""What comes with a stranger's parameters, run end to end as a person would: nothing of it may be executed."""
+"""Untrusted parameters, run end to end as a user would: nothing in them may be executed."""
 
 import re
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_a_name_in_a_branchs_parameters_never_runs(project, change, name):
     ],
 )
 def test_a_bad_override_is_refused_before_anything_is_written(project, command, overrides, sentence):
-    words = [word for one in overrides for word in ("-S", one)]
+    words = [word for override in overrides for word in ("-S", override)]
     done = run(project, *command, *words, environment={"SECRET": "hunter2"})
     assert done.returncode != 0
     assert re.search(sentence, done.stdout + done.stderr), done.stdout + done.stderr

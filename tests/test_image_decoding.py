@@ -1,4 +1,4 @@
-"""Images and video frames as tensors: colours, sizes, directions and the choice of frames."""
+"""Images and video frames as tensors: colours, sizes, orientation and the choice of frames."""
 
 import os
 import pickle
@@ -24,7 +24,7 @@ HALVES[:, 4:] = (255, 0, 0)
 
 
 def rgb(content: bytes, **settings: object) -> torch.Tensor:
-    """Return (height, width, 3) of a decoder for colours."""
+    """Return the image as (height, width, 3), decoded in colour."""
     return Decoder(mode="rgb", **settings)(content).permute(1, 2, 0)
 
 
@@ -42,15 +42,15 @@ def test_gray_pictures_are_what_torchvision_makes_of_them(content, mode):
     ("form", "options", "tolerance"), [("PNG", {}, 0), ("WEBP", {"lossless": True}, 0), ("JPEG", {"quality": 98}, 6)]
 )
 def test_every_format_gives_its_pixels(form, options, tolerance):
-    found = rgb(picture(SMOOTH, form, **options))
-    assert found.dtype == torch.uint8
-    assert (found.int() - torch.from_numpy(SMOOTH).int()).abs().max() <= tolerance
+    pixels = rgb(picture(SMOOTH, form, **options))
+    assert pixels.dtype == torch.uint8
+    assert (pixels.int() - torch.from_numpy(SMOOTH).int()).abs().max() <= tolerance
 
 
 def test_cmyk_becomes_the_same_colours():
     cmyk = Image.fromarray(SMOOTH).convert("CMYK")
-    found = rgb(picture(cmyk, "JPEG", quality=98))
-    assert (found.int() - torch.from_numpy(SMOOTH).int()).abs().float().mean() < 3
+    pixels = rgb(picture(cmyk, "JPEG", quality=98))
+    assert (pixels.int() - torch.from_numpy(SMOOTH).int()).abs().float().mean() < 3
 
 
 def test_sixteen_bits_become_eight():
@@ -108,10 +108,10 @@ def test_a_picture_stands_as_exif_says(orientation):
 def test_every_way_to_fit_gives_the_size(fit, interpolation, antialias, size_px, shape):
     for mode, channels in (("gray", 1), ("rgb", 3)):
         decoder = Decoder(mode=mode, size_px=size_px, fit=fit, interpolation=interpolation, antialias=antialias)
-        found = decoder(picture(SMOOTH))
-        assert found.shape == (channels, *shape)
-        assert found.dtype == torch.uint8
-        assert found.is_contiguous()
+        pixels = decoder(picture(SMOOTH))
+        assert pixels.shape == (channels, *shape)
+        assert pixels.dtype == torch.uint8
+        assert pixels.is_contiguous()
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_every_way_to_fit_gives_the_size(fit, interpolation, antialias, size_px,
 )
 def test_stretching_is_what_pillow_does(interpolation, filtered):
     known = np.asarray(Image.fromarray(PIXELS).resize((20, 9), filtered)).astype(int)
-    found = rgb(picture(PIXELS), size_px=[9, 20], fit="stretch", interpolation=interpolation)
-    assert np.abs(found.numpy().astype(int) - known).max() <= 1
+    pixels = rgb(picture(PIXELS), size_px=[9, 20], fit="stretch", interpolation=interpolation)
+    assert np.abs(pixels.numpy().astype(int) - known).max() <= 1
     rough = rgb(picture(PIXELS), size_px=[9, 20], fit="stretch", interpolation=interpolation, antialias=False)
     assert np.abs(rough.numpy().astype(int) - known).max() > 20
 
@@ -187,9 +187,9 @@ CLIP = video(numbered(12))
 
 def shown(content: bytes, **settings: object) -> list[int]:
     """Return the numbers of the frames that a decoder takes."""
-    found = frames.Decoder(mode="gray", **settings)(content)
-    assert found.dtype == torch.uint8
-    return [round((frame[0, 20:, 20:].float().mean().item() - 10) / 8) for frame in found]
+    pixels = frames.Decoder(mode="gray", **settings)(content)
+    assert pixels.dtype == torch.uint8
+    return [round((frame[0, 20:, 20:].float().mean().item() - 10) / 8) for frame in pixels]
 
 
 @pytest.mark.parametrize(
@@ -223,10 +223,10 @@ def test_a_video_of_one_frame_shows_it_all_the_time():
 
 def test_frames_in_colour_are_resized_and_turned_like_pictures():
     red = [np.full((32, 48, 3), (200, 30, 30), np.uint8)] * 4
-    found = frames.Decoder(num_frames=2, size_px=[16, 20], fit="pad")(video(red))
-    assert found.shape == (2, 3, 16, 20)
-    assert (found[0, :, 8, 10].int() - torch.tensor([200, 30, 30])).abs().max() < 8
-    assert (found[:, :, 0] == 0).all()
+    pixels = frames.Decoder(num_frames=2, size_px=[16, 20], fit="pad")(video(red))
+    assert pixels.shape == (2, 3, 16, 20)
+    assert (pixels[0, :, 8, 10].int() - torch.tensor([200, 30, 30])).abs().max() < 8
+    assert (pixels[:, :, 0] == 0).all()
     mark = frames.Decoder(num_frames=1, mode="gray")(turned(CLIP))[0, 0]
     assert mark.shape == (48, 32)
     assert mark[:6, -6:].min() > 200  # the mark was in the upper left corner
@@ -247,7 +247,7 @@ def test_only_what_is_wanted_is_converted_and_nothing_after_the_last_is_decoded(
 
 
 def test_frames_that_the_file_says_to_leave_out_are_not_counted():
-    """An edit list, as cameras and cutting programs write it: the first five frames are there and not shown."""
+    """An edit list, as cameras and video editors write it: the first five frames are stored but not shown."""
     at = CLIP.index(b"elst") + 12
     duration, start = struct.unpack(">Ii", CLIP[at : at + 8])
     ticks = int.from_bytes(CLIP[CLIP.index(b"mdhd") + 16 : CLIP.index(b"mdhd") + 20], "big")
@@ -287,7 +287,7 @@ def test_sound_alone_has_no_frames():
 def test_genuine_clips_are_decoded_alike_by_a_copy_of_the_decoder():
     decoder = frames.Decoder(num_frames=8, size_px=48)
     for path in sorted((GENUINE / "grid_clips/clips").glob("*.mp4"))[:3]:
-        found = decoder(path.read_bytes())
-        assert found.shape == (8, 3, 48, 48)
-        assert torch.equal(pickle.loads(pickle.dumps(decoder))(path.read_bytes()), found)
-        assert len({frame.numpy().tobytes() for frame in found}) == 8
+        pixels = decoder(path.read_bytes())
+        assert pixels.shape == (8, 3, 48, 48)
+        assert torch.equal(pickle.loads(pickle.dumps(decoder))(path.read_bytes()), pixels)
+        assert len({frame.numpy().tobytes() for frame in pixels}) == 8

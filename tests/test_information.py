@@ -1,4 +1,4 @@
-"""Bounds and worth of modalities against exact enumeration of discrete distributions and of orders of arrival."""
+"""Bounds and Shapley values of modalities against exact enumeration of discrete distributions and of permutations."""
 
 import itertools
 import math
@@ -45,8 +45,8 @@ def test_the_ceiling_solves_fanos_equation(num_classes):
             return stats.entropy([error, 1 - error]) + error * math.log(num_classes - 1) - residual
 
         root = optimize.brentq(excess, 1e-12, 1 - 1 / num_classes)
-        found = information.fano_ceiling(torch.tensor([residual]), num_classes).item()
-        assert found == pytest.approx(1 - root, abs=1e-6)
+        ceiling = information.fano_ceiling(torch.tensor([residual]), num_classes).item()
+        assert ceiling == pytest.approx(1 - root, abs=1e-6)
 
 
 def test_ceiling_and_floor_at_the_ends():
@@ -63,9 +63,9 @@ def test_entropy_is_that_of_scipy():
 
 @pytest.fixture(params=[1, 2, 3, 5])
 def game(request):
-    """Return v(S) of shape (4,) for every non-empty set, drawn without any order among sets."""
+    """Return v(S) of shape (4,) for every non-empty set, drawn independently, so not monotone."""
     generator = torch.Generator().manual_seed(request.param)
-    return {one: torch.randn(4, generator=generator, dtype=torch.float64) for one in patterns(request.param)}
+    return {pattern: torch.randn(4, generator=generator, dtype=torch.float64) for pattern in patterns(request.param)}
 
 
 def size(game):
@@ -83,8 +83,8 @@ def random_rates(num_modalities, count=6):
 
 def test_expected_information_is_the_sum_over_patterns(game):
     rates = random_rates(size(game))
-    for rate, found in zip(rates, information.expected_information(game, rates), strict=True):
-        torch.testing.assert_close(found, sum(probability(one, rate.tolist()) * v for one, v in game.items()))
+    for rate, total in zip(rates, information.expected_information(game, rates), strict=True):
+        torch.testing.assert_close(total, sum(probability(pattern, rate.tolist()) * v for pattern, v in game.items()))
 
 
 def test_the_empty_set_may_be_given_too(game):
@@ -129,15 +129,15 @@ def test_shapley_is_the_mean_price_along_equal_rates(game):
 
 def test_lost_for_good_is_the_price_with_everything_else_there(game):
     for m in range(size(game)):
-        found = information.lost_for_good(game, m)
-        others = [one for one in range(size(game)) if one != m]
-        torch.testing.assert_close(found, value(game, range(size(game))) - value(game, others))
+        lost = information.lost_for_good(game, m)
+        others = [modality for modality in range(size(game)) if modality != m]
+        torch.testing.assert_close(lost, value(game, range(size(game))) - value(game, others))
         nothing_missing = torch.zeros(1, size(game), dtype=torch.float64)
-        torch.testing.assert_close(information.price(game, m, nothing_missing)[0], found)
+        torch.testing.assert_close(information.price(game, m, nothing_missing)[0], lost)
 
 
 def test_an_unknown_set_leaves_undefined_only_what_depends_on_it():
-    game = {one: torch.ones(4, dtype=torch.float64) for one in patterns(2) if one != (False, True)}
+    game = {pattern: torch.ones(4, dtype=torch.float64) for pattern in patterns(2) if pattern != (False, True)}
     nowhere, half = torch.zeros(1, 2, dtype=torch.float64), torch.full((1, 2), 0.5, dtype=torch.float64)
     assert information.expected_information(game, half).isnan().all()
     assert information.shapley(game, 0).isnan().all()

@@ -1,4 +1,4 @@
-"""`umemma init`: from a stranger's table to a conf that works, with what was found and what is unsure said."""
+"""`umemma init`: from a user's table to a working conf, reporting what was detected and what is uncertain."""
 
 import itertools
 import json
@@ -38,7 +38,7 @@ WORDS = ("the", "ship", "leaves", "harbour", "at", "night", "and", "nobody", "se
 
 @pytest.fixture
 def home(tmp_path):
-    """A project's folder: all that init needs of it is conf/."""
+    """A project's folder: init needs only conf/."""
     folder = tmp_path / "home"
     (folder / "conf/dataset").mkdir(parents=True)
     (folder / "conf/config.yaml").write_text((ROOT / "conf/config.yaml").read_text())
@@ -46,9 +46,9 @@ def home(tmp_path):
 
 
 def initiated(home, path, **given):
-    """Run init on a table; return what it said and the parameters that its file composes into."""
-    said = init(path, path.parent, "mine", Given(**given), home=home, force=True)
-    return said, parameters.check(composition.composed(home / "conf", ["dataset=mine"]), "conf")
+    """Run init on a table; return its output and the parameters composed from the file it wrote."""
+    output = init(path, path.parent, "mine", Given(**given), home=home, force=True)
+    return output, parameters.check(composition.composed(home / "conf", ["dataset=mine"]), "conf")
 
 
 def rows_of(count=60, **columns):
@@ -65,8 +65,8 @@ def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_g
     tmp_path, home
 ):
     path = stranger(tmp_path / "films")
-    said, found = initiated(home, path)
-    dataset = found.dataset
+    output, parameters = initiated(home, path)
+    dataset = parameters.dataset
     assert dataset.task == "multi_label"
     assert dataset.classes == ["Comedy", "Drama", "War & Peace", "no"]
     assert list(dataset.modalities) == ["poster", "trailer_sound", "plot", "numbers"]
@@ -80,11 +80,11 @@ def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_g
     for name in dataset.modalities:
         holes = sum(name not in sample.modalities for sample in made)
         assert 0.2 < holes / 120 < 0.4
-        assert f"missing in {holes} of 120" in said
+        assert f"missing in {holes} of 120" in output
     index = prepare(dataset, root, tmp_path / "shards", 1000)
     assert sum(index.judged.values()) == 120
     assert sum(index.quarantined.values()) == 0
-    pass_gate(tmp_path / "shards", found.validation, tmp_path / "report.json", tmp_path / "gate.json")
+    pass_gate(tmp_path / "shards", parameters.validation, tmp_path / "report.json", tmp_path / "gate.json")
     for name, modality in dataset.modalities.items():
         facts = decode(tmp_path / "shards", name, modality.decode, tmp_path / "decoded" / name)
         encoder = Encoder(name, facts["shape"], modality.encoder).eval()
@@ -102,19 +102,21 @@ def test_a_strangers_table_goes_to_the_report_without_a_hand_on_its_conf(tmp_pat
     capsys.readouterr()
     run_stage(project, "report", "--show")
     table = capsys.readouterr().out
-    found = quarantine.read(project / "data/reports/quarantine.parquet")
-    reasons = {unquote(row.key): row.reason for row in found}
-    assert len(found) == len(bad)
+    rows = quarantine.read(project / "data/reports/quarantine.parquet")
+    reasons = {unquote(row.key): row.reason for row in rows}
+    assert len(rows) == len(bad)
     assert {film: reason for film, reason in bad.items() if reason in reasons.get(film, "")} == bad
-    kept = pd.read_parquet(project / "data/shards/manifest.parquet")
-    assert len(kept) == 600 - len(bad)
-    assert kept.groupby("group")["split"].nunique().eq(1).all()
+    manifest = pd.read_parquet(project / "data/shards/manifest.parquet")
+    assert len(manifest) == 600 - len(bad)
+    assert manifest.groupby("group")["split"].nunique().eq(1).all()
     results = read_json(project / "data/reports/robustness.json")["patterns"]
     modalities = ("poster", "trailer_sound", "plot", "numbers")
-    assert set(results) == {"+".join(one) for size in range(1, 5) for one in itertools.combinations(modalities, size)}
-    always_yes = 2 / 3  # F1 where two classes of four apply and all are said to: the best that can be said unseen
+    assert set(results) == {
+        "+".join(names) for size in range(1, 5) for names in itertools.combinations(modalities, size)
+    }
+    always_yes = 2 / 3  # F1 where two classes of four apply and all four are predicted: the best constant prediction
     assert results["+".join(modalities)]["f1_micro"] > always_yes + 0.2
-    assert all(results[one]["f1_micro"] > always_yes + 0.08 for one in modalities)
+    assert all(results[modality]["f1_micro"] > always_yes + 0.08 for modality in modalities)
     assert all(f"\n{name} " in table for name in results)
     page = (project / "data/reports/report.html").read_text()
     assert all(name in page for name in (*modalities, "War &amp; Peace"))
@@ -123,17 +125,17 @@ def test_a_strangers_table_goes_to_the_report_without_a_hand_on_its_conf(tmp_pat
 @pytest.mark.parametrize("suffix", FORMATS[1:])
 def test_every_file_format_of_a_table_becomes_the_same_conf(tmp_path, home, suffix):
     confs = []
-    for one in ("csv", suffix):
-        initiated(home, stranger(tmp_path / "films", suffix=one))
-        confs.append((home / "conf/dataset/mine.yaml").read_text().replace(f"films.{one}", "films"))
+    for extension in ("csv", suffix):
+        initiated(home, stranger(tmp_path / "films", suffix=extension))
+        confs.append((home / "conf/dataset/mine.yaml").read_text().replace(f"films.{extension}", "films"))
     assert confs[0] == confs[1]
 
 
 def test_a_table_of_any_name_becomes_a_comment_and_an_option_and_no_parameter(tmp_path, home):
     for name in ("x\nseed: 5\n#.csv", "a: b # c.csv", "f;touch F;.csv", "'\"`touch F`.csv", "x\u2028seed: 5.csv"):
-        _, found = initiated(home, write_table(tmp_path / name, rows_of()))
-        assert found.seed == 0
-        assert found.dataset.options["file"] == name
+        _, parameters = initiated(home, write_table(tmp_path / name, rows_of()))
+        assert parameters.seed == 0
+        assert parameters.dataset.options["file"] == name
         assert (home / "conf/dataset/mine.yaml").read_text().splitlines()[1].startswith("# Made by `umemma init` from ")
 
 
@@ -212,7 +214,7 @@ def test_bounds_of_the_gate_are_set_only_where_the_data_need_others():
     }
 
 
-ROLES = {  # name: (further columns, options that are expected, what is said)
+ROLES = {  # name: (further columns, expected options, expected message)
     "a split column": ({"set": lambda i: ("Training", "dev", "testing")[i % 3]}, {"split": "set"}, "split     set"),
     "no validation split": (
         {"fold": lambda i: ("train", "test")[i // 3 % 2]},
@@ -236,11 +238,11 @@ ROLES = {  # name: (further columns, options that are expected, what is said)
 @pytest.mark.parametrize("case", ROLES)
 def test_roles_are_found_by_name_and_content_and_doubts_are_said(tmp_path, home, case):
     columns, expected, sentence = ROLES[case]
-    said, found = initiated(home, write_table(tmp_path / "t.jsonl", rows_of(**columns)))
-    assert sentence in said
-    assert {name: found.dataset.options[name] for name in expected} == expected
-    assert (found.dataset.options["key"], found.dataset.options["label"]) == ("id", "label")
-    assert list(found.dataset.options["modalities"]) == ["plot"]
+    output, parameters = initiated(home, write_table(tmp_path / "t.jsonl", rows_of(**columns)))
+    assert sentence in output
+    assert {name: parameters.dataset.options[name] for name in expected} == expected
+    assert (parameters.dataset.options["key"], parameters.dataset.options["label"]) == ("id", "label")
+    assert list(parameters.dataset.options["modalities"]) == ["plot"]
 
 
 def test_what_a_person_names_is_taken_as_named(tmp_path, home):
@@ -251,10 +253,10 @@ def test_what_a_person_names_is_taken_as_named(tmp_path, home):
         animal=lambda i: ("x", "y", "z")[i % 3],
     )
     path = write_table(tmp_path / "t.csv", rows)
-    _, found = initiated(home, path, key="name", group="ward", split="part", label=["animal"])
-    options = found.dataset.options
-    assert [options[one] for one in ("key", "group", "split", "label")] == ["name", "ward", "part", "animal"]
-    assert found.dataset.classes == ["x", "y", "z"]
+    _, parameters = initiated(home, path, key="name", group="ward", split="part", label=["animal"])
+    options = parameters.dataset.options
+    assert [options[option] for option in ("key", "group", "split", "label")] == ["name", "ward", "part", "animal"]
+    assert parameters.dataset.classes == ["x", "y", "z"]
     for role in ("key", "group", "split"):
         with pytest.raises(ParameterError, match=rf"--{role}: there is no column called 'nam'"):
             initiated(home, path, **{role: "nam"})
@@ -318,13 +320,13 @@ def test_labels_are_found_in_every_form_with_their_classes_in_sorted_order(tmp_p
     rows = rows_of(90, **columns)
     for row in rows:
         del row["label"]
-    said, found = initiated(home, write_table(tmp_path / "t.jsonl", rows))
-    assert {name: found.dataset.options[name] for name in options} == options
-    assert (found.dataset.task, found.dataset.classes) == (task, classes)
-    assert ("the label is taken to be" in said) == (
+    output, parameters = initiated(home, write_table(tmp_path / "t.jsonl", rows))
+    assert {name: parameters.dataset.options[name] for name in options} == options
+    assert (parameters.dataset.task, parameters.dataset.classes) == (task, classes)
+    assert ("the label is taken to be" in output) == (
         case in {"columns of 0 and 1", "one of several columns", "the column of fewest values"}
     )
-    assert len(samples(build.built(found.dataset, tmp_path))) == 90
+    assert len(samples(build.built(parameters.dataset, tmp_path))) == 90
 
 
 def test_a_table_without_anything_like_a_label_or_without_media_says_so(tmp_path, home):
@@ -352,15 +354,15 @@ def test_numbers_become_vectors_by_name_and_by_where_they_are_empty(tmp_path, ho
         weight=some,
         age=lambda i: i % 50,
     )
-    said, found = initiated(home, write_table(tmp_path / "t.csv", rows))
-    entries = found.dataset.options["modalities"]
+    output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    entries = parameters.dataset.options["modalities"]
     assert {name: entry["columns"] for name, entry in entries.items() if name != "plot"} == {
         "acc": ["acc_x", "acc_y"],
         "emb": ["emb0", "emb1"],
         "numbers": ["height", "weight"],
         "age": ["age"],
     }
-    assert "numbers that stand together are one modality: acc (acc_x, acc_y); emb (emb0, emb1)" in said
+    assert "numbers that stand together are one modality: acc (acc_x, acc_y); emb (emb0, emb1)" in output
 
 
 def test_single_holes_in_many_numbers_are_filled_and_that_is_said(tmp_path, home):
@@ -370,10 +372,10 @@ def test_single_holes_in_many_numbers_are_filled_and_that_is_said(tmp_path, home
             for n, name in enumerate(["age", "height", "weight", "pulse", "oxygen", "sugar"])
         }
     )
-    said, found = initiated(home, write_table(tmp_path / "t.csv", rows))
-    assert found.dataset.options["modalities"]["numbers"]["fill"] == 0.0
-    assert "rows have some of its columns and not others; the empty ones are taken as 0.0 (fill)" in said
-    assert not build.built(found.dataset, tmp_path).rejected
+    output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert parameters.dataset.options["modalities"]["numbers"]["fill"] == 0.0
+    assert "rows have some of its columns and not others; the empty ones are taken as 0.0 (fill)" in output
+    assert not build.built(parameters.dataset, tmp_path).rejected
 
 
 def test_files_are_told_apart_by_their_names_and_arrays_by_their_axes(tmp_path, home):
@@ -395,8 +397,8 @@ def test_files_are_told_apart_by_their_names_and_arrays_by_their_axes(tmp_path, 
         face=lambda i: f"t/v{i}.npy",
         log=lambda i: f"t/{i}.csv",
     )
-    _, found = initiated(home, write_table(tmp_path / "t.csv", rows))
-    entries = found.dataset.options["modalities"]
+    _, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    entries = parameters.dataset.options["modalities"]
     assert {name: entry["kind"] for name, entry in entries.items()} == {
         "plot": "text",
         "photo": "image",
@@ -407,8 +409,8 @@ def test_files_are_told_apart_by_their_names_and_arrays_by_their_axes(tmp_path, 
         "log": "series",
     }
     assert entries["notes"]["inline"] is False
-    assert found.dataset.modalities["photo"].decode == {"name": "image", "mode": "gray", "size_px": 8}
-    assert samples(build.built(found.dataset, tmp_path))[0].modalities == tuple(entries)
+    assert parameters.dataset.modalities["photo"].decode == {"name": "image", "mode": "gray", "size_px": 8}
+    assert samples(build.built(parameters.dataset, tmp_path))[0].modalities == tuple(entries)
 
 
 def test_paths_without_their_folder_are_found_below_the_root(tmp_path, home):
@@ -416,9 +418,9 @@ def test_paths_without_their_folder_are_found_below_the_root(tmp_path, home):
     for i in range(20):
         (tmp_path / f"data/media/all/{i}.txt").write_text(f"text {i}")
     rows = [{"id": i, "label": "ab"[i % 2], "file": f"{i}.txt"} for i in range(20)]
-    _, found = initiated(home, write_table(tmp_path / "data/t.csv", rows))
-    assert found.dataset.options["media_root"] == "media/all"
-    assert samples(build.built(found.dataset, tmp_path / "data"))
+    _, parameters = initiated(home, write_table(tmp_path / "data/t.csv", rows))
+    assert parameters.dataset.options["media_root"] == "media/all"
+    assert samples(build.built(parameters.dataset, tmp_path / "data"))
 
 
 def test_files_that_cannot_be_used_are_counted_with_an_example(tmp_path, home):
@@ -426,24 +428,24 @@ def test_files_that_cannot_be_used_are_counted_with_an_example(tmp_path, home):
         (tmp_path / f"{i}.png").write_bytes(b"no picture" if i < 3 else png(np.random.default_rng(i), side_px=8))
     (tmp_path / "7.png").unlink()
     rows = [{"id": i, "label": "ab"[i % 2], "pic": f"{i}.png"} for i in range(20)]
-    said, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
-    assert "pic: of 20 looked at 4 cannot be used, as t.csv line 2:" in said
-    assert "does not exist (1)" in said
+    output, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert "pic: of 20 looked at 4 cannot be used, as t.csv line 2:" in output
+    assert "does not exist (1)" in output
 
 
 def test_rows_that_are_left_out_are_counted_by_reason(tmp_path, home):
     rows = rows_of(label=lambda i: None if i < 5 else "ab"[i % 2])
-    said, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
-    assert "left out  5 rows: no label" in said
+    output, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert "left out  5 rows: no label" in output
 
 
 @pytest.mark.parametrize("delimiter", [";", "|", "\t"])
 def test_a_delimiter_that_is_not_the_usual_one_is_found_and_written_down(tmp_path, home, delimiter):
     path = write_table(tmp_path / "t.csv", rows_of())
     path.write_text(path.read_text().replace(",", delimiter))
-    _, found = initiated(home, path)
-    assert found.dataset.options["delimiter"] == delimiter
-    assert len(samples(build.built(found.dataset, tmp_path))) == 60
+    _, parameters = initiated(home, path)
+    assert parameters.dataset.options["delimiter"] == delimiter
+    assert len(samples(build.built(parameters.dataset, tmp_path))) == 60
 
 
 def test_an_encoding_is_named_by_the_person_and_written_down(tmp_path, home):
@@ -451,9 +453,9 @@ def test_an_encoding_is_named_by_the_person_and_written_down(tmp_path, home):
     path.write_bytes(path.read_text().encode("gb18030"))
     with pytest.raises(DataError, match="is no utf-8"):
         initiated(home, path)
-    _, found = initiated(home, path, encoding="gb18030")
-    assert found.dataset.classes == ["狗", "猫"]
-    assert found.dataset.options["encoding"] == "gb18030"
+    _, parameters = initiated(home, path, encoding="gb18030")
+    assert parameters.dataset.classes == ["狗", "猫"]
+    assert parameters.dataset.options["encoding"] == "gb18030"
 
 
 def test_a_file_that_is_there_is_written_over_only_when_told(tmp_path, home):
@@ -492,8 +494,8 @@ def test_the_root_holds_the_table_and_is_written_relative_inside_the_project(tmp
 
 def test_many_classes_are_all_written_in_lines_that_can_be_read(tmp_path, home):
     rows = rows_of(808, label=lambda i: f"class, number {i % 202:03d}: '\"#")
-    _, found = initiated(home, write_table(tmp_path / "t.csv", rows))
-    assert found.dataset.classes == [f"class, number {i:03d}: '\"#" for i in range(202)]
+    _, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert parameters.dataset.classes == [f"class, number {i:03d}: '\"#" for i in range(202)]
     text = (home / "conf/dataset/mine.yaml").read_text().replace(str(tmp_path), "")  # however deep the folder lies
     assert max(map(len, text.splitlines())) <= 140
 
@@ -543,10 +545,10 @@ def test_the_command_says_what_is_wrong_in_one_line_and_writes_into_the_project_
     assert "there is no command called 'inti'; there are init. Did you mean 'init'?" in command(tmp_path, "inti").stderr
     assert "usage: umemma init FILE" in command(tmp_path).stdout
     path = write_table(tmp_path / "t.csv", rows_of())
-    there = command(tmp_path, "init", path.name, "--name", "digits", "--project", str(ROOT))
-    assert there.returncode == 2
-    assert f"{ROOT / 'conf/dataset/digits.yaml'} already exists" in there.stderr
-    assert json.dumps(sorted(one.name for one in tmp_path.iterdir())) == '["t.csv"]'
+    result = command(tmp_path, "init", path.name, "--name", "digits", "--project", str(ROOT))
+    assert result.returncode == 2
+    assert f"{ROOT / 'conf/dataset/digits.yaml'} already exists" in result.stderr
+    assert json.dumps(sorted(file.name for file in tmp_path.iterdir())) == '["t.csv"]'
     nowhere = command(tmp_path, "init", path.name)
     assert (nowhere.returncode, nowhere.stdout) == (2, "")
     assert nowhere.stderr.startswith(f"ERROR: {tmp_path} does not lie in a project")

@@ -1,4 +1,4 @@
-"""Kinetics-Sounds in both of its layouts, with clips that lie in one tree only or have too few frames."""
+"""Kinetics-Sounds in both of its layouts, with clips that are in one tree only or have too few frames."""
 
 import io
 import shutil
@@ -57,16 +57,16 @@ def test_the_folder_is_the_label_and_a_clip_has_its_frames_and_its_sound(built):
     assert adapter.num_samples == {"train": 124, "val": 31, "test": 31}
     assert adapter.classes == CLASSES
     sample = adapter.sample("test", 7)
-    own = built / "kinetics_sounds/test"
-    frames = sorted((own / "video" / CLASSES[sample.label] / sample.key).glob("*.jpg"))
+    folder = built / "kinetics_sounds/test"
+    frames = sorted((folder / "video" / CLASSES[sample.label] / sample.key).glob("*.jpg"))
     with av.open(io.BytesIO(sample.members["video.mp4"])) as container:
         assert [bytes(packet) for packet in container.demux(video=0) if packet.size] == [
             path.read_bytes() for path in frames
         ]
-    assert sample.members["audio.wav"] == (own / "audio" / CLASSES[sample.label] / f"{sample.key}.wav").read_bytes()
+    assert sample.members["audio.wav"] == (folder / "audio" / CLASSES[sample.label] / f"{sample.key}.wav").read_bytes()
     assert Counter(adapter.sample("val", i).label for i in range(31)) == dict.fromkeys(range(31), 1)
     turned = samples(Adapter(built, classes=CLASSES[::-1]))
-    assert all(turned[key].label == 30 - own.label for key, own in samples(adapter).items())
+    assert all(turned[key].label == 30 - original.label for key, original in samples(adapter).items())
     with pytest.raises(ParameterError, match=r"the 31 classes of Kinetics-Sounds.*; lacking bowling"):
         Adapter(built, classes=CLASSES[1:])
 
@@ -76,11 +76,11 @@ def test_a_clip_in_one_tree_only_lacks_the_other_modality_or_by_choice_is_left_o
     next((root / "test/audio").glob(f"*/{keys[0]}.wav")).unlink()
     shutil.rmtree(next((root / "test/video").glob(f"*/{keys[1]}")))
     (root / "test/audio/.DS_Store").touch()
-    found = samples(Adapter(root))
-    assert [found[key].modalities for key in keys] == [("video",), ("audio",)]
+    by_key = samples(Adapter(root))
+    assert [by_key[key].modalities for key in keys] == [("video",), ("audio",)]
     strict = Adapter(root, incomplete="reject")
     assert strict.num_samples["test"] == 29
-    assert {one.key: one.reason for one in strict.rejected} == {keys[0]: "has no sound", keys[1]: "has no frames"}
+    assert {row.key: row.reason for row in strict.rejected} == {keys[0]: "has no sound", keys[1]: "has no frames"}
 
 
 def test_a_clip_of_too_few_frames_is_a_bad_sample(root):
@@ -98,7 +98,7 @@ def test_a_clip_in_training_and_test_or_under_two_classes_counts_once(root):
     other = next((root / "train/audio/singing").glob("*.wav"))
     shutil.copy(other, root / "train/audio/tickling" / other.name)
     adapter = Adapter(root)
-    assert {(one.key, one.reason.split(" (")[0].split(";")[0]) for one in adapter.rejected} == {
+    assert {(row.key, row.reason.split(" (")[0].split(";")[0]) for row in adapter.rejected} == {
         (clip.stem, "also in test"),
         (other.stem, "listed twice"),
     }
@@ -109,7 +109,7 @@ def test_another_file_among_the_clips_is_named(root):
     (root / "test/audio/singing/read me.txt").touch()
     (root / "test/audio/singing/notes.txt").touch()
     adapter = Adapter(root)
-    assert [one.reason for one in adapter.rejected] == ["a clip's name is letters, digits, - and _"]
+    assert [row.reason for row in adapter.rejected] == ["a clip's name is letters, digits, - and _"]
     index = next(i for i in range(32) if adapter._rows["test"][i].key == "notes")
     with pytest.raises(BadSample, match="no file of this name"):
         adapter.sample("test", index)

@@ -1,4 +1,4 @@
-"""What must hold of every head and substitute: no leak, and one modality left means that modality's own answer."""
+"""Properties of every head and substitute: no leak, and with one modality left the prediction of its tower."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -27,7 +27,7 @@ POISONS = (float("nan"), float("inf"), -1e30, 7.0)
 
 @pytest.fixture
 def three_media(media: Batch) -> Batch:
-    """The made-up split with a third modality, which is no map."""
+    """The synthetic split with a third modality, which is not a map."""
     motion = torch.randn(24, 7, generator=torch.Generator().manual_seed(3)) + 2 * media.label[:, None]
     return Batch({**media.values, "motion": motion}, torch.ones(24, 3, dtype=torch.bool), media.label, media.key)
 
@@ -69,8 +69,8 @@ def poisoned(batch: Batch, poison: float) -> Batch:
     return batch.with_values(values)
 
 
-def answered(fusion: torch.nn.Module, batch: Batch) -> torch.Tensor:
-    """Ask with a copy of the batch statistics and the same random draws, so that every answer starts alike."""
+def predict(fusion: torch.nn.Module, batch: Batch) -> torch.Tensor:
+    """Predict with a copy of the batch statistics and the same random draws, so that every call starts alike."""
     torch.manual_seed(0)
     return functional_call(fusion, {name: value.clone() for name, value in fusion.named_buffers()}, (batch,))
 
@@ -83,13 +83,13 @@ def test_a_missing_modality_cannot_move_the_logits(three_towers, three_media, he
     fusion = build(three_towers, three_media, head, substitute, at).train(mode == "train")
     assert len(mixed(three_media).present.unique(dim=0)) == 8
     few = three_media.rows(slice(0, 6))
-    asked = [(mixed(three_media), POISONS), *((seen(few, one), POISONS[:1]) for one in patterns(3)[1:])]
+    cases = [(mixed(three_media), POISONS), *((seen(few, pattern), POISONS[:1]) for pattern in patterns(3)[1:])]
     with torch.no_grad():
-        for batch, poisons in asked:
-            clean = answered(fusion, batch)
+        for batch, poisons in cases:
+            clean = predict(fusion, batch)
             assert clean.isfinite().all()
             for poison in poisons:
-                assert torch.equal(answered(fusion, poisoned(batch, poison)), clean)
+                assert torch.equal(predict(fusion, poisoned(batch, poison)), clean)
 
 
 @every_head
@@ -153,12 +153,13 @@ def test_nothing_left_is_answered_by_the_prior(towers, media, head):
 @pytest.mark.parametrize("pattern", patterns(3))
 def test_the_product_of_experts_is_bayes_rule_for_independent_modalities(three_towers, three_media, pattern):
     fusion = build(three_towers, three_media, "product_of_experts", "none").eval()
-    own = [
+    probabilities = [
         three_towers[name](value).softmax(dim=1)
-        for name, value, there in zip(three_media.modalities, three_media.values.values(), pattern, strict=True)
-        if there
+        for name, value, is_present in zip(three_media.modalities, three_media.values.values(), pattern, strict=True)
+        if is_present
     ]
-    likelihoods = [probability / PRIOR.exp() for probability in own]  # but for a factor that no class has a part in
+    # likelihoods up to a factor that does not depend on the class
+    likelihoods = [probability / PRIOR.exp() for probability in probabilities]
     joint = prod(likelihoods, start=PRIOR.exp())
     expected = joint / joint.sum(dim=1, keepdim=True)
     torch.testing.assert_close(fusion(seen(three_media, pattern)).softmax(dim=1), expected)

@@ -1,4 +1,4 @@
-"""Switching the data set: what the old one made goes, and comes back from the cache."""
+"""Switching the data set: outputs of the old one are removed, and restored from the cache."""
 
 from pathlib import Path
 
@@ -103,14 +103,14 @@ def test_what_the_cache_does_not_hold_stays(project: Path) -> None:
     tower = project / "data/towers/pictures/image/tower"
     tower.unlink()
     tower.write_text("trained on by hand")
-    mine = project / "data/towers/others/mine"
-    mine.mkdir(parents=True)
-    (mine / "tower").write_text("of nobody")
+    foreign = project / "data/towers/others/mine"
+    foreign.mkdir(parents=True)
+    (foreign / "tower").write_text("of nobody")
     switch(project, "vectors")
     call(project, "dvc", "repro", "-q")
-    assert set(remove_leftovers(project)) == {tower.parent, mine}
+    assert set(remove_leftovers(project)) == {tower.parent, foreign}
     assert tower.read_text() == "trained on by hand"
-    assert (mine / "tower").exists()
+    assert (foreign / "tower").exists()
     assert "tower@image" in stages(project)
     assert "tower@audio" not in stages(project)
 

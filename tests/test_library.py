@@ -1,4 +1,4 @@
-"""The library by itself: from any folder, in an environment of its own, knowing no repository and no orchestrator."""
+"""The library by itself: from any folder, in its own environment, without repository or orchestrator."""
 
 import ast
 import re
@@ -36,7 +36,7 @@ def python(folder: Path, *arguments: str, executable: str = sys.executable, **en
 
 
 def check_example(done: subprocess.CompletedProcess[str]) -> None:
-    """Both modalities know the class, one alone two thirds of it: that is how the example makes its data."""
+    """Both modalities determine the class, either alone for two thirds of the samples, as the example's data are made."""
     assert done.returncode == 0, done.stderr
     rows = [ROW.fullmatch(line) for line in done.stdout.splitlines()[-3:]]
     accuracy = {row[1]: float(row[2]) for row in rows if row}
@@ -100,7 +100,7 @@ def test_what_the_library_offers_is_there_and_nothing_else():
 
 
 def texts(path: Path) -> list[str]:
-    """Return the strings of a file that a person may be shown: all but those that describe the code."""
+    """Return the strings of a file that a user may see: all but docstrings."""
     tree = ast.parse(path.read_text())
     described = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [
@@ -152,10 +152,10 @@ def towers(data):
 @pytest.mark.parametrize("arm", [name for name, arm in umemma.ARMS.items() if arm.fusion in ("late", "best tower")])
 def test_every_arm_that_fuses_late_trains_in_memory_and_is_evaluated(data, towers, arm):
     model = umemma.train_fusion(towers, data, arm=arm, epochs=1)
-    found = umemma.evaluate(model, data["val"])
-    assert list(found) == ["word+vector", "word", "vector"]
-    assert [row["n"] for row in found.values()] == [18, 30, 18]
-    assert all(0 <= row["accuracy"] <= 1 and 0 <= row["cross_entropy"] < 10 for row in found.values())
+    results = umemma.evaluate(model, data["val"])
+    assert list(results) == ["word+vector", "word", "vector"]
+    assert [row["n"] for row in results.values()] == [18, 30, 18]
+    assert all(0 <= row["accuracy"] <= 1 and 0 <= row["cross_entropy"] < 10 for row in results.values())
 
 
 def test_evaluation_agrees_with_asking_the_model_by_hand(data, towers):
@@ -164,9 +164,11 @@ def test_evaluation_agrees_with_asking_the_model_by_hand(data, towers):
     has = val.present[:, 1]
     with torch.no_grad():
         logits = model(val.with_present(val.present & torch.tensor([False, True]))).double()[has]
-    found = umemma.evaluate(model, val)["vector"]
-    assert found["accuracy"] == pytest.approx((logits.argmax(dim=1) == val.label[has]).double().mean().item())
-    assert found["cross_entropy"] == pytest.approx(nn.functional.cross_entropy(logits, val.label[has]).item(), rel=1e-5)
+    metrics = umemma.evaluate(model, val)["vector"]
+    assert metrics["accuracy"] == pytest.approx((logits.argmax(dim=1) == val.label[has]).double().mean().item())
+    assert metrics["cross_entropy"] == pytest.approx(
+        nn.functional.cross_entropy(logits, val.label[has]).item(), rel=1e-5
+    )
 
 
 def test_a_callers_module_is_trained_as_a_copy_and_an_arm_from_scratch_starts_from_it(data):

@@ -1,4 +1,4 @@
-"""Rows of published lists: which count, which are left out with what reason, and where a missing split comes from."""
+"""Rows of published lists: which are used, which are rejected and why, and how a missing split is drawn."""
 
 from collections import Counter
 
@@ -26,8 +26,13 @@ def test_a_group_in_two_splits_stays_in_the_one_that_is_measured():
             row("d", "train"),
         ]
     )
-    assert [(one.key, one.split) for one in kept] == [("a", "val"), ("b", "test"), ("c2", "test"), ("d", "train")]
-    assert [(one.key, one.split, one.reason) for one in rejected] == [
+    assert [(listed.key, listed.split) for listed in kept] == [
+        ("a", "val"),
+        ("b", "test"),
+        ("c2", "test"),
+        ("d", "train"),
+    ]
+    assert [(listed.key, listed.split, listed.reason) for listed in rejected] == [
         ("a", "train", "also in val (val.txt:1)"),
         ("b", "val", "also in test (test.txt:0)"),
         ("c1", "train", "also in test (test.txt:0)"),
@@ -38,14 +43,14 @@ def test_a_group_in_two_splits_stays_in_the_one_that_is_measured():
 def test_of_a_key_twice_in_a_split_the_chosen_row_stays(keep, label):
     rows = [row("a", "train", 1), row("b", "train"), row("a", "train", 2), row("a", "train", 3)]
     kept, rejected = lists.once(rows, keep=keep)
-    assert {one.key: one.label for one in kept} == {"a": label, "b": 0}
-    assert [one.reason for one in rejected] == [f"listed twice; train.txt:{label} counts (the {keep})"] * 2
+    assert {listed.key: listed.label for listed in kept} == {"a": label, "b": 0}
+    assert [listed.reason for listed in rejected] == [f"listed twice; train.txt:{label} counts (the {keep})"] * 2
 
 
 @pytest.mark.parametrize("keep", ["first", "last"])
 def test_a_training_row_never_replaces_the_label_of_a_test_row(keep):
     kept, _ = lists.once([row("a", "train", 1), row("a", "test", 2), row("a", "train", 3)], keep=keep)
-    assert [(one.split, one.label) for one in kept] == [("test", 2)]
+    assert [(listed.split, listed.label) for listed in kept] == [("test", 2)]
 
 
 def test_an_unknown_choice_of_rows_is_named():
@@ -57,24 +62,26 @@ def test_validation_is_drawn_by_class_from_training_alone_whatever_the_order():
     rows = [row(f"{label}-{number}", "train", label) for label in range(4) for number in range(40)]
     rows += [row(f"t-{number}", "test") for number in range(10)]
     drawn = lists.held_out(rows, share=0.25, seed=1)
-    assert Counter((one.split, one.label) for one in drawn) == {
+    assert Counter((listed.split, listed.label) for listed in drawn) == {
         **{("train", label): 30 for label in range(4)},
         **{("val", label): 10 for label in range(4)},
         ("test", 0): 10,
     }
     turned = lists.held_out(rows[::-1], share=0.25, seed=1)
-    assert {one.key: one.split for one in turned} == {one.key: one.split for one in drawn}
-    assert {one.key: one.split for one in lists.held_out(rows, share=0.25, seed=2)} != {
-        one.key: one.split for one in drawn
+    assert {listed.key: listed.split for listed in turned} == {listed.key: listed.split for listed in drawn}
+    assert {listed.key: listed.split for listed in lists.held_out(rows, share=0.25, seed=2)} != {
+        listed.key: listed.split for listed in drawn
     }
-    assert [one.key for one in drawn] == [one.key for one in rows]
+    assert [listed.key for listed in drawn] == [listed.key for listed in rows]
 
 
 def test_rows_of_one_group_are_drawn_together():
     rows = [row(f"{number}-{part}", "train", group=str(number)) for number in range(20) for part in range(3)]
     drawn = lists.held_out(rows, share=0.3, seed=0)
-    assert Counter(one.split for one in drawn) == {"train": 42, "val": 18}
-    assert max(Counter(one.group for one in {(row.group, row.split): row for row in drawn}.values()).values()) == 1
+    assert Counter(listed.split for listed in drawn) == {"train": 42, "val": 18}
+    assert (
+        max(Counter(member.group for member in {(row.group, row.split): row for row in drawn}.values()).values()) == 1
+    )
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1])

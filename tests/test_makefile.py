@@ -1,4 +1,4 @@
-"""What is given to `make` as NAME=VALUE reaches the programs as it was typed, and nothing in it is run."""
+"""NAME=VALUE arguments of `make` reach the programs literally, and nothing in them is executed."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def project(tmp_path):
 
 
 def made(root: Path) -> Path:
-    """Make a folder with the Makefile, set up already, whose programs only say what they are told."""
+    """Make a folder with the Makefile, already set up, whose programs only log their arguments."""
     for name in (
         "requirements.txt",
         "pyproject.toml",
@@ -52,15 +52,17 @@ def made(root: Path) -> Path:
     return root
 
 
-def told(root: Path, *arguments: str, environment: dict[str, str] | None = None) -> list[list[str]]:
-    """Run make; return the commands that its programs were called with. Nothing may have made a file F."""
+def commands(root: Path, *arguments: str, environment: dict[str, str] | None = None) -> list[list[str]]:
+    """Run make; return the logged commands. A file F would mean that a value was executed."""
     log = root.parent / "told"
     log.write_text("")
-    kept = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "PORT", "MAKELEVEL")}
+    inherited = {
+        key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "PORT", "MAKELEVEL")
+    }
     done = subprocess.run(
         ["make", "-s", *arguments],
         cwd=root,
-        env={**kept, "TOLD": str(log), **(environment or {})},
+        env={**inherited, "TOLD": str(log), **(environment or {})},
         capture_output=True,
         text=True,
         timeout=60,
@@ -74,35 +76,35 @@ def told(root: Path, *arguments: str, environment: dict[str, str] | None = None)
 @pytest.mark.parametrize("value", VALUES)
 def test_a_file_of_any_name_is_passed_on_as_it_is(project, value):
     expected = [["python", "-m", "umemma", "init", value, "--label", "film genre"]]
-    assert told(project, "init", f"FILE={value}", "ARGS=--label 'film genre'") == expected
-    assert told(project, "init", "ARGS=--label 'film genre'", environment={"FILE": value}) == expected
+    assert commands(project, "init", f"FILE={value}", "ARGS=--label 'film genre'") == expected
+    assert commands(project, "init", "ARGS=--label 'film genre'", environment={"FILE": value}) == expected
 
 
 @pytest.mark.parametrize("value", VALUES)
 def test_a_data_set_of_any_name_is_passed_on_as_it_is(project, value):
     composed = ["python", "-m", "umemma.composition", "write", f"dataset={value}"]
-    assert told(project, "params", f"DATASET={value}") == [composed]
-    assert told(project, "run", f"DATASET={value}") == [
+    assert commands(project, "params", f"DATASET={value}") == [composed]
+    assert commands(project, "run", f"DATASET={value}") == [
         composed,
         ["python", "-m", "umemma.composition"],
         ["dvc", "--wait-for-lock", "repro"],
         ["python", "-m", "flows.leftovers"],
         ["python", "-m", "stages.report", "--show"],
     ]
-    assert told(project, "ablation", f"DATASET={value}") == [["python", "-m", "flows.ablation", "--dataset", value]]
+    assert commands(project, "ablation", f"DATASET={value}") == [["python", "-m", "flows.ablation", "--dataset", value]]
 
 
 @pytest.mark.parametrize("value", VALUES)
 def test_lists_are_split_at_blanks_and_nothing_else(project, value):
     words = value.split()
-    assert told(project, "ablation", f"SEEDS={value}", f"ARMS={value}", f"RATES={value}") == [
+    assert commands(project, "ablation", f"SEEDS={value}", f"ARMS={value}", f"RATES={value}") == [
         ["python", "-m", "flows.ablation", "--seeds", *words, "--arms", *words, "--rates", *words]
     ]
 
 
 @pytest.mark.parametrize("value", [value for value in VALUES if not set(value) & set("'\"\\")])
 def test_further_arguments_are_split_at_blanks_and_nothing_else(project, value):
-    assert told(project, "init", "FILE=f.csv", f"ARGS={value}") == [
+    assert commands(project, "init", "FILE=f.csv", f"ARGS={value}") == [
         ["python", "-m", "umemma", "init", "f.csv", *value.split()]
     ]
 
@@ -111,7 +113,7 @@ def test_further_arguments_are_split_at_blanks_and_nothing_else(project, value):
 @pytest.mark.parametrize("value", ["6000", "$(touch F)", "1;touch F"])
 def test_a_port_is_passed_on_as_it_is_and_so_is_the_projects_folder(tmp_path, folder, value):
     project = made(tmp_path / folder)
-    (command,) = told(project, "ui", f"PORT={value}", environment={"MLFLOW_TRACKING_URI": ""})
+    (command,) = commands(project, "ui", f"PORT={value}", environment={"MLFLOW_TRACKING_URI": ""})
     assert command == [
         "mlflow",
         "ui",
@@ -125,8 +127,8 @@ def test_a_port_is_passed_on_as_it_is_and_so_is_the_projects_folder(tmp_path, fo
 
 
 def test_what_is_not_given_is_not_passed_on(project):
-    assert told(project, "init", "FILE=f.csv") == [["python", "-m", "umemma", "init", "f.csv"]]
-    assert told(project, "params") == [["python", "-m", "umemma.composition", "write"]]
-    assert told(project, "run")[0] == ["python", "-m", "umemma.composition"]
-    assert told(project, "ablation") == [["python", "-m", "flows.ablation"]]
-    assert told(project, "ui")[0][4:6] == ["--port", "5000"]
+    assert commands(project, "init", "FILE=f.csv") == [["python", "-m", "umemma", "init", "f.csv"]]
+    assert commands(project, "params") == [["python", "-m", "umemma.composition", "write"]]
+    assert commands(project, "run")[0] == ["python", "-m", "umemma.composition"]
+    assert commands(project, "ablation") == [["python", "-m", "flows.ablation"]]
+    assert commands(project, "ui")[0][4:6] == ["--port", "5000"]

@@ -1,4 +1,4 @@
-"""Masks on file: described as they are, and a dishonest one is named."""
+"""Stored masks: the description is exact, and masks that break their protocol are named."""
 
 from dataclasses import replace
 
@@ -41,21 +41,24 @@ def test_every_round_is_the_draw_of_that_epoch(plan):
 
 @each_plan
 def test_the_description_counts_what_was_hidden_of_what_is_there(plan):
-    drawn, found = masks.draw(data(), plan, 2), data()
-    told = masks.describe(drawn, found, CLASSES)
-    assert (told["rounds"], told["n"]) == (2, 3_000)
-    for m, name in enumerate(found.modalities):
-        for number, one in [(None, told["realised"]), *enumerate(told["by_class"][name] for name in CLASSES)]:
-            rows = [i for i in range(3_000) if found.present[i, m] and number in (None, int(found.label[i]))]
+    drawn, batch = masks.draw(data(), plan, 2), data()
+    description = masks.describe(drawn, batch, CLASSES)
+    assert (description["rounds"], description["n"]) == (2, 3_000)
+    for m, name in enumerate(batch.modalities):
+        for number, rates in [
+            (None, description["realised"]),
+            *enumerate(description["by_class"][name] for name in CLASSES),
+        ]:
+            rows = [i for i in range(3_000) if batch.present[i, m] and number in (None, int(batch.label[i]))]
             hidden = sum(not drawn[epoch, i, m] for epoch in range(2) for i in rows)
-            assert one[name] == pytest.approx(hidden / (2 * len(rows)), abs=1e-6)
+            assert rates[name] == pytest.approx(hidden / (2 * len(rows)), abs=1e-6)
 
 
 def test_the_share_of_a_modality_that_nobody_has_is_not_defined():
-    found = data(30)
-    found = found.with_present(found.present & torch.tensor([True, False]))
-    told = masks.describe(masks.draw(found, PLANS[0], 1), found, CLASSES)
-    assert told["realised"] == {"image": 0.0, "audio": None}
+    batch = data(30)
+    batch = batch.with_present(batch.present & torch.tensor([True, False]))
+    description = masks.describe(masks.draw(batch, PLANS[0], 1), batch, CLASSES)
+    assert description["realised"] == {"image": 0.0, "audio": None}
 
 
 def test_the_digest_is_of_the_masks_and_of_nothing_else():
@@ -80,14 +83,14 @@ def test_honest_masks_do_not_deviate(plan, seed):
 
 
 def test_a_mask_that_knows_the_class_is_named_though_its_rate_over_all_classes_is_right():
-    plan, found = Plan("independent", (0.0, 0.5), 7), data()
-    found = found.with_present(torch.ones_like(found.present))
-    rate_of_class = torch.tensor([0.35, 0.5, 0.65], dtype=torch.float64)[found.label]
-    told = found.present.clone()
-    told[:, 1] = uniform(found.key, 1, 99)[:, 0] >= rate_of_class
-    realised = masks.describe(told[None], found, CLASSES)["realised"]
+    plan, batch = Plan("independent", (0.0, 0.5), 7), data()
+    batch = batch.with_present(torch.ones_like(batch.present))
+    rate_of_class = torch.tensor([0.35, 0.5, 0.65], dtype=torch.float64)[batch.label]
+    mask = batch.present.clone()
+    mask[:, 1] = uniform(batch.key, 1, 99)[:, 0] >= rate_of_class
+    realised = masks.describe(mask[None], batch, CLASSES)["realised"]
     assert realised["audio"] == pytest.approx(0.5, abs=0.03)
-    _, sentences = masks.deviations({"train": told[None]}, {"train": found}, plan, CLASSES)
+    _, sentences = masks.deviations({"train": mask[None]}, {"train": batch}, plan, CLASSES)
     assert [sentence.split(":")[0] for sentence in sentences] == ["train, class a, audio", "train, class c, audio"]
 
 
@@ -103,11 +106,11 @@ def test_masks_of_another_rate_are_named_in_the_split_they_are_in(plan):
 
 
 def test_one_entry_of_an_absent_modality_that_shows_is_named():
-    plan, found = Plan("absent", (0.0, 1.0), 0), data()
-    told = masks.draw(found, plan, 1)
-    leaked = next(i for i in range(3_000) if found.present[i].all())
-    told[0, leaked, 1] = True
-    _, sentences = masks.deviations({"train": told}, {"train": found}, plan, CLASSES)
+    plan, batch = Plan("absent", (0.0, 1.0), 0), data()
+    mask = masks.draw(batch, plan, 1)
+    leaked = next(i for i in range(3_000) if batch.present[i].all())
+    mask[0, leaked, 1] = True
+    _, sentences = masks.deviations({"train": mask}, {"train": batch}, plan, CLASSES)
     assert len(sentences) == 1
     assert sentences[0].startswith("train, class a, audio: ")
 

@@ -1,4 +1,4 @@
-"""What media files are: the facts that the gate judges, of files that are fine however odd they look."""
+"""Facts of media files that the gate judges, for files that are valid however odd they look."""
 
 import subprocess
 import sys
@@ -53,10 +53,10 @@ def turned_exif(orientation: int) -> Image.Exif:
     ],
 )
 def test_facts_of_images(name, content, expected):
-    found = facts.facts(name, content)
-    assert found["kind"] == "image"
-    assert found["num_bytes"] == len(content)
-    assert {fact: found[fact] for fact in expected} == expected
+    result = facts.facts(name, content)
+    assert result["kind"] == "image"
+    assert result["num_bytes"] == len(content)
+    assert {fact: result[fact] for fact in expected} == expected
 
 
 CLIPPED = np.clip(4 * tone(), -1, 1)
@@ -81,17 +81,17 @@ CLIPPED = np.clip(4 * tone(), -1, 1)
     ],
 )
 def test_facts_of_sounds(name, content, expected):
-    found = facts.facts(name, content)
-    assert found["kind"] == "audio"
-    assert {fact: found[fact] for fact in expected} == expected
+    result = facts.facts(name, content)
+    assert result["kind"] == "audio"
+    assert {fact: result[fact] for fact in expected} == expected
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"])
 def test_clipping_is_seen_whatever_the_samples_are_stored_as(subtype):
     share = (np.abs(4 * tone()) >= 1).mean()
-    found = facts.facts("a.wav", sound(CLIPPED, subtype=subtype))
-    assert found["clipped_share"] == pytest.approx(share, abs=0.02)
-    assert found["peak"] > 0.99
+    result = facts.facts("a.wav", sound(CLIPPED, subtype=subtype))
+    assert result["clipped_share"] == pytest.approx(share, abs=0.02)
+    assert result["peak"] > 0.99
     assert facts.facts("a.wav", sound(0.97 * tone(), subtype=subtype))["clipped_share"] == 0
 
 
@@ -148,16 +148,16 @@ HEARD_VIDEO = video(numbered(12), samples=tone()[:, 0])
     ],
 )
 def test_facts_of_videos(name, content, expected):
-    found = facts.facts(name, content)
-    assert found["kind"] == "video"
-    assert {fact: found[fact] for fact in expected} == expected
+    result = facts.facts(name, content)
+    assert result["kind"] == "video"
+    assert {fact: result[fact] for fact in expected} == expected
 
 
 def test_the_sound_of_a_video_has_the_facts_of_a_sound_under_the_name_of_one():
-    found = facts.facts("a.m4a", HEARD_VIDEO)
-    assert found["kind"] == "audio"
-    assert found["seconds"] == pytest.approx(0.5, abs=0.1)
-    assert found["sample_rate_hz"] == 16000
+    result = facts.facts("a.m4a", HEARD_VIDEO)
+    assert result["kind"] == "audio"
+    assert result["seconds"] == pytest.approx(0.5, abs=0.1)
+    assert result["sample_rate_hz"] == 16000
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,9 @@ def test_the_sound_of_a_video_has_the_facts_of_a_sound_under_the_name_of_one():
     ],
 )
 def test_facts_of_texts(content, expected):
-    found = facts.facts("a.txt", content)
-    assert found["kind"] == "text"
-    assert {fact: found[fact] for fact in expected} == expected
+    result = facts.facts("a.txt", content)
+    assert result["kind"] == "text"
+    assert {fact: result[fact] for fact in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -187,13 +187,13 @@ def test_facts_of_texts(content, expected):
     ],
 )
 def test_facts_of_arrays(values, expected):
-    found = facts.facts("a.npy", npy(values))
-    assert {fact: found[fact] for fact in expected} == expected
+    result = facts.facts("a.npy", npy(values))
+    assert {fact: result[fact] for fact in expected} == expected
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp"])
 def test_a_format_that_pillow_does_not_load_at_once_is_read_first_thing(name, tmp_path):
-    """In a process of its own: a reader used before would hide that one is not there."""
+    """In a separate process: a library that is already imported would hide a missing import."""
     (tmp_path / name).write_bytes(picture(PIXELS, name[2:].upper()))
     code = (
         "import pathlib, sys; from umemma.media import facts; path = pathlib.Path(sys.argv[1]); "

@@ -1,4 +1,4 @@
-"""Media that cannot be used end in a DataError whose sentence names the file and the trouble."""
+"""Unusable media raise a DataError that names the file and the problem."""
 
 import io
 import os
@@ -34,15 +34,15 @@ def cut(content: bytes, share: float) -> bytes:
 
 
 def first_frames(mp4: bytes, count: int) -> bytes:
-    """Return an MP4 whose index comes first without the frames after `count`; its data claim to be whole.
+    """Return an MP4 whose index comes first, without the frames after `count`, although the index lists them all.
 
-    Frames are found by position, as what an encoder makes of them differs from machine to machine.
+    Frames are located by position, because the encoder's bytes differ between machines.
     """
     with av.open(io.BytesIO(mp4)) as container:
         ends = [packet.pos + packet.size for packet in container.demux(video=0) if packet.size]
-    kept = mp4[: ends[count - 1]]
-    at = kept.index(b"mdat") - 4
-    return kept[:at] + struct.pack(">I", len(kept) - at) + kept[at + 4 :]
+    cut = mp4[: ends[count - 1]]
+    at = cut.index(b"mdat") - 4
+    return cut[:at] + struct.pack(">I", len(cut) - at) + cut[at + 4 :]
 
 
 EMPTY = {
@@ -180,9 +180,9 @@ def test_whatever_is_done_to_a_file_nothing_but_a_data_error_comes_of_it(name):
         content = bytearray(GOOD[name])
         for position in generator.integers(0, min(len(content), 300), 4):
             content[position] = generator.integers(256)
-        for one in (bytes(content), GOOD[name][: generator.integers(1, len(content))]):
+        for damaged in (bytes(content), GOOD[name][: generator.integers(1, len(content))]):
             with suppress(DataError):
-                facts.facts(name, one)
+                facts.facts(name, damaged)
 
 
 def test_a_stored_array_is_never_run_as_code(tmp_path):

@@ -1,4 +1,4 @@
-"""Hidden modalities: drawn from seed and key alone, as each protocol says, at the rate that was asked for."""
+"""Hidden modalities: drawn from seed and key alone, according to each protocol, at the requested rate."""
 
 import itertools
 import math
@@ -34,14 +34,14 @@ each_protocol = pytest.mark.parametrize(
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=5))
 def test_the_probabilities_of_all_patterns_and_the_empty_one_sum_to_one(rates):
     empty = (False,) * len(rates)
-    total = sum(probability(one, rates) for one in [*patterns(len(rates)), empty])
+    total = sum(probability(pattern, rates) for pattern in [*patterns(len(rates)), empty])
     assert math.isclose(total, 1, abs_tol=1e-12)
 
 
 def test_patterns_are_all_non_empty_sets_and_the_complete_one_comes_first():
     assert patterns(3)[0] == (True, True, True)
     assert len(set(patterns(3))) == 7
-    assert [pattern_name(one, ["image", "audio"]) for one in patterns(2)] == ["image+audio", "image", "audio"]
+    assert [pattern_name(pattern, ["image", "audio"]) for pattern in patterns(2)] == ["image+audio", "image", "audio"]
 
 
 @each_protocol
@@ -65,29 +65,35 @@ def test_another_seed_or_epoch_hides_others(protocol):
 @pytest.mark.parametrize(("protocol", "rates", "has"), CASES)
 def test_every_outcome_is_as_frequent_as_its_probability_and_nothing_else_happens(protocol, rates, has):
     expected = outcomes(has, rates, protocol)
-    kept = hide(torch.tensor(has).expand(len(KEYS), -1), KEYS, rates, protocol=protocol, seed=5)
+    mask = hide(torch.tensor(has).expand(len(KEYS), -1), KEYS, rates, protocol=protocol, seed=5)
     for pattern in itertools.product((True, False), repeat=len(has)):
-        share = (kept == torch.tensor(pattern)).all(dim=1).double().mean().item()
-        one = expected.get(pattern, 0.0)
-        assert abs(share - one) <= 4.5 * math.sqrt(max(0.0, one * (1 - one)) / len(KEYS)) + 1e-9
+        share = (mask == torch.tensor(pattern)).all(dim=1).double().mean().item()
+        expected_share = expected.get(pattern, 0.0)
+        assert (
+            abs(share - expected_share)
+            <= 4.5 * math.sqrt(max(0.0, expected_share * (1 - expected_share)) / len(KEYS)) + 1e-9
+        )
 
 
 @pytest.mark.parametrize(("protocol", "rates", "has"), CASES)
 def test_outcomes_sum_to_one_and_leave_something_of_what_is_there(protocol, rates, has):
     expected = outcomes(has, rates, protocol)
     assert math.isclose(sum(expected.values()), 1)
-    assert all(any(kept) and all(there or not left for there, left in zip(has, kept, strict=True)) for kept in expected)
+    assert all(
+        any(outcome) and all(is_present or not left for is_present, left in zip(has, outcome, strict=True))
+        for outcome in expected
+    )
 
 
 @pytest.mark.parametrize("rates", [(0.25, 0.6), (0.25, 0.6, 0.5)])
 def test_independent_outcomes_are_the_probabilities_given_that_something_is_left(rates):
-    expected = {one: probability(one, rates) / (1 - math.prod(rates)) for one in patterns(len(rates))}
+    expected = {pattern: probability(pattern, rates) / (1 - math.prod(rates)) for pattern in patterns(len(rates))}
     assert outcomes((True,) * len(rates), rates, "independent") == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("rates", [(1.0, 1.0), (1.0, 0.3, 1.0), (1.0, 1.0, 1.0), (1.0, 0.0, 1.0, 1.0), (0.5, 1.0, 1.0)])
 def test_independent_outcomes_at_rate_one_are_the_limit_of_those_just_below(rates):
-    """Of every pattern that a sample can have; the limit is enumerated from the definition, not from `outcomes`."""
+    """For every pattern of a sample; the limit is enumerated from the definition, not from `outcomes`."""
     below = [min(rate, 1 - 1e-9) for rate in rates]
     for has in patterns(len(rates)):
         shown = [m for m, is_present in enumerate(has) if is_present]
@@ -96,10 +102,10 @@ def test_independent_outcomes_at_rate_one_are_the_limit_of_those_just_below(rate
             for size in range(1, len(shown) + 1)
             for left in itertools.combinations(shown, size)
         }
-        limit = {kept: value / sum(share.values()) for kept, value in share.items()}
-        found = outcomes(has, rates, "independent")
-        assert found.keys() <= limit.keys()
-        assert {kept: found.get(kept, 0.0) for kept in limit} == pytest.approx(limit, abs=1e-8)
+        limit = {outcome: value / sum(share.values()) for outcome, value in share.items()}
+        actual = outcomes(has, rates, "independent")
+        assert actual.keys() <= limit.keys()
+        assert {outcome: actual.get(outcome, 0.0) for outcome in limit} == pytest.approx(limit, abs=1e-8)
 
 
 def test_absent_hides_the_same_modality_everywhere_but_where_it_is_all_there_is():
@@ -117,17 +123,17 @@ def test_balanced_takes_one_modality_of_a_complete_sample_or_none():
 def test_nothing_absent_comes_back_and_no_sample_is_left_empty(protocol, rates):
     present = torch.rand(len(KEYS), 3, generator=torch.Generator().manual_seed(0)) < 0.5
     for hardest in (rates, (1.0, 1.0, 1.0)):
-        kept = hide(present, KEYS, hardest, protocol=protocol, seed=0)
-        assert not (kept & ~present).any()
-        assert torch.equal(kept.any(dim=1), present.any(dim=1))
+        mask = hide(present, KEYS, hardest, protocol=protocol, seed=0)
+        assert not (mask & ~present).any()
+        assert torch.equal(mask.any(dim=1), present.any(dim=1))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("rate", [0.0, 1.0])
 def test_rate_zero_hides_nothing_and_rate_one_all_but_the_last(protocol, rate):
-    kept = hide(torch.ones(100, 2, dtype=torch.bool), KEYS[:100], [rate, 0.0], protocol=protocol, seed=0)
-    assert kept[:, 0].all() if rate == 0 else not kept[:, 0].any()
-    assert kept[:, 1].all()
+    mask = hide(torch.ones(100, 2, dtype=torch.bool), KEYS[:100], [rate, 0.0], protocol=protocol, seed=0)
+    assert mask[:, 0].all() if rate == 0 else not mask[:, 0].any()
+    assert mask[:, 1].all()
 
 
 def test_the_protocols_are_those_that_parameters_allow_and_no_other_is_taken():

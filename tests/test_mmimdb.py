@@ -28,7 +28,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture
 def root(built, tmp_path):
-    """A copy of layout `files` that a test may spoil."""
+    """A copy of layout `files` that a test may corrupt."""
     return shutil.copytree(built / "files", tmp_path / "mmimdb").parent
 
 
@@ -63,9 +63,9 @@ def test_a_film_has_its_genres_its_poster_and_its_longest_plot(built):
 
 
 def test_both_folder_forms_give_the_same_samples(built):
-    one, other = Adapter(built / "files"), Adapter(built / "apart")
-    assert one.num_samples == other.num_samples
-    assert [one.sample("test", i) for i in range(24)] == [other.sample("test", i) for i in range(24)]
+    files, apart = Adapter(built / "files"), Adapter(built / "apart")
+    assert files.num_samples == apart.num_samples
+    assert [files.sample("test", i) for i in range(24)] == [apart.sample("test", i) for i in range(24)]
 
 
 def test_mmimdb_lite_is_read_where_it_lies():
@@ -162,7 +162,7 @@ def test_a_film_in_two_splits_counts_where_it_is_measured(root):
     path.write_text(json.dumps(split))
     adapter = Adapter(root)
     assert adapter.num_samples == {"train": 59, "val": 23, "test": 24}
-    assert sorted((one.key, one.split, one.reason) for one in adapter.rejected) == sorted(
+    assert sorted((row.key, row.split, row.reason) for row in adapter.rejected) == sorted(
         [
             (split["test"][0], "train", "also in test (split.json)"),
             (split["dev"][0], "val", "listed twice; split.json counts (the first)"),

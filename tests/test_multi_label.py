@@ -1,4 +1,4 @@
-"""Several labels a sample: metrics against scikit-learn, the account against the exact truth of a small world."""
+"""Multi-label data: metrics against scikit-learn, the accounting against the exact values of a small distribution."""
 
 from dataclasses import replace
 
@@ -16,10 +16,9 @@ from umemma.evaluation.robustness import Table, results
 from umemma.metrics import classification, objective, ranking
 from umemma.missingness import key_digest, pattern_name, patterns
 from umemma.models.unimodal import Encoder, Tower
-from umemma.prediction import predictions as answers_file
-from umemma.prediction import thresholds
+from umemma.prediction import predictions, thresholds
 from umemma.prediction.predictions import Predictions
-from umemma.reporting import expected as any_rate
+from umemma.reporting import expected as expected_metrics
 from umemma.reporting.results import Robustness
 from umemma.training import fit
 from umemma.training.context import TrainingContext
@@ -27,7 +26,7 @@ from umemma.training.settings import Compute, Fuse, Pretrain
 
 MODALITIES = ("image", "audio")
 SHARE = np.array([[0.3, 0.1], [0.2, 0.4]])  # p(first label, second label)
-FLIP = {"image": (0.1, 0.5), "audio": (0.5, 0.2)}  # how often a modality shows each label wrongly; 0.5: not at all
+FLIP = {"image": (0.1, 0.5), "audio": (0.5, 0.2)}  # how often a modality shows each label wrongly; 0.5: no information
 
 
 @pytest.fixture
@@ -41,16 +40,16 @@ def scored():
 @pytest.mark.parametrize(("ours", "average"), [(classification.f1_macro, "macro"), (classification.f1_micro, "micro")])
 def test_f1_is_that_of_scikit_learn(scored, ours, average):
     logits, label = scored
-    found = ours(classification.class_counts(logits, label).sum(0)).item()
-    kept = (label | (logits > 0)).any(dim=0).numpy()  # a class that is nowhere is left out, as documented
-    assert found == pytest.approx(f1_score(label.numpy()[:, kept], (logits > 0).numpy()[:, kept], average=average))
+    score = ours(classification.class_counts(logits, label).sum(0)).item()
+    used = (label | (logits > 0)).any(dim=0).numpy()  # a class that never occurs is left out, as documented
+    assert score == pytest.approx(f1_score(label.numpy()[:, used], (logits > 0).numpy()[:, used], average=average))
 
 
 def test_f1_of_samples_is_that_of_scikit_learn(scored):
     logits, label = scored
-    found = classification.f1_samples(classification.class_counts(logits, label)).mean().item()
+    score = classification.f1_samples(classification.class_counts(logits, label)).mean().item()
     expected = f1_score(label.numpy(), (logits > 0).numpy(), average="samples", zero_division=1.0)
-    assert found == pytest.approx(expected)
+    assert score == pytest.approx(expected)
 
 
 def test_accuracy_is_the_share_of_labels_that_are_right(scored):
@@ -102,7 +101,7 @@ def test_a_threshold_finds_the_best_f1_there_is_and_changes_no_probability(calib
         _, best = best_of_labels(logits[:, k], label[:, k])
         assert f1_score(label[:, k].numpy(), (logits[:, k] > chosen[k]).numpy()) >= best - 0.01
         assert chosen[k].sigmoid().item() == pytest.approx(best / 2, abs=0.05)  # Lipton et al. 2014, theorem 1
-    one = Predictions(
+    predicted = Predictions(
         ("image",),
         torch.ones(len(label), 1, dtype=torch.bool),
         label,
@@ -110,13 +109,13 @@ def test_a_threshold_finds_the_best_f1_there_is_and_changes_no_probability(calib
         torch.arange(len(label)),
         {(True,): logits, (False,): torch.zeros(len(label), 4)},
     )
-    found = thresholds.decided({"val": one, "test": one}, "validation")["test"]
-    assert found.threshold[(True,)].any()
-    assert torch.equal(Table(found).nll[(True,)], Table(one).nll[(True,)])
+    decided = thresholds.decided({"val": predicted, "test": predicted}, "validation")["test"]
+    assert decided.threshold[(True,)].any()
+    assert torch.equal(Table(decided).nll[(True,)], Table(predicted).nll[(True,)])
     assert torch.equal(
-        Table(found).share_correct[(True,)], Table(one).share_correct[(True,)]
-    )  # of the most probable answers
-    assert Table(found).f1((True,))["f1_macro"] > Table(one).f1((True,))["f1_macro"] + 0.05
+        Table(decided).share_correct[(True,)], Table(predicted).share_correct[(True,)]
+    )  # on the most probable labels
+    assert Table(decided).f1((True,))["f1_macro"] > Table(predicted).f1((True,))["f1_macro"] + 0.05
 
 
 def test_the_chance_of_a_few_positives_moves_a_threshold_less_than_labels_alone_would(calibrated):
@@ -124,8 +123,8 @@ def test_the_chance_of_a_few_positives_moves_a_threshold_less_than_labels_alone_
     right = thresholds.fit(logits, label)[3]
     parts = [slice(start, start + 400) for start in range(0, 20_000, 400)]  # about twelve positives in each
     ours = torch.stack([thresholds.fit(logits[part], label[part])[3] for part in parts]) - right
-    theirs = torch.stack([best_of_labels(logits[part, 3], label[part, 3])[0] for part in parts]) - right
-    assert ours.square().mean() < theirs.square().mean() / 2
+    from_labels = torch.stack([best_of_labels(logits[part, 3], label[part, 3])[0] for part in parts]) - right
+    assert ours.square().mean() < from_labels.square().mean() / 2
 
 
 def test_a_model_that_is_too_sure_takes_the_same_decisions(calibrated):
@@ -142,7 +141,7 @@ def test_a_class_without_a_positive_in_validation_takes_the_threshold_of_its_pro
 
 def test_thresholds_are_kept_with_the_answers(scored, tmp_path):
     logits, label = scored
-    one = Predictions(
+    predicted = Predictions(
         ("image",),
         torch.ones(80, 1, dtype=torch.bool),
         label,
@@ -151,32 +150,32 @@ def test_thresholds_are_kept_with_the_answers(scored, tmp_path):
         {(True,): logits, (False,): torch.zeros(80, 4)},
         {(True,): torch.tensor([0.1, 0.2, 0.3, 0.4])},
     )
-    answers_file.write(tmp_path / "a.safetensors", {"val": one, "test": one}, {})
-    found, _ = answers_file.read(tmp_path / "a.safetensors")
-    assert torch.equal(found["test"].decisions((True,)), one.decisions((True,)))
-    assert torch.equal(found["test"].label, label)
+    predictions.write(tmp_path / "a.safetensors", {"val": predicted, "test": predicted}, {})
+    restored, _ = predictions.read(tmp_path / "a.safetensors")
+    assert torch.equal(restored["test"].decisions((True,)), predicted.decisions((True,)))
+    assert torch.equal(restored["test"].label, label)
 
 
 def _world(size, seed):
-    """Return label (size, 2) bool and what the modalities show of it, {name: (size, 2) bool}."""
+    """Return label (size, 2) bool and the modalities' noisy copies of it, {name: (size, 2) bool}."""
     rng = np.random.default_rng(seed)
     label = np.stack(np.unravel_index(rng.choice(4, size=size, p=SHARE.ravel()), (2, 2)), axis=1).astype(bool)
     return label, {name: label ^ (rng.random((size, 2)) < FLIP[name]) for name in MODALITIES}
 
 
 def _posterior(pattern, k):
-    """Return p(label k is there | symbols of what is present), by enumeration over symbols of label k."""
+    """Return p(label k | symbols of the present modalities), by enumeration over symbols of label k."""
     prior = SHARE.sum(axis=1 - k)
 
-    def answer(seen):
+    def log_odds(seen):
         odds = np.full(len(next(iter(seen.values()))), np.log(prior[1] / prior[0]))
-        for there, name in zip(pattern, MODALITIES, strict=True):
-            if there:
+        for is_present, name in zip(pattern, MODALITIES, strict=True):
+            if is_present:
                 error = FLIP[name][k]
                 odds += np.where(seen[name][:, k], np.log((1 - error) / error), np.log(error / (1 - error)))
         return odds
 
-    return answer
+    return log_odds
 
 
 def _truth(pattern):
@@ -184,8 +183,8 @@ def _truth(pattern):
     total = 0.0
     for k in range(2):
         p = SHARE.sum(axis=1 - k)
-        for there, name in zip(pattern, MODALITIES, strict=True):
-            if there:
+        for is_present, name in zip(pattern, MODALITIES, strict=True):
+            if is_present:
                 error = FLIP[name][k]
                 shown = np.array([[1 - error, error], [error, 1 - error]])  # (label, symbol)
                 p = p[..., None] * shown.reshape(2, *[1] * (p.ndim - 1), 2)
@@ -196,7 +195,7 @@ def _truth(pattern):
 
 @pytest.fixture(scope="module")
 def bayes():
-    """Return the model that answers with exact probabilities, each label from its own symbols."""
+    """Return the model that predicts exact probabilities, each label from its own symbols."""
     splits = {}
     for number, split in enumerate(("val", "test")):
         label, seen = _world(20_000, number)
@@ -241,33 +240,33 @@ def test_expected_f1_is_that_of_drawn_holes(bayes):
     table = Table(bayes.splits["test"])
     generator = np.random.default_rng(0)
     label = bayes.splits["test"].label
-    kept = generator.random((len(label), 2)) >= 0.4
-    logits = torch.stack([bayes.splits["test"].logits[tuple(row)][i] for i, row in enumerate(kept.tolist())])
+    mask = generator.random((len(label), 2)) >= 0.4
+    logits = torch.stack([bayes.splits["test"].logits[tuple(row)][i] for i, row in enumerate(mask.tolist())])
     drawn = classification.f1_micro(classification.class_counts(logits, label).sum(0)).item()
     assert table.expected((0.4, 0.4))["f1_micro"] == pytest.approx(drawn, abs=0.01)
     assert set(results(table, table, [0.0, 0.4])["rates"][0]) >= {"f1_micro", "f1_macro"}
 
 
 def report(table, grid):
-    """Return robustness.json of a table, the rest of it from the sample of the page."""
+    """Return robustness.json of a table, the rest of it from page_sample."""
     return Robustness.model_validate(sample(TWO)[0].content() | results(table, table, grid))
 
 
 @pytest.mark.parametrize("rates", [(0.0, 0.0), (0.25, 0.8), (1.0, 0.5), (1.0, 1.0)])
 def test_expected_f1_follows_from_the_corners_of_the_grid_at_any_rates(bayes, rates):
     table = Table(bayes.splits["test"])
-    known = any_rate.per_pattern(report(table, [0.0, 1.0]))
-    found = any_rate.expected(known, dict(zip(MODALITIES, rates, strict=True)))
+    known = expected_metrics.per_pattern(report(table, [0.0, 1.0]))
+    metrics = expected_metrics.expected(known, dict(zip(MODALITIES, rates, strict=True)))
     exact = table.expected(rates)
-    assert {name: found[name] for name in ("accuracy", "cross_entropy", "f1_micro")} == pytest.approx(
+    assert {name: metrics[name] for name in ("accuracy", "cross_entropy", "f1_micro")} == pytest.approx(
         {name: exact[name] for name in ("accuracy", "cross_entropy", "f1_micro")}, abs=3e-6
     )
-    without_corners = any_rate.per_pattern(report(table, [0.0, 0.5]))
-    assert "f1_micro" not in any_rate.expected(without_corners, dict.fromkeys(MODALITIES, 0.5))
+    without_corners = expected_metrics.per_pattern(report(table, [0.0, 0.5]))
+    assert "f1_micro" not in expected_metrics.expected(without_corners, dict.fromkeys(MODALITIES, 0.5))
 
 
 def _course(head):
-    """Return a course on vectors: `image` shows the first label, `audio` the second, both the third."""
+    """Return a training context on vectors: `image` shows the first label, `audio` the second, both the third."""
     media, features, towers = {}, {}, {}
     torch.manual_seed(0)
     for number, split in enumerate(("train", "val", "test")):
@@ -336,14 +335,17 @@ def test_the_ensemble_of_several_labels_is_the_product_of_its_towers_for_each_la
     model = fit.fit("ensemble", context).model
     batch = context.media["test"]
     with torch.no_grad():
-        both = model(batch)
-        alone = [model(batch.with_present(torch.tensor(one).expand(600, 2))) for one in ([True, False], [False, True])]
-    torch.testing.assert_close(both, sum(alone) - context.log_prior)
+        fused = model(batch)
+        alone = [
+            model(batch.with_present(torch.tensor(pattern).expand(600, 2)))
+            for pattern in ([True, False], [False, True])
+        ]
+    torch.testing.assert_close(fused, sum(alone) - context.log_prior)
 
 
 @pytest.mark.parametrize("several", [False, True])
 def test_a_balanced_loss_still_has_its_optimum_at_true_probabilities(several):
-    """Logits that say the shares of the classes, rare ones too, have no gradient, whatever the balance."""
+    """Logits equal to the class log-priors have no gradient, rare classes included, whatever the balance."""
     rare = torch.arange(200) < 20
     label = torch.stack([rare, torch.arange(200) % 2 == 0], dim=1) if several else rare.long()
     share = label.double().mean(dim=0) if several else torch.tensor([0.9, 0.1], dtype=torch.float64)
@@ -364,5 +366,5 @@ def test_label_smoothing_pulls_every_label_to_one_half():
 
 def test_thresholds_are_for_several_labels_alone(bayes):
     label = bayes.splits["val"].label[:, 0].long()
-    one = replace(bayes.splits["val"], label=label)
-    assert thresholds.decided({"val": one, "test": one}, "validation")["test"].threshold == {}
+    predicted = replace(bayes.splits["val"], label=label)
+    assert thresholds.decided({"val": predicted, "test": predicted}, "validation")["test"].threshold == {}

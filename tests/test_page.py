@@ -1,4 +1,4 @@
-"""The page against the reports it was made from, and its sentences and sums against independent ones."""
+"""The page against the reports it was made from, and its sentences and sums against independent computations."""
 
 import itertools
 import json
@@ -26,7 +26,7 @@ VOID = {"meta", "link", "input", "br"}
 
 
 class Parsed(HTMLParser):
-    """All that the tests ask: balanced tags, attributes, text, and the cells of each labelled table row by row."""
+    """What the tests need: balanced tags, attributes, text, and the cells of each labelled table, row by row."""
 
     def __init__(self, html):
         super().__init__()
@@ -63,15 +63,15 @@ class Parsed(HTMLParser):
     def row(self, table, start, *more):
         """Return the only row that starts with these cells in tables whose name ends so, with single spaces."""
         wanted = (start, *more)
-        found = [
+        matching = [
             row
             for name, rows in self.tables.items()
             if name.endswith(table)
             for row in rows
             if tuple(" ".join(cell.split()) for cell in row[: len(wanted)]) == wanted
         ]
-        assert len(found) == 1, (table, wanted, len(found))
-        return " ".join(" ".join(found[0]).split())
+        assert len(matching) == 1, (table, wanted, len(matching))
+        return " ".join(" ".join(matching[0]).split())
 
 
 def percent(value):
@@ -86,14 +86,14 @@ def words(pattern):
     return pattern.replace("+", " + ")
 
 
-def both(kind):
+def loaded(kind):
     arguments = sample(kind)
     return *arguments, Parsed(page(*arguments))
 
 
 @pytest.fixture(scope="module", params=[TWO, FOUR], ids=["2 modalities", "4 modalities"])
 def shown(request):
-    return both(request.param)
+    return loaded(request.param)
 
 
 def assert_interval(row, value, form):
@@ -129,8 +129,8 @@ def test_the_structure_can_be_walked_without_looking(shown):
     after_svg = [after for (tag, _), (after, _) in itertools.pairwise(parsed.tags) if tag == "svg"]
     assert set(after_svg) == {"title"}
     regions = [attributes for _, attributes in parsed.tags if attributes.get("role") == "region"]
-    assert all(one["tabindex"] == "0" for one in regions)
-    assert len({one["aria-label"] for one in regions}) == len(regions)
+    assert all(region["tabindex"] == "0" for region in regions)
+    assert len({region["aria-label"] for region in regions}) == len(regions)
     assert [tag for tag, _ in parsed.tags if tag in ("nav", "main", "header")] == ["header", "nav", "main"]
 
 
@@ -175,22 +175,22 @@ def test_every_figure_of_rates_and_protocols_is_there(shown):
 
 def test_every_figure_of_the_modalities_is_there(shown):
     accounting, parsed = shown[1], shown[-1]
-    for name, found in accounting.by_modality.items():
+    for name, figures in accounting.by_modality.items():
         row = parsed.row("Table of modalities", name)
         for key in ("shapley", "lost_for_good"):
-            assert_interval(row, getattr(found, key), nats)
+            assert_interval(row, getattr(figures, key), nats)
         for key in ("shapley_share", "encoder_term", "fusion_noise"):
-            assert_interval(row, getattr(found, key), percent)
-        for price in found.price:
+            assert_interval(row, getattr(figures, key), percent)
+        for price in figures.price:
             assert_interval(parsed.row("Table of prices", f"{price.missing_rate:.0%}"), price, nats)
     for entry in accounting.counter_intuitive:
         row = parsed.row("counter-intuitive rates", words(entry.present), entry.added)
         assert_interval(row, entry.rate, percent)
     for bins in accounting.reliability.values():
-        for one in bins:
+        for bucket in bins:
             assert (
-                f"confidence {percent(one.confidence)}%: accuracy {percent(one.accuracy)}%, "
-                f"{percent(one.share)}% of the samples"
+                f"confidence {percent(bucket.confidence)}%: accuracy {percent(bucket.accuracy)}%, "
+                f"{percent(bucket.share)}% of the samples"
             ) in parsed.text
 
 
@@ -206,21 +206,21 @@ def test_every_figure_of_arms_models_and_matrices_is_there(shown):
             if arm.versus:
                 assert_interval(row, arm.versus[name].difference, percent)
                 assert "0.012 0.046" in row
-    for one in accounting.models:
-        row = parsed.row("Table of models", one.name + " this run" * one.this_run)
-        for cells in one.patterns.values():
+    for model in accounting.models:
+        row = parsed.row("Table of models", model.name + " this run" * model.this_run)
+        for cells in model.patterns.values():
             assert f"{percent(cells.accuracy)}%" in row
             assert f"{nats(cells.cross_entropy)}, {percent(cells.utilisation)}%" in row
-        assert f"{one.budget:,}" in row
+        assert f"{model.budget:,}" in row
     for matrix in accounting.matrices:
         for rate, cells in zip(matrix.train_rates, matrix.accuracy, strict=True):
             row = parsed.row(f"Heat map of {matrix.arm}", f"{rate:.0%}")
             assert row.split()[1:] == [f"{percent(cell)}%" for cell in cells]
 
 
-def test_provenance_and_gates_are_told_in_full(shown):
+def test_provenance_and_gates_are_reported_in_full(shown):
     robustness, accounting, gates, masks, _, parsed = shown
-    for told in (
+    for fact in (
         robustness.dataset.fingerprint,
         "sum_logits",
         "each 0.5",
@@ -229,16 +229,16 @@ def test_provenance_and_gates_are_told_in_full(shown):
         "1 of 3 gates failed",
         f"{robustness.budget.total:,} training samples seen by an encoder",
     ):
-        assert told in parsed.text
+        assert fact in parsed.text
     for gate in gates.gates:
         assert f"{gate.gate} : {'passed' if gate.passed else 'failed'}, {gate.checked} checked" in parsed.text
         assert all(failure in parsed.text for failure in gate.failures)
-    for split, found in masks.splits.items():
+    for split, of_split in masks.splits.items():
         row = parsed.row("Table of masks", split)
-        assert found.sha256 in row
-        for rate in found.realised.values():
+        assert of_split.sha256 in row
+        for rate in of_split.realised.values():
             assert f"{100 * rate:.4g}%" in row
-        for name, rates in found.by_class.items():
+        for name, rates in of_split.by_class.items():
             row = parsed.row(f"Realised rates by class, {split}", name)
             assert all(f"{100 * rate:.4g}%" in row for rate in rates.values())
 
@@ -250,11 +250,11 @@ def test_whatever_is_in_quarantine_is_counted_by_split_and_reason(shown):
         row = parsed.row("Table of data", name)
         counts = getattr(data, name).values()
         assert row.split()[1:] == [f"{count:,}" for count in [*counts, sum(counts)]]
-    for one in data.reasons:
-        row = parsed.row("Table of data", one.reason).removeprefix(one.reason)
-        counts = [one.by_split.get(split, 0) for split in data.splits]
-        assert row.split()[:5] == [f"{count:,}" for count in [*counts, one.total]]
-        assert one.example in row
+    for reason in data.reasons:
+        row = parsed.row("Table of data", reason.reason).removeprefix(reason.reason)
+        counts = [reason.by_split.get(split, 0) for split in data.splits]
+        assert row.split()[:5] == [f"{count:,}" for count in [*counts, reason.total]]
+        assert reason.example in row
     assert "warns of 1 thing that did not stop it" in parsed.text
     assert "clipping: train/audio, column audio_clipped_share: <i>too loud</i>" in parsed.text
     assert "same_shape, silence" in parsed.text
@@ -294,11 +294,11 @@ sys.stdout.write(page.page(*reports))
     assert pages == [page(*reports)] * 2
 
 
-def test_a_gate_that_the_arm_does_not_promise_is_told_as_a_finding_and_not_counted():
+def test_a_gate_that_the_arm_does_not_promise_is_reported_as_a_finding_and_not_counted():
     robustness, accounting, gates, masks, data = sample(TWO, passed=False)
-    found = [gate.model_dump(exclude_unset=True) for gate in gates.gates]
+    entries = [gate.model_dump(exclude_unset=True) for gate in gates.gates]
     gates = Gates.model_validate(
-        {"passed": True, "gates": [as_finding(gate) if gate["failures"] else gate for gate in found]}
+        {"passed": True, "gates": [as_finding(gate) if gate["failures"] else gate for gate in entries]}
     )
     parsed = Parsed(page(robustness, accounting, gates, masks, data))
     assert "all 2 gates passed" in parsed.text
@@ -333,12 +333,14 @@ def test_a_page_without_rates_has_no_curve_and_no_sliders():
 @pytest.mark.parametrize("rates", [(0.0, 0.0, 0.0, 0.0), (0.3, 0.0, 0.9, 0.5), (1.0, 1.0, 1.0, 1.0)])
 def test_expected_metrics_are_the_sum_over_patterns(rates):
     robustness = sample(FOUR)[0]
-    found = {pattern: robustness.patterns["+".join(itertools.compress(FOUR[0], pattern))] for pattern in patterns(4)}
-    found[(False,) * 4] = robustness.rates[-1]
+    by_pattern = {
+        pattern: robustness.patterns["+".join(itertools.compress(FOUR[0], pattern))] for pattern in patterns(4)
+    }
+    by_pattern[(False,) * 4] = robustness.rates[-1]
     metrics = expected(per_pattern(robustness), dict(zip(FOUR[0], rates, strict=True)))
     for key in ("accuracy", "cross_entropy"):
         assert metrics[key] == pytest.approx(
-            sum(probability(one, rates) * getattr(row, key) for one, row in found.items())
+            sum(probability(pattern, rates) * getattr(row, key) for pattern, row in by_pattern.items())
         )
 
 
@@ -350,14 +352,14 @@ def test_what_samples_keep_is_what_they_have_less_what_the_rates_hide(rates):
     robustness, exactly = sample(FOUR)[0], holes(FOUR[0])
     shares = presence(robustness)
     assert shares == {frozenset(itertools.compress(FOUR[0], has)): count / 10_000 for has, count in exactly.items()}
-    found = kept(shares, dict(zip(FOUR[0], rates, strict=True)))
-    assert sum(found.values()) == pytest.approx(1)
+    likelihood = kept(shares, dict(zip(FOUR[0], rates, strict=True)))
+    assert sum(likelihood.values()) == pytest.approx(1)
     for left in exactly:
         exact = sum(
-            count / 10_000 * math.prod(chance(*one) for one in zip(has, left, rates, strict=True))
+            count / 10_000 * math.prod(chance(*values) for values in zip(has, left, rates, strict=True))
             for has, count in exactly.items()
         )
-        assert found.get(frozenset(itertools.compress(FOUR[0], left)), 0.0) == pytest.approx(exact)
+        assert likelihood.get(frozenset(itertools.compress(FOUR[0], left)), 0.0) == pytest.approx(exact)
 
 
 def test_what_a_corner_of_the_grid_says_of_all_samples_goes_before_the_pattern_alone():
@@ -472,19 +474,19 @@ def test_text_of_a_drawing_is_escaped_and_numbers_are_short():
     assert svg.fitted("a very long name of a modality", 60).endswith("\u2026")
 
 
-def test_of_several_labels_f1_is_told_wherever_accuracy_is():
+def test_multi_label_f1_is_shown_wherever_accuracy_is():
     results, account, *others = sample(FOUR, several=True)
     parsed = Parsed(page(results, account, *others))
     full = "+".join(FOUR[0])
     assert f"reaches a micro F1 of {percent(results.patterns[full].f1_micro)}%" in " ".join(parsed.text.split())
     for name, row in results.patterns.items():
-        own = parsed.row("Table of patterns", f"{name.replace('+', ' + ')} {account.metrics[name].n:,} samples")
+        cells = parsed.row("Table of patterns", f"{name.replace('+', ' + ')} {account.metrics[name].n:,} samples")
         assert all(
-            f"{percent(getattr(row, key))}%" in own for key in ("accuracy", "f1_micro", "f1_macro", "uni_f1_micro")
+            f"{percent(getattr(row, key))}%" in cells for key in ("accuracy", "f1_micro", "f1_macro", "uni_f1_micro")
         )
-    for row in (one for one in account.arms if full in one.patterns):
-        own = parsed.row(f"Arms, {full.replace('+', ' + ')}", f"{row.arm}, each 0.5" if row.missing_rate else row.arm)
-        assert f"{percent(row.patterns[full].f1_macro.mean)}%" in own
+    for row in (arm for arm in account.arms if full in arm.patterns):
+        cells = parsed.row(f"Arms, {full.replace('+', ' + ')}", f"{row.arm}, each 0.5" if row.missing_rate else row.arm)
+        assert f"{percent(row.patterns[full].f1_macro.mean)}%" in cells
     worst = min(results.patterns.values(), key=lambda row: row.f1_micro)
     assert f"{percent(worst.f1_micro)}%" in parsed.text.split("Contents")[0]
     assert "micro F1" not in page(*sample(FOUR))
@@ -492,7 +494,7 @@ def test_of_several_labels_f1_is_told_wherever_accuracy_is():
 
 def test_the_table_in_the_terminal_has_f1_of_several_labels_and_of_the_best_tower():
     results, account, *_ = sample(TWO, several=True)
-    line = next(one for one in table(results, account).splitlines() if one.startswith("image "))
+    line = next(line for line in table(results, account).splitlines() if line.startswith("image "))
     row = results.patterns["image"]
     assert [f"{getattr(row, key):.4f}" for key in ("f1_micro", "f1_macro", "uni_f1_micro", "uni_f1_macro")] == [
         word for word in line.split() if re.fullmatch(r"0\.\d{4}", word)
@@ -516,5 +518,5 @@ def test_the_curve_of_several_labels_shows_f1():
     results, *others = sample(TWO, several=True)
     html = page(results, *others)
     assert "expected F1, micro" in html
-    row = next(one for one in results.rates if one.missing_rate == {"image": 0.5, "audio": 0.0})
+    row = next(rate for rate in results.rates if rate.missing_rate == {"image": 0.5, "audio": 0.0})
     assert f"image, missing rate 0.5: {tick(row.f1_micro)}" in html

@@ -1,4 +1,4 @@
-"""The page as people meet it: in a real browser, wide and narrow, light and dark, by keyboard and without script."""
+"""The page as readers see it: in a real browser, wide and narrow, light and dark, by keyboard and without script."""
 
 import itertools
 import shutil
@@ -79,8 +79,8 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def show(browser, files):
-    """Open a page; at the end nothing may have been complained of or asked of any network."""
-    contexts, trouble, asked = [], [], []
+    """Open a page; fails at the end on any console message or network request."""
+    contexts, trouble, requested = [], [], []
 
     def opened(name, *, width=1280, scheme="light", script=True):
         context = browser.new_context(
@@ -90,7 +90,7 @@ def show(browser, files):
         shown = context.new_page()
         shown.on("console", lambda message: trouble.append(message.text))
         shown.on("pageerror", lambda error: trouble.append(str(error)))
-        shown.on("request", lambda request: asked.append(request.url))
+        shown.on("request", lambda request: requested.append(request.url))
         shown.goto((files / f"{name}.html").as_uri())
         return shown
 
@@ -98,8 +98,8 @@ def show(browser, files):
     for context in contexts:
         context.close()
     assert trouble == []
-    assert {url for url in asked if not url.startswith(("file:", "data:"))} == set()
-    assert len([url for url in asked if url.startswith("file:")]) == len(contexts)
+    assert {url for url in requested if not url.startswith(("file:", "data:"))} == set()
+    assert len([url for url in requested if url.startswith("file:")]) == len(contexts)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -151,13 +151,15 @@ def test_arrow_keys_on_a_slider_show_the_exact_expectation(show):
         for _ in range(times):
             shown.keyboard.press(key)
     rates = (0.57, 0.47, 1.0, 0.0)
-    found = {one: robustness.patterns["+".join(itertools.compress(FOUR[0], one))] for one in patterns(4)}
-    found[(False,) * 4] = robustness.rates[-1]
+    by_pattern = {
+        pattern: robustness.patterns["+".join(itertools.compress(FOUR[0], pattern))] for pattern in patterns(4)
+    }
+    by_pattern[(False,) * 4] = robustness.rates[-1]
     for key, place, text in (
         ("accuracy", "#expected-accuracy", "{:.1%}"),
         ("cross_entropy", "#expected-cross-entropy", "{:.3f}"),
     ):
-        exact = sum(probability(one, rates) * getattr(row, key) for one, row in found.items())
+        exact = sum(probability(pattern, rates) * getattr(row, key) for pattern, row in by_pattern.items())
         assert float(shown.locator(place).get_attribute("value")) == pytest.approx(exact, abs=1e-12)
         assert shown.locator(place).text_content() == text.format(exact)
     assert [shown.locator(f"#rate-{index}").get_attribute("aria-valuetext") for index in range(4)] == [

@@ -1,4 +1,4 @@
-"""A slip in params.yaml is named with file, key, value and choices, before any work."""
+"""An error in params.yaml is reported with file, key, value and choices, before any work."""
 
 import copy
 import re
@@ -308,14 +308,14 @@ def test_the_data_set_stays_that_of_params_yaml_until_another_is_named(tmp_path,
     conf = shutil.copytree(ROOT / "conf", tmp_path / "conf")
     composition.write(tmp_path / "params.yaml", conf, ["dataset=synthetic"])
     assert capsys.readouterr().err == ""
-    kept = composition.composed(conf, ["fuse.lr=0.1"])
-    assert (kept["dataset"]["name"], kept["fuse"]["lr"]) == ("synthetic", 0.1)
+    values = composition.composed(conf, ["fuse.lr=0.1"])
+    assert (values["dataset"]["name"], values["fuse"]["lr"]) == ("synthetic", 0.1)
     assert capsys.readouterr().err == "note: the data set is synthetic, as before; `dataset=digits` chooses another\n"
     assert composition.composed(conf, ["dataset=digits"])["dataset"]["name"] == "digits"
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n[", "seed: 0", "- a list"])
-def test_a_params_yaml_that_names_no_data_set_is_told(tmp_path, capsys, text):
+def test_a_params_yaml_that_names_no_data_set_is_reported(tmp_path, capsys, text):
     conf = shutil.copytree(ROOT / "conf", tmp_path / "conf")
     (tmp_path / "params.yaml").write_text(text)
     assert composition.composed(conf, [])["dataset"]["name"] == "digits"
@@ -349,11 +349,11 @@ def test_a_variant_is_passed_on_and_is_no_setting_of_its_own():
 
 
 def test_an_encoder_is_swapped_whole_by_one_override_and_can_still_be_changed():
-    found = composition.composed(ROOT / "conf", ["dataset.modalities.image.encoder=${encoder:squeezenet}"])
-    assert found["dataset"]["modalities"]["image"]["encoder"] == YAML(typ="safe").load(
+    values = composition.composed(ROOT / "conf", ["dataset.modalities.image.encoder=${encoder:squeezenet}"])
+    assert values["dataset"]["modalities"]["image"]["encoder"] == YAML(typ="safe").load(
         (ROOT / "conf/encoder/squeezenet.yaml").read_text()
     )
-    assert parameters.check(found, "conf").dataset.modalities["image"].epochs == 12
+    assert parameters.check(values, "conf").dataset.modalities["image"].epochs == 12
     changed = composition.composed(ROOT / "conf", ["dataset=mmimdb_lite", "dataset.modalities.image.encoder.dim=64"])
     assert changed["dataset"]["modalities"]["image"]["encoder"]["dim"] == 64
     with pytest.raises(ParameterError, match=r"no encoder called .squeeze.; there are .* Did you mean .squeezenet."):

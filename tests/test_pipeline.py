@@ -23,7 +23,7 @@ def ran(output: str) -> list[str]:
 
 
 def shortened(folder: Path) -> Path:
-    """Make training short in the checkout's own conf/, so that experiments are short too."""
+    """Shorten training in the checkout's conf/, so that experiments are short too."""
     for path, old, new in [
         ("conf/dataset/digits.yaml", r"epochs: \d+", "epochs: 4"),
         ("conf/config.yaml", r"epochs: \d+", "epochs: 2"),
@@ -122,7 +122,9 @@ def test_another_data_set_takes_the_place_of_the_old_one_stays_and_goes_without_
     before, lock = files(), YAML(typ="safe").load(project / "dvc.lock")
     few = ["dataset.options.num_samples={train: 600, val: 300, test: 300}", "fuse.epochs=1"]
     few += [f"dataset.modalities.{name}.epochs=1" for name in "abc"]
-    done = run(project, "dvc", "--wait-for-lock", "exp", "run", "-Sdataset=synthetic", *(f"-S{one}" for one in few))
+    done = run(
+        project, "dvc", "--wait-for-lock", "exp", "run", "-Sdataset=synthetic", *(f"-S{override}" for override in few)
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     clear()
     assert not [path for path in files() if "digits" in path.parts]
@@ -173,10 +175,10 @@ def test_a_run_is_in_mlflow_with_its_data_and_each_training_as_a_part(project):
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("dataset=digit", "digit"),  # Hydra's own error
+        ("dataset=digit", "digit"),  # Hydra's error
         ("fuse.mising_rate=0.2", "mising_rate"),  # OmegaConf's
-        ("fuse.head=concatt", "no head called 'concatt'"),  # ours, from within theirs
-        ("dataset.classes=[zero,one,two]", "label"),  # only the data can tell
+        ("fuse.head=concatt", "no head called 'concatt'"),  # ours, raised within Hydra's
+        ("dataset.classes=[zero,one,two]", "label"),  # depends on the data
     ],
 )
 def test_a_bad_override_ends_with_a_message_and_earlier_results_stay(project, override, sentence):

@@ -1,4 +1,4 @@
-"""Pickles give arrays and plain containers, and run nothing."""
+"""Pickles load as arrays and plain containers, and execute nothing."""
 
 import io
 import os
@@ -28,9 +28,9 @@ class Runs:
 @pytest.mark.parametrize("protocol", range(6))
 def test_arrays_numbers_texts_and_containers_are_read_in_every_protocol(protocol):
     content = {"a": np.arange(6.0).reshape(2, 3).T, "b": [np.float32(2.5), "é", b"\xff", (1, None)]}
-    found = plain_pickle.loads(pickle.dumps(content, protocol))
-    assert np.array_equal(found["a"], content["a"])
-    assert found["b"] == content["b"]
+    loaded = plain_pickle.loads(pickle.dumps(content, protocol))
+    assert np.array_equal(loaded["a"], content["a"])
+    assert loaded["b"] == content["b"]
 
 
 def test_plain_strings_of_python_2_are_bytes():
@@ -110,11 +110,11 @@ def in_numpy_1(content: bytes) -> bytes:
 @pytest.mark.parametrize("value", ARRAYS, ids=str)
 def test_every_array_of_plain_values_is_read_as_numpy_reads_it(value, protocol):
     content = pickle.dumps(value, protocol)
-    for one in (content, in_numpy_1(content)):
-        found = plain_pickle.loads(one)
-        assert (found.dtype, found.shape) == (value.dtype, value.shape)
-        assert np.array_equal(found, value)
-        assert found.flags.writeable
+    for pickled in (content, in_numpy_1(content)):
+        loaded = plain_pickle.loads(pickled)
+        assert (loaded.dtype, loaded.shape) == (value.dtype, value.shape)
+        assert np.array_equal(loaded, value)
+        assert loaded.flags.writeable
 
 
 @pytest.mark.parametrize("protocol", range(2, 6))
@@ -132,10 +132,10 @@ def test_scalars_types_sets_and_things_in_two_places_are_read(protocol):
         {np.int64(4): (shared, [shared])},
         *([{1, "a"}, frozenset([2])] if protocol > 3 else []),
     ]
-    found = plain_pickle.loads(pickle.dumps(value, protocol))
-    assert found[:8] + found[9:] == value[:8] + value[9:]
-    assert [type(one) for one in found] == [type(one) for one in value]
-    first, (second,) = found[8][4]
+    loaded = plain_pickle.loads(pickle.dumps(value, protocol))
+    assert loaded[:8] + loaded[9:] == value[:8] + value[9:]
+    assert [type(item) for item in loaded] == [type(item) for item in value]
+    first, (second,) = loaded[8][4]
     assert first is second
     assert np.array_equal(first, shared)
 
@@ -143,8 +143,8 @@ def test_scalars_types_sets_and_things_in_two_places_are_read(protocol):
 def test_a_list_may_hold_itself_and_an_array_may_not():
     value: list = [np.zeros(2)]
     value.append(value)
-    found = plain_pickle.loads(pickle.dumps(value))
-    assert found[1] is found
+    loaded = plain_pickle.loads(pickle.dumps(value))
+    assert loaded[1] is loaded
     inside = np.empty(1, dtype=object)
     inside[0] = inside
     with pytest.raises(DataError, match="something inside itself"):
@@ -244,7 +244,7 @@ for name, content in pickle.load(sys.stdin.buffer):
 
 
 def read_elsewhere(named: list[tuple[object, bytes]]) -> list[str]:
-    """Read pickles in a process of its own, which they may end; return a line for each."""
+    """Read pickles in a separate process, which they may crash; return a line for each."""
     done = subprocess.run(
         [sys.executable, "-c", READ], input=pickle.dumps(named), cwd=ROOT, capture_output=True, timeout=100, check=False
     )
@@ -256,7 +256,7 @@ def read_elsewhere(named: list[tuple[object, bytes]]) -> list[str]:
 def test_a_forged_pickle_is_an_error_and_does_not_end_the_process():
     lines = read_elsewhere([(about, b"\x80\x05" + content + b".") for about, content in FORGED.items()])
     assert len(lines) == len(FORGED)
-    number = str(np.frombuffer(b"A" * 8)[0])  # of flags nothing is believed
+    number = str(np.frombuffer(b"A" * 8)[0])  # flags are not trusted
     harmless = [f"'a type with the flags of objects' np.float64({number})", "'very many memos' []"]
     assert [line for line in lines if "DataError" not in line] == harmless
 

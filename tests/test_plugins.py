@@ -1,4 +1,4 @@
-"""What every data set, decoder and encoder must do, whichever there are."""
+"""Contracts of every data set, decoder and encoder in their folders."""
 
 from importlib import import_module
 from pathlib import Path
@@ -34,7 +34,7 @@ TEXT = ("words", "tokens")
 
 @pytest.fixture(scope="module", params=DATASETS)
 def dataset(request, tmp_path_factory):
-    """A data set's parameters and its adapter: on real data where they lie on this machine, or a small tree of them."""
+    """A data set's parameters and its adapter: on the real data where this machine has them, else on a small tree in their layout."""
     settings = parameters.check(composition.composed(ROOT / "conf", [f"dataset={request.param}"]), "conf").dataset
     root = GENUINE
     if request.param in BUILT:
@@ -104,7 +104,7 @@ def test_every_member_is_decoded_to_one_shape_and_encoded_to_features(dataset):
             for key, value in adapter.sample("train", i).members.items()
             if key.split(".")[0] == name
         ][:6]
-        values = torch.stack([decoder(one) for one in members])
+        values = torch.stack([decoder(member) for member in members])
         facts = {"modality": name, "shape": values.shape[1:], "settings": modality.encoder, "architecture": {}}
         encoder = Encoder.blank(facts).eval()
         encoder.fit_scale(values)

@@ -1,4 +1,4 @@
-"""Weights out of files: all of them, or an error that says which not."""
+"""Weights from files: all of them load, or an error names those that do not."""
 
 import os
 from collections import OrderedDict
@@ -89,7 +89,7 @@ def test_what_does_not_fit_is_listed_and_nothing_is_silent(state, tmp_path):
         loaded({f"backbone.{key}": value for key, value in state.items()})
     with pytest.raises(ParameterError, match=r"12 unexpected: extra\.0,.*extra\.7 and 4 more"):
         loaded(state | {f"extra.{n}": torch.zeros(1) for n in range(12)})
-    with pytest.raises(ParameterError, match="missing"):  # one key without the prefix: it is none that torch put there
+    with pytest.raises(ParameterError, match="missing"):  # one key lacks the prefix, so that torch did not add it
         loaded({"module.0.weight": state["0.weight"]} | less)
 
 
@@ -110,11 +110,11 @@ def test_what_the_caller_states_is_allowed(state, tmp_path):
 
 
 class Anything:
-    """What a pickle may hold and weights may not."""
+    """What a pickle may hold but a file of weights may not."""
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "reason"),
     [
         (lambda path: None, "there is no such file"),
         (lambda path: path.mkdir(), "there is no such file"),
@@ -132,10 +132,10 @@ class Anything:
         ),
     ],
 )
-def test_a_file_that_is_none_is_named_with_the_reason(make, told, tmp_path):
+def test_a_file_that_is_none_is_named_with_the_reason(make, reason, tmp_path):
     path = tmp_path / "a.pth"
     make(path)
-    with pytest.raises((DataError, ParameterError), match=rf"a\.pth: .*{told}"):
+    with pytest.raises((DataError, ParameterError), match=rf"a\.pth: .*{reason}"):
         pretrained.load(network(), path)
 
 
@@ -165,12 +165,12 @@ def test_a_hubs_weights_are_loaded(monkeypatch):
     from torchvision import models
 
     torch.manual_seed(5)
-    own = models.squeezenet1_1(weights=None).state_dict()
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda url, *args, **kwargs: own)
+    state = models.squeezenet1_1(weights=None).state_dict()
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda url, *args, **kwargs: state)
     encoder = Encoder("m", (3, 64, 64), {"name": "torchvision:squeezenet1_1", "weights": "hub"})
-    found = encoder.body.trunk[1].state_dict()
-    assert len(found) == len(own) - 2
-    assert all(torch.equal(value, own[key]) for key, value in found.items())
+    loaded = encoder.body.trunk[1].state_dict()
+    assert len(loaded) == len(state) - 2
+    assert all(torch.equal(value, state[key]) for key, value in loaded.items())
 
 
 def test_a_language_model_that_is_nowhere_says_what_to_do(monkeypatch):
@@ -200,9 +200,9 @@ def test_squeezenets_published_weights_load_with_all_keys():
         (3, 64, 64),
         {"name": "torchvision:squeezenet1_0", "weights": str(path.resolve()), "trainable": "frozen"},
     )
-    own = encoder.body.trunk[1].state_dict()
-    assert len(own) == len(whole.state_dict()) - 2
-    assert all(torch.equal(value, whole.state_dict()[key]) for key, value in own.items())
+    loaded = encoder.body.trunk[1].state_dict()
+    assert len(loaded) == len(whole.state_dict()) - 2
+    assert all(torch.equal(value, whole.state_dict()[key]) for key, value in loaded.items())
     assert encoder.dim == 512
     with pytest.raises(ParameterError, match=r"squeezenet1_0.*do not fit the model"):
         Encoder("image", (3, 64, 64), {"name": "torchvision:squeezenet1_1", "weights": str(path.resolve())})
@@ -250,7 +250,7 @@ DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 @pytest.fixture(scope="module")
 def spoken():
-    """Log-mels (120, 1, 40, 32) of spoken digits as BC-ResNet's weights expect them, digits, and who spoke."""
+    """Log-mels (120, 1, 40, 32) of spoken digits as BC-ResNet's weights expect them, the digits, and the speakers."""
     if not (GENUINE / "weights").is_dir() or not (GENUINE / "fsdd").is_dir():
         pytest.skip("no ../shared/data/weights or fsdd here")
     import soundfile
@@ -282,14 +282,14 @@ def speech_commands(**settings):
 def test_bcresnets_published_weights_load_with_all_keys_and_name_the_digits(spoken):
     path, encoder = speech_commands()
     state = pretrained.read(Path(path))
-    own = encoder.body.trunk.state_dict()
-    assert state.keys() - own.keys() == {"head_conv.weight", "head_conv.bias"}
-    assert all(torch.equal(value, state[key]) for key, value in own.items())
+    loaded = encoder.body.trunk.state_dict()
+    assert state.keys() - loaded.keys() == {"head_conv.weight", "head_conv.bias"}
+    assert all(torch.equal(value, state[key]) for key, value in loaded.items())
     sounds, digit, _ = spoken
     with torch.no_grad():
         logits = encoder.eval()(sounds) @ state["head_conv.weight"][:, :, 0, 0].T + state["head_conv.bias"]
-    found = [WORDS[index] for index in logits.argmax(dim=1)]
-    assert sum(word == DIGITS[number] for word, number in zip(found, digit, strict=True)) / len(digit) > 0.8
+    recognised = [WORDS[index] for index in logits.argmax(dim=1)]
+    assert sum(word == DIGITS[number] for word, number in zip(recognised, digit, strict=True)) / len(digit) > 0.8
 
 
 def test_bcresnets_features_separate_digits_of_speakers_never_heard(spoken):
@@ -322,11 +322,11 @@ def test_a_packaged_language_model_puts_sentences_of_one_meaning_together():
     assert encoder.dim == 384
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
     with torch.no_grad():
-        one, other = (
+        sentences, paraphrases = (
             nn.functional.normalize(encoder(torch.stack([decoder(pair[side].encode()) for pair in pairs])))
             for side in (0, 1)
         )
-    assert ((one @ other.T).argmax(dim=1) == torch.arange(3)).all()
+    assert ((sentences @ paraphrases.T).argmax(dim=1) == torch.arange(3)).all()
 
 
 @needs_weights
@@ -338,7 +338,7 @@ def test_squeezenet_with_imagenet_weights_tells_posters_apart_by_what_they_show(
     from torchvision.io import ImageReadMode, decode_image
 
     path = GENUINE / "weights/squeezenet1_0_imagenet_from_deepcompression.pth"
-    images = torch.stack([decode_image(str(one), ImageReadMode.RGB) for one in posters])
+    images = torch.stack([decode_image(str(poster), ImageReadMode.RGB) for poster in posters])
     encoder = Encoder(
         "image",
         images.shape[1:],
@@ -346,6 +346,6 @@ def test_squeezenet_with_imagenet_weights_tells_posters_apart_by_what_they_show(
     ).eval()
     encoder.fit_scale(images)
     with torch.no_grad():
-        found, mirrored = (nn.functional.normalize(encoder(one)) for one in (images, images.flip(3)))
-    nearest = (found @ mirrored.T).argmax(dim=1)
+        original, mirrored = (nn.functional.normalize(encoder(image)) for image in (images, images.flip(3)))
+    nearest = (original @ mirrored.T).argmax(dim=1)
     assert (nearest == torch.arange(12)).float().mean() >= 0.9

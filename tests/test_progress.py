@@ -1,4 +1,4 @@
-"""Long work tells how far it is, as lines where there is no terminal."""
+"""Progress of long work, printed as lines where there is no terminal."""
 
 from umemma import progress
 

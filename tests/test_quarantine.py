@@ -1,4 +1,4 @@
-"""What cannot be used goes to the quarantine, with key, file and reason; the others go on, and all are counted."""
+"""Unusable samples are quarantined with key, file and reason; the others are used, and all are counted."""
 
 import io
 import wave
@@ -19,7 +19,7 @@ from umemma.data import quarantine, shard_writer, shards
 from umemma.data.quarantine import Quarantined
 from umemma.data.sample import BadSample, Rejected, Sample
 from umemma.errors import DataError, GateFailure
-from umemma.validation import gate as expectations
+from umemma.validation import gate as gate_module
 
 NUM = {"train": 40, "val": 10, "test": 10}
 
@@ -51,14 +51,14 @@ class Data:
         self.rejected = rejected
 
     def sample(self, split, index):
-        found = self._changes.get((split, index))
-        if isinstance(found, Exception):
-            raise found
-        return found or good(split, index)
+        change = self._changes.get((split, index))
+        if isinstance(change, Exception):
+            raise change
+        return change or good(split, index)
 
 
 def good(split, index, key=None, **members):
-    """Return a sample as it should be, but for the members given (None: missing) and its key."""
+    """Return a valid sample, except for the given members (None: missing) and key."""
     number = index + {"train": 0, "val": 1000, "test": 2000}[split]
     files = {"image.png": png(number), "audio.wav": wav(number)}
     for name, content in members.items():
@@ -109,8 +109,8 @@ def test_a_file_that_cannot_be_read_is_quarantined_and_the_rest_goes_on(tmp_path
     manifest = shards.read_manifest(tmp_path / "shards")
     expected = [f"{split}-{number}" for split, count in NUM.items() for number in range(count)]
     assert manifest["key"].tolist() == [key for key in expected if key != "train-8"]
-    written = [key for shard in index.shards for key, _ in shards.members(tmp_path / "shards", shard, "image")]
-    assert written == manifest["key"].tolist()
+    stored = [key for shard in index.shards for key, _ in shards.members(tmp_path / "shards", shard, "image")]
+    assert stored == manifest["key"].tolist()
 
 
 def test_all_bad_files_of_a_sample_are_in_its_one_row(tmp_path):
@@ -194,11 +194,11 @@ def test_of_two_samples_with_one_key_the_second_is_quarantined(tmp_path, monkeyp
     first = shards.read_manifest(tmp_path / "shards").set_index("key").loc["train-2"]
     assert first["group"] == "train-2", "the first stays"
     shards.verify(tmp_path / "shards")
-    found = {
+    stored = {
         key: content for shard in index.shards for key, content in shards.members(tmp_path / "shards", shard, "image")
     }
-    assert found["train-2"] == png(2)
-    assert len(found) == sum(NUM.values()) - 1
+    assert stored["train-2"] == png(2)
+    assert len(stored) == sum(NUM.values()) - 1
 
 
 def test_a_key_whose_first_sample_is_unusable_is_no_repetition(tmp_path):
@@ -213,7 +213,7 @@ def test_a_key_whose_first_sample_is_unusable_is_no_repetition(tmp_path):
 
 def test_a_shard_of_which_nothing_is_left_is_not_there(tmp_path):
     index = write(tmp_path / "shards", Data({("val", number): BadSample("f", "r") for number in range(7)}))
-    assert [one.name for one in index.shards if one.split == "val"] == ["val-000001.tar"]
+    assert [shard.name for shard in index.shards if shard.split == "val"] == ["val-000001.tar"]
     assert not (tmp_path / "shards/val-000000.tar").exists()
     shards.verify(tmp_path / "shards")
 
@@ -230,9 +230,9 @@ def test_the_quarantine_is_the_same_byte_for_byte_however_it_came_about(tmp_path
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     write(tmp_path / "many", Data(changes, rejected[::-1]), samples_per_shard=3)
     assert (tmp_path / "one/quarantine.parquet").read_bytes() == (tmp_path / "many/quarantine.parquet").read_bytes()
-    found = rows(tmp_path / "one")
-    assert [row.split for row in found] == ["train"] * 3 + ["val"] * 6 + ["test"] * 3
-    assert {row.reason for row in found} == {"cannot an object", "twice"}
+    quarantined = rows(tmp_path / "one")
+    assert [row.split for row in quarantined] == ["train"] * 3 + ["val"] * 6 + ["test"] * 3
+    assert {row.reason for row in quarantined} == {"cannot an object", "twice"}
 
 
 def test_an_empty_quarantine_has_the_columns_and_types_of_a_full_one(tmp_path):
@@ -253,10 +253,10 @@ def test_reasons_are_counted_without_their_details_and_rare_ones_together():
         "is also in test (e)",
         *(f"reason {number}" for number in range(25)),
     ]
-    found = quarantine.by_reason([Quarantined("k", "train", None, "f", reason) for reason in reasons])
-    assert list(found.items())[:2] == [("no readable image", 3), ("is also in test", 2)]
-    assert found["other reasons"] == 7
-    assert sum(found.values()) == len(reasons)
+    counts = quarantine.by_reason([Quarantined("k", "train", None, "f", reason) for reason in reasons])
+    assert list(counts.items())[:2] == [("no readable image", 3), ("is also in test", 2)]
+    assert counts["other reasons"] == 7
+    assert sum(counts.values()) == len(reasons)
 
 
 def test_prepare_says_in_one_line_how_many_were_judged_and_left_out(tmp_path, monkeypatch, capsys):
@@ -279,7 +279,7 @@ BOUNDS = DEFAULT.model_copy(update={"max_class_share": 0.6, "max_quarantined": 0
 
 def gate(folder, bounds=BOUNDS):
     pass_gate(folder / "shards", bounds, folder / "validation.json", folder / "gate.json")
-    return expectations.judge(evidence(folder / "shards"), bounds)
+    return gate_module.judge(evidence(folder / "shards"), bounds)
 
 
 def test_a_few_unusable_samples_pass_and_are_counted_with_their_reasons(tmp_path):
@@ -325,9 +325,9 @@ def test_where_everything_is_unusable_the_gate_says_so(tmp_path, capsys):
 
 def test_a_quarantine_that_lacks_a_row_is_found_even_where_nobody_minds_its_size(tmp_path):
     write(tmp_path / "shards", Data({("val", 1): BadSample("f", "r"), ("val", 2): BadSample("f", "r")}))
-    found = evidence(tmp_path / "shards")
-    short = type(found)(found.manifest, found.index, found.quarantine[:1])
-    result = expectations.judge(short, BOUNDS.model_copy(update={"max_quarantined": 1.0}))
+    complete = evidence(tmp_path / "shards")
+    short = type(complete)(complete.manifest, complete.index, complete.quarantine[:1])
+    result = gate_module.judge(short, BOUNDS.model_copy(update={"max_quarantined": 1.0}))
     assert result["passed"] is False
     assert any(
         sentence.startswith("quarantine, column judged, accounted") and "val: 1 of 10" in sentence

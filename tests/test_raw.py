@@ -1,4 +1,4 @@
-"""Raw data: where it lies, what is said of files that are not right, and how a fresh folder is filled."""
+"""Raw data: its location, errors about wrong files, and how a fresh folder is filled."""
 
 import gzip
 import hashlib
@@ -131,7 +131,7 @@ def test_a_folder_of_the_users_is_never_written_to(fakes: Path, mirror: Mirror) 
     (fakes / "pictures/two.gz").unlink()
     with pytest.raises(DataError, match=r"pictures/two\.gz: missing"):
         fetched(fake(root=fakes, **serve(mirror)))
-    assert not mirror.asked
+    assert not mirror.requests
     assert not (fakes / "pictures/two.gz").exists()
 
 
@@ -139,18 +139,18 @@ def test_an_empty_home_is_filled_with_the_files_and_nothing_else(fakes: Path, mi
     dataset = fake(**serve(mirror))
     place = fetched(dataset)
     assert everything(place) == FILES
-    mirror.asked.clear()
+    mirror.requests.clear()
     assert fetched(dataset) == place
-    assert not mirror.asked
+    assert not mirror.requests
 
 
 def test_only_what_is_missing_is_fetched(fakes: Path, mirror: Mirror) -> None:  # noqa: F811
     dataset = fake(**serve(mirror))
     place = fetched(dataset)
     (place / "pictures/two.gz").unlink()
-    mirror.asked.clear()
+    mirror.requests.clear()
     fetched(dataset)
-    assert [path for path, _ in mirror.asked] == ["/base/two.gz"]
+    assert [path for path, _ in mirror.requests] == ["/base/two.gz"]
 
 
 def test_offline_the_addresses_the_files_and_the_way_round_are_named(fakes: Path) -> None:

@@ -1,4 +1,4 @@
-"""Genuine posters and plots, some spoilt: those alone are left out, or named by the gate, and all are counted."""
+"""Genuine posters and plots, some corrupted: only those are rejected or named by the gate, and all are counted."""
 
 import io
 import json
@@ -53,7 +53,7 @@ def enormous(content):
     return content[: at + 5] + struct.pack(">HH", 0xFFF0, 0xFFF0) + content[at + 9 :]
 
 
-POSTERS = {  # what becomes of the poster's bytes, and the reason that the quarantine gives
+POSTERS = {  # how the poster's bytes are corrupted, and the reason in the quarantine
     "zero bytes": (lambda _: b"", r"is empty"),
     "half of a file": (lambda content: content[: len(content) // 2], "no readable image: .*truncated"),
     "a PNG": (png, r"is named \.jpeg but is really a PNG image"),
@@ -61,7 +61,7 @@ POSTERS = {  # what becomes of the poster's bytes, and the reason that the quara
     "garbage": (lambda _: random.Random(0).randbytes(5000), "no readable image: it is neither PNG, JPEG nor WEBP"),
     "a bomb": (enormous, "decompression bomb, refused unopened"),
 }
-FILMS = {  # what becomes of the film's file
+FILMS = {  # how the film's file is corrupted
     "in GB18030": (
         lambda root, key: rewritten(root, key, "gb18030", plot=[CHINESE]),
         r"is no UTF-8: byte \d+ is 0x..; its encoding may be GB18030",
@@ -132,7 +132,7 @@ def gate(folder, **bounds):
 
 @pytest.fixture(scope="module")
 def spoilt(whole, tmp_path_factory):
-    """The films with one spoilt in each way, and one named in two splits; returns the folder and {key: way}."""
+    """The films with one corrupted in each way, and one named in two splits; returns the folder and {key: way}."""
     folder = tmp_path_factory.mktemp("spoilt")
     root = shutil.copytree(whole, folder / "raw")
     split = split_of(root)
@@ -154,14 +154,14 @@ def spoilt(whole, tmp_path_factory):
 
 def test_exactly_the_spoilt_films_are_in_quarantine_each_with_its_reason(spoilt):
     folder, ways, index, twice = spoilt
-    found = pd.DataFrame(quarantine.read(folder / "shards" / shards.QUARANTINE)).set_index("key")
-    assert set(found.index) == {*ways, twice}
+    quarantined = pd.DataFrame(quarantine.read(folder / "shards" / shards.QUARANTINE)).set_index("key")
+    assert set(quarantined.index) == {*ways, twice}
     for key, name in ways.items():
-        row = found.loc[[key]]
+        row = quarantined.loc[[key]]
         assert row["reason"].str.contains(BAD[name][1]).all(), (name, list(row["reason"]))
         suffix = "jpeg" if name in POSTERS else "json"
         assert row["file"].tolist() == [f"mmimdb_lite/dataset/{key}.{suffix}"]
-    assert found.loc[twice, ["split", "reason"]].tolist() == ["train", "also in test (split.json)"]
+    assert quarantined.loc[twice, ["split", "reason"]].tolist() == ["train", "also in test (split.json)"]
     assert sum(index.judged.values()) == 151
     manifest = shards.read_manifest(folder / "shards")
     assert len(manifest) == 151 - len(BAD) - 1
@@ -216,8 +216,8 @@ def test_what_can_be_read_and_is_still_wrong_is_named_by_the_gate(whole, tmp_pat
         "same_shape": [small],
         "text_length": [long],
     }.items():
-        own = [line for line in failed if line.startswith(f"FAILED {name}: ")]
-        assert own, (name, failed)
-        assert all(key in line for key in keys for line in own), (name, own)
+        lines = [line for line in failed if line.startswith(f"FAILED {name}: ")]
+        assert lines, (name, failed)
+        assert all(key in line for key in keys for line in lines), (name, lines)
     names = {line.split()[1].rstrip(":") for line in failed}
     assert names <= {"duplicates_across_splits", "conflicting_labels", "blank", "size_px", "same_shape", "text_length"}

@@ -38,10 +38,10 @@ def test_what_is_bad_is_quarantined_with_its_file_and_reason_and_the_others_go_o
     listed = tmp_path / "raw/trainSet.txt"
     listed.write_text(listed.read_text() + (tmp_path / "raw/testSet.txt").read_text().splitlines()[0] + "\n")
     index = prepare(composed("ave").dataset, tmp_path / "raw", tmp_path / "shards", 100)
-    found = quarantine.read(tmp_path / "shards" / shards.QUARANTINE)
+    rows = quarantine.read(tmp_path / "shards" / shards.QUARANTINE)
     assert sum(index.judged.values()) == 141
-    assert sum(index.quarantined.values()) == len(found) == 4
-    reasons = {row.file: row.reason for row in found}
+    assert sum(index.quarantined.values()) == len(rows) == 4
+    reasons = {row.file: row.reason for row in rows}
     assert "is missing" in reasons[f"AVE/{videos[0].name}"]
     assert "is empty" in reasons[f"AVE/{videos[1].name}"]
     assert "no readable video" in reasons[f"AVE/{videos[2].name}"]

@@ -1,4 +1,4 @@
-"""The reports' models: written and read alike, and what does not fit is named; the table loads nothing heavy."""
+"""The reports' typed models: reading gives what was written, mismatches are named; the table imports nothing slow."""
 
 import subprocess
 import sys

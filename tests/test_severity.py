@@ -1,4 +1,4 @@
-"""Each expectation has a severity: an error closes the gate, a warning is told, what is ignored is said to be."""
+"""Each expectation has a severity: an error fails the gate, a warning is reported, an ignored one is listed as such."""
 
 import json
 import re
@@ -26,7 +26,7 @@ from tests.manifest_sample import (
     whole,
 )
 from umemma.data.quarantine import Quarantined
-from umemma.validation import gate as expectations
+from umemma.validation import gate as gate_module
 from umemma.validation.expectation import Evidence
 from umemma.validation.settings import Severities, Validation
 
@@ -79,11 +79,15 @@ SPOILT: dict[str, tuple[Spoil, str, str, list[str]]] = {
     "text_encoding": (first("val", 2, text_num_replaced=1), "val/text", "text_num_replaced", ["val-00", "val-01"]),
     "series_length": (setting("val-03", series_num_steps=1), "series", "series_num_steps", ["val-03"]),
 }
-ELSEWHERE = {"quarantine", "presence_drift", "class_drift", "labels_per_sample"}  # not by the manifest alone
+ELSEWHERE = {"quarantine", "presence_drift", "class_drift", "labels_per_sample"}  # the manifest alone does not show it
 
 
-def told(result: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [one for one in result["expectations"] if one["name"] == name and not one["passed"]]
+def failures_of(result: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [
+        expectation
+        for expectation in result["expectations"]
+        if expectation["name"] == name and not expectation["passed"]
+    ]
 
 
 def test_there_is_a_case_for_every_name_that_has_a_severity() -> None:
@@ -101,9 +105,11 @@ def spoilt() -> dict[str, Any]:
 @pytest.mark.parametrize("name", SPOILT)
 def test_a_warning_names_table_column_and_keys_and_passes(spoilt: dict[str, Any], name: str) -> None:
     _, table, column, keys = SPOILT[name]
-    found = {(one["table"], one["column"]): one for one in told(spoilt, name)}
-    assert found[table, column]["keys"] == keys
-    sentence = next(one for one in spoilt["warnings"] if one.startswith(f"{name}: {table}, column {column}: "))
+    failed = {(expectation["table"], expectation["column"]): expectation for expectation in failures_of(spoilt, name)}
+    assert failed[table, column]["keys"] == keys
+    sentence = next(
+        warning for warning in spoilt["warnings"] if warning.startswith(f"{name}: {table}, column {column}: ")
+    )
     assert all(key in sentence for key in keys)
     assert (spoilt["passed"], spoilt["failures"]) == (True, [])
 
@@ -116,11 +122,11 @@ def test_a_manifest_of_every_kind_passes_without_a_warning_before_it_is_spoilt()
 def test_an_error_fails_a_warning_passes_and_what_is_ignored_is_not_judged_but_said_to_be() -> None:
     manifest = blank_images("val", 2)(whole("image"))
     error, warn, ignore = (judge(manifest, severe(blank=severity)) for severity in ("error", "warn", "ignore"))
-    assert [one["passed"] for one in (error, warn, ignore)] == [False, True, True]
-    assert [len(one["warnings"]) for one in (error, warn, ignore)] == [0, 1, 0]
+    assert [verdict["passed"] for verdict in (error, warn, ignore)] == [False, True, True]
+    assert [len(verdict["warnings"]) for verdict in (error, warn, ignore)] == [0, 1, 0]
     assert warn["warnings"] == error["failures"], "the same sentence"
-    assert {one["severity"] for one in told(warn, "blank")} == {"warn"}
-    assert not [one for one in ignore["expectations"] if one["name"] == "blank"]
+    assert {expectation["severity"] for expectation in failures_of(warn, "blank")} == {"warn"}
+    assert not [expectation for expectation in ignore["expectations"] if expectation["name"] == "blank"]
     assert (error["ignored"], ignore["ignored"]) == ([], ["blank"])
 
 
@@ -137,14 +143,21 @@ def test_what_nothing_can_do_without_is_an_error_whatever_the_severities() -> No
 def test_a_class_that_is_in_test_only_is_an_error_by_default() -> None:
     manifest = everywhere("split != 'test' and label == 2", label=1)(whole("vector"))
     result = judge(manifest, BOUNDS.model_copy(update={"min_class_samples": 1}))
-    assert any("label_support: support, column num_samples" in one and "train/c" in one for one in result["failures"])
+    assert any(
+        "label_support: support, column num_samples" in sentence and "train/c" in sentence
+        for sentence in result["failures"]
+    )
 
 
 def test_files_that_are_blank_or_missing_are_no_duplicates() -> None:
     manifest = first("val", 1, image_sha256="train2", image_blank=True)(whole("image"))
     manifest = first("test", 3, image_sha256=None, image_present=False)(manifest)
     result = judge(manifest, BOUNDS.model_copy(update={"min_presence": 0.1}))
-    assert [one for one in result["expectations"] if "duplicates" in one["name"] and not one["passed"]] == []
+    assert [
+        expectation
+        for expectation in result["expectations"]
+        if "duplicates" in expectation["name"] and not expectation["passed"]
+    ] == []
 
 
 def test_the_same_content_with_the_same_label_in_one_split_only_warns_by_default() -> None:
@@ -158,17 +171,19 @@ UNUSABLE = [Quarantined(f"q{number}", "val", None, "list.csv", "torn") for numbe
 
 
 def test_the_quarantine_has_a_severity_too() -> None:
-    warned = expectations.judge(evidence(whole("image"), UNUSABLE), severe(quarantine="warn"))
+    warned = gate_module.judge(evidence(whole("image"), UNUSABLE), severe(quarantine="warn"))
     assert warned["passed"] is True
     assert "val: 2 of 14, such as q0 (list.csv: torn), q1 (list.csv: torn)" in warned["warnings"][0]
-    failed = expectations.judge(evidence(whole("image"), UNUSABLE), BOUNDS)
+    failed = gate_module.judge(evidence(whole("image"), UNUSABLE), BOUNDS)
     assert failed["failures"] == warned["warnings"]
     assert failed["quarantine"]["by_reason"] == {"torn": 2}
-    assert {one["table"] for one in failed["expectations"]} >= {"samples", "val/image"}, "the rest is judged as well"
+    assert {expectation["table"] for expectation in failed["expectations"]} >= {"samples", "val/image"}, (
+        "the rest is judged as well"
+    )
 
 
 @pytest.mark.parametrize(("labels", "warned"), [([], True), ([0, 2], False)])
-def test_a_sample_with_none_of_several_labels_is_told(labels: list[int], warned: bool) -> None:
+def test_a_sample_with_none_of_several_labels_is_reported(labels: list[int], warned: bool) -> None:
     manifest = several_labels(whole("image"))
     manifest.at[13, "labels"] = labels
     result = judge(manifest)
@@ -181,9 +196,9 @@ def test_classes_are_counted_by_label_where_a_sample_has_several() -> None:
     assert result["statistics"]["classes"]["train"] == {"a": 6, "b": 6, "c": 6}
     assert result["statistics"]["splits"]["train"] == PER_SPLIT
     rare = several_labels(whole("image"))
-    rare["labels"] = [[one for one in labels if one != 2] for labels in rare["labels"]]
+    rare["labels"] = [[label for label in labels if label != 2] for labels in rare["labels"]]
     sentences = judge(rare)["failures"]
-    assert any(one.startswith("label_support: ") and "train/c" in one for one in sentences)
+    assert any(sentence.startswith("label_support: ") and "train/c" in sentence for sentence in sentences)
 
 
 @pytest.mark.parametrize(
@@ -199,22 +214,22 @@ def test_classes_are_counted_by_label_where_a_sample_has_several() -> None:
 def test_labels_that_are_no_classes_are_errors(labels: object, sentence: str) -> None:
     manifest = several_labels(whole("image"))
     manifest.at[PER_SPLIT + 3, "labels"] = labels
-    assert any(re.match(sentence, one) for one in judge(manifest)["failures"])
+    assert any(re.match(sentence, failure) for failure in judge(manifest)["failures"])
 
 
 def test_copies_with_other_labels_conflict_where_a_sample_has_several() -> None:
     manifest = several_labels(setting("val-06", image_sha256="val4")(whole("image")))
     manifest.at[PER_SPLIT + 4, "labels"] = manifest.at[PER_SPLIT + 6, "labels"] = [0]
-    assert told(judge(manifest), "conflicting_labels") == []
+    assert failures_of(judge(manifest), "conflicting_labels") == []
     manifest.at[PER_SPLIT + 4, "labels"] = [0, 1, 2]
-    assert told(judge(manifest), "conflicting_labels")[0]["keys"] == ["val-04", "val-06"]
+    assert failures_of(judge(manifest), "conflicting_labels")[0]["keys"] == ["val-04", "val-06"]
 
 
 @pytest.fixture
 def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[pd.DataFrame, Validation], dict[str, Any]]:
     def run(manifest: pd.DataFrame, bounds: Validation) -> dict[str, Any]:
-        found: Evidence = evidence(manifest)
-        monkeypatch.setattr("stages.validate.evidence", lambda *_: found)
+        data: Evidence = evidence(manifest)
+        monkeypatch.setattr("stages.validate.evidence", lambda *_: data)
         pass_gate(tmp_path, bounds, tmp_path / "validation.json", tmp_path / "gate.json")
         return json.loads((tmp_path / "validation.json").read_text())
 

@@ -1,4 +1,4 @@
-"""Shards: the same bytes from the same data, nothing read unverified, nothing half-written left behind."""
+"""Shards: deterministic bytes, nothing read unverified, atomic writes."""
 
 import json
 import os
@@ -102,7 +102,7 @@ def test_a_shard_that_loses_samples_silently_is_found_by_counting(folder):
     shard = index.shards[0]
     with tarfile.open(folder / shard.name) as tar:
         third = [member.offset for member in tar if member.isfile()][-3]
-    (folder / shard.name).write_bytes((folder / shard.name).read_bytes()[:third])  # webdataset itself says nothing
+    (folder / shard.name).write_bytes((folder / shard.name).read_bytes()[:third])  # webdataset itself raises nothing
     with pytest.raises(DataError, match=r"train-000000\.tar gave \d samples"):
         list(shards.members(folder, shard, "audio"))
 
@@ -123,7 +123,7 @@ def test_decoded_rows_are_the_manifests_in_order_and_absent_ones_are_zero(folder
 
 @pytest.mark.parametrize("change", ["one left out", "another order"])
 def test_arrays_of_other_samples_than_the_manifests_are_refused(folder, tmp_path, change):
-    """Labels join arrays by order, so that an order that changed would be another label for each sample."""
+    """Labels and arrays are joined by order, so a changed order would assign wrong labels."""
     arrays.write(shards.verify(folder), folder, "image", Decoder(), tmp_path / "decoded")
     table = parquet.read_table(folder / "manifest.parquet")
     rows = list(range(len(table)))
@@ -255,30 +255,30 @@ def test_several_labels_are_a_list_in_shard_and_manifest_and_rows_of_a_matrix_in
 
     write(tmp_path / "shards", Several(tmp_path), task="multi_label")
     with tarfile.open(tmp_path / "shards/train-000000.tar") as tar:
-        written = [json.load(tar.extractfile(name)) for name in tar.getnames() if name.endswith(".json")]
-    assert [one["labels"] for one in written] == [list(one) for one in LABELS]
-    assert all(set(one) == {"labels", "group"} for one in written)
+        stored = [json.load(tar.extractfile(name)) for name in tar.getnames() if name.endswith(".json")]
+    assert [entry["labels"] for entry in stored] == [list(entry) for entry in LABELS]
+    assert all(set(entry) == {"labels", "group"} for entry in stored)
     manifest = shards.read_manifest(tmp_path / "shards")
     assert list(manifest.columns[:5]) == ["key", "split", "labels", "group", "shard"]
-    found = targets(tmp_path / "shards/manifest.parquet", 10)
+    loaded = targets(tmp_path / "shards/manifest.parquet", 10)
     for split, count in NUM.items():
-        assert found.label[split].dtype == torch.bool
+        assert loaded.label[split].dtype == torch.bool
         expected = torch.zeros(count, 10, dtype=torch.bool)
         for row in range(count):
             for label in LABELS[row % 3]:
                 expected[row, label] = True
-        assert torch.equal(found.label[split], expected)
+        assert torch.equal(loaded.label[split], expected)
 
 
 def test_one_label_is_a_number_in_shard_manifest_and_training(folder, tmp_path):
     with tarfile.open(folder / "train-000000.tar") as tar:
-        written = [json.load(tar.extractfile(name)) for name in tar.getnames() if name.endswith(".json")]
+        stored = [json.load(tar.extractfile(name)) for name in tar.getnames() if name.endswith(".json")]
     adapter = Holey(tmp_path)
     expected = [adapter.sample("train", row).label for row in range(NUM["train"])]
-    assert [one["label"] for one in written] == expected[:3]
+    assert [entry["label"] for entry in stored] == expected[:3]
     assert list(shards.read_manifest(folder).columns[:5]) == ["key", "split", "label", "group", "shard"]
-    found = targets(folder / "manifest.parquet", 10).label["train"]
-    assert (found.dtype, found.tolist()) == (torch.int64, expected)
+    loaded = targets(folder / "manifest.parquet", 10).label["train"]
+    assert (loaded.dtype, loaded.tolist()) == (torch.int64, expected)
 
 
 @pytest.mark.parametrize(("task", "label"), [("single_label", 7), ("multi_label", (1, 7))])
@@ -298,8 +298,8 @@ def test_a_modality_may_have_capitals_in_its_name(tmp_path):
             return Sample(whole.key, split, whole.label, whole.group, members)
 
     index = write(tmp_path / "shards", Capital(tmp_path))
-    found = [content for _, content in shards.members(tmp_path / "shards", index.shards[0], "Image")]
-    assert sum(content is not None for content in found) == len(found) == 2
+    contents = [content for _, content in shards.members(tmp_path / "shards", index.shards[0], "Image")]
+    assert sum(content is not None for content in contents) == len(contents) == 2
 
 
 def test_an_index_of_another_version_is_named(folder):

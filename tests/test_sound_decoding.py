@@ -1,4 +1,4 @@
-"""Sounds, series and vectors as tensors: rates, channels, lengths, and what is heard of a video."""
+"""Sounds, series and vectors as tensors: rates, channels, lengths, and the sound track of a video."""
 
 import os
 import pickle
@@ -44,11 +44,11 @@ def loudest_hz(wave: torch.Tensor, rate_hz: int) -> float:
     ],
 )
 def test_every_format_gives_its_samples(form, subtype, tolerance):
-    found = heard(sound(tone(), form=form, subtype=subtype))
-    assert found.shape == (8000,)
-    assert found.dtype == torch.float32
-    middle = slice(2000, 6000)  # an encoder that loses something loses more at the ends
-    assert (found[middle] - torch.from_numpy(tone()[middle, 0])).abs().max() <= tolerance
+    wave = heard(sound(tone(), form=form, subtype=subtype))
+    assert wave.shape == (8000,)
+    assert wave.dtype == torch.float32
+    middle = slice(2000, 6000)  # lossy codecs lose more at the ends
+    assert (wave[middle] - torch.from_numpy(tone()[middle, 0])).abs().max() <= tolerance
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_every_format_gives_its_samples(form, subtype, tolerance):
 )
 def test_the_sound_track_of_a_video_is_heard(form, codec, sound_codec):
     clip = video(numbered(25), form=form, codec=codec, samples=tone(880, 1.0)[:, 0], sound_codec=sound_codec)
-    found = heard(clip, seconds=0.9)
-    assert loudest_hz(found, 16000) == pytest.approx(880, abs=5)
-    assert found.abs().max() == pytest.approx(0.5, abs=0.1)
+    wave = heard(clip, seconds=0.9)
+    assert loudest_hz(wave, 16000) == pytest.approx(880, abs=5)
+    assert wave.abs().max() == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_video_without_sound_is_named():
@@ -74,15 +74,15 @@ def test_a_video_without_sound_is_named():
 
 @pytest.mark.parametrize("rate_hz", [8000, 11025, 22050, 44100, 48000])
 def test_another_rate_is_resampled(rate_hz):
-    found = heard(sound(tone(880, 0.5, rate_hz), rate_hz))
-    assert found.shape == (8000,)
+    wave = heard(sound(tone(880, 0.5, rate_hz), rate_hz))
+    assert wave.shape == (8000,)
     middle = slice(1000, 7000)
-    assert (found[middle] - torch.from_numpy(tone(880)[middle, 0])).abs().max() < 0.01
+    assert (wave[middle] - torch.from_numpy(tone(880)[middle, 0])).abs().max() < 0.01
 
 
 def test_resampling_is_torchaudios():
-    found = waveforms.load(sound(NOISE, 8000, subtype="FLOAT"), sample_rate_hz=12000)
-    torch.testing.assert_close(found, resample(torch.from_numpy(NOISE), 8000, 12000))
+    wave = waveforms.load(sound(NOISE, 8000, subtype="FLOAT"), sample_rate_hz=12000)
+    torch.testing.assert_close(wave, resample(torch.from_numpy(NOISE), 8000, 12000))
 
 
 def test_rates_without_a_common_divisor_are_refused_before_they_take_memory():
@@ -106,8 +106,8 @@ def test_channels_are_averaged_or_one_is_taken():
 def test_a_longer_sound_is_cropped_where_it_is_asked_for(monkeypatch, crop, first, block, by_ffmpeg):
     monkeypatch.setattr(sound_kind, "BLOCK", block)
     content = video(numbered(3), form="matroska", samples=NOISE, sound_codec="flac") if by_ffmpeg else sound(NOISE)
-    found = heard(content, seconds=0.125, crop=crop)
-    torch.testing.assert_close(found, torch.from_numpy(NOISE[first : first + 2000]), atol=1e-4, rtol=0)
+    wave = heard(content, seconds=0.125, crop=crop)
+    torch.testing.assert_close(wave, torch.from_numpy(NOISE[first : first + 2000]), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_a_longer_sound_is_cropped_where_it_is_asked_for(monkeypatch, crop, firs
 )
 def test_what_is_too_short_is_filled_up(pad, expected):
     short = torch.tensor([[1.0, 2, 3], [2, 4, 6]])
-    found = crop_or_pad.fitted(short, 7, crop="start", pad=pad)
-    assert found[0].tolist() == expected
-    assert torch.equal(found[1], 2 * found[0])
+    padded = crop_or_pad.fitted(short, 7, crop="start", pad=pad)
+    assert padded[0].tolist() == expected
+    assert torch.equal(padded[1], 2 * padded[0])
     quarter = heard(sound(tone(seconds=0.25)), pad=pad)
     assert (quarter[4000:].abs().max() > 0.4) == (pad in ("both", "repeat"))
 
@@ -162,11 +162,11 @@ def test_what_is_no_number_is_named(content):
 
 @pytest.mark.parametrize("window_samples", [480, 400])
 def test_the_log_mel_is_what_bc_resnet_takes(window_samples):
-    """Written again from the definition: power of a Hann STFT, triangles on the HTK mel scale, logarithm."""
+    """Reimplemented from the definition: power of a Hann STFT, triangles on the HTK mel scale, logarithm."""
     decoder = log_mel.Decoder(sample_rate_hz=16000, seconds=1.0, window=window_samples)
-    found = decoder(sound(NOISE.repeat(2), subtype="FLOAT"))
-    assert found.shape == (1, 40, 101)
-    assert found.dtype == torch.float16
+    mel = decoder(sound(NOISE.repeat(2), subtype="FLOAT"))
+    assert mel.shape == (1, 40, 101)
+    assert mel.dtype == torch.float16
     padded = np.pad(NOISE.repeat(2).astype(np.float64), 240, mode="reflect")
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window_samples) / window_samples)
     window = np.pad(window, (480 - window_samples) // 2)
@@ -180,7 +180,7 @@ def test_the_log_mel_is_what_bc_resnet_takes(window_samples):
             (hz - edges[:-2, None]) / np.diff(edges)[:-1, None], (edges[2:, None] - hz) / np.diff(edges)[1:, None]
         ),
     )
-    np.testing.assert_allclose(found[0].numpy(), np.log(bands @ power + 1e-6), atol=0.01)
+    np.testing.assert_allclose(mel[0].numpy(), np.log(bands @ power + 1e-6), atol=0.01)
 
 
 def test_a_silent_log_mel_is_at_its_floor():
@@ -277,9 +277,9 @@ STEPS = np.stack([np.arange(5.0), 10 * np.arange(5.0)], axis=1)
     ],
 )
 def test_a_series_is_channels_of_one_length(settings, expected):
-    found = series.Decoder(**settings)(npy(STEPS))
-    assert found.dtype == torch.float32
-    assert found.tolist() == [expected, [10 * value for value in expected]]
+    values = series.Decoder(**settings)(npy(STEPS))
+    assert values.dtype == torch.float32
+    assert values.tolist() == [expected, [10 * value for value in expected]]
 
 
 def test_one_axis_is_one_channel_and_integers_are_numbers():
@@ -300,6 +300,6 @@ def test_decoders_travel_to_other_processes():
 def test_genuine_clips_are_heard():
     decoder = log_mel.Decoder(sample_rate_hz=16000, seconds=3.0)
     for path in sorted((GENUINE / "grid_clips/clips").glob("*.mp4"))[:3]:
-        found = decoder(path.read_bytes()).float()
-        assert found.shape == (1, 40, 301)
-        assert found.std() > 2
+        mel = decoder(path.read_bytes()).float()
+        assert mel.shape == (1, 40, 301)
+        assert mel.std() > 2

@@ -1,4 +1,4 @@
-"""How a stage starts and ends: one sentence where Python lacks the packages or would run other code, or a user errs."""
+"""Stages end with one sentence on missing packages, on code of another folder, and on errors that the user can fix."""
 
 import ast
 import json
@@ -31,7 +31,7 @@ def start(folder: Path, python: str, *options: str, **environment: str):
 
 
 def sentence(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the one line that the stage ended with."""
+    """Return the single line that the stage ended with."""
     assert (done.returncode, done.stdout) == (2, ""), done.stdout + done.stderr
     assert done.stderr.startswith("ERROR: ")
     assert done.stderr.count("\n") == 1
@@ -51,9 +51,9 @@ def other(tmp_path_factory) -> Path:
 def test_a_python_without_the_packages_ends_in_a_sentence(tmp_path, other):
     venv.create(tmp_path / "bare", with_pip=False)
     python = str(tmp_path / "bare/bin/python")
-    told = sentence(start(other, python))
-    assert f"{python} lacks the project's packages" in told
-    assert "`source .venv/bin/activate`" in told
+    message = sentence(start(other, python))
+    assert f"{python} lacks the project's packages" in message
+    assert "`source .venv/bin/activate`" in message
     assert not (other / "data").exists()
 
 
@@ -67,9 +67,9 @@ def test_an_experiment_runs_its_own_code_though_the_project_is_installed(other):
 @pytest.mark.parametrize(("options", "environment"), [(["-P"], {}), ([], {"PYTHONSAFEPATH": "1"}), (["-I"], {})])
 def test_code_of_another_folder_than_the_current_one_is_not_run(other, options, environment):
     before = (ROOT / "data/code").exists() and sorted((ROOT / "data/code").rglob("*.json"))
-    told = sentence(start(other, sys.executable, *options, **environment))
-    assert f"this is {other}, but the code that would run is that of {ROOT}" in told
-    assert "unset PYTHONSAFEPATH" in told
+    message = sentence(start(other, sys.executable, *options, **environment))
+    assert f"this is {other}, but the code that would run is that of {ROOT}" in message
+    assert "unset PYTHONSAFEPATH" in message
     assert before == ((ROOT / "data/code").exists() and sorted((ROOT / "data/code").rglob("*.json")))
 
 
@@ -101,7 +101,7 @@ def test_a_stage_adds_to_a_message_of_the_library_what_only_it_knows(capsys, err
     assert capsys.readouterr().err == f"ERROR: {text}\n"
 
 
-def test_every_error_of_the_library_is_told_by_a_stage():
+def test_every_error_of_the_library_is_reported_by_a_stage():
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, errors.UmemmaError):
             error = kind("told", Path()) if kind is DamagedFile else kind("told")
@@ -119,12 +119,12 @@ def test_what_dvc_says_reaches_the_library_and_mlflow():
     program += "from umemma.paths import home; print(home())"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "UMEMMA_", "MLFLOW_"))}
 
-    def told(**variables: str) -> list[str]:
+    def printed(**variables: str) -> list[str]:
         done = subprocess.run(
             [sys.executable, "-c", program], cwd=ROOT, env=clean | variables, capture_output=True, text=True, check=True
         )
         return done.stdout.splitlines()
 
-    assert told() == ["None", str(ROOT)]
-    tags, home = told(DVC_ROOT="/", DVC_EXP_NAME="warm-dawn")
+    assert printed() == ["None", str(ROOT)]
+    tags, home = printed(DVC_ROOT="/", DVC_EXP_NAME="warm-dawn")
     assert (json.loads(tags), home) == ({"dvc.experiment": "warm-dawn"}, "/")

@@ -1,4 +1,4 @@
-"""The data set whose information is known: its truth against independent formulas, its samples against its truth."""
+"""The synthetic data set: its exact information against independent formulas, its samples against its distribution."""
 
 import math
 from importlib import import_module
@@ -42,13 +42,13 @@ def dials(options):
 
 
 def capacity(dial):
-    """Nats that a fair bit leaves after a binary symmetric channel."""
+    """Return the capacity of a binary symmetric channel, in nats."""
     return math.log(2) - float(entropy([(1 + dial) / 2, (1 - dial) / 2]))
 
 
 def named(by_pattern):
     names = synthetic_distribution.MODALITIES[: len(next(iter(by_pattern)))]
-    return {pattern_name(one, names): value for one, value in by_pattern.items()}
+    return {pattern_name(pattern, names): value for pattern, value in by_pattern.items()}
 
 
 def simulated(options, count, seed=0):
@@ -62,21 +62,21 @@ def simulated(options, count, seed=0):
 
     bits = rng.integers(2, size=(num_modalities, count))
     copy, coin = noisy(bits[0], redundant), rng.integers(2, size=count)
-    own = [coin, coin ^ noisy(bits[1], synergistic), *(noisy(bit, unique) for bit in bits[2:])]
+    channels = [coin, coin ^ noisy(bits[1], synergistic), *(noisy(bit, unique) for bit in bits[2:])]
     label = sum(bit << place for place, bit in enumerate(bits[::-1]))
-    return label, np.stack([2 * copy + bit for bit in own], axis=1)
+    return label, np.stack([2 * copy + bit for bit in channels], axis=1)
 
 
 def assert_drawn_from(drawn, p):
-    """Hold (sample, 1 + modality), label and symbols, against their distribution: Pearson's test, rare ones pooled."""
+    """Hold (sample, 1 + modality), label and symbols, to their distribution by Pearson's test, with rare cells pooled."""
     counts = np.zeros(p.shape)
     np.add.at(counts, tuple(drawn.T), 1)
     assert counts[p == 0].sum() == 0
     common = p * len(drawn) >= 5
     rare = ~common & (p > 0)
-    found = [*counts[common], *([counts[rare].sum()] if rare.any() else [])]
+    observed = [*counts[common], *([counts[rare].sum()] if rare.any() else [])]
     expected = np.array([*p[common], *([p[rare].sum()] if rare.any() else [])])
-    assert chisquare(found, expected / expected.sum() * len(drawn)).pvalue > 1e-4
+    assert chisquare(observed, expected / expected.sum() * len(drawn)).pvalue > 1e-4
 
 
 def combined(symbols, pattern):
@@ -86,9 +86,9 @@ def combined(symbols, pattern):
 @pytest.mark.parametrize("options", DIALS)
 def test_the_enumerated_information_is_the_sum_of_the_channels_capacities(options):
     redundant, unique, synergistic = map(capacity, dials(options))
-    found = synthetic_distribution.information(options)
-    assert len(found) == 2 ** options.get("num_modalities", 3)
-    for (a, b, *rest), value in found.items():
+    information = synthetic_distribution.information(options)
+    assert len(information) == 2 ** options.get("num_modalities", 3)
+    for (a, b, *rest), value in information.items():
         expected = redundant * any((a, b, *rest)) + synergistic * (a and b) + unique * sum(rest)
         assert value == pytest.approx(expected, abs=1e-12)
 
@@ -98,7 +98,7 @@ def test_the_best_rule_guesses_each_bit_by_itself(options):
     redundant, unique, synergistic = ((1 + dial) / 2 for dial in dials(options))
     for (a, b, *rest), value in synthetic_distribution.bayes_accuracy(options).items():
         expected = (redundant if any((a, b, *rest)) else 0.5) * (synergistic if a and b else 0.5)
-        assert value == pytest.approx(expected * math.prod(unique if there else 0.5 for there in rest))
+        assert value == pytest.approx(expected * math.prod(unique if is_present else 0.5 for is_present in rest))
 
 
 @pytest.mark.parametrize("options", DIALS[:3])
@@ -135,27 +135,27 @@ def test_every_class_is_as_likely_and_the_distribution_sums_to_one(options):
 @pytest.mark.parametrize("num_modalities", [3, 4])
 @pytest.mark.parametrize("dial", [0.4, 1.0])
 def test_what_is_redundant_is_all_in_every_modality(num_modalities, dial):
-    found = named(
+    values = named(
         synthetic_distribution.information(
             {"num_modalities": num_modalities, "redundant": dial, "unique": 0, "synergistic": 0}
         )
     )
-    assert {round(value, 12) for name, value in found.items() if name} == {round(capacity(dial), 12)}
+    assert {round(value, 12) for name, value in values.items() if name} == {round(capacity(dial), 12)}
 
 
 def test_what_is_synergistic_is_in_the_pair_and_in_neither_alone():
-    found = named(synthetic_distribution.information({"redundant": 0, "unique": 0, "synergistic": 1}))
-    assert [found[name] for name in ("a+b", "a+b+c")] == pytest.approx([math.log(2)] * 2)
-    assert [found[name] for name in ("a", "b", "c", "a+c", "b+c")] == pytest.approx([0] * 5, abs=1e-12)
+    values = named(synthetic_distribution.information({"redundant": 0, "unique": 0, "synergistic": 1}))
+    assert [values[name] for name in ("a+b", "a+b+c")] == pytest.approx([math.log(2)] * 2)
+    assert [values[name] for name in ("a", "b", "c", "a+c", "b+c")] == pytest.approx([0] * 5, abs=1e-12)
 
 
 def test_what_is_unique_is_in_one_modality_alone_and_adds_up():
-    found = named(
+    values = named(
         synthetic_distribution.information({"num_modalities": 4, "redundant": 0, "unique": 0.7, "synergistic": 0})
     )
-    assert [found[name] for name in ("a", "b", "a+b")] == pytest.approx([0] * 3, abs=1e-12)
-    assert [found[name] for name in ("c", "d", "a+b+d")] == pytest.approx([capacity(0.7)] * 3)
-    assert [found[name] for name in ("c+d", "a+b+c+d")] == pytest.approx([found["c"] + found["d"]] * 2)
+    assert [values[name] for name in ("a", "b", "a+b")] == pytest.approx([0] * 3, abs=1e-12)
+    assert [values[name] for name in ("c", "d", "a+b+d")] == pytest.approx([capacity(0.7)] * 3)
+    assert [values[name] for name in ("c+d", "a+b+c+d")] == pytest.approx([values["c"] + values["d"]] * 2)
 
 
 @pytest.mark.parametrize(
@@ -215,12 +215,12 @@ def test_a_sample_depends_on_seed_split_and_index_alone():
 )
 def test_modalities_are_missing_at_their_rates_and_one_is_left(missing, rates):
     adapter, count = Adapter(Path(), missing=missing), 2_000
-    kept = np.array(
+    mask = np.array(
         [[name in adapter.sample("train", i).modalities for name in adapter.modalities] for i in range(count)]
     )
-    assert kept.any(axis=1).all()
+    assert mask.any(axis=1).all()
     for pattern, share in outcomes((True, True, True), rates, "independent").items():
-        assert abs((kept == pattern).all(axis=1).mean() - share) < 4.5 * math.sqrt(share * (1 - share) / count)
+        assert abs((mask == pattern).all(axis=1).mean() - share) < 4.5 * math.sqrt(share * (1 - share) / count)
 
 
 def test_what_is_missing_is_independent_of_the_values_and_changes_nothing_that_is_left():
@@ -312,12 +312,12 @@ def test_a_vector_that_holds_no_number_or_code_is_named(tmp_path):
 def test_facts_of_a_vector(tmp_path):
     for name, array in (("real", np.arange(5.0)), ("blank", np.full(7, 0.25))):
         np.save(tmp_path / f"{name}.npy", array)
-    found = {path.stem: media.facts("a.npy", path.read_bytes()) for path in tmp_path.iterdir()}
-    assert {name: (one["num_values"], one["blank"]) for name, one in found.items()} == {
+    by_name = {path.stem: media.facts("a.npy", path.read_bytes()) for path in tmp_path.iterdir()}
+    assert {name: (row["num_values"], row["blank"]) for name, row in by_name.items()} == {
         "real": (5, False),
         "blank": (7, True),
     }
-    assert found["real"]["kind"] == "vector"
+    assert by_name["real"]["kind"] == "vector"
 
 
 def test_a_perceptron_takes_what_a_map_encoder_does_not():
@@ -341,10 +341,10 @@ def test_shards_pass_the_gate_and_are_decoded_with_their_holes(dataset, tmp_path
     prepare(changed, tmp_path, tmp_path / "shards", 300)
     pass_gate(tmp_path / "shards", dataset.validation, tmp_path / "report.json", tmp_path / "gate.json")
     assert read_json(tmp_path / "gate.json")["passed"] is True
-    found = targets(tmp_path / "shards/manifest.parquet", len(changed.classes))
+    loaded = targets(tmp_path / "shards/manifest.parquet", len(changed.classes))
     settings = dataset.dataset.modalities["b"].decode
     facts = decode(tmp_path / "shards", "b", settings, tmp_path / "b")
-    batch = arrays.load({"b": tmp_path / "b"}, "val", found)
+    batch = arrays.load({"b": tmp_path / "b"}, "val", loaded)
     adapter = call(import_module("umemma.sources.adapters.synthetic").Adapter, options, "dataset.options", tmp_path)
     samples = [adapter.sample("val", i) for i in range(FEW["val"])]
     assert facts["shape"] == [16]
@@ -372,9 +372,9 @@ def test_what_is_estimated_of_synthetic_data_agrees_with_what_is_true(checkout, 
     accounting = read_json(project / "data/reports/accounting.json")
     options = dataset.dataset.options
     possible = {
-        pattern_name(one, accounting["modalities"]): value
-        for one, value in synthetic_distribution.bayes_accuracy(options).items()
-        if any(one)
+        pattern_name(pattern, accounting["modalities"]): value
+        for pattern, value in synthetic_distribution.bayes_accuracy(options).items()
+        if any(pattern)
     }
     for name, row in accounting["information"].items():
         known = row["best_known"]

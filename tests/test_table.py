@@ -1,4 +1,4 @@
-"""The table adapter: the same samples from every file format, holes, keys, splits, labels and files as they were."""
+"""The table adapter: the same samples from every file format; missing values, keys, splits, labels and files survive."""
 
 import io
 import tempfile
@@ -30,7 +30,7 @@ def vector(content: bytes) -> np.ndarray:
 
 @st.composite
 def tables(draw: st.DrawFn) -> list[dict[str, object]]:
-    """Rows with unique keys; every split is there, holes are anywhere, no row is without anything."""
+    """Rows with unique keys; every split occurs, any value may be missing, but never all of a row."""
     keys = draw(st.lists(WORDS.map(str.strip), min_size=3, max_size=8, unique=True))
     rows = []
     for number, key in enumerate(keys):
@@ -56,14 +56,14 @@ def tables(draw: st.DrawFn) -> list[dict[str, object]]:
 @given(tables())
 def test_key_split_label_group_and_holes_survive_every_file_format(rows):
     with tempfile.TemporaryDirectory() as folder:
-        found = {}
+        by_format = {}
         for suffix in FORMATS:
             path = write_table(Path(folder) / f"t.{suffix}", rows)
             made = adapter(path, group="group", modalities={"note": TEXT, "numbers": NUMBERS})
             assert not made.rejected
-            found[suffix] = samples(made)
-    assert all(one == found["csv"] for one in found.values())
-    by_key = {unquote(sample.key): sample for sample in found["csv"]}
+            by_format[suffix] = samples(made)
+    assert all(read_samples == by_format["csv"] for read_samples in by_format.values())
+    by_key = {unquote(sample.key): sample for sample in by_format["csv"]}
     assert len(by_key) == len(rows)
     for row in rows:
         sample = by_key[row["id"]]
@@ -107,7 +107,7 @@ def test_what_missing_means_can_be_said_and_a_class_is_a_class_whatever_it_is_ca
     assert [s.label for s in samples(adapter(path, classes=["None", "NA"]))] == [1, 1, 0, 0, 1]
     made = adapter(path, classes=["None", "NA"], missing=["?"])
     assert made.sample("train", 0).members["note.txt"] == b"null"
-    assert [one.reason for one in made.rejected] == ["every modality is missing"]
+    assert [row.reason for row in made.rejected] == ["every modality is missing"]
 
 
 def test_without_a_key_column_a_row_keeps_its_name_when_others_come_and_labels_are_corrected(tmp_path):
@@ -123,13 +123,13 @@ def test_without_a_key_column_a_row_keeps_its_name_when_others_come_and_labels_a
 def test_equal_rows_without_a_key_are_told_apart_and_stay_in_one_split(tmp_path):
     rows = [{"label": ("cat", "dog")[i % 2], "note": f"note {i // 3}"} for i in range(60)]
     made = adapter(write_table(tmp_path / "t.csv", rows), key=None, split=None)
-    found = samples(made)
-    assert len({s.key for s in found}) == 60
+    read_samples = samples(made)
+    assert len({s.key for s in read_samples}) == 60
     splits = {}
-    for s in found:
+    for s in read_samples:
         splits.setdefault(s.members["note.txt"], set()).add(s.split)
-    assert all(len(own) == 1 for own in splits.values())
-    assert len({s.group for s in found}) == 20
+    assert all(len(in_splits) == 1 for in_splits in splits.values())
+    assert len({s.group for s in read_samples}) == 20
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_equal_rows_without_a_key_are_told_apart_and_stay_in_one_split(tmp_path)
 def test_splits_may_be_called_what_they_are_often_called(tmp_path, said, meant):
     rows = plain_rows(9)
     rows[6]["split"] = said
-    found = {s.key: s.split for s in samples(adapter(write_table(tmp_path / "t.csv", rows)))}
-    assert found["k6"] == meant
+    split_of = {s.key: s.split for s in samples(adapter(write_table(tmp_path / "t.csv", rows)))}
+    assert split_of["k6"] == meant
 
 
 def test_a_validation_split_is_drawn_from_train_where_the_table_has_none(tmp_path):
@@ -173,7 +173,7 @@ def test_shares_that_cannot_be_are_named(tmp_path, shares):
     st.integers(0, 9),
 )
 def test_a_drawn_split_cuts_no_group_depends_on_no_order_and_gives_shares(rows, seed):
-    labels, groups = [sorted(one) for one, _ in rows], [f"g{one}" for _, one in rows]
+    labels, groups = [sorted(classes) for classes, _ in rows], [f"g{group}" for _, group in rows]
     drawn = splits.drawn(labels, groups, {"train": 0.6, "val": 0.2, "test": 0.2}, seed)
     of_group = dict(zip(groups, drawn, strict=True))
     assert [of_group[group] for group in groups] == drawn
@@ -189,8 +189,8 @@ def test_a_drawn_split_shares_out_every_class_alike_and_another_seed_another_way
     groups = [str(i) for i in range(1000)]
     drawn = splits.drawn(labels, groups, splits.DEFAULT_SHARES, 0)
     for start, count in ((0, 700), (700, 200), (900, 100)):
-        own = drawn[start : start + count]
-        assert [own.count(split) / count for split in ("train", "val", "test")] == pytest.approx([0.7, 0.15, 0.15])
+        block = drawn[start : start + count]
+        assert [block.count(split) / count for split in ("train", "val", "test")] == pytest.approx([0.7, 0.15, 0.15])
     assert splits.drawn(labels, groups, splits.DEFAULT_SHARES, 1) != drawn
 
 
@@ -205,7 +205,7 @@ def test_several_labels_are_read_from_one_column_from_lists_and_from_columns_of_
     truth = [(0,), (1, 2), (), (0, 2), (0, 1, 2), (1,)]
     rows = plain_rows()
     for row, label in zip(rows, truth, strict=True):
-        row["label"] = " | ".join(names[one] for one in reversed(label))
+        row["label"] = " | ".join(names[index] for index in reversed(label))
         row |= {name: int(number in label) for number, name in enumerate(names)}
     path = write_table(tmp_path / f"t.{suffix}", rows)
     options = {"classes": names, "task": "multi_label"}
@@ -214,7 +214,7 @@ def test_several_labels_are_read_from_one_column_from_lists_and_from_columns_of_
     columns = adapter(path, **options, label=["c", "a", "b b"])
     assert [s.label for s in samples(columns)] == [s.label for s in samples(joined)]
     left_out = adapter(path, **options)
-    assert [(one.key, one.split) for one in left_out.rejected] == [("k2", "test")]
+    assert [(row.key, row.split) for row in left_out.rejected] == [("k2", "test")]
     if suffix in {"parquet", "jsonl"}:
         listed = [row | {"label": row["label"].split(" | ") if row["label"] else []} for row in rows]
         again = adapter(write_table(path, listed), **options, unlabelled="none")
@@ -228,14 +228,18 @@ def test_one_of_several_columns_may_be_the_label(tmp_path):
     assert [s.label for s in samples(made)] == [
         s.label for s in samples(adapter(write_table(tmp_path / "u.csv", rows[:6])))
     ]
-    assert [one.reason for one in made.rejected] == ["no single label: 2 of the label columns are 1"]
+    assert [row.reason for row in made.rejected] == ["no single label: 2 of the label columns are 1"]
 
 
 def test_numbers_are_the_same_labels_and_keys_from_text_and_from_numbers(tmp_path):
     rows = [row | {"id": i, "label": i % 2} for i, row in enumerate(plain_rows())]
-    found = [samples(adapter(write_table(tmp_path / f"t.{suffix}", rows), classes=["0", "1"])) for suffix in FORMATS]
+    by_format = [
+        samples(adapter(write_table(tmp_path / f"t.{suffix}", rows), classes=["0", "1"])) for suffix in FORMATS
+    ]
     floats = write_table(tmp_path / "f.parquet", [row | {"label": float(row["label"])} for row in rows])
-    assert all(one == found[0] for one in [*found, samples(adapter(floats, classes=["0", "1"]))])
+    assert all(
+        read_samples == by_format[0] for read_samples in [*by_format, samples(adapter(floats, classes=["0", "1"]))]
+    )
 
 
 MEDIA = {"image": "x/pic.JPG", "audio": "y/one.wav", "text": "z.txt", "series": "m.npy", "vector": "v.npy"}
@@ -245,7 +249,7 @@ def test_files_are_passed_on_byte_for_byte_under_the_modalitys_name(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "x").mkdir()
     (tmp_path / "y").mkdir()
-    (tmp_path / "x/pic.JPG").write_bytes(png(rng))  # what it really is, its decoder and the gate will see
+    (tmp_path / "x/pic.JPG").write_bytes(png(rng))  # the decoder and the gate check the content
     (tmp_path / "y/one.wav").write_bytes(wav(rng))
     (tmp_path / "z.txt").write_bytes("\ufeffGruß\r\n".encode())
     np.save(tmp_path / "m.npy", series(rng))
@@ -262,7 +266,7 @@ def test_files_are_passed_on_byte_for_byte_under_the_modalitys_name(tmp_path):
 
 @pytest.mark.parametrize("kind", ["image", "audio", "video", "text"])
 def test_every_file_that_shards_know_may_stand_in_a_table(kind):
-    assert set(SUFFIXES[kind]) == {suffix for suffix, own in KINDS.items() if own == kind}
+    assert set(SUFFIXES[kind]) == {suffix for suffix, known in KINDS.items() if known == kind}
 
 
 def test_paths_start_at_the_tables_folder_or_at_media_root(tmp_path):
@@ -285,19 +289,19 @@ def test_paths_start_at_the_tables_folder_or_at_media_root(tmp_path):
 
 def test_a_series_of_numbers_in_a_csv_file_becomes_an_array_of_steps_and_channels(tmp_path):
     values = series(np.random.default_rng(1), 5)
-    lines = [",".join(f"{one:.9g}" for one in row) for row in values]
+    lines = [",".join(f"{value:.9g}" for value in row) for row in values]
     (tmp_path / "plain.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "head.csv").write_bytes("\ufeffx,y,z\r\n".encode() + "\r\n".join(lines).encode())
     (tmp_path / "semi.csv").write_text("\n".join(lines).replace(",", ";"))
     (tmp_path / "tab.csv").write_text("\n".join(lines).replace(",", "\t"))
     np.save(tmp_path / "one.npy", values[:, 0])
-    (tmp_path / "one.csv").write_text("\n".join(f"{one:.9g}" for one in values[:, 0]))
+    (tmp_path / "one.csv").write_text("\n".join(f"{value:.9g}" for value in values[:, 0]))
     for name in ("plain.csv", "head.csv", "semi.csv", "tab.csv", "one.npy", "one.csv"):
         rows = [row | {"m": name} for row in plain_rows()]
         made = adapter(write_table(tmp_path / "t.csv", rows), modalities={"m": {"column": "m", "kind": "series"}})
-        found = vector(made.sample("test", 0).members["m.npy"])
+        array = vector(made.sample("test", 0).members["m.npy"])
         expected = values[:, :1] if name.startswith("one") else values
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(array, expected)
 
 
 def test_holes_in_numbers_are_filled_where_a_number_is_given(tmp_path):
@@ -354,8 +358,8 @@ def test_links_and_absolute_paths_are_followed_below_the_root_and_below_other_ro
     made = adapter(
         write_table(root / "t.csv", rows), modalities={"note": TEXT | {"inline": False}}, other_roots=[str(other)]
     )
-    found = {s.key: s.members["note.txt"] for s in samples(made)}
-    assert [found[f"k{i}"] for i in range(4)] == [b"own", b"own", b"other", b"other"]
+    texts = {s.key: s.members["note.txt"] for s in samples(made)}
+    assert [texts[f"k{i}"] for i in range(4)] == [b"own", b"own", b"other", b"other"]
 
 
 def test_a_root_that_is_itself_a_link_is_the_users_choice(tmp_path):

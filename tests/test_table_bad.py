@@ -1,4 +1,4 @@
-"""A table that is wrong ends in an error that says where; a row or file that is wrong is left out with its reason."""
+"""A malformed table raises an error that says where; a bad row or file is rejected with its reason."""
 
 import json
 import os
@@ -254,7 +254,7 @@ def test_of_rows_with_one_key_the_first_can_be_kept_and_the_others_are_listed(tm
     rows = plain_rows(9)
     rows[4]["id"] = rows[7]["id"] = "k1"
     made = adapter(write_table(tmp_path / "t.parquet", rows), duplicate_keys="first")
-    assert [(one.file, one.reason) for one in made.rejected] == [
+    assert [(row.file, row.reason) for row in made.rejected] == [
         ("t.parquet row 5", "duplicate key: t.parquet row 2 has 'k1' already"),
         ("t.parquet row 8", "duplicate key: t.parquet row 2 has 'k1' already"),
     ]
@@ -371,7 +371,7 @@ def test_a_file_that_cannot_be_used_is_named_with_its_reason_and_the_others_go_o
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
-    """Root reads everything, so the refusal is the system call's."""
+    """Root can read everything, so the system call is patched to refuse."""
     from pathlib import Path
 
     (tmp_path / "a.txt").write_text("x")

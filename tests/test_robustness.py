@@ -1,4 +1,4 @@
-"""The arithmetic of missing rates and protocols, held against enumeration and simulation written independently."""
+"""The arithmetic of missing rates and protocols, checked against independent enumeration and simulation."""
 
 import itertools
 import time
@@ -31,14 +31,14 @@ def model(towers):
 
 @pytest.fixture
 def holey(media):
-    """The same samples, a third of them without image, some without sound."""
+    """The same samples, a third of them without the image, some without sound."""
     present = media.present.clone()
     present[::3, 0] = False
     present[1::6, 1] = False
     return media.with_present(present)
 
 
-def answers(model, batch):
+def predictions_of(model, batch):
     return predict(
         model,
         batch,
@@ -51,19 +51,19 @@ def answers(model, batch):
 
 
 def table(model, batch):
-    return Table(answers(model, batch))
+    return Table(predictions_of(model, batch))
 
 
 def towers_table(label, right):
     """Return the table of towers that are always right, or always wrong."""
-    own = {name: torch.eye(3)[label] * (5 if name in right else -5) for name in ("image", "audio")}
+    alone = {name: torch.eye(3)[label] * (5 if name in right else -5) for name in ("image", "audio")}
     logits = {
-        (True, False): own["image"],
-        (False, True): own["audio"],
-        (True, True): own["image"],
+        (True, False): alone["image"],
+        (False, True): alone["audio"],
+        (True, True): alone["image"],
         (False, False): PRIOR.expand(len(label), -1),
     }
-    found = robustness.Predictions(
+    predicted = robustness.Predictions(
         ("image", "audio"),
         torch.ones(len(label), 2, dtype=torch.bool),
         label,
@@ -71,32 +71,32 @@ def towers_table(label, right):
         torch.arange(len(label)),
         logits,
     )
-    return Table(found)
+    return Table(predicted)
 
 
 def test_a_pattern_is_measured_as_the_model_answers_on_just_these_samples(model, holey):
-    found = table(model, holey)
+    measured = table(model, holey)
     for pattern in patterns(2):
         rows = [i for i in range(24) if all(holey.present[i, m] for m in range(2) if pattern[m])]
         part = holey.rows(torch.tensor(rows))
         logits = model(part.with_present(torch.tensor([pattern] * len(rows))))
-        assert found.accuracy(pattern) == pytest.approx((logits.argmax(1) == part.label).double().mean().item())
+        assert measured.accuracy(pattern) == pytest.approx((logits.argmax(1) == part.label).double().mean().item())
         loss = torch.nn.functional.cross_entropy(logits, part.label).item()
-        assert found.cross_entropy(pattern) == pytest.approx(loss, rel=1e-5)
+        assert measured.cross_entropy(pattern) == pytest.approx(loss, rel=1e-5)
 
 
 @pytest.mark.parametrize("rates", [(0.0, 0.0), (0.25, 0.5), (1.0, 0.3), (1.0, 1.0)])
 def test_expected_accuracy_is_the_mean_over_every_way_to_hide(model, holey, rates):
     total = 0.0
     for row in range(24):
-        one = holey.rows(torch.tensor([row]))
-        for kept in itertools.product((True, False), repeat=2):
+        sample = holey.rows(torch.tensor([row]))
+        for mask in itertools.product((True, False), repeat=2):
             share = 1.0
             for m in range(2):
-                share *= 1 - rates[m] if kept[m] else rates[m]
-            left = one.present & torch.tensor([kept])
-            given = model(one.with_present(left)).argmax(1) if left.any() else PRIOR.argmax()
-            total += share * float(given == one.label) / 24
+                share *= 1 - rates[m] if mask[m] else rates[m]
+            left = sample.present & torch.tensor([mask])
+            given = model(sample.with_present(left)).argmax(1) if left.any() else PRIOR.argmax()
+            total += share * float(given == sample.label) / 24
     assert table(model, holey).expected(rates)["accuracy"] == pytest.approx(total)
 
 
@@ -105,53 +105,53 @@ def test_expected_accuracy_is_the_mean_over_every_way_to_hide(model, holey, rate
     [("independent", (0.3, 0.6)), ("balanced", (0.3, 0.6)), ("absent", (0.0, 1.0)), ("absent", (1.0, 0.0))],
 )
 def test_a_protocols_accuracy_is_what_drawing_its_masks_comes_to(model, holey, protocol, rates):
-    found = table(model, holey)
-    expected, drawn, rounds = found.under(protocol, rates)["accuracy"], 0.0, 4000
+    measured = table(model, holey)
+    expected, drawn, rounds = measured.under(protocol, rates)["accuracy"], 0.0, 4000
     for epoch in range(rounds):
         left = hide(holey.present, holey.key, rates, protocol=protocol, seed=0, epoch=epoch)
-        drawn += sum(found.share_correct[tuple(one)][row].item() for row, one in enumerate(left.tolist()))
+        drawn += sum(measured.share_correct[tuple(pattern)][row].item() for row, pattern in enumerate(left.tolist()))
     assert expected == pytest.approx(drawn / rounds / 24, abs=0.004)
 
 
 def test_results_hold_every_pattern_the_whole_grid_and_every_protocol(model, media):
-    found = robustness.results(table(model, media), towers_table(media.label, {"image"}), [0.0, 0.5, 1.0])
-    assert list(found["patterns"]) == ["image+audio", "image", "audio"]
-    assert found["patterns"]["image+audio"]["uni"] == 1.0
-    assert found["patterns"]["image+audio"]["uni_tower"] == "image"
-    assert found["patterns"]["audio"]["uni"] == 0.0
-    assert len(found["rates"]) == 9
-    assert found["rates"][0]["accuracy"] == found["patterns"]["image+audio"]["accuracy"]
-    assert {row["protocol"] for row in found["protocols"]} == set(PROTOCOLS)
-    by_setting = {(row["protocol"], row["missing"], row["rate"]): row["accuracy"] for row in found["protocols"]}
-    assert by_setting["absent", "image", 1.0] == found["patterns"]["audio"]["accuracy"]
-    assert by_setting["independent", "every modality", 0.0] == found["patterns"]["image+audio"]["accuracy"]
+    results = robustness.results(table(model, media), towers_table(media.label, {"image"}), [0.0, 0.5, 1.0])
+    assert list(results["patterns"]) == ["image+audio", "image", "audio"]
+    assert results["patterns"]["image+audio"]["uni"] == 1.0
+    assert results["patterns"]["image+audio"]["uni_tower"] == "image"
+    assert results["patterns"]["audio"]["uni"] == 0.0
+    assert len(results["rates"]) == 9
+    assert results["rates"][0]["accuracy"] == results["patterns"]["image+audio"]["accuracy"]
+    assert {row["protocol"] for row in results["protocols"]} == set(PROTOCOLS)
+    by_setting = {(row["protocol"], row["missing"], row["rate"]): row["accuracy"] for row in results["protocols"]}
+    assert by_setting["absent", "image", 1.0] == results["patterns"]["audio"]["accuracy"]
+    assert by_setting["independent", "every modality", 0.0] == results["patterns"]["image+audio"]["accuracy"]
     assert by_setting["balanced", "every modality", 1.0] == pytest.approx(
-        (found["patterns"]["audio"]["accuracy"] + found["patterns"]["image"]["accuracy"]) / 2, abs=1e-6
+        (results["patterns"]["audio"]["accuracy"] + results["patterns"]["image"]["accuracy"]) / 2, abs=1e-6
     )
 
 
 def test_a_pattern_that_no_sample_has_is_left_out(model, media):
     present = media.present.clone()
     present[:, 0] = False
-    found = robustness.results(table(model, media.with_present(present)), towers_table(media.label, {"audio"}), [0.0])
-    assert list(found["patterns"]) == ["audio"]
+    results = robustness.results(table(model, media.with_present(present)), towers_table(media.label, {"audio"}), [0.0])
+    assert list(results["patterns"]) == ["audio"]
 
 
 def test_ten_thousand_rate_vectors_cost_less_than_a_second_and_no_pass_through_the_model():
     num_samples, generator = 10_000, torch.Generator().manual_seed(0)
     label = torch.randint(10, (num_samples,), generator=generator)
-    logits = {one: torch.randn(num_samples, 10, generator=generator) for one in [*patterns(3), (False,) * 3]}
-    found = Table(
+    logits = {pattern: torch.randn(num_samples, 10, generator=generator) for pattern in [*patterns(3), (False,) * 3]}
+    measured = Table(
         robustness.Predictions(
             ("a", "b", "c"), torch.ones(num_samples, 3, dtype=torch.bool), label, label, label, logits
         )
     )
     rates = torch.rand(10_000, 3, generator=generator, dtype=torch.float64)
     start = time.perf_counter()
-    many = found.expected_many(rates)["accuracy"]
+    many = measured.expected_many(rates)["accuracy"]
     assert time.perf_counter() - start < 1
     for row in (0, 17, 9_999):
-        assert many[row].item() == pytest.approx(found.expected(rates[row].tolist())["accuracy"])
+        assert many[row].item() == pytest.approx(measured.expected(rates[row].tolist())["accuracy"])
 
 
 def test_answers_do_not_depend_on_the_batch_size(model, holey):
@@ -174,5 +174,5 @@ def test_answers_do_not_depend_on_the_batch_size(model, holey):
 
 
 def test_a_sample_with_nothing_is_answered_by_the_prior(model, media):
-    found = answers(model, media.with_present(torch.zeros(24, 2, dtype=torch.bool)))
-    assert all(torch.equal(logits, PRIOR.expand(24, -1)) for logits in found.logits.values())
+    predicted = predictions_of(model, media.with_present(torch.zeros(24, 2, dtype=torch.bool)))
+    assert all(torch.equal(logits, PRIOR.expand(24, -1)) for logits in predicted.logits.values())

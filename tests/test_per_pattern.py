@@ -1,4 +1,4 @@
-"""What must hold of a panel: every sample is answered by the model of exactly what it has."""
+"""Properties of a per-pattern model: every sample is predicted by the member for exactly its modalities."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ TAKES = {(True, True): ["image", "audio"], (True, False): ["image"], (False, Tru
 
 
 @pytest.fixture(params=["late", "early"])
-def panel(towers, media, request) -> PerPattern:
+def per_pattern(towers, media, request) -> PerPattern:
     """The towers for single modalities, and one or the other kind of fusion for both."""
     members = {
         pattern: build({name: towers[name] for name in names}, media.only(names), "product_of_experts", "none")
@@ -26,31 +26,31 @@ def panel(towers, media, request) -> PerPattern:
     return PerPattern(members, TAKES, PRIOR).eval()
 
 
-def test_every_row_is_answered_by_its_own_member(panel, towers, media):
+def test_every_row_is_answered_by_its_own_member(per_pattern, towers, media):
     batch = mixed(media)
-    logits = panel(batch)
-    both, neither = batch.present.all(dim=1), ~batch.present.any(dim=1)
-    torch.testing.assert_close(logits[both], panel.members["11"](media)[both])
+    logits = per_pattern(batch)
+    has_both, neither = batch.present.all(dim=1), ~batch.present.any(dim=1)
+    torch.testing.assert_close(logits[has_both], per_pattern.members["11"](media)[has_both])
     for m, name in enumerate(media.modalities):
-        alone = batch.present[:, m] & ~both
+        alone = batch.present[:, m] & ~has_both
         torch.testing.assert_close(logits[alone], towers[name](media.values[name])[alone])
         assert alone.any()
-    assert both.any()
+    assert has_both.any()
     assert torch.equal(logits[neither], PRIOR.expand(int(neither.sum()), -1))
     assert neither.any()
 
 
-def test_a_batch_of_nothing_at_all_is_answered_by_the_prior(panel, media):
+def test_a_batch_of_nothing_at_all_is_answered_by_the_prior(per_pattern, media):
     nothing = poisoned(seen(media, (False, False)), float("nan"))
-    assert torch.equal(panel(nothing), PRIOR.expand(24, -1))
+    assert torch.equal(per_pattern(nothing), PRIOR.expand(24, -1))
 
 
-def test_a_missing_modality_cannot_move_the_logits(panel, media):
+def test_a_missing_modality_cannot_move_the_logits(per_pattern, media):
     for batch in [seen(media, pattern) for pattern in patterns(2)] + [mixed(media)]:
-        clean = panel(batch)
+        clean = per_pattern(batch)
         assert clean.isfinite().all()
         for poison in POISONS:
-            assert torch.equal(panel(poisoned(batch, poison)), clean)
+            assert torch.equal(per_pattern(poisoned(batch, poison)), clean)
 
 
 def test_a_member_sees_only_what_it_takes(towers, media):
@@ -62,9 +62,9 @@ def test_a_member_sees_only_what_it_takes(towers, media):
     torch.testing.assert_close(best(media), towers["audio"](media.values["audio"]))
 
 
-def test_a_panel_that_was_saved_answers_the_same(panel, media, tmp_path):
-    checkpoint.save(panel, tmp_path / "model", classes=CLASSES)
+def test_a_per_pattern_model_that_was_saved_answers_the_same(per_pattern, media, tmp_path):
+    checkpoint.save(per_pattern, tmp_path / "model", classes=CLASSES)
     again = checkpoint.load(tmp_path / "model")
-    assert again.facts() == panel.facts()
+    assert again.facts() == per_pattern.facts()
     for batch in [seen(media, pattern) for pattern in patterns(2)] + [mixed(media)]:
-        assert torch.equal(again(batch), panel(batch))
+        assert torch.equal(again(batch), per_pattern(batch))

@@ -1,4 +1,4 @@
-"""Answers: every sample under every pattern, and the file they are kept in."""
+"""Predictions: every sample under every pattern, and the file that stores them."""
 
 from contextlib import nullcontext
 
@@ -33,27 +33,27 @@ def model(towers) -> late_fusion.LateFusion:
     )
 
 
-def ask(model, data: Batch, **more) -> Predictions:
+def predictions_of(model, data: Batch, **more) -> Predictions:
     return predict(model, data, PRIOR, group=data.label + 10, batch_size=7, device=CPU, autocast=nullcontext, **more)
 
 
 def test_a_pattern_is_answered_as_the_model_answers_samples_that_have_no_more(model, holed):
-    found = ask(model, holed)
-    assert set(found.logits) == {*patterns(2), (False, False)}
+    predicted = predictions_of(model, holed)
+    assert set(predicted.logits) == {*patterns(2), (False, False)}
     model.eval()
     for pattern in patterns(2):
         left = holed.present & torch.tensor(pattern)
         with torch.no_grad():
             whole = model(holed.with_present(left))
         has = left.any(dim=1)
-        torch.testing.assert_close(found.logits[pattern][has], whole[has], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(predicted.logits[pattern][has], whole[has], rtol=1e-4, atol=1e-4)
 
 
 def test_where_nothing_is_left_the_prior_answers(model, holed):
-    found = ask(model, holed)
-    torch.testing.assert_close(found.logits[False, False], PRIOR.expand(24, -1))
-    torch.testing.assert_close(found.logits[True, False][:4], PRIOR.expand(4, -1))
-    torch.testing.assert_close(found.logits[False, True][4:7], PRIOR.expand(3, -1))
+    predicted = predictions_of(model, holed)
+    torch.testing.assert_close(predicted.logits[False, False], PRIOR.expand(24, -1))
+    torch.testing.assert_close(predicted.logits[True, False][:4], PRIOR.expand(4, -1))
+    torch.testing.assert_close(predicted.logits[False, True][4:7], PRIOR.expand(3, -1))
 
 
 def test_given_features_are_taken_in_place_of_the_media(model, holed):
@@ -61,8 +61,8 @@ def test_given_features_are_taken_in_place_of_the_media(model, holed):
     with torch.no_grad():
         features = {name: value.clone() for name, value in model.encode(holed).items()}
     blank = holed.with_values({name: torch.zeros_like(value) for name, value in holed.values.items()})
-    found, given = ask(model, holed), ask(model, blank, features=features)
-    for pattern, value in found.logits.items():
+    predicted, given = predictions_of(model, holed), predictions_of(model, blank, features=features)
+    for pattern, value in predicted.logits.items():
         torch.testing.assert_close(given.logits[pattern], value, rtol=1e-4, atol=1e-4)
 
 
@@ -70,31 +70,33 @@ def test_given_features_are_taken_in_place_of_the_media(model, holed):
 def test_asking_moves_nothing_in_the_model_and_keeps_its_mode(model, holed, was_training):
     model.train(was_training)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    first, again = ask(model, holed), ask(model, holed)
+    first, again = predictions_of(model, holed), predictions_of(model, holed)
     assert model.training == was_training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert all(torch.equal(first.logits[one], again.logits[one]) for one in first.logits)
+    assert all(torch.equal(first.logits[pattern], again.logits[pattern]) for pattern in first.logits)
 
 
 def test_a_pattern_that_no_sample_has_in_full_is_not_listed(model, holed):
-    found = ask(model, holed.rows(slice(0, 4)))
-    assert found.patterns() == [(False, True)]
-    assert ask(model, holed).patterns() == patterns(2)
-    assert ask(model, holed).has((True, True)).tolist() == holed.present.all(dim=1).tolist()
+    predicted = predictions_of(model, holed.rows(slice(0, 4)))
+    assert predicted.patterns() == [(False, True)]
+    assert predictions_of(model, holed).patterns() == patterns(2)
+    assert predictions_of(model, holed).has((True, True)).tolist() == holed.present.all(dim=1).tolist()
 
 
 def test_answers_that_were_written_are_read_the_same(model, holed, tmp_path):
-    splits = {"val": ask(model, holed.rows(slice(0, 10))), "test": ask(model, holed)}
+    splits = {"val": predictions_of(model, holed.rows(slice(0, 10))), "test": predictions_of(model, holed)}
     predictions.write(tmp_path / "a", splits, {"arm": "frozen", "seed": 3})
-    found, facts = predictions.read(tmp_path / "a")
-    assert (facts["arm"], facts["seed"], set(found)) == ("frozen", 3, {"val", "test"})
-    for split, one in splits.items():
-        assert found[split].modalities == one.modalities == ("image", "audio")
+    restored, facts = predictions.read(tmp_path / "a")
+    assert (facts["arm"], facts["seed"], set(restored)) == ("frozen", 3, {"val", "test"})
+    for split, original in splits.items():
+        assert restored[split].modalities == original.modalities == ("image", "audio")
         for name in ("present", "label", "group", "key"):
-            assert torch.equal(getattr(found[split], name), getattr(one, name))
-            assert getattr(found[split], name).dtype == getattr(one, name).dtype
-        assert found[split].logits.keys() == one.logits.keys()
-        assert all(torch.equal(found[split].logits[pattern], one.logits[pattern]) for pattern in one.logits)
+            assert torch.equal(getattr(restored[split], name), getattr(original, name))
+            assert getattr(restored[split], name).dtype == getattr(original, name).dtype
+        assert restored[split].logits.keys() == original.logits.keys()
+        assert all(
+            torch.equal(restored[split].logits[pattern], original.logits[pattern]) for pattern in original.logits
+        )
     predictions.write(tmp_path / "b", splits, {"arm": "frozen", "seed": 3})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 

@@ -1,4 +1,4 @@
-"""What was left out and warned of is told in full, and adds up to what was judged."""
+"""The data summary lists every rejected sample and warning, and adds up to all samples."""
 
 import pytest
 
@@ -23,43 +23,43 @@ BOUNDS = severe(quarantine="warn", blank="ignore")
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch):
-    """What the report reads after a validation of 36 good samples and the bad ones."""
-    found = evidence(whole("image"), BAD)
+def summary(tmp_path, monkeypatch):
+    """The report's input after validating 36 good samples and the bad ones."""
+    data = evidence(whole("image"), BAD)
     monkeypatch.setattr(stage, "REPORTS", tmp_path)
     facts = {"dataset": "made up", "manifest_sha256": "0" * 64}
-    write_json(tmp_path / "validation.json", facts | gate.judge(found, BOUNDS))
+    write_json(tmp_path / "validation.json", facts | gate.judge(data, BOUNDS))
     quarantine.write(tmp_path / "quarantine.parquet", BAD)
     return stage.read_data()
 
 
-def test_every_sample_that_was_judged_is_used_or_stands_with_its_reason(told):
-    assert told.judged == {"train": 14, "val": 14, "test": 12, "": 1}
-    assert told.quarantined == {"train": 2, "val": 2, "test": 0, "": 1}
-    for split, count in told.quarantined.items():
-        assert count == sum(row.by_split.get(split, 0) for row in told.reasons)
-        assert told.judged[split] == told.used[split] + count
-    assert [(row.reason, row.total) for row in told.reasons] == [
+def test_every_sample_that_was_judged_is_used_or_stands_with_its_reason(summary):
+    assert summary.judged == {"train": 14, "val": 14, "test": 12, "": 1}
+    assert summary.quarantined == {"train": 2, "val": 2, "test": 0, "": 1}
+    for split, count in summary.quarantined.items():
+        assert count == sum(row.by_split.get(split, 0) for row in summary.reasons)
+        assert summary.judged[split] == summary.used[split] + count
+    assert [(row.reason, row.total) for row in summary.reasons] == [
         ("no readable image", 3),
         ("is also in test", 1),
         ("the split is empty", 1),
     ]
-    assert told.reasons[0].example == "t1 (image.png: no readable image: truncated)"
+    assert summary.reasons[0].example == "t1 (image.png: no readable image: truncated)"
 
 
-def test_warnings_and_what_was_not_judged_are_named(told):
-    assert [sentence.split(":")[0] for sentence in told.warnings] == ["quarantine"]
-    assert told.ignored == ["blank"]
+def test_warnings_and_what_was_not_judged_are_named(summary):
+    assert [sentence.split(":")[0] for sentence in summary.warnings] == ["quarantine"]
+    assert summary.ignored == ["blank"]
 
 
-def test_the_terminal_says_how_many_are_left_out_of_which_split_and_why(told):
-    first, header, *rows = terminal.data_lines(told)
+def test_the_terminal_says_how_many_are_left_out_of_which_split_and_why(summary):
+    first, header, *rows = terminal.data_lines(summary)
     assert first == "data: 36 of 41 samples used, 5 in quarantine (data/reports/quarantine.parquet)"
     assert header.split() == ["train", "val", "test", "no", "split"]
     assert rows[0].startswith("no readable image ")
     assert rows[0].split()[3:7] == ["2", "1", "0", "0"]
     assert rows[3] == "warnings: 1 (data/reports/validation.json)"
-    assert rows[4] == f"- {told.warnings[0]}"
+    assert rows[4] == f"- {summary.warnings[0]}"
     assert rows[5:] == ["not judged (validation.severity: ignore): blank"]
 
 
@@ -69,10 +69,10 @@ def test_where_nothing_is_left_out_one_line_says_so():
 
 def test_rare_reasons_are_added_up_so_that_none_goes_uncounted():
     rows = [Quarantined(f"k{number}", "train", None, "f", f"reason {number // 2}: detail") for number in range(25)]
-    found = quarantine.reasons(rows, 4)
-    assert [row["reason"] for row in found] == ["reason 0", "reason 1", "reason 10", "reason 11", "other reasons"]
-    assert found[-1] == {"reason": "other reasons", "total": 17, "by_split": {"train": 17}, "example": ""}
-    assert sum(row["total"] for row in found) == 25
+    reasons = quarantine.reasons(rows, 4)
+    assert [row["reason"] for row in reasons] == ["reason 0", "reason 1", "reason 10", "reason 11", "other reasons"]
+    assert reasons[-1] == {"reason": "other reasons", "total": 17, "by_split": {"train": 17}, "example": ""}
+    assert sum(row["total"] for row in reasons) == 25
     assert quarantine.reasons([], 4) == []
 
 

@@ -1,4 +1,4 @@
-"""The leak audit passes over every kind of model, and finds leaks that were put there for it to find."""
+"""The leak audit passes every kind of model, and finds leaks that were planted."""
 
 import pytest
 import torch
@@ -31,9 +31,9 @@ def test_no_early_fusion_leaks(media, substitute):
     assert audit(fusion, mixed(media)) == (NUM_COMPARISONS, [])
 
 
-def test_no_panel_leaks(towers, media):
+def test_no_per_pattern_model_leaks(towers, media):
     takes = {
-        pattern: [name for name, there in zip(media.modalities, pattern, strict=True) if there]
+        pattern: [name for name, is_present in zip(media.modalities, pattern, strict=True) if is_present]
         for pattern in patterns(2)
     }
     members = {
@@ -50,7 +50,7 @@ def test_integers_are_audited_too(towers, media):
 
 
 def votes(batch: Batch) -> torch.Tensor:
-    """Return (sample, modality, class): simple answers without any care for what is missing."""
+    """Return (sample, modality, class): simple logits that ignore what is missing."""
     each = torch.stack([value.flatten(1).sum(dim=1) for value in batch.values.values()], dim=1)
     return each[:, :, None] * torch.tensor([1.0, -0.5, 0.25])
 
@@ -68,7 +68,7 @@ def careless(batch: Batch) -> torch.Tensor:
 
 
 def of_audio(batch: Batch) -> torch.Tensor:
-    """Return (sample,) what the missing audio says, wherever it is finite."""
+    """Return (sample,) the missing audio's values, wherever they are finite."""
     audio = batch.values["audio"].nan_to_num(0.0, 0.0, 0.0).flatten(1).sum(dim=1)
     return audio.masked_fill(batch.present[:, 1], 0.0)
 
@@ -82,16 +82,16 @@ def tiny(batch: Batch) -> torch.Tensor:
 
 
 NAN, INFINITY, OTHER = (
-    f"{what} in a missing modality moves the logits" for what in ("NaN", "infinity", "another sample")
+    f"{poison} in a missing modality moves the logits" for poison in ("NaN", "infinity", "another sample")
 )
 
 
-def of_each(*found: str) -> list[str]:
+def of_each(*templates: str) -> list[str]:
     """Return the failures of a model that leaks whichever of the two is missing."""
     return [
-        f"{left}: {one.format(missing=missing)}"
+        f"{left}: {template.format(missing=missing)}"
         for left, missing in (("image", "audio"), ("audio", "image"))
-        for one in found
+        for template in templates
     ]
 
 
@@ -113,7 +113,7 @@ def test_planted_leaks_are_found_and_named(media, forward, expected):
 
 
 def test_a_leak_of_one_sample_is_found(media):
-    """Only the first sample leaks, and nothing of it is missing but what the data themselves lack."""
+    """Only the first sample leaks, and only what the data lack is missing from it."""
     present = media.present.clone()
     present[0, 1] = False
     batch = media.with_present(present)

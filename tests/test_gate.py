@@ -1,4 +1,4 @@
-"""The gate: a clean manifest passes, and every way to spoil it is caught by the expectation meant for it."""
+"""The gate: a clean manifest passes, and every corruption is caught by the expectation meant for it."""
 
 import dataclasses
 import json
@@ -27,9 +27,9 @@ from tests.manifest_sample import (
 from umemma.data import quarantine, shards
 from umemma.data.sample import SPLITS
 from umemma.errors import DataError, GateFailure
-from umemma.validation import gate as expectations
+from umemma.validation import gate as gate_module
 
-UNIQUE, IN_SET, BETWEEN = (f"expect_column_values_to_be_{what}" for what in ("unique", "in_set", "between"))
+UNIQUE, IN_SET, BETWEEN = (f"expect_column_values_to_be_{kind}" for kind in ("unique", "in_set", "between"))
 FILLED, TYPED = "expect_column_values_to_not_be_null", "expect_column_values_to_be_in_type_list"
 COLUMNS, CONTAIN = "expect_table_columns_to_match_set", "expect_column_distinct_values_to_contain_set"
 EQUAL = "expect_column_pair_values_to_be_equal"
@@ -135,13 +135,15 @@ def test_each_violation_is_named_with_expectation_table_column_and_keys(violatio
     result = judge(manifest)
     assert result["passed"] is False
     failed = {
-        (one["expectation"], one["table"], one["column"]): one for one in result["expectations"] if not one["passed"]
+        (entry["expectation"], entry["table"], entry["column"]): entry
+        for entry in result["expectations"]
+        if not entry["passed"]
     }
     assert (expectation, table, column) in failed
-    found = failed[expectation, table, column]["keys"]
-    assert found == (keys if keys is not None else sorted(manifest["key"], key=list(manifest["key"]).index)[:10])
-    sentence = next(one for one in result["failures"] if expectation in one and (column or table) in one)
-    assert all(key in sentence for key in found)
+    reported = failed[expectation, table, column]["keys"]
+    assert reported == (keys if keys is not None else sorted(manifest["key"], key=list(manifest["key"]).index)[:10])
+    sentence = next(line for line in result["failures"] if expectation in line and (column or table) in line)
+    assert all(key in sentence for key in reported)
     json.dumps(result, allow_nan=False)
 
 
@@ -157,7 +159,7 @@ def test_a_clean_manifest_passes(hidden: tuple[str, ...]) -> None:
 
 
 def test_a_failed_step_ends_the_judgement_there() -> None:
-    tables = [one["table"] for one in judge(clean().drop(columns="split"))["expectations"]]
+    tables = [entry["table"] for entry in judge(clean().drop(columns="split"))["expectations"]]
     assert tables == ["quarantine", "quarantine", "samples"]
     assert judge(pd.DataFrame())["passed"] is False
 
@@ -168,16 +170,16 @@ def test_a_few_blank_files_are_allowed() -> None:
 
 def test_at_most_ten_keys_are_listed_and_all_are_counted() -> None:
     result = judge(clean().assign(audio_seconds=25.0))
-    one = next(one for one in result["expectations"] if not one["passed"])
-    assert len(one["keys"]) == 10
-    assert one["unexpected_count"] == 3 * PER_SPLIT - 3
+    failed = next(entry for entry in result["expectations"] if not entry["passed"])
+    assert len(failed["keys"]) == 10
+    assert failed["unexpected_count"] == 3 * PER_SPLIT - 3
 
 
 def test_a_modality_that_is_never_there_fails_by_its_presence_alone() -> None:
     manifest = clean().drop(columns=[name for name in clean() if name.startswith("audio_") and name != "audio_present"])
     manifest["audio_present"] = False
-    failed = [one for one in judge(manifest)["expectations"] if not one["passed"]]
-    assert [one["table"] for one in failed] == ["presence"]
+    failed = [expectation for expectation in judge(manifest)["expectations"] if not expectation["passed"]]
+    assert [expectation["table"] for expectation in failed] == ["presence"]
     assert failed[0]["keys"] == ["train/audio", "val/audio", "test/audio"]
 
 
@@ -199,15 +201,15 @@ def test_passed_is_false_exactly_where_an_expectation_failed(chosen: list[str], 
         except (KeyError, TypeError, ValueError, pd.errors.UndefinedVariableError):
             continue  # an earlier violation took the column away, or its type
     result = judge(manifest)
-    errors = [one for one in result["expectations"] if one["severity"] == "error"]
-    assert result["passed"] is all(one["passed"] for one in errors)
+    errors = [expectation for expectation in result["expectations"] if expectation["severity"] == "error"]
+    assert result["passed"] is all(expectation["passed"] for expectation in errors)
     assert result["passed"] is (result["failures"] == [])
     assert result["passed"] or chosen
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
-    """Write a folder of shards, of which the tars hold anything, with a manifest and the index that fits."""
+    """Write a folder of shards, whose tars may hold anything, with a manifest and a matching index."""
 
     def make(manifest: pd.DataFrame) -> Path:
         place = tmp_path / "shards"
@@ -221,7 +223,7 @@ def folder(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
             index(),
             manifest_sha256=sha256["manifest.parquet"],
             quarantine_sha256=sha256["quarantine.parquet"],
-            shards=tuple(dataclasses.replace(one, sha256=sha256[one.name]) for one in index().shards),
+            shards=tuple(dataclasses.replace(shard, sha256=sha256[shard.name]) for shard in index().shards),
         )
         (place / "index.json").write_text(json.dumps(dataclasses.asdict(of)))
         return place
@@ -260,8 +262,8 @@ def test_files_that_are_not_those_of_the_index_get_no_verdict(
 
 @pytest.mark.slow
 def test_data_docs_have_a_page_for_every_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    page = expectations.data_docs(evidence(clean()), BOUNDS, tmp_path / "docs")
+    page = gate_module.data_docs(evidence(clean()), BOUNDS, tmp_path / "docs")
     assert page.is_file()
-    tables = {one["table"] for one in judge(clean())["expectations"]}
+    tables = {expectation["table"] for expectation in judge(clean())["expectations"]}
     assert len(list((tmp_path / "docs/validations").rglob("*.html"))) == len(tables) + 2  # `samples` in every step
     assert not caplog.records
