@@ -82,10 +82,7 @@ def show(reports: Reports) -> None:
     print(terminal.table(reports.robustness, reports.accounting))
     print("", *terminal.data_lines(reports.data), sep="\n")
     print(f"\nreport:  {PAGE}")
-    print(
-        f"next:    source .venv/bin/activate; dvc exp run -S dataset={reports.robustness.dataset.name} "
-        "-S fuse.missing_rate=0.25; make exps; make ui"
-    )
+    print("next:    source .venv/bin/activate; dvc exp run -S fuse.missing_rate=0.25; make exps; make ui")
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

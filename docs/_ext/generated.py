@@ -94,7 +94,9 @@ def _at(defaults: Any, name: str) -> Any:
 def _default(field: FieldInfo, defaults: Any, name: str) -> str:
     if isinstance(defaults, Mapping) and name in defaults:
         value = defaults[name]
-        return f"`{_yaml(value)}`" if "${" not in str(value) else "`1`"
+        if checked := re.fullmatch(r"\$\{checked:(.*)\}", str(value)):
+            return f"`{checked[1]}`"
+        return "follows from the encoders" if "${" in str(value) else f"`{_yaml(value)}`"
     if not field.is_required():
         return f"`{_yaml(field.get_default(call_default_factory=True))}`"
     return "the data set's"
@@ -171,7 +173,7 @@ def adapters() -> str:
 def augmentations() -> str:
     """Return the changes of a training batch, each with what it takes."""
     rows = []
-    for path in sorted(_folder("training/augmentation").glob("*.py")):
+    for path in sorted(_folder("training/augmentations").glob("*.py")):
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and _is_change(node):
                 rows.append((f"`{node.name}`", _type(node.args.args[0].annotation), ast.get_docstring(node) or ""))
@@ -184,7 +186,7 @@ def _is_change(node: ast.FunctionDef) -> bool:
 
 def _folder(room: str) -> Path:
     """Return the folder of plug-ins."""
-    return next((ROOT / "umemma").glob(f"{room}*"))
+    return ROOT / "umemma" / room
 
 
 def _plug_ins(folder: Path, builder: str | None, without: Sequence[str] = ()) -> str:
