@@ -16,6 +16,9 @@ from pathlib import Path
 
 PACKAGES = ("umemma", "stages")
 CHOSEN = ("umemma/sources/adapters", "umemma/media/decoders")  # dvc.yaml names the plug-in that a parameter chooses
+SCHEMA = Path(
+    "umemma/parameters.py"
+)  # every stage checks all parameters with it; what a stage uses of them, it imports
 OUT = Path("data/code")
 
 
@@ -121,7 +124,7 @@ def loaded_folders(path: Path) -> frozenset[str]:
 @cache
 def needed(path: Path) -> frozenset[Path]:
     """Return the direct dependencies of a file: modules, plug-ins loaded by name, and data files named in it."""
-    if path.suffix != ".py":
+    if path.suffix != ".py" or path == SCHEMA:
         return frozenset()
     names = {*imported(path), ".".join(path.with_suffix("").parts)}  # importing it runs its parent packages, too
     modules = {file for name in names for file in _files_of(name)}

@@ -21,6 +21,9 @@ FILES = {
     "umemma/page.py": 'TEMPLATE = "page.html"\n',
     "umemma/page.html": "<p>",
     "umemma/unused.py": "",
+    "umemma/parameters.py": "from umemma import limits, scale\n",
+    "umemma/limits.py": "MOST = 1\n",
+    "stages/check.py": "from umemma import parameters\n",
     "stages/__init__.py": "",
     "stages/train.py": "def main():\n    from umemma import towers\n",
     "stages/report.py": "from typing import TYPE_CHECKING\n\nfrom umemma import page\n\nif TYPE_CHECKING:\n    import umemma.scale\n",
@@ -109,6 +112,11 @@ def test_a_constant_or_statement_makes_stale_what_runs_it_and_nothing_else(diges
 
 def test_a_chosen_plugin_has_a_file_of_its_own(digests):
     assert changed(digests(), digests(**{"umemma/media/decoders/text.py": ("1", "2")})) == {"decoders/text.json"}
+
+
+def test_a_new_parameter_of_another_room_makes_no_stage_stale_that_only_checks_it(digests):
+    assert not changed(digests(), digests(**{"umemma/limits.py": ("MOST = 1", "MOST = 2")}))
+    assert changed(digests(), digests(**{"umemma/parameters.py": ("limits, scale", "limits")})) == {"check.json"}
 
 
 def test_a_new_plugin_is_seen(digests):
