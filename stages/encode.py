@@ -1,24 +1,20 @@
 """Arrays -> their features from a frozen backbone, computed once (data/features/<data set>/<modality>)."""
 
-from functools import partial
 from pathlib import Path
 
 from stages import modality_of, run
 from umemma import parameters
 from umemma.files import read_json, written_whole
 from umemma.models import feature_cache
-from umemma.training import device as compute
+from umemma.models.device import Device
 from umemma.training.settings import Compute
 
 
-def encode(arrays: Path, description: Path, modality: str, folder: Path, compute_: Compute) -> str:
+def encode(arrays: Path, description: Path, modality: str, folder: Path, compute: Compute) -> str:
     """Write the features into `folder`, atomically; return a sentence about them."""
     backbone = read_json(description)
-    device = compute.set_up(compute_)
     with written_whole(folder) as temporary:
-        facts = feature_cache.write(
-            arrays, modality, backbone, temporary, device=device, autocast=partial(compute.autocast, compute_, device)
-        )
+        facts = feature_cache.write(arrays, modality, backbone, temporary, device=Device.set_up(**compute.model_dump()))
     return f"{facts['present']} encoded, {facts['shape'][0]} features of {backbone['settings']['name']}"
 
 

@@ -4,7 +4,6 @@ No later stage runs a model: every figure of the report follows from the predict
 """
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from umemma.prediction.predictions import Predictions
 from umemma.prediction.thresholds import decided
 from umemma.reporting import results as reports
 from umemma.reporting.tables import headline
-from umemma.training import device as compute
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
 from umemma.training.fit import fit
@@ -38,7 +36,6 @@ def predict_splits(
     model: Model, context: TrainingContext, targets: Targets, evaluate: Evaluate, *, on_features: bool
 ) -> dict[str, Predictions]:
     """Return the predictions on validation and test data, from the towers' cached features or from the media."""
-    device = compute.set_up(context.compute)
     predicted = {
         split: predict.predict(
             model,
@@ -46,8 +43,7 @@ def predict_splits(
             context.log_prior,
             group=targets.group[split],
             batch_size=evaluate.batch_size,
-            device=device,
-            autocast=partial(compute.autocast, context.compute, device),
+            device=context.device,
             features=context.features[split].values if on_features else None,
         )
         for split in ("val", "test")
@@ -74,10 +70,9 @@ def probes(model: Model, context: TrainingContext, batch_size: int) -> dict[str,
     """
     if not isinstance(model, LateFusion):
         return {}
-    device = compute.set_up(context.compute)
     unchanged = has_the_towers(model, context)
     result: dict[str, torch.Tensor] = {}
-    for m, (name, encoder) in enumerate(model.to(device).parts().items()):
+    for m, (name, encoder) in enumerate(model.to(context.device.torch_device).parts().items()):
         media = {split: context.media[split].only([name]) for split in ("train", "test")}
         media["train"] = media["train"].rows(media["train"].present[:, 0].nonzero().squeeze(1)[:10_000])
         rows = context.features["train"].present[:, m].nonzero().squeeze(1)[:10_000]
@@ -86,13 +81,7 @@ def probes(model: Model, context: TrainingContext, batch_size: int) -> dict[str,
             cached
             if unchanged
             else {
-                split: encode_split(
-                    {name: encoder},
-                    batch,
-                    batch_size=batch_size,
-                    device=device,
-                    autocast=partial(compute.autocast, context.compute, device),
-                )[name]
+                split: encode_split({name: encoder}, batch, batch_size=batch_size, device=context.device)[name]
                 for split, batch in media.items()
             }
         )

@@ -13,7 +13,6 @@ from stages import _context, run
 from umemma import parameters
 from umemma.files import written_whole
 from umemma.prediction import predict, predictions, thresholds
-from umemma.training import device as compute
 from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, late, specialists
 
@@ -43,7 +42,6 @@ def main() -> None:
     settings = parameters.read()
     context, targets = _context.load(settings)
     trained = reference(context)
-    device = compute.set_up(settings.compute)
     predicted = {
         split: predict.predict(
             trained.model,
@@ -51,9 +49,8 @@ def main() -> None:
             context.log_prior,
             group=targets.group[split],
             batch_size=10_000,
-            device=device,
+            device=context.device,
             features=context.features[split].values,
-            autocast=partial(compute.autocast, settings.compute, device),
         )
         for split in ("val", "test")
     }

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import get_args
 
@@ -15,6 +15,7 @@ from umemma import missingness
 from umemma.data.batch import Batch
 from umemma.missingness import key_digest
 from umemma.models import checkpoint
+from umemma.models.device import CPU
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
@@ -27,7 +28,6 @@ from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, fit
 from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
 
-CPU = torch.device("cpu")
 CLASSES = ["a", "b", "c"]
 TRAINED = [name for name, arm in ARMS.items() if arm.trains != "nothing"]
 EQUAL_BUDGET: list[ArmName] = ["joint", "joint+mma", "ump", "ume-mma", "frozen", "early"]
@@ -47,7 +47,7 @@ def context(media, towers) -> TrainingContext:
         splits[split] = Batch(values, holed, media.label, key_digest([f"{split}{i}" for i in range(24)]))
     encoders = {name: tower.encoder for name, tower in towers.items()}
     features = {
-        split: batch.with_values(encode_split(encoders, batch, batch_size=24, device=CPU, autocast=nullcontext))
+        split: batch.with_values(encode_split(encoders, batch, batch_size=24, device=CPU))
         for split, batch in splits.items()
     }
     settings = Fuse(
@@ -83,13 +83,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 def predictions_of(trained: Trained, context: TrainingContext, split: str = "test") -> Predictions:
     return predict(
-        trained.model,
-        context.media[split],
-        context.log_prior,
-        group=context.media[split].key,
-        batch_size=7,
-        device=CPU,
-        autocast=nullcontext,
+        trained.model, context.media[split], context.log_prior, group=context.media[split].key, batch_size=7, device=CPU
     )
 
 
@@ -207,13 +201,7 @@ def half_frozen(context) -> TrainingContext:
     towers = dict(context.towers) | {"image": Tower(encoder, 3).eval()}
     features = {
         split: batch.with_values(
-            encode_split(
-                {name: tower.encoder for name, tower in towers.items()},
-                batch,
-                batch_size=24,
-                device=CPU,
-                autocast=nullcontext,
-            )
+            encode_split({name: tower.encoder for name, tower in towers.items()}, batch, batch_size=24, device=CPU)
         )
         for split, batch in media.items()
     }

@@ -1,11 +1,10 @@
 """Augmentation: its effect on each sample, that it is reproducible, and that it applies to training alone."""
 
-from contextlib import nullcontext
-
 import pytest
 import torch
 
 from umemma.errors import ParameterError
+from umemma.models.device import CPU
 from umemma.models.run_encoders import encode_split
 from umemma.models.unimodal import Encoder, Tower
 from umemma.training import augment, unimodal_fit
@@ -225,8 +224,7 @@ def trained(media, settings: dict):
         media,
         schedule=Schedule(2.0, 6, 0.01),
         seed=0,
-        device=torch.device("cpu"),
-        autocast=nullcontext,
+        device=CPU,
         present=lambda batch, _: batch.present,
         validate=dict,
         name="image",
@@ -251,8 +249,7 @@ def test_a_seed_fixes_augmented_training_and_no_augmentation_changes_nothing(med
         media,
         schedule=Schedule(2.0, 6, 0.01),
         seed=0,
-        device=torch.device("cpu"),
-        autocast=nullcontext,
+        device=CPU,
         present=lambda batch, _: batch.present,
         validate=dict,
         name="image",
@@ -276,9 +273,7 @@ def test_a_tower_is_augmented_in_training_and_not_where_it_is_validated_or_used(
             augmentation=settings,
         )
         tower, features = trained.tower, trained.features
-        known = encode_split(
-            {"image": tower.encoder}, data["val"], batch_size=500, device=torch.device("cpu"), autocast=nullcontext
-        )["image"]
+        known = encode_split({"image": tower.encoder}, data["val"], batch_size=500, device=CPU)["image"]
         assert torch.equal(features["val"], known)
         assert torch.equal(features["train"], features["val"])
         logits = (tower.head(known)).detach()

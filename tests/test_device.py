@@ -3,14 +3,11 @@
 import pytest
 import torch
 
-from umemma.training import device
-from umemma.training.settings import Compute
-
-CPU = torch.device("cpu")
+from umemma.models.device import Device
 
 
 def dtype(precision: str) -> torch.dtype:
-    with device.autocast(Compute(device="cpu", precision=precision, threads=None), CPU):
+    with Device.set_up("cpu", precision, threads=None).autocast():
         return (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
 
 

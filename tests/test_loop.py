@@ -1,7 +1,5 @@
 """The training loop: what a seed determines, how long it runs, and that it learns; towers are saved and calibrated."""
 
-from contextlib import nullcontext
-
 import pytest
 import torch
 
@@ -9,6 +7,7 @@ from umemma.errors import DataError, TrainingError
 from umemma.metrics.classification import nll
 from umemma.metrics.objective import log_prior
 from umemma.models import unimodal
+from umemma.models.device import CPU
 from umemma.models.run_encoders import encode, encode_split
 from umemma.models.unimodal import Encoder, Tower
 from umemma.training.loop import Schedule, train
@@ -23,8 +22,7 @@ def trained(media, seed: int, epochs: float = 6.0):
         media,
         schedule=Schedule(epochs, 6, 0.01),
         seed=seed,
-        device=torch.device("cpu"),
-        autocast=nullcontext,
+        device=CPU,
         present=lambda batch, _: batch.present,
         validate=lambda: {"val_accuracy": 0.0},
         name="image",
@@ -107,7 +105,7 @@ def test_the_temperature_is_the_best_one(towers):
 
 def test_a_split_is_encoded_as_its_batches_are_and_training_mode_is_kept(towers, media):
     encoders = {name: tower.encoder.train() for name, tower in towers.items()}
-    encoded = encode_split(encoders, media, batch_size=7, device=torch.device("cpu"), autocast=nullcontext)
+    encoded = encode_split(encoders, media, batch_size=7, device=CPU)
     assert all(encoder.training for encoder in encoders.values())
     whole = encode({name: encoder.eval() for name, encoder in encoders.items()}, media)
     for name in encoders:

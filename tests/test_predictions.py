@@ -1,7 +1,5 @@
 """Predictions: every sample under every pattern, and the file that stores them."""
 
-from contextlib import nullcontext
-
 import pytest
 import torch
 
@@ -9,11 +7,11 @@ from umemma.data.batch import Batch
 from umemma.errors import DataError
 from umemma.missingness import patterns
 from umemma.models import late_fusion
+from umemma.models.device import CPU
 from umemma.prediction import predictions
 from umemma.prediction.predict import predict
 from umemma.prediction.predictions import Predictions
 
-CPU = torch.device("cpu")
 PRIOR = torch.tensor([0.5, 0.3, 0.2]).log()
 
 
@@ -34,7 +32,7 @@ def model(towers) -> late_fusion.LateFusion:
 
 
 def predictions_of(model, data: Batch, **more) -> Predictions:
-    return predict(model, data, PRIOR, group=data.label + 10, batch_size=7, device=CPU, autocast=nullcontext, **more)
+    return predict(model, data, PRIOR, group=data.label + 10, batch_size=7, device=CPU, **more)
 
 
 def test_a_pattern_is_answered_as_the_model_answers_samples_that_have_no_more(model, holed):

@@ -2,7 +2,6 @@
 
 import itertools
 import time
-from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ from umemma.evaluation import robustness
 from umemma.evaluation.robustness import Table
 from umemma.missingness import PROTOCOLS, hide, patterns
 from umemma.models import late_fusion
+from umemma.models.device import CPU
 from umemma.prediction.predict import predict
 
 PRIOR = torch.tensor([0.5, 0.3, 0.2]).log()
@@ -39,15 +39,7 @@ def holey(media):
 
 
 def predictions_of(model, batch):
-    return predict(
-        model,
-        batch,
-        PRIOR,
-        group=torch.arange(len(batch)),
-        batch_size=7,
-        device=torch.device("cpu"),
-        autocast=nullcontext,
-    )
+    return predict(model, batch, PRIOR, group=torch.arange(len(batch)), batch_size=7, device=CPU)
 
 
 def table(model, batch):
@@ -157,17 +149,7 @@ def test_ten_thousand_rate_vectors_cost_less_than_a_second_and_no_pass_through_t
 def test_answers_do_not_depend_on_the_batch_size(model, holey):
     whole, parts = (
         table(model, holey),
-        Table(
-            predict(
-                model,
-                holey,
-                PRIOR,
-                group=torch.arange(24),
-                batch_size=24,
-                device=torch.device("cpu"),
-                autocast=nullcontext,
-            )
-        ),
+        Table(predict(model, holey, PRIOR, group=torch.arange(24), batch_size=24, device=CPU)),
     )
     for pattern in patterns(2):
         torch.testing.assert_close(whole.nll[pattern], parts.nll[pattern])

@@ -1,13 +1,12 @@
 """Metrics of a model for every set of modalities that a sample may have."""
 
-from contextlib import nullcontext
-
 import torch
 
 from umemma.data.batch import Batch
 from umemma.evaluation.robustness import Table
 from umemma.missingness import pattern_name
 from umemma.models.checkpoint import Model
+from umemma.models.device import Device
 from umemma.prediction.predict import predict
 
 
@@ -26,8 +25,7 @@ def evaluate(
         torch.zeros_like(example[0]),  # for samples that have nothing, which no pattern includes
         group=data.key,
         batch_size=batch_size,
-        device=torch.device(device),
-        autocast=nullcontext,
+        device=Device(torch.device(device)),
     )
     table = Table(predictions)
     return {

@@ -1,7 +1,6 @@
 """A frozen backbone's features of every sample, in the layout of decoded arrays: a tower can be trained on either."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from umemma.data import arrays
 from umemma.data.sample import SPLITS
 from umemma.files import read_json, write_json
 from umemma.models import frozen
+from umemma.models.device import Device
 from umemma.models.unimodal import Encoder
 from umemma.progress import shown
 
@@ -22,13 +22,7 @@ _ROWS_OF_SCALE = 5_000
 
 @torch.no_grad()
 def write(
-    source: Path,
-    modality: str,
-    description: Mapping[str, Any],
-    folder: Path,
-    *,
-    device: torch.device,
-    autocast: Callable[[], AbstractContextManager[object]],
+    source: Path, modality: str, description: Mapping[str, Any], folder: Path, *, device: Device
 ) -> dict[str, Any]:
     """Encode the decoded arrays in `source` with the described backbone, into the new `folder`; return its facts.
 
@@ -37,7 +31,7 @@ def write(
     folder.mkdir(parents=True)
     backbone = Encoder(modality, arrays.shape(source), frozen.settings_of(description)).eval()
     backbone.fit_scale(torch.from_numpy(_rows_of_scale(source)))
-    backbone.to(device)
+    backbone.to(device.torch_device)
     for split in SPLITS:
         values = np.load(source / f"{split}.npy", mmap_mode="r")
         present = np.load(source / f"{split}_present.npy")
@@ -46,8 +40,10 @@ def write(
         parts = [present_rows[start : start + _ROWS] for start in range(0, len(present_rows), _ROWS)]
         for rows in shown(parts, f"encode {modality} {split}", len(parts)):
             sorted_rows = _by_length(rows, values)
-            with autocast():
-                features[sorted_rows] = backbone(torch.from_numpy(values[sorted_rows]).to(device)).float().cpu().numpy()
+            with device.autocast():
+                features[sorted_rows] = (
+                    backbone(torch.from_numpy(values[sorted_rows]).to(device.torch_device)).float().cpu().numpy()
+                )
         np.save(folder / f"{split}_present.npy", present)
     keys = read_json(source / arrays.FACTS)["keys_sha256"]
     facts = arrays.facts(folder, modality, (backbone.dim,), keys) | {"backbone": dict(description)}

@@ -3,12 +3,12 @@
 A missing modality never enters its encoder: it does not change batch statistics, and costs no computation.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 
 import torch
 
 from umemma.data.batch import Batch
+from umemma.models.device import Device
 from umemma.models.unimodal import AnyEncoder
 
 
@@ -22,12 +22,7 @@ def encode(encoders: Mapping[str, AnyEncoder], batch: Batch) -> dict[str, torch.
 
 @torch.no_grad()
 def encode_split(
-    encoders: Mapping[str, AnyEncoder],
-    data: Batch,
-    *,
-    batch_size: int,
-    device: torch.device,
-    autocast: Callable[[], AbstractContextManager[object]],
+    encoders: Mapping[str, AnyEncoder], data: Batch, *, batch_size: int, device: Device
 ) -> dict[str, torch.Tensor]:
     """Return {modality: (sample, dim)} float32 on the CPU, with the encoders in eval mode."""
     modes = {name: encoder.training for name, encoder in encoders.items()}
@@ -35,8 +30,8 @@ def encode_split(
         encoder.eval()
     parts: list[dict[str, torch.Tensor]] = []
     for start in range(0, len(data), batch_size):
-        with autocast():
-            part = encode(encoders, data.rows(slice(start, start + batch_size)).to(device))
+        with device.autocast():
+            part = encode(encoders, data.rows(slice(start, start + batch_size)).to(device.torch_device))
         parts.append({name: value.float().cpu() for name, value in part.items()})
     for name, encoder in encoders.items():
         encoder.train(modes[name])

@@ -1,13 +1,13 @@
 """Run a model once on every sample under every pattern."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 
 import torch
 
 from umemma.data.batch import Batch
 from umemma.missingness import Pattern, patterns
 from umemma.models.checkpoint import Model
+from umemma.models.device import Device
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
@@ -22,8 +22,7 @@ def predict(
     *,
     group: torch.Tensor,
     batch_size: int,
-    device: torch.device,
-    autocast: Callable[[], AbstractContextManager[object]],
+    device: Device,
     features: Mapping[str, torch.Tensor] | None = None,
 ) -> Predictions:
     """Return the model's predictions in inference mode; a sample with nothing left gets `log_prior` (class,).
@@ -33,9 +32,9 @@ def predict(
     for every pattern.
     """
     was_training = model.training
-    model.to(device).eval()
+    model.to(device.torch_device).eval()
     if features is None and isinstance(model, LateFusion):
-        features = encode_split(model.parts(), data, batch_size=batch_size, device=device, autocast=autocast)
+        features = encode_split(model.parts(), data, batch_size=batch_size, device=device)
     if features is not None:
         data = data.with_values(features)
     logits: dict[Pattern, torch.Tensor] = {}
@@ -43,11 +42,11 @@ def predict(
         parts = []
         for start in range(0, len(data), batch_size):
             batch = data.rows(slice(start, start + batch_size))
-            batch = batch.with_present(batch.present & torch.tensor(pattern)).to(device)
+            batch = batch.with_present(batch.present & torch.tensor(pattern)).to(device.torch_device)
             if features is not None and not isinstance(model, EarlyFusion):
                 parts.append(model.fuse(batch.values, batch.present, batch.key).float().cpu())
             else:
-                with autocast():
+                with device.autocast():
                     parts.append(model(batch).float().cpu())
         left = (data.present & torch.tensor(pattern)).any(dim=1, keepdim=True)
         logits[pattern] = torch.where(left, torch.cat(parts), log_prior)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from umemma.data.settings import Dataset
 from umemma.metrics.objective import log_prior
 from umemma.missingness import Pattern
 from umemma.models import safetensors, unimodal
+from umemma.models.device import Device
 from umemma.models.unimodal import Tower
 from umemma.settings import Settings
 from umemma.training.settings import Compute, Fuse, Pretrain
@@ -39,6 +41,11 @@ class TrainingContext:
     num_classes: int
     seed: int
     augment: Mapping[str, Settings] = field(default_factory=dict)
+
+    @cached_property
+    def device(self) -> Device:
+        """Where models run, set up for this process."""
+        return Device.set_up(**self.compute.model_dump())
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ that continues to train pre-trained parts uses those of `fuse`. Statistics that 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import partial
 from statistics import mean
 
 import torch
@@ -27,7 +26,6 @@ from umemma.models.unimodal import Tower
 from umemma.prediction.predict import predict
 from umemma.prediction.predictions import Predictions
 from umemma.training import augment
-from umemma.training import device as compute
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
 from umemma.training.loop import Curve, Schedule, train
@@ -200,7 +198,6 @@ def _trained(
     if not groups:
         return Trained(model.eval(), [_nothing_trained() | _validated(model, context, data)], 0)
     fuse, pretrain = context.fuse, context.pretrain
-    device = compute.set_up(context.compute)
     shapes = {name: tower.encoder.shape for name, tower in context.towers.items()}
     change = augment.of_batches(context.augment, shapes, context.seed) if data is context.media else None
     rates = missing_rates(fuse, context.modalities) if hides else (0.0,) * len(context.modalities)
@@ -209,15 +206,14 @@ def _trained(
         if scratch
         else Schedule(fuse.epochs, fuse.batch_size, fuse.weight_decay)
     )
-    model.to(device).train()
+    model.to(context.device.torch_device).train()
     curve = train(
         forward or model,
         groups,
         data["train"],
         schedule=schedule,
         seed=context.seed,
-        device=device,
-        autocast=partial(compute.autocast, context.compute, device),
+        device=context.device,
         name="fuse",
         validate=lambda: _validated(model, context, data),
         present=lambda batch, epoch: hide(
@@ -257,7 +253,6 @@ def _cross_entropy(model: Model, context: TrainingContext, data: Mapping[str, Ba
 
 
 def _predictions(model: Model, context: TrainingContext, data: Mapping[str, Batch]) -> Predictions:
-    device = compute.set_up(context.compute)
     val = data["val"]
     are_features = val is context.features["val"]
     return predict(
@@ -266,7 +261,6 @@ def _predictions(model: Model, context: TrainingContext, data: Mapping[str, Batc
         context.log_prior,
         group=val.key,
         batch_size=500,
-        device=device,
-        autocast=partial(compute.autocast, context.compute, device),
+        device=context.device,
         features=dict(val.values) if are_features else None,
     )

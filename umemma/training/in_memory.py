@@ -11,16 +11,16 @@ from torch import nn
 from umemma.data.batch import Batch
 from umemma.errors import DataError, SettingError, unknown
 from umemma.models.checkpoint import Model
+from umemma.models.device import Device
 from umemma.models.run_encoders import encode_split
 from umemma.models.unimodal import Tower
 from umemma.settings import Settings, plugin_trouble, section
-from umemma.training import device as compute
 from umemma.training import fit, unimodal_fit
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
 from umemma.training.settings import ArmName, Compute, Fuse, Pretrain
 
-Device = Literal["auto", "cpu", "cuda"]
+DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 def train_tower(
@@ -35,7 +35,7 @@ def train_tower(
     label_smoothing: float = 0.0,
     class_balance: float = 0.0,
     seed: int = 0,
-    device: Device = "auto",
+    device: DeviceName = "auto",
 ) -> Tower:
     """Train an encoder with a linear head on one modality alone; calibrate it on the split `val`.
 
@@ -85,7 +85,7 @@ def train_fusion(
     weight_decay: float = 0.01,
     class_balance: float = 0.0,
     seed: int = 0,
-    device: Device = "auto",
+    device: DeviceName = "auto",
 ) -> Model:
     """Join towers into one model and train it with modalities hidden at random; the towers themselves do not change.
 
@@ -141,14 +141,10 @@ def train_fusion(
 
 
 def _features(towers: Mapping[str, Tower], data: Mapping[str, Batch], settings: Compute) -> dict[str, Batch]:
-    device = compute.set_up(settings)
-    encoders = {name: tower.to(device).encoder for name, tower in towers.items()}
+    device = Device.set_up(**settings.model_dump())
+    encoders = {name: tower.to(device.torch_device).encoder for name, tower in towers.items()}
     features = {
-        split: batch.with_values(
-            encode_split(
-                encoders, batch, batch_size=500, device=device, autocast=lambda: compute.autocast(settings, device)
-            )
-        )
+        split: batch.with_values(encode_split(encoders, batch, batch_size=500, device=device))
         for split, batch in data.items()
     }
     for tower in towers.values():
@@ -167,5 +163,5 @@ def _num_classes(data: Mapping[str, Batch]) -> int:
     return label.shape[1] if label.ndim == 2 else max(int(batch.label.max()) for batch in data.values()) + 1
 
 
-def _compute(device: Device) -> Compute:
+def _compute(device: DeviceName) -> Compute:
     return section(Compute, device=device, precision="float32", threads=None)

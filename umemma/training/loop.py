@@ -7,7 +7,6 @@ key).
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from umemma.data.batch import Batch
 from umemma.errors import TrainingError
 from umemma.metrics import objective
+from umemma.models.device import Device
 
 Curve = list[dict[str, float]]
 
@@ -55,8 +55,7 @@ def train(
     *,
     schedule: Schedule,
     seed: int,
-    device: torch.device,
-    autocast: Callable[[], AbstractContextManager[object]],
+    device: Device,
     present: Callable[[Batch, int], torch.Tensor],
     validate: Callable[[], dict[str, float]],
     name: str,
@@ -76,7 +75,7 @@ def train(
     total = max(steps, 2)
     warm_up = max(0.2, 1.5 / total)  # the scheduler divides by `warm_up * total - 1`
     rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, [lr for _, lr in groups], total, pct_start=warm_up)
-    log_weight = None if log_weight is None else log_weight.to(device)
+    log_weight = None if log_weight is None else log_weight.to(device.torch_device)
     curve: Curve = []
     losses: list[torch.Tensor] = []
     batches = list(schedule.batches(len(data), seed))
@@ -84,8 +83,8 @@ def train(
     for step, (epoch, rows) in enumerate(progress, start=1):
         batch = data.rows(rows)
         batch = batch.with_present(present(batch, epoch))
-        batch = (augment(batch, step) if augment else batch).to(device)
-        with autocast():
+        batch = (augment(batch, step) if augment else batch).to(device.torch_device)
+        with device.autocast():
             logits = forward(batch).float()
         loss = objective.loss(logits, batch.label, schedule.label_smoothing, log_weight)
         optimiser.zero_grad(set_to_none=True)

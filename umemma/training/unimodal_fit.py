@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import nn
@@ -12,10 +11,10 @@ from umemma.errors import DataError
 from umemma.metrics.classification import nll, share_correct
 from umemma.metrics.objective import log_class_weight, log_prior
 from umemma.models import unimodal
+from umemma.models.device import Device
 from umemma.models.run_encoders import encode_split
 from umemma.settings import Settings
 from umemma.training import augment
-from umemma.training import device as compute
 from umemma.training.loop import Curve, Schedule, train
 from umemma.training.settings import Compute, Pretrain
 
@@ -35,7 +34,7 @@ def fit(
     data: Mapping[str, Batch],
     encoder: Settings | nn.Module,
     pretrain: Pretrain,
-    compute_: Compute,
+    compute: Compute,
     *,
     epochs: float,
     num_classes: int,
@@ -49,8 +48,7 @@ def fit(
     """
     (name,) = data["train"].modalities
     shape = data["train"].values[name].shape[1:]
-    device = compute.set_up(compute_)
-    autocast = partial(compute.autocast, compute_, device)
+    device = Device.set_up(**compute.model_dump())
     present = {split: _with_the_modality(batch) for split, batch in data.items()}
     for split in ("train", "val"):
         if len(present[split]) == 0:
@@ -58,13 +56,13 @@ def fit(
     torch.manual_seed(seed)
     tower = unimodal.Tower(unimodal.build(name, present["train"].values[name][:1], encoder), num_classes)
     tower.encoder.fit_scale(present["train"].values[name][:_NUM_ROWS])
-    tower.to(device)
+    tower.to(device.torch_device)
 
     def features(batch: Batch) -> torch.Tensor:
-        return encode_split({name: tower.encoder}, batch, batch_size=500, device=device, autocast=autocast)[name]
+        return encode_split({name: tower.encoder}, batch, batch_size=500, device=device)[name]
 
     def validate() -> dict[str, float]:
-        logits = tower.answer(features(present["val"]).to(device)).detach().cpu()
+        logits = tower.answer(features(present["val"]).to(device.torch_device)).detach().cpu()
         return _scores(logits, present["val"].label, "val")
 
     curve = train(
@@ -74,7 +72,6 @@ def fit(
         schedule=Schedule(epochs, pretrain.batch_size, pretrain.weight_decay, pretrain.label_smoothing),
         seed=seed,
         device=device,
-        autocast=autocast,
         present=lambda batch, _: batch.present,
         validate=validate,
         name=name,
