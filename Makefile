@@ -82,7 +82,7 @@ clean: ## remove what can be made again: environment, caches, data, runs (asks g
 	@git clean -fdX -q
 
 .venv/.synced: requirements.txt pyproject.toml | $(UV)
-	@echo "setting up .venv: about 5 GB of packages, once"
+	@echo "setting up .venv: about 6 GB of packages, once"
 	@test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) .venv
 	@$(UV) pip sync -q --python $(BIN)/python --require-hashes requirements.txt
 	@$(UV) pip install -q --python $(BIN)/python --no-deps --editable . && touch $@

@@ -51,10 +51,18 @@ class Entry:
 
 
 def entries(home: Path) -> Iterator[Entry]:
-    """Yield the workspace, then every experiment: those on HEAD first, then by age, the newest first."""
+    """Yield the workspace, the baseline if HEAD has a run, then every experiment: those on HEAD first, then the newest.
+
+    The workspace has no figures where params.yaml has changed since the last run.
+    """
     files = {path: (home / path).read_text("utf-8") if (home / path).exists() else "" for path in (PARAMETERS, METRICS)}
-    yield Entry("workspace", "", _parameters(files[PARAMETERS]), _metrics(files[METRICS]))
+    parameters = _parameters(files[PARAMETERS])
+    lock = (home / LOCK_FILE).read_text("utf-8") if (home / LOCK_FILE).exists() else ""
+    is_up_to_date = _is_of(_parameters(lock), parameters)
+    yield Entry("workspace", "", parameters, _metrics(files[METRICS]) if is_up_to_date else {})
     head = git(home, "rev-parse", "HEAD")
+    if metrics := _output(home, head):
+        yield Entry("baseline", "", _parameters(_committed(home, head, PARAMETERS)), _metrics(metrics))
     lines = git(home, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
     refs = [(line.split()[0], match) for line in lines.splitlines() if (match := REF.search(line))]
     for revision, match in sorted(refs, key=lambda ref: ref[1][1].replace("/", "") != head):
@@ -66,11 +74,11 @@ def entries(home: Path) -> Iterator[Entry]:
 def settings(entry: Entry, conf: Path) -> list[str]:
     """Return `key=value` wherever the parameters differ from what conf/ composes for the data set, except `arm`."""
     name = entry.parameters.get("dataset", {}).get("name")
-    default = _composed(conf)
-    changed = [] if name == default.get("dataset", {}).get("name") else [f"dataset={name}"]
+    changed = [f"dataset={name}"]
     try:
+        changed = [] if name == _composed(conf)["dataset"]["name"] else changed
         defaults = _composed(conf, f"dataset={name}")
-    except ParameterError:  # an experiment of a data set that conf/ no longer has
+    except ParameterError:  # conf/ no longer has the experiment's data set, or is not valid itself
         return changed
     return changed + [
         f"{key}={_short(value)}" for key, value, _ in differences(entry.parameters, defaults) if key != "arm"
@@ -127,6 +135,20 @@ def _cut(text: str, width: int) -> str:
 def _parameters(text: str) -> Mapping[str, Any]:
     content = YAML(typ="safe").load(text) if text else {}
     return content if isinstance(content, Mapping) else {}
+
+
+def _is_of(lock: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
+    """Return whether dvc.lock holds a run with these parameters, as far as its stages depend on them."""
+    for stage in lock.get("stages", {}).values():
+        for key, value in stage.get("params", {}).get(str(PARAMETERS), {}).items():
+            current: Any = parameters
+            for part in key.split("."):
+                current = current.get(part) if isinstance(current, Mapping) else None
+            if (
+                current is not None and current != value
+            ):  # None: of another data set, as after `dvc exp run -S dataset=`
+                return False
+    return True
 
 
 def _metrics(text: str) -> Mapping[str, Mapping[str, Any]]:

@@ -17,7 +17,7 @@ from umemma.models import frozen
 def describe(dataset: Dataset, folder: Path) -> None:
     """Write a file for each modality whose backbone is frozen."""
     with written_whole(folder) as temporary:
-        temporary.mkdir()
+        write_json(temporary / "_index.json", list(dataset.frozen))  # DVC warns of an empty folder
         for name in dataset.frozen:
             encoder = dataset.modalities[name].encoder
             try:

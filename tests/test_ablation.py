@@ -318,7 +318,7 @@ def test_a_kept_experiment_is_one_to_dvc_and_a_name_is_kept_once(project: Path) 
     assert [revision["name"] for revision in revisions] == [name]
     listed = call(project, sys.executable, "-m", "flows.experiments_table").splitlines()
     assert listed[-2].split() == ["workspace", "frozen", "dataset=x"]
-    assert listed[-1].split() == [name, "joint+mma", *["14.0"] * 3]
+    assert listed[-1].split() == [name, "joint+mma", *["14.0"] * 3, "dataset=small"]
     assert revisions[0]["data"]["params"]["params.yaml"]["data"]["arm"] == "joint+mma"
     assert revisions[0]["data"]["outs"]["data/predictions"]["hash"]
     experiments.fetch(name, PREDICTIONS, project / "got")

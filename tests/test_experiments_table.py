@@ -102,7 +102,26 @@ def test_experiments_are_read_from_git_on_any_commit_and_a_project_without_any_h
     git("update-ref", "refs/exps/exec/EXEC_HEAD", first)
     git("update-ref", "refs/exps/aa/" + "b" * 38 + "/without-metrics", first)
     rows = {row.name: row for row in entries(tmp_path)}
-    assert list(rows)[:2] == ["workspace", "new"]
-    assert rows.keys() == {"workspace", "new", "old", "without-metrics"}
+    assert list(rows)[:3] == ["workspace", "baseline", "new"]
+    assert rows.keys() == {"workspace", "baseline", "new", "old", "without-metrics"}
+    assert rows["baseline"].figures == rows["new"].figures
     assert rows["old"].baseline == first[:7]
     assert [rows[name].figures.get("all") for name in ("old", "new", "without-metrics")] == [0.5, 0.75, None]
+
+
+def test_the_workspace_has_figures_only_of_a_run_with_its_parameters(tmp_path: Path):
+    for command in (
+        ["git", "init", "-q"],
+        ["git", "-c", "user.name=t", "-c", "user.email=t@e.org", "commit", "-qm", "first", "--allow-empty"],
+    ):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    content = parameters()
+    (tmp_path / "data/reports").mkdir(parents=True)
+    (tmp_path / "data/reports/metrics.json").write_text('{"accuracy": {"all": 0.5}}')
+    run = {"params": {"params.yaml": {"fuse": content["fuse"], "seed": 0, "dataset.modalities.poster": {"epochs": 1}}}}
+    with (tmp_path / "dvc.lock").open("w") as file:
+        YAML().dump({"schema": "2.0", "stages": {"fuse": run}}, file)
+    for rate, expected in ((content["fuse"]["missing_rate"], 0.5), (0.3, None)):
+        with (tmp_path / "params.yaml").open("w") as file:
+            YAML().dump(content | {"fuse": content["fuse"] | {"missing_rate": rate}}, file)
+        assert next(entries(tmp_path)).figures.get("all") == expected

@@ -178,7 +178,7 @@ def test_the_others_pass_the_gate_where_so_many_may_be_left_out(spoilt):
 
 def test_more_than_may_be_left_out_close_the_gate_with_keys_and_reasons(spoilt, capsys):
     folder, ways, *_ = spoilt
-    with pytest.raises(GateFailure, match=r"mmimdb_lite: 1 of .* expectations failed, as .*validation\.json tells"):
+    with pytest.raises(GateFailure, match=r"mmimdb_lite: 1 of .* expectations failed, as listed in .*validation\.json"):
         gate(folder)
     out = capsys.readouterr().out
     assert out.count("FAILED") == 1

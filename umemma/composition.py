@@ -83,6 +83,11 @@ def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
 
     if not (conf / "config.yaml").is_file():
         raise ParameterError(f"{conf} holds no config.yaml: --conf names the folder that does")
+    names = [path.stem for path in (conf / "dataset").glob("*.yaml")]
+    for override in overrides:
+        key, _, name = override.partition("=")
+        if key == "dataset" and name not in names:
+            raise ParameterError(unknown(f"{conf}/dataset", "data set", name, names))
     register(conf)
     try:
         with initialize_config_dir(str(conf.resolve()), version_base=None):

@@ -7,6 +7,7 @@ code.
 """
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -77,3 +78,6 @@ def run(main: Callable[[], None], advise: Callable[[UmemmaError], str] = str) ->
     except UmemmaError as error:
         print(f"ERROR: {advise(error)}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever reads the output has had enough: `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
