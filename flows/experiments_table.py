@@ -55,19 +55,21 @@ def entries(home: Path) -> Iterator[Entry]:
 
     The workspace has no figures where params.yaml has changed since the last run.
     """
-    files = {path: (home / path).read_text("utf-8") if (home / path).exists() else "" for path in (PARAMETERS, METRICS)}
-    parameters = _parameters(files[PARAMETERS])
-    lock = (home / LOCK_FILE).read_text("utf-8") if (home / LOCK_FILE).exists() else ""
-    is_up_to_date = _is_of(_parameters(lock), parameters)
-    yield Entry("workspace", "", parameters, _metrics(files[METRICS]) if is_up_to_date else {})
+    text = {
+        path: (home / path).read_text("utf-8") if (home / path).exists() else ""
+        for path in (PARAMETERS, METRICS, Path(LOCK_FILE))
+    }
+    parameters = _mapping(text[PARAMETERS])
+    is_up_to_date = _is_of(_mapping(text[Path(LOCK_FILE)]), parameters)
+    yield Entry("workspace", "", parameters, _metrics(text[METRICS]) if is_up_to_date else {})
     head = git(home, "rev-parse", "HEAD")
     if metrics := _output(home, head):
-        yield Entry("baseline", "", _parameters(_committed(home, head, PARAMETERS)), _metrics(metrics))
+        yield Entry("baseline", "", _mapping(_committed(home, head, PARAMETERS)), _metrics(metrics))
     lines = git(home, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
     refs = [(line.split()[0], match) for line in lines.splitlines() if (match := REF.search(line))]
     for revision, match in sorted(refs, key=lambda ref: ref[1][1].replace("/", "") != head):
         baseline = match[1].replace("/", "")
-        parameters = _parameters(_committed(home, revision, PARAMETERS))
+        parameters = _mapping(_committed(home, revision, PARAMETERS))
         yield Entry(match[2], "" if baseline == head else baseline[:7], parameters, _metrics(_output(home, revision)))
 
 
@@ -132,7 +134,7 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _parameters(text: str) -> Mapping[str, Any]:
+def _mapping(text: str) -> Mapping[str, Any]:
     content = YAML(typ="safe").load(text) if text else {}
     return content if isinstance(content, Mapping) else {}
 
@@ -144,9 +146,8 @@ def _is_of(lock: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
             current: Any = parameters
             for part in key.split("."):
                 current = current.get(part) if isinstance(current, Mapping) else None
-            if (
-                current is not None and current != value
-            ):  # None: of another data set, as after `dvc exp run -S dataset=`
+            # None: a parameter of another data set, whose stages dvc.lock may still hold
+            if current is not None and current != value:
                 return False
     return True
 

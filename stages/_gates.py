@@ -6,12 +6,10 @@ from typing import Any
 from umemma.data.batch import Batch
 from umemma.data.sample import SPLITS
 from umemma.evaluation import comparison, leak_audit
-from umemma.evaluation.comparison import Model
 from umemma.evaluation.settings import Evaluate
 from umemma.models import safetensors
-from umemma.models.checkpoint import Model as Network
+from umemma.models.checkpoint import Model
 from umemma.parameters import Parameters
-from umemma.prediction import predictions
 from umemma.reporting import results
 from umemma.reporting.results import Gates, Masks
 from umemma.training import masks
@@ -21,7 +19,7 @@ from umemma.training.context import TrainingContext
 _NUM_SAMPLES = 64  # of the test set, on which the model is audited for leaks
 
 
-def no_leak(model: Network, test: Batch, arm: str) -> dict[str, Any]:
+def no_leak(model: Model, test: Batch, arm: str) -> dict[str, Any]:
     """Fill missing modalities with NaN, infinity and other samples: logits stay bit-identical, gradients zero."""
     checked, failures = leak_audit.audit(model.cpu(), test.rows(slice(0, min(len(test), _NUM_SAMPLES))))
     return _gate("no leak", checked, [f"{arm}, {failure}" for failure in failures])
@@ -38,17 +36,15 @@ def realised_rates(context: TrainingContext, plan: masks.Plan, classes: list[str
 
 def never_below(evaluate: Evaluate, seed: int) -> dict[str, Any]:
     """Compare the run's predictions with those of its towers."""
-    run, towers = ((name, *predictions.read(Path(f"data/predictions/{name}.safetensors"))) for name in ("model", "uni"))
     main_model, uni = (
-        Model(name, facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"], splits)
-        for name, splits, facts in (run, towers)
+        comparison.read(Path(f"data/predictions/{name}.safetensors"), name)[0] for name in ("model", "uni")
     )
     return comparison.gate_never_below(
         main_model, uni, seed=seed, replicates=evaluate.bootstrap_replicates, significance=evaluate.significance
     )
 
 
-def judge(settings: Parameters, context: TrainingContext, model: Network) -> Gates:
+def judge(settings: Parameters, context: TrainingContext, model: Model) -> Gates:
     """Return the content of data/reports/gates.json; a failed gate does not raise: the report is written first."""
     below = never_below(settings.evaluate, settings.seed)
     gates = [

@@ -11,24 +11,15 @@ from typing import Any
 from stages import run
 from umemma import parameters
 from umemma.data.settings import Dataset
-from umemma.evaluation import accounting
+from umemma.evaluation import accounting, comparison
 from umemma.evaluation.comparison import Model
 from umemma.files import write_json
 from umemma.models import safetensors
-from umemma.prediction import predictions
 from umemma.reporting import results
 from umemma.reporting.results import Accounting, Arm, Robustness
 
 PREDICTIONS, OTHER_RUNS = Path("data/predictions"), Path("data/arms")
 REFERENCE = Path("data/reference/specialists.safetensors")
-
-
-def model_of(path: Path, name: str | None = None) -> tuple[Model, str]:
-    """Read one model's predictions; return it with the fingerprint of the data."""
-    splits, facts = predictions.read(path)
-    return Model(
-        name or facts["arm"], facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"], splits
-    ), facts["fingerprint"]
 
 
 def others(fingerprint: str, main: Path) -> list[Model]:
@@ -37,7 +28,7 @@ def others(fingerprint: str, main: Path) -> list[Model]:
     for path in sorted(OTHER_RUNS.glob("*.safetensors")):
         if path.read_bytes() == main.read_bytes():
             continue  # this run's own model
-        model, data = model_of(path, path.stem)
+        model, data = comparison.read(path, path.stem)
         if data == fingerprint:
             models.append(model)
         else:
@@ -67,11 +58,11 @@ def main() -> None:
     """Read all predictions, write the accounting."""
     settings = parameters.read()
     dataset = results.read(Path("data/reports/robustness.json"), Robustness).dataset
-    main_model, fingerprint = model_of(PREDICTIONS / "model.safetensors")
+    main_model, fingerprint = comparison.read(PREDICTIONS / "model.safetensors")
     models = [
         main_model,
-        *(model_of(PREDICTIONS / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
-        model_of(REFERENCE)[0],
+        *(comparison.read(PREDICTIONS / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
+        comparison.read(REFERENCE)[0],
         *others(fingerprint, PREDICTIONS / "model.safetensors"),
     ]
     probed, _ = safetensors.read(PREDICTIONS / "probes.safetensors")

@@ -9,6 +9,8 @@ from umemma import parameters
 from umemma.data.batch import Batch
 from umemma.files import write_json, written_whole
 from umemma.models import checkpoint, safetensors
+from umemma.reporting import results
+from umemma.reporting.results import Masks
 from umemma.training import masks
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
@@ -45,15 +47,13 @@ def write_masks(data: Mapping[str, Batch], plan: masks.Plan | None, num_epochs: 
     with written_whole(Path("data/masks")) as temporary:
         facts = {"protocol": plan.protocol, "rates": plan.rates} if plan else {}
         safetensors.write(temporary / "masks.safetensors", drawn, facts)
-    write_json(
-        Path("data/reports/masks.json"),
-        {
-            "protocol": plan.protocol if plan else None,
-            "missing_rate": dict(zip(data["train"].modalities, plan.rates, strict=True)) if plan else None,
-            "seed": plan.seed if plan else None,
-            "splits": {split: masks.describe(drawn[split], data[split], classes) for split in drawn},
-        },
-    )
+    report = {
+        "protocol": plan.protocol if plan else None,
+        "missing_rate": dict(zip(data["train"].modalities, plan.rates, strict=True)) if plan else None,
+        "seed": plan.seed if plan else None,
+        "splits": {split: masks.describe(drawn[split], data[split], classes) for split in drawn},
+    }
+    results.write(Path("data/reports/masks.json"), Masks.model_validate(report))
 
 
 def main() -> None:

@@ -16,9 +16,11 @@ import torch
 
 from umemma.data.batch import Batch
 from umemma.missingness import key_digest
+from umemma.models.device import Device
 from umemma.models.unimodal import Encoder, Tower
 
 ROOT = Path(__file__).parent.parent
+CPU = Device(torch.device("cpu"))
 
 
 @pytest.fixture

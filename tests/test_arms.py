@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from stages.fuse import fuse
+from tests.conftest import CPU
 from umemma import missingness
 from umemma.data.batch import Batch
 from umemma.missingness import key_digest
 from umemma.models import checkpoint
-from umemma.models.device import CPU
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from tests.conftest import CPU
 from umemma.errors import ParameterError
-from umemma.models.device import CPU
 from umemma.models.run_encoders import encode_split
 from umemma.models.unimodal import Encoder, Tower
 from umemma.training import augment, unimodal_fit

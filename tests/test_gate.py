@@ -24,9 +24,10 @@ from tests.manifest_sample import (
     judge,
     setting,
 )
-from umemma.data import quarantine, shards
+from umemma.data import quarantine
 from umemma.data.sample import SPLITS
 from umemma.errors import DataError, GateFailure
+from umemma.files import sha256
 from umemma.validation import gate as gate_module
 
 UNIQUE, IN_SET, BETWEEN = (f"expect_column_values_to_be_{kind}" for kind in ("unique", "in_set", "between"))
@@ -218,12 +219,12 @@ def folder(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
         for name in SHARD_OF.values():
             (place / name).write_bytes(name.encode())
         quarantine.write(place / "quarantine.parquet", [])
-        sha256 = {path.name: shards.file_sha256(path) for path in place.iterdir()}
+        digests = {path.name: sha256(path) for path in place.iterdir()}
         of = dataclasses.replace(
             index(),
-            manifest_sha256=sha256["manifest.parquet"],
-            quarantine_sha256=sha256["quarantine.parquet"],
-            shards=tuple(dataclasses.replace(shard, sha256=sha256[shard.name]) for shard in index().shards),
+            manifest_sha256=digests["manifest.parquet"],
+            quarantine_sha256=digests["quarantine.parquet"],
+            shards=tuple(dataclasses.replace(shard, sha256=digests[shard.name]) for shard in index().shards),
         )
         (place / "index.json").write_text(json.dumps(dataclasses.asdict(of)))
         return place

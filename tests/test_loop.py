@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from tests.conftest import CPU
 from umemma.errors import DataError, TrainingError
 from umemma.metrics.classification import nll
 from umemma.metrics.objective import log_prior
 from umemma.models import unimodal
-from umemma.models.device import CPU
 from umemma.models.run_encoders import encode, encode_split
 from umemma.models.unimodal import Encoder, Tower
 from umemma.training.loop import Schedule, train

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from tests.conftest import CPU
 from umemma.data.batch import Batch
 from umemma.errors import DataError
 from umemma.missingness import patterns
 from umemma.models import late_fusion
-from umemma.models.device import CPU
 from umemma.prediction import predictions
 from umemma.prediction.predict import predict
 from umemma.prediction.predictions import Predictions

@@ -6,11 +6,11 @@ import time
 import pytest
 import torch
 
+from tests.conftest import CPU
 from umemma.evaluation import robustness
 from umemma.evaluation.robustness import Table
 from umemma.missingness import PROTOCOLS, hide, patterns
 from umemma.models import late_fusion
-from umemma.models.device import CPU
 from umemma.prediction.predict import predict
 
 PRIOR = torch.tensor([0.5, 0.3, 0.2]).log()

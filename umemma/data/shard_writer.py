@@ -23,9 +23,9 @@ from umemma.data import quarantine
 from umemma.data.quarantine import Quarantined
 from umemma.data.row import LABELS, Row, judged
 from umemma.data.sample import SPLITS, BadSample, Sample
-from umemma.data.shards import INDEX, MANIFEST, QUARANTINE, Index, Shard, file_sha256
+from umemma.data.shards import INDEX, MANIFEST, QUARANTINE, Index, Shard
 from umemma.errors import DataError, unknown
-from umemma.files import write_json
+from umemma.files import sha256, write_json
 from umemma.progress import shown
 
 _SMALL = 5_000  # samples; fewer are written faster by this process alone than by starting others
@@ -82,8 +82,8 @@ def write(
         tuple(classes),
         tuple(adapter.modalities),
         tuple(result.shard for result in results if result.shard),
-        file_sha256(folder / MANIFEST),
-        file_sha256(folder / QUARANTINE),
+        sha256(folder / MANIFEST),
+        sha256(folder / QUARANTINE),
         {split: kept[split] + count for split, count in quarantined.items()},
         quarantined,
     )
@@ -170,7 +170,7 @@ def _make_shard(adapter: Adapter, folder: Path, judge: Callable[..., Row | Quara
     if not made.rows:
         (folder / name).unlink()
         return made
-    return dataclasses.replace(made, shard=Shard(name, job.split, len(made.rows), file_sha256(folder / name)))
+    return dataclasses.replace(made, shard=Shard(name, job.split, len(made.rows), sha256(folder / name)))
 
 
 def _sampled(adapter: Adapter, split: str, index: int) -> Sample | Quarantined:

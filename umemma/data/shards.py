@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from umemma.errors import DamagedFile, DataError
-from umemma.files import read_json
+from umemma.files import read_json, sha256
 from umemma.media.facts import KINDS
 
 if TYPE_CHECKING:
@@ -58,15 +58,15 @@ class Index:
 def verify(folder: Path) -> Index:
     """Check every file's digest against the index. Raises DamagedFile naming the file and both digests."""
     index = _index(read_json(folder / INDEX), folder / INDEX)
-    for name, sha256 in [
+    for name, expected in [
         (MANIFEST, index.manifest_sha256),
         (QUARANTINE, index.quarantine_sha256),
         *((shard.name, shard.sha256) for shard in index.shards),
     ]:
         if not (folder / name).is_file():
             raise DamagedFile(f"{folder / name} is missing", folder)
-        if (actual := file_sha256(folder / name)) != sha256:
-            raise DamagedFile(f"{folder / name} is damaged: sha256 {actual}, {INDEX} says {sha256}", folder)
+        if (actual := sha256(folder / name)) != expected:
+            raise DamagedFile(f"{folder / name} is damaged: sha256 {actual}, {INDEX} says {expected}", folder)
     return index
 
 
@@ -107,9 +107,3 @@ def members(folder: Path, shard: Shard, modality: str) -> Iterator[tuple[str, by
             yield sample["__key__"], next(content, None)
     if count != shard.num_samples:
         raise DataError(f"{folder / shard.name} gave {count} samples, {INDEX} says {shard.num_samples}")
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -13,6 +14,7 @@ from umemma.errors import DataError
 from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, interval, rounded, sign_flip
 from umemma.evaluation.robustness import Table
 from umemma.missingness import Pattern, pattern_name
+from umemma.prediction import predictions
 from umemma.prediction.predictions import Predictions
 
 UNI = "uni"  # the arm of the towers: under {m} tower m alone, under a larger set the best tower of the set
@@ -44,6 +46,13 @@ class Model:
     def training(self) -> tuple[str, tuple[tuple[str, float], ...] | None]:
         """What models that differ only by seed share: arm and missing rates."""
         return self.arm, None if self.missing_rate is None else tuple(self.missing_rate.items())
+
+
+def read(path: Path, name: str | None = None) -> tuple[Model, str]:
+    """Read one model's predictions; return it, called by its arm unless `name` is given, and the data's fingerprint."""
+    splits, facts = predictions.read(path)
+    model = Model(name or facts["arm"], facts["arm"], facts["seed"], facts["missing_rate"], facts["budget"], splits)
+    return model, facts["fingerprint"]
 
 
 def check_same_samples(models: Sequence[Model], main: Model) -> None:

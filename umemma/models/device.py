@@ -35,9 +35,6 @@ class Device:
         return torch.autocast(self.torch_device.type, torch.bfloat16) if self.uses_bfloat16 else nullcontext()
 
 
-CPU = Device(torch.device("cpu"))
-
-
 def has_bfloat16(device: torch.device) -> bool:
     """Does the device support bfloat16 natively? A CPU that emulates it is ten times slower than in float32."""
     if device.type == "cuda":

@@ -6,7 +6,6 @@
 """
 
 import errno
-import hashlib
 import http.client
 import os
 import re
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from umemma import files
 from umemma.errors import DownloadError
 
 TIMEOUT_SECONDS = 30  # for connecting and for every read
@@ -167,9 +167,7 @@ def _line(name: str, done_bytes: int, total_bytes: int | None) -> str:
 
 
 def _check(part: Path, sha256: str, *, resumed: bool) -> None:
-    with part.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
-    if actual != sha256:
+    if (actual := files.sha256(part)) != sha256:
         part.unlink()
         # A resumed file may have had a bad beginning: retry from the start.
         raise _Trouble(f"its sha256 is {actual}, expected {sha256}", retry=resumed)

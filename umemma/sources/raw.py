@@ -27,7 +27,7 @@ from types import ModuleType
 
 from umemma.data.settings import Dataset
 from umemma.errors import DamagedRawFiles, DataError, DownloadError
-from umemma.files import written_whole
+from umemma.files import sha256, written_whole
 from umemma.paths import home
 from umemma.sources.download import download
 
@@ -209,8 +209,7 @@ def _some(names: Sequence[str]) -> str:
 
 def _sha256(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
 

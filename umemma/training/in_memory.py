@@ -126,16 +126,9 @@ def train_fusion(
         label_smoothing=0.0,
         class_balance=class_balance,
     )
+    compute = _compute(device)
     context = TrainingContext(
-        towers,
-        data,
-        _features(towers, data, _compute(device)),
-        fuse,
-        pretrain,
-        _compute(device),
-        {},
-        _num_classes(data),
-        seed,
+        towers, data, _features(towers, data, compute), fuse, pretrain, compute, {}, _num_classes(data), seed
     )
     return fit.fit(arm, context).model
 
