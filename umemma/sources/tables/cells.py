@@ -1,16 +1,26 @@
-"""Interprets a cell of a table - missing, text, a number, yes or no - the same in every file format.
+"""Interprets a cell of a table - missing, text, a number, yes or no, a list - the same in every file format.
 
 Missing values are null, NaN, an empty list, blank text, and the spellings below in any case. If one of them is a real
 value in a table (the class "None"), `dataset.options.missing` overrides the list; a label that is one of the data set's
 classes is never taken as missing.
+
+A list or object may be written out as text, as pandas does in a CSV: `structure` reads it, for labels and for numbers.
 """
 
+import ast
+import json
 import math
-from collections.abc import Collection, Sequence
+import re
+import warnings
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
 MISSING = ("nan", "null", "none", "na", "n/a", "<na>")
+NAMES = ("name", "label", "title", "value", "text", "id")  # keys of an object that stands for a class, the best first
+_BRACKETS = ("[]", "()", "{}")
+_PRINTED = re.compile(r"(?:np\.|torch\.)?(?:array|tensor)\((\[.*\])(?:,\s*\w+=.*)?\)", re.DOTALL)
+_STRING = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 _YES_NO = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 
@@ -20,10 +30,10 @@ def is_missing(cell: object, spellings: Collection[str] = MISSING) -> bool:
         return True
     if isinstance(cell, str):
         stripped = cell.strip()
-        return not stripped or stripped.casefold() in spellings
+        return not stripped or stripped in _BRACKETS or stripped.casefold() in spellings
     if isinstance(cell, float):
         return math.isnan(cell)
-    return isinstance(cell, list | np.ndarray) and len(cell) == 0
+    return isinstance(cell, list | np.ndarray | Mapping | bytes) and len(cell) == 0
 
 
 def text(cell: object) -> str:
@@ -55,9 +65,78 @@ def yes_or_no(cell: object) -> bool:
 
 
 def items(cell: object, separator: str) -> list[str]:
-    """Return the items of a cell: of a list, or of a text split by the separator; empty ones are dropped."""
-    parts: Sequence[object] = list(cell) if isinstance(cell, list | np.ndarray) else text(cell).split(separator)
-    return [stripped for part in parts if part is not None and (stripped := text(part))]
+    """Return the items of a cell: of a list, also one written as text, or of a text split by the separator.
+
+    Empty ones are dropped; of objects, as in `[{"id": 18, "name": "Drama"}]`, the name. Raises ValueError for an object
+    without one.
+    """
+    whole = structure(cell)
+    parts = text(cell).split(separator) if whole is None else [whole] if isinstance(whole, dict) else whole
+    named = [_name(part) if isinstance(part, Mapping) else part for part in parts]
+    return [stripped for part in named if part is not None and (stripped := text(part))]
+
+
+def one_hot(cell: object) -> list[bool] | None:
+    """Return which classes a list of 0 and 1 says, `[0, 1, 0]`; None for a cell that is no such list."""
+    values = structure(cell)
+    if not isinstance(values, list) or len(values) < 2:
+        return None
+    try:
+        return [yes_or_no(value) for value in values]
+    except ValueError:
+        return None
+
+
+def structure(cell: object) -> list[object] | dict[str, object] | None:
+    """Return the list or object that a cell is, or that its text writes out; None if it is neither.
+
+    Text is read as JSON, as a Python literal, and as NumPy and PyTorch print arrays: `[0.1 0.2]`, `tensor([1, 2])`.
+    """
+    if isinstance(cell, Mapping):
+        return dict(cell)
+    if isinstance(cell, list | tuple | np.ndarray):
+        return list(cell)
+    if not isinstance(cell, str):
+        return None
+    written = cell.strip()
+    if printed := _PRINTED.fullmatch(written):
+        written = printed[1]
+    if written[:1] + written[-1:] not in _BRACKETS:
+        return None
+    for reader in (json.loads, _literal, _printed_numbers):
+        try:
+            value = reader(written)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+        if isinstance(value, list | tuple | dict):
+            return value if isinstance(value, dict) else list(value)
+    return None
+
+
+def _name(part: Mapping[str, object]) -> object:
+    for key in NAMES:
+        if key in part:
+            return part[key]
+    raise ValueError(f"{shown(dict(part))} has none of the keys {', '.join(NAMES)}")
+
+
+def _literal(written: str) -> object:
+    """Evaluate a Python literal; Python would join the strings of `['a' 'b']`, which NumPy prints for two items."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # a backslash in a text
+        tree = ast.parse(written, mode="eval").body
+        if isinstance(tree, ast.List) and len(tree.elts) == 1 and isinstance(tree.elts[0], ast.Constant):
+            segment = ast.get_source_segment(written, tree.elts[0]) or ""
+            if len(strings := _STRING.findall(segment)) > 1:
+                return [ast.literal_eval(string) for string in strings]
+        return ast.literal_eval(ast.List(tree.elts) if isinstance(tree, ast.Set) else tree)
+
+
+def _printed_numbers(written: str) -> list[float]:
+    """Read numbers between blanks or commas, `nan` among them; an ellipsis, where numbers were left out, is none."""
+    if "[" in written[1:]:
+        raise ValueError
+    return [float(part) for part in written[1:-1].replace(",", " ").split()]
 
 
 def shown(cell: object) -> str:
