@@ -270,7 +270,8 @@ STEPS = np.stack([np.arange(5.0), 10 * np.arange(5.0)], axis=1)
         ({"length": 3}, [0, 1, 2]),
         ({"length": 3, "crop": "centre"}, [1, 2, 3]),
         ({"length": 3, "crop": "end"}, [2, 3, 4]),
-        ({"length": 7}, [0, 1, 2, 3, 4, 0, 0]),
+        ({"length": 7}, [0, 1, 2, 3, 4, np.nan, np.nan]),
+        ({"length": 7, "pad": "both"}, [np.nan, 0, 1, 2, 3, 4, np.nan]),
         ({"length": 7, "pad": "hold"}, [0, 1, 2, 3, 4, 4, 4]),
         ({"length": 9, "fit": "stretch"}, [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4]),
         ({"length": 3, "fit": "stretch"}, [0, 2, 4]),
@@ -279,7 +280,7 @@ STEPS = np.stack([np.arange(5.0), 10 * np.arange(5.0)], axis=1)
 def test_a_series_is_channels_of_one_length(settings, expected):
     values = series.Decoder(**settings)(npy(STEPS))
     assert values.dtype == torch.float32
-    assert values.tolist() == [expected, [10 * value for value in expected]]
+    np.testing.assert_array_equal(values, [expected, [10 * value for value in expected]])
 
 
 def test_one_axis_is_one_channel_and_integers_are_numbers():

@@ -297,8 +297,8 @@ def test_what_is_no_vector_is_named(array, tmp_path):
 
 
 def test_a_vector_that_holds_no_number_or_code_is_named(tmp_path):
-    np.save(tmp_path / "a.npy", np.array([1.0, np.nan]))
-    with pytest.raises(DataError, match="NaN"):
+    np.save(tmp_path / "a.npy", np.array([1.0, np.inf]))
+    with pytest.raises(DataError, match="infinity"):
         Decoder()((tmp_path / "a.npy").read_bytes())
     np.save(tmp_path / "b.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(DataError, match="no readable vector"):

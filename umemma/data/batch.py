@@ -1,7 +1,8 @@
 """The common container for data: values by modality, a presence mask, label and key.
 
 A whole split is one large `Batch` over memory-mapped arrays; a training step takes some of its rows. Missing modalities
-keep their rows: `present` is False there, and nothing may depend on their values.
+keep their rows: `present` is False there, and nothing may depend on their values. NaN in a vector or series that is
+present is a number that was not measured.
 """
 
 from collections.abc import Mapping, Sequence

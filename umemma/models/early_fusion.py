@@ -2,7 +2,8 @@
 
 Maps (channel, height, width) are resized to one size and stacked as channels; if any modality is not a map, all are
 flattened and concatenated. For each modality an additional channel or value flags whether it is present; a missing
-modality is replaced at the input, as there are no per-modality features.
+modality is replaced at the input, as there are no per-modality features. Vectors and series are standardised channel by
+channel, and what was not measured in them becomes 0, the mean.
 """
 
 import math
@@ -15,7 +16,7 @@ from torch import nn
 
 from umemma.data.batch import Batch
 from umemma.errors import SettingError
-from umemma.models import substitutes
+from umemma.models import measured, substitutes
 from umemma.settings import Settings, call, module_name
 
 _MAX_POOLED_PX = 16  # side to which a map among vectors is pooled before it is flattened
@@ -42,12 +43,7 @@ class EarlyFusion(nn.Module):
         self.are_maps = all(len(shape) == 3 for shape in self.shapes.values())
         self.num_rows = {name: min(len(value), substitutes.NUM_DONORS) for name, value in rows.items()}
         self.scale = nn.ParameterDict(
-            {
-                name: nn.Parameter(
-                    torch.stack([value.float().mean(), value.float().std().clamp_min(1e-6)]), requires_grad=False
-                )
-                for name, value in rows.items()
-            }
+            {name: nn.Parameter(_scale(value), requires_grad=False) for name, value in rows.items()}
         )
         scaled = {name: self._scaled(name, value) for name, value in rows.items()}
         self.source = substitutes.SOURCES["zeros" if substitute == "none" else substitute](scaled)
@@ -88,7 +84,9 @@ class EarlyFusion(nn.Module):
         }
 
     def _scaled(self, name: str, value: torch.Tensor) -> torch.Tensor:
-        return (value.float() - self.scale[name][0]) / self.scale[name][1]
+        mean, std = self.scale[name]
+        scaled = (value.float() - mean) / std
+        return scaled.masked_fill(scaled.isnan(), 0.0) if measured.can_have_gaps(value.shape[1:]) else scaled
 
     def _stacked_shape(self) -> tuple[int, ...]:
         if self.are_maps:
@@ -114,6 +112,18 @@ class EarlyFusion(nn.Module):
             for value in values.values()
         ]
         return torch.cat([*(value.flatten(1) for value in flat), present.to(flat[0].dtype)], dim=1)
+
+
+def _scale(value: torch.Tensor) -> torch.Tensor:
+    """Return mean and standard deviation, (2,), or (2, channel, ...) of a vector or series.
+
+    Integers in a vector, such as ids, have one for all.
+    """
+    whole = torch.stack([value.float().mean(), value.float().std().clamp_min(1e-6)])
+    if not measured.can_have_gaps(value.shape[1:]):
+        return whole
+    each = torch.stack(measured.scale(value)) if value.is_floating_point() else whole[:, None].expand(2, value.shape[1])
+    return each.reshape(2, value.shape[1], *[1] * (value.ndim - 2)).contiguous()
 
 
 def blank(facts: Mapping[str, Any], num_classes: int) -> EarlyFusion:

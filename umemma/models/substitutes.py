@@ -3,7 +3,8 @@
 A source makes stand-ins; `AtFeature` and `AtInput` insert them where `present` is False. A missing row is overwritten,
 never multiplied by zero, so that its values, even NaN, cannot reach the logits or a gradient. Stand-ins for an input
 pass through the encoder in eval mode, so that they do not change batch statistics. In training random stand-ins are
-redrawn every time; in eval mode they depend on the sample's key alone.
+redrawn every time; in eval mode they depend on the sample's key alone. An input may hold NaN, which was not measured:
+means and deviations are over what was, and a stand-in is NaN where nothing ever was; the encoder fills it in.
 """
 
 import math
@@ -14,6 +15,7 @@ from torch import nn
 
 from umemma.errors import SettingError
 from umemma.missingness import uniform
+from umemma.models import measured
 
 Features = dict[str, torch.Tensor]
 Encoders = Mapping[str, Callable[[torch.Tensor], torch.Tensor]]
@@ -41,11 +43,11 @@ class Noise(nn.Module):
     def __init__(self, rows: Rows) -> None:
         super().__init__()
         self.means = nn.ParameterDict(
-            {name: nn.Parameter(value.float().mean(dim=0), requires_grad=False) for name, value in rows.items()}
+            {name: nn.Parameter(value, requires_grad=False) for name, value in _means(rows).items()}
         )
         self.deviations = nn.ParameterDict(
             {
-                name: nn.Parameter(value.float().std(dim=0, correction=0), requires_grad=False)
+                name: nn.Parameter(measured.std(value.float(), dim=0), requires_grad=False)
                 for name, value in rows.items()
             }
         )
@@ -149,7 +151,7 @@ def build(name: str, at: str, rows: Rows) -> nn.Module:
 
 
 def _means(rows: Rows) -> dict[str, torch.Tensor]:
-    return {name: value.float().mean(dim=0) for name, value in rows.items()}
+    return {name: value.float().nanmean(dim=0) for name, value in rows.items()}
 
 
 def _filled(

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from torch import nn
 
 from umemma.errors import SettingError
 from umemma.metrics.calibration import temperature
-from umemma.models import pretrained, safetensors
+from umemma.models import measured, pretrained, safetensors
 from umemma.models.backbone import Backbone
 from umemma.models.given_encoder import GivenEncoder
+from umemma.models.measured import Gaps
 from umemma.settings import Settings, call, module_name
 
 _MAX_VALUES = 10**8  # used to estimate a scale: 400 MB
+_NO_GAPS = Gaps()
 
 
 class Encoder(nn.Module):
@@ -26,37 +29,63 @@ class Encoder(nn.Module):
     (batch, *shape) of any real type -> (batch, dim) float32. `settings` are those of `encoder` in params.yaml, whose
     `name` is `module` or `module:variant`. The module that its `build` returns may have
 
-    - `scaling`: `whole` (the default), by the mean and standard deviation of the whole training set; `channel`, by
-      those of each entry of the first axis; `none`, for ids, and for pixels where pre-trained weights fix the scale.
+    - `scaling`: `channel` (the default of vectors and series), by the mean and standard deviation of each entry of the
+      first axis in the training set; `whole` (of all else), by those of all values; `none`, for ids, and for pixels
+      where pre-trained weights fix the scale.
     - `value_range`: the smallest and largest decoded value it accepts.
+    - `masks_padding`: its `forward` takes a second argument, (batch, time), true where a series is padded.
+
+    NaN in a vector or series was not measured, and becomes 0 after scaling, the mean of the training set. Where the
+    training set has gaps, `gaps`, the module gets further channels: whether each of these was measured, 1 or 0, and for
+    series also the time since it last was.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, modality: str, shape: Sequence[int], settings: Settings) -> None:
+    def __init__(self, modality: str, shape: Sequence[int], settings: Settings, gaps: Gaps = _NO_GAPS) -> None:
         super().__init__()
-        self.modality, self.shape, self.settings = modality, tuple(shape), dict(settings)
+        self.modality, self.shape, self.settings, self.gaps = modality, tuple(shape), dict(settings), gaps
         self._where = f"dataset.modalities.{modality}.encoder"
         module = import_module(f"umemma.models.encoders.{module_name(settings['name'])}")
-        self.body: nn.Module = call(module.build, settings, self._where, shape)
-        self.scaling = getattr(self.body, "scaling", "whole")
+        input_shape = self._input_shape()
+        self.body: nn.Module = call(module.build, settings, self._where, input_shape)
+        self.scaling = getattr(self.body, "scaling", "channel" if measured.can_have_gaps(shape) else "whole")
         size = (shape[0], *[1] * (len(shape) - 1)) if self.scaling == "channel" else ()
         if len(shape) == 3:
             self.body.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
-        self.dim = _num_features(self.body, shape, self._where)
+        self.dim = _num_features(self.body, input_shape, self._where)
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
-        """Scale, then encode."""
-        return self.body(self.scaled(value)).float()
+        """Scale, fill in what was not measured, then encode."""
+        scaled = self.scaled(value)
+        if not measured.can_have_gaps(self.shape) or not value.is_floating_point():
+            return self.body(scaled).float()
+        missing = value.isnan()
+        scaled = self._with_presence(scaled.masked_fill(missing, 0.0), missing)
+        if self.gaps.has_padding and getattr(self.body, "masks_padding", False):
+            return self.body(scaled, measured.is_padding(missing)).float()
+        return self.body(scaled).float()
 
     def scaled(self, value: torch.Tensor) -> torch.Tensor:
-        """Return decoded media as the encoder's module expects them."""
+        """Return decoded media on the scale that the encoder's module expects; NaN stays NaN."""
         if self.scaling != "none":
             value = (value.float() - self.mean) / self.std
         return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+
+    def _input_shape(self) -> tuple[int, ...]:
+        """Return the shape of what the module gets: that of decoded media, with more channels if there are gaps."""
+        further = len(self.gaps.channels) * len(self.shape)  # presence, and for series time since
+        return (self.shape[0] + further, *self.shape[1:])
+
+    def _with_presence(self, scaled: torch.Tensor, missing: torch.Tensor) -> torch.Tensor:
+        if not self.gaps.channels:
+            return scaled
+        missing = missing[:, list(self.gaps.channels)]
+        further = [~missing] if missing.ndim == 2 else [~missing, measured.time_since(missing)]
+        return torch.cat([scaled, *(channels.to(scaled.dtype) for channels in further)], dim=1)
 
     def parameter_groups(self, lr: float) -> list[tuple[list[nn.Parameter], float]]:
         """Return the trainable parameters of the encoder, in groups, each with its learning rate."""
@@ -72,7 +101,7 @@ class Encoder(nn.Module):
             "shape": list(self.shape),
             "settings": self.settings,
             "architecture": dict(getattr(self.body, "architecture", {})),
-        }
+        } | ({} if self.gaps == _NO_GAPS else {"gaps": asdict(self.gaps)})
 
     @classmethod
     def blank(cls, facts: Mapping[str, Any]) -> "Encoder":
@@ -82,7 +111,9 @@ class Encoder(nn.Module):
         build_parameters = inspect.signature(build).parameters
         if "weights" in build_parameters and settings.get("weights", build_parameters["weights"].default) is not None:
             settings["weights"] = pretrained.LATER
-        encoder = cls(facts["modality"], facts["shape"], settings | facts["architecture"])
+        found = facts.get("gaps")
+        gaps = Gaps(tuple(found["channels"]), found["has_padding"]) if found else _NO_GAPS
+        encoder = cls(facts["modality"], facts["shape"], settings | facts["architecture"], gaps)
         encoder.settings = dict(facts["settings"])
         return encoder
 
@@ -91,7 +122,7 @@ class Encoder(nn.Module):
 
         The input scaling is the current one.
         """
-        fresh = Encoder(self.modality, self.shape, self.settings)
+        fresh = Encoder(self.modality, self.shape, self.settings, self.gaps)
         fresh.mean.copy_(self.mean)
         fresh.std.copy_(self.std)
         return fresh
@@ -99,8 +130,7 @@ class Encoder(nn.Module):
     def fit_scale(self, sample: torch.Tensor) -> None:
         """Estimate the input scaling from media of the training set, (sample, *shape).
 
-        A constant channel is not divided: it carries no information here, and other values of it must not explode.
-        Raises SettingError if a value lies outside the range that the encoder accepts.
+        Raises SettingError if a value lies outside the range that the encoder accepts, or nothing was measured.
         """
         sample = sample[: max(1, _MAX_VALUES // max(1, sample[:1].numel()))]
         self._check_range(sample)
@@ -108,13 +138,18 @@ class Encoder(nn.Module):
             self.mean.copy_(sample.float().mean())
             self.std.copy_(sample.float().std().clamp_min(1e-6))
         elif self.scaling == "channel":
-            each = sample.float().transpose(0, 1).flatten(1)
-            std = each.std(dim=1, correction=0)
-            self.mean.copy_(each.mean(dim=1).reshape(self.mean.shape))
-            self.std.copy_(torch.where(std > 1e-6, std, 1.0).reshape(self.std.shape))
+            mean, std = measured.scale(sample)
+            self.mean.copy_(mean.reshape(self.mean.shape))
+            self.std.copy_(std.reshape(self.std.shape))
 
     def _check_range(self, sample: torch.Tensor) -> None:
         least, largest = getattr(self.body, "value_range", None) or (-math.inf, math.inf)
+        if measured.can_have_gaps(self.shape) and sample.is_floating_point():
+            sample = sample[~sample.isnan()]
+            if not sample.numel():
+                raise SettingError(
+                    f"{self._where}: nothing of {self.modality} was measured in the training set: all is nan"
+                )
         low, high = sample.min().item(), sample.max().item()
         if not least <= low <= high <= largest:
             raise SettingError(
@@ -142,10 +177,10 @@ AnyEncoder = Encoder | GivenEncoder
 
 
 def build(modality: str, sample: torch.Tensor, encoder: Settings | nn.Module) -> AnyEncoder:
-    """Return an encoder for values like `sample` (sample, *shape): a plug-in by its settings, or a wrapped module."""
+    """Return an encoder for training values `sample` (sample, *shape): a plug-in by its settings, or a wrapped module."""
     if isinstance(encoder, nn.Module):
         return GivenEncoder(modality, sample, encoder)
-    return Encoder(modality, sample.shape[1:], encoder)
+    return Encoder(modality, sample.shape[1:], encoder, measured.gaps(sample))
 
 
 class Tower(nn.Module):

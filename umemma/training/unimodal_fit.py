@@ -54,7 +54,7 @@ def fit(
         if len(present[split]) == 0:
             raise DataError(f"modality {name} is present in no sample of split {split}; nothing to train its tower on")
     torch.manual_seed(seed)
-    tower = unimodal.Tower(unimodal.build(name, present["train"].values[name][:1], encoder), num_classes)
+    tower = unimodal.Tower(unimodal.build(name, present["train"].values[name], encoder), num_classes)
     tower.encoder.fit_scale(present["train"].values[name][:_NUM_ROWS])
     tower.to(device.torch_device)
 

@@ -1,7 +1,7 @@
 """Arrays of numbers in NumPy's .npy format: vectors of one axis, series of two, (step, channel).
 
-The header is checked before memory is allocated, as a damaged one may ask for terabytes, and pickled data are never
-loaded: pickle runs code.
+NaN is a number that was not measured, and no fault; infinity is one. The header is checked before memory is allocated,
+as a damaged one may ask for terabytes, and pickled data are never loaded: pickle runs code.
 """
 
 import io
@@ -18,7 +18,7 @@ KIND_OF_AXES = {1: "vector", 2: "series"}
 def read(content: bytes, axes: Collection[int] = (1, 2)) -> np.ndarray:
     """Return the array as float32, with one of the given numbers of axes.
 
-    Raises DataError if it is no array, truncated, empty, not of real numbers, or holds NaN or infinity.
+    Raises DataError if it is no array, truncated, empty, not of real numbers, or holds infinity.
     """
     expected = " or ".join(KIND_OF_AXES[num_axes] for num_axes in axes)
     try:
@@ -28,22 +28,24 @@ def read(content: bytes, axes: Collection[int] = (1, 2)) -> np.ndarray:
         raise DataError(f"no readable {expected}: {error}") from error
     with np.errstate(over="ignore"):
         values = values.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise DataError(f"{KIND_OF_AXES[values.ndim]} holds NaN, infinity or a number beyond float32")
+    if np.isinf(values).any():
+        raise DataError(f"{KIND_OF_AXES[values.ndim]} holds infinity or a number beyond float32")
     return values
 
 
 def facts(content: bytes) -> dict[str, object]:
-    """Return the kind, given by the number of axes, and the size; `blank`: every channel is constant."""
+    """Return the kind, given by the number of axes, and the size.
+
+    `num_missing` counts the numbers that were not measured; `blank`: every channel is constant, or not measured at all.
+    """
     values = read(content)
-    if values.ndim == 1:
-        return {"kind": "vector", "num_values": values.size, "blank": bool((values == values[0]).all())}
-    return {
-        "kind": "series",
-        "num_steps": values.shape[0],
-        "channels": values.shape[1],
-        "blank": bool((values == values[0]).all()),
-    }
+    varies = np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0)  # these two pass over NaN
+    size = (
+        {"kind": "vector", "num_values": values.size}
+        if values.ndim == 1
+        else {"kind": "series", "num_steps": values.shape[0], "channels": values.shape[1]}
+    )
+    return size | {"num_missing": int(np.isnan(values).sum()), "blank": not varies.any()}
 
 
 def _check_header(content: bytes, axes: Collection[int]) -> None:

@@ -2,8 +2,8 @@
 
 Residual blocks whose dilation doubles (1, 2, 4, ...) until one output sees the whole series, or `depth` blocks; then
 mean and max-pooling over time, concatenated: how much of a pattern the series has, and whether it occurs at all. The
-whole series is known when it is classified, so convolutions need not be causal. Each channel is standardised
-separately: sensors have units.
+whole series is known when it is classified, so convolutions need not be causal. Padding is silenced before every
+convolution and left out of the pooling, so that the output does not depend on the amount of it.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 _MAX_DEPTH = 8
+_SECOND = 4  # place of the second convolution in a block
 
 
 def build(
@@ -41,17 +42,24 @@ def build(
 class TCN(nn.Module):
     """(batch, channel, time) -> (batch, dim)."""
 
-    scaling = "channel"
+    masks_padding = True
 
-    def __init__(self, body: nn.Module, width: int, dim: int, dropout: float) -> None:
+    def __init__(self, body: nn.Sequential, width: int, dim: int, dropout: float) -> None:
         super().__init__()
         self.body = body
         self.output = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, dim), nn.ReLU())
 
-    def forward(self, value: torch.Tensor) -> torch.Tensor:
-        """Return (batch, dim)."""
-        states = self.body(value)
-        return self.output(torch.cat([states.mean(dim=2), states.amax(dim=2)], dim=1))
+    def forward(self, value: torch.Tensor, is_padding: torch.Tensor | None = None) -> torch.Tensor:
+        """Return (batch, dim); `is_padding` (batch, time)."""
+        first, *blocks = self.body
+        states = _silenced(first(value), is_padding)
+        for block in blocks:
+            states = _silenced(block(states, is_padding), is_padding)
+        if is_padding is None:
+            mean = states.mean(dim=2)
+        else:
+            mean = states.sum(dim=2) / (~is_padding).sum(dim=1).clamp_min(1)[:, None]
+        return self.output(torch.cat([mean, states.amax(dim=2)], dim=1))  # states are not below 0, padding's are 0
 
 
 class Residual(nn.Module):
@@ -69,9 +77,14 @@ class Residual(nn.Module):
             nn.BatchNorm1d(width),
         )
 
-    def forward(self, value: torch.Tensor) -> torch.Tensor:
+    def forward(self, value: torch.Tensor, is_padding: torch.Tensor | None = None) -> torch.Tensor:
         """Return the block's output."""
-        return (value + self.body(value)).relu()
+        hidden = _silenced(self.body[:_SECOND](value), is_padding)
+        return (value + self.body[_SECOND:](hidden)).relu()
+
+
+def _silenced(states: torch.Tensor, is_padding: torch.Tensor | None) -> torch.Tensor:
+    return states if is_padding is None else states.masked_fill(is_padding[:, None], 0.0)
 
 
 def _depth_for(kernel: int, num_steps: int) -> int:

@@ -1,6 +1,7 @@
 """SpecAugment (Park et al. 2019, arXiv 1904.08779) with torchaudio's masks: bands of time or frequency masked out.
 
-Masked values become the sample's mean, as in the paper, where the mean is 0: the arrays are not scaled yet.
+Masked values become the sample's mean, as in the paper, where the mean is 0: the arrays are not scaled yet. What was
+not measured stays so.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ def _masked(value: int | Sequence[int], length: int, sides: Callable[[int], tupl
                 keep = mask_along_axis_iid(keep, width, 0.0, axis % keep.ndim)
         if batch.ndim == 3:  # a series has no axis of frequencies
             keep = keep[:, 0]
-        means = batch.float().mean(dim=tuple(range(1, batch.ndim)), keepdim=True)
-        return torch.where(keep > 0, batch, means.to(batch.dtype))
+        means = batch.float().nanmean(dim=tuple(range(1, batch.ndim)), keepdim=True)
+        return torch.where((keep > 0) | batch.isnan(), batch, means.to(batch.dtype))
 
     return masked

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from umemma.errors import ParameterError
+from umemma.models import measured
 from umemma.training.augmentations.change import Change
 
 
@@ -42,7 +43,7 @@ def noise(value: float, _: Sequence[int]) -> Change:
 
     def noisy(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         floats = batch.float()
-        deviation = floats.std(dim=tuple(range(1, batch.ndim)), keepdim=True, correction=0)
+        deviation = measured.std(floats, dim=tuple(range(1, batch.ndim)), keepdim=True)
         drawn = torch.randn(batch.shape, generator=generator)
         return _as_before(floats + value * deviation * drawn, batch, "noise")
 
