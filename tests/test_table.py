@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+import unicodedata
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.table_sample import FORMATS, adapter, plain_rows, png, samples, series, wav, write_table
+from umemma.data.sample import BadSample
 from umemma.errors import ParameterError
 from umemma.media.facts import KINDS
 from umemma.sources.adapters.table import Adapter
@@ -320,6 +323,134 @@ def test_holes_in_numbers_are_filled_where_a_number_is_given(tmp_path):
     assert vector(members["m.npy"]).tolist() == [[1, 2], [9, 4]]
     assert vector(members["n.npy"]).tolist() == [[1, 2], [9.5, 4]]
     assert "numbers.npy" not in made.sample("val", 0).members, "nothing at all is missing, not filled"
+
+
+def test_a_vector_of_which_some_numbers_are_missing_has_holes_that_are_not_measured(tmp_path):
+    rows = [row | {"a": i, "b": None if i == 3 else 2.5} for i, row in enumerate(plain_rows())]
+    made = adapter(write_table(tmp_path / "t.csv", rows), modalities={"numbers": NUMBERS})
+    assert not made.rejected
+    np.testing.assert_array_equal(vector(made.sample("train", 1).members["numbers.npy"]), np.float32([3, np.nan]))
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_vector_is_made_of_numbers_words_and_times_in_every_format(tmp_path, suffix):
+    rows = [
+        row | {"weight": f"1.{i}00,5 kg", "sex": ("f", "m")[i % 2], "seen": f"2024-01-0{i + 1}"}
+        for i, row in enumerate(plain_rows())
+    ]
+    rows[2] |= {"sex": None}
+    columns = {
+        "weight": {"type": "number", "decimal": ",", "thousands": ".", "units": {"kg": 1}},
+        "sex": {"type": "category", "words": ["f", "m"]},
+        "seen": {"type": "time", "since": "2024-01-01"},
+    }
+    made = adapter(
+        write_table(tmp_path / f"t.{suffix}", rows),
+        modalities={"person": {"columns": ["weight", "sex", "seen"], "kind": "vector"}},
+        columns=columns,
+    )
+    assert vector(made.sample("train", 1).members["person.npy"]).tolist() == [1300.5, 0, 1, 0, 3]
+    np.testing.assert_array_equal(
+        vector(made.sample("test", 0).members["person.npy"]), np.float32([1200.5, np.nan, np.nan, np.nan, 2])
+    )
+
+
+@pytest.mark.parametrize(
+    "written", ["[0, 128.0, 255, 7, 8, 9]", "0 128 255 7 8 9", "0,128,255,7,8,9", [0, 128, 255, 7, 8, 9]]
+)
+def test_numbers_in_a_cell_are_a_vector_or_the_pixels_of_a_picture(tmp_path, written):
+    rows = [row | {"pixels": written} for row in plain_rows()]
+    modalities = {
+        "face": {"column": "pixels", "kind": "image", "shape": [2, 3]},
+        "numbers": {"column": "pixels", "kind": "vector"},
+    }
+    path = write_table(tmp_path / ("t.csv" if isinstance(written, str) else "t.parquet"), rows)
+    members = adapter(path, modalities=modalities, columns={"pixels": {"type": "list"}}).sample("val", 0).members
+    assert np.asarray(Image.open(io.BytesIO(members["face.png"]))).tolist() == [[0, 128, 255], [7, 8, 9]]
+    assert vector(members["numbers.npy"]).tolist() == [0, 128, 255, 7, 8, 9]
+    modalities["face"]["shape"] = [2, 2]
+    with pytest.raises(BadSample, match=r"6 pixels are no image of 2 x 2; .*face\.shape gives"):
+        adapter(path, modalities=modalities, columns={"pixels": {"type": "list"}}).sample("val", 0)
+
+
+def test_pictures_inside_a_parquet_file_are_members_by_their_content(tmp_path):
+    picture = png(np.random.default_rng(0))
+    (tmp_path / "beside.png").write_bytes(picture)
+    rows = [
+        row | {"image": {"bytes": picture, "path": f"{i}.jpg"}, "plain": picture} for i, row in enumerate(plain_rows())
+    ]
+    rows[3]["image"] = {"bytes": None, "path": "beside.png"}
+    rows[1]["image"] = None
+    rows[2]["plain"] = b"GIF"
+    modalities = {name: {"column": name, "kind": "image"} for name in ("image", "plain")}
+    made = adapter(write_table(tmp_path / "t.parquet", rows), modalities=modalities)
+    assert made.sample("train", 0).members == {"image.png": picture, "plain.png": picture}
+    assert made.sample("train", 1).members == {"image.png": picture, "plain.png": picture}
+    assert list(made.sample("val", 0).members) == ["plain.png"]
+    with pytest.raises(
+        BadSample, match=r"t\.parquet row 3, plain: wrong kind of file: it is of no known format, not image"
+    ):
+        made.sample("test", 0)
+    assert [path.name for path in made.inputs()] == ["beside.png"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "path", "file"),
+    [
+        ({"pic": "ISIC_1"}, "photos/{}.txt", "photos/ISIC_1.txt"),
+        ({"pic": "ISIC_2"}, ["photos/{}.txt", "more/{}.txt"], "more/ISIC_2.txt"),
+        ({"pic": "7"}, "{split}/{label}/{:0>3}.txt", "train/cat/007.txt"),
+        ({"pic": "https://example.org/a%20b.txt?size=2"}, "photos/{:name}", "photos/a b.txt"),
+        ({"pic": r"C:\photos\one.jpg"}, "{:stem}.txt", "one.txt"),
+    ],
+)
+def test_a_path_is_built_from_the_cells_of_a_row(tmp_path, cells, path, file):
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text("found")
+    rows = [row | cells for row in plain_rows()]
+    entry = {"column": "pic", "kind": "text", "inline": False, "path": path}
+    made = adapter(write_table(tmp_path / "t.csv", rows), modalities={"pic": entry})
+    sample = made.sample("train", 0)
+    assert sample.members == {"pic.txt": b"found"}
+    assert sample.files == {"pic.txt": file}
+    assert tmp_path / file in set(made.inputs())
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "./img/Bild 1.txt",
+        "~/img/Bild 1.txt",
+        "file:///img/Bild%201.txt",
+        "img/Bild%201%2Etxt",
+        r"img\Bild 1.txt",
+        " img/Bild 1.txt ",
+        "IMG/bild 1.TXT",
+        r"D:\data\img\Bild 1.txt",
+        "/home/me/data/img/Bild 1.txt",
+        "https://example.org/img/Bild%201.txt?size=large",
+    ],
+)
+def test_a_path_that_was_written_elsewhere_is_matched_where_that_is_asked_for(tmp_path, written):
+    (tmp_path / "img").mkdir()
+    (tmp_path / "img/Bild 1.txt").write_text("found")
+    path = write_table(tmp_path / "t.csv", [row | {"pic": written} for row in plain_rows()])
+    entry = {"column": "pic", "kind": "text", "inline": False, "match": "loose"}
+    assert adapter(path, modalities={"pic": entry}).sample("val", 0).members == {"pic.txt": b"found"}
+
+
+def test_letters_that_a_mac_composes_in_another_way_match_and_two_files_that_differ_in_case_do_not(tmp_path):
+    (tmp_path / unicodedata.normalize("NFD", "é.txt")).write_text("found")
+    for name in ("A.txt", "a.txt"):
+        (tmp_path / name).write_text(name)
+    rows = [row | {"pic": name} for row, name in zip(plain_rows(), ["é.txt", "a.txt", "á.txt"] * 2, strict=True)]
+    rows[2]["pic"] = "./A.TXT"
+    entry = {"column": "pic", "kind": "text", "inline": False, "match": "loose"}
+    made = adapter(write_table(tmp_path / "t.csv", rows), modalities={"pic": entry})
+    assert made.sample("train", 0).members == {"pic.txt": b"found"}
+    assert made.sample("val", 0).members == {"pic.txt": b"a.txt"}
+    with pytest.raises(BadSample, match=r"could be any of A\.txt, a\.txt, which differ in case alone"):
+        made.sample("test", 0)
 
 
 def test_one_column_of_numbers_is_a_vector_of_one(tmp_path):

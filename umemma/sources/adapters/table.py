@@ -15,6 +15,7 @@ r"""Your own data: a CSV, TSV, Parquet or JSON-lines file with a row per sample.
 - `duplicate_keys`: `error`, or `first`: keep only the first of the rows with the same key.
 - `missing`: spellings of a missing value besides an empty cell, in any case (`tables/cells.py`).
 - `delimiter`, `encoding` of a text table.
+- `columns`: how the cells of a column are read: {column: {type: ...}} (`tables/readings.py`).
 - `media_root`: the folder that paths are relative to, itself relative to the root; null: the table's folder.
   `other_roots`: absolute folders, besides the root, that paths may lead to (`tables/paths.py`).
 
@@ -39,6 +40,7 @@ from umemma.sources.tables import paths, rows
 from umemma.sources.tables.cells import MISSING
 from umemma.sources.tables.labels import Labels
 from umemma.sources.tables.members import Folders, Members
+from umemma.sources.tables.readings import readings
 from umemma.sources.tables.sources import source
 
 
@@ -71,10 +73,12 @@ class Adapter:
         encoding: str = "utf-8",
         media_root: str | None = None,
         other_roots: Sequence[str] = (),
+        columns: Mapping[str, object] | None = None,
     ) -> None:
         for name, given, kind in (
             ("modalities", modalities, Mapping),
             ("shares", shares or {}, Mapping),
+            ("columns", columns or {}, Mapping),
             ("missing", missing, list | tuple),
         ):
             if not isinstance(given, kind):
@@ -86,9 +90,12 @@ class Adapter:
         sources = {name: source(name, entry) for name, entry in modalities.items()}
         roots = paths.real_roots(root, other_roots)
         path = _table_path(root, file, roots)
+        column_readings = readings(columns or {})
         table = table_file.read(path, delimiter=delimiter, encoding=encoding)
+        for column in column_readings:
+            table.cells(column, "dataset.options.columns")
         folders = Folders(path.parent if media_root is None else root / media_root, roots)
-        self.members = Members(table, sources, folders, spellings)
+        self.members = Members(table, sources, folders, spellings, column_readings)
         self._names = rows.named(table, self.members, key=key, group=group, split=split, missing=spellings)
         self.rows = rows.read(table, self.members, self._names, labels, duplicate_keys)
         rows.draw_splits(table, self.rows, self._names, shares, seed)

@@ -1,22 +1,27 @@
 """The modalities of a table's rows: which are present, and the sample member that each becomes.
 
-A modality whose cells are all missing is missing, which is not an error. A vector with only some numbers missing is an
-error of the row, unless `fill` gives a number to replace them with.
+A modality whose cells are all missing is missing, which is not an error. In a vector of which only some numbers are
+missing they are NaN, not measured, unless `fill` gives a number to replace them with.
 """
 
 import hashlib
+import io
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from umemma.data.sample import BadSample
-from umemma.errors import some
-from umemma.sources.tables import paths, series
-from umemma.sources.tables.cells import is_missing, number, text
+from umemma.errors import ParameterError
+from umemma.media.kinds import signature
+from umemma.sources.tables import paths, readings, series
+from umemma.sources.tables.cells import is_missing, text
 from umemma.sources.tables.file import Table
+from umemma.sources.tables.matching import Matching
+from umemma.sources.tables.numbers import Number
+from umemma.sources.tables.readings import NumberList, Object, Reading
 from umemma.sources.tables.sources import SUFFIXES, Source
 
 
@@ -29,18 +34,36 @@ class Folders:
 
 
 class Members:
-    """The modalities of every row of `table`; only `member` opens files."""
+    """The modalities of every row of `table`; only `member` opens files.
 
-    def __init__(self, table: Table, sources: Mapping[str, Source], folders: Folders, missing: Collection[str]) -> None:
+    `columns` says how cells are read; `unread` counts the cells of a column that were taken as not measured because
+    they could not be read.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        sources: Mapping[str, Source],
+        folders: Folders,
+        missing: Collection[str],
+        columns: Mapping[str, Reading | NumberList | Object],
+    ) -> None:
         self.place, self._sources, self._folders, self._missing = table.place, dict(sources), folders, missing
-        columns = {
-            name: [table.cells(column, source.where) for column in source.columns] for name, source in sources.items()
+        self._columns, self._matching = columns, Matching(folders.base)
+        self._cells = {
+            name: table.cells(source.columns[0], source.where)
+            for name, source in sources.items()
+            if not source.are_numbers
         }
-        self._cells = {name: cells[0] for name, cells in columns.items() if not sources[name].are_numbers}
+        self._named = {
+            column: table.cells(column, f"{source.where}.path")
+            for source in sources.values()
+            for template in source.paths
+            for column in template.columns - {""}
+        }
         self.bad: dict[int, str] = {}  # rows with an invalid vector, and why
-        self._vectors = {
-            name: self._vector(sources[name], cells) for name, cells in columns.items() if sources[name].are_numbers
-        }
+        self.unread: dict[str, int] = {}
+        self._vectors = {name: self._vector(source, table) for name, source in sources.items() if source.are_numbers}
         self.names = tuple(sources)
 
     def has(self, modality: str, row: int) -> bool:
@@ -57,78 +80,136 @@ class Members:
         place = f"{self.place(row)}, {source.columns[0]}"
         if source.inline:
             return f"{modality}.txt", (cell if isinstance(cell, str) else text(cell)).encode()
-        if isinstance(cell, list | np.ndarray) and source.kind == "vector":
-            return f"{modality}.npy", _listed(cell, place, source.fill)
-        suffix, content = _of_file(text(cell), source, self._folders)
+        if (content := embedded(cell)) is not None:
+            suffix = _suffix(place, content, source)
+        elif (file := self.file(modality, row)) is None:
+            suffix, content = _of_numbers(cell, place, source)
+        else:
+            suffix, content = _of_file(file, source, self._folders)
         return f"{modality}.{suffix}", content
 
     def file(self, modality: str, row: int) -> str | None:
-        """Return the path, as written in the table, that `member` reads; None if the cell itself is the content."""
-        if modality in self._vectors or self._sources[modality].inline:
+        """Return the path that `member` reads; None if the cell itself is the content.
+
+        Raises BadSample if the path cannot be built from the row's cells.
+        """
+        source = self._sources[modality]
+        if modality in self._vectors or source.inline:
             return None
         cell = self._cells[modality][row]
-        return None if isinstance(cell, list | np.ndarray) else text(cell)
+        if isinstance(self._columns.get(source.columns[0]), NumberList) or isinstance(cell, list | np.ndarray):
+            return None
+        if isinstance(cell, Mapping | bytes):
+            return None if embedded(cell) is not None or not isinstance(cell, Mapping) else text(cell.get("path"))
+        return self._path(source, cell, row)
 
     def digest(self, row: int, group: str) -> str:
         """Return 16 hex digits of a hash of a row's paths, texts and numbers, and its group."""
-        plain = []
+        plain: list[str | list[str]] = []
         for name in self.names:
             cell: object = self._vectors[name][row] if name in self._vectors else self._cells[name][row]
-            plain.append(
-                [text(item) for item in cell]
-                if isinstance(cell, list | np.ndarray)
-                else text(cell)
-                if self.has(name, row)
-                else ""
-            )
+            if (content := embedded(cell)) is not None:
+                plain.append(hashlib.sha256(content).hexdigest())
+            elif isinstance(cell, list | np.ndarray):
+                plain.append([text(item) for item in cell])
+            else:
+                plain.append(text(cell) if self.has(name, row) else "")
         return hashlib.sha256(json.dumps([group, plain]).encode()).hexdigest()[:16]
 
     def files(self, rows: Iterable[int]) -> Iterator[Path]:
         """Yield once each file that `member` would read for these rows, whether or not it exists."""
         seen: set[Path] = set()
-        named = [name for name in self._cells if not self._sources[name].inline]
         for row in rows:
-            for name in named:
-                cell = self._cells[name][row]
-                if isinstance(cell, str) and self.has(name, row):
-                    try:
-                        path = paths.located(text(cell), self._folders.base, self._folders.roots)
-                    except BadSample:
-                        continue  # `member` will reject it as well, with the reason
-                    if path not in seen:
-                        seen.add(path)
-                        yield path
+            for name in self._cells:
+                if not self.has(name, row):
+                    continue
+                try:
+                    if (file := self.file(name, row)) is None:
+                        continue
+                    path = paths.located(file, self._folders.base, self._folders.roots)
+                except BadSample:
+                    continue  # `member` will reject it as well, with the reason
+                if path not in seen:
+                    seen.add(path)
+                    yield path
 
-    def _vector(self, source: Source, columns: Sequence[Sequence[object]]) -> np.ndarray:
-        """Return float32 (row, column), NaN in rows where all are missing; record unusable rows in `bad`."""
-        values = np.full((len(columns[0]), len(columns)), np.nan, np.float32)
-        for position, (name, cells) in enumerate(zip(source.columns, columns, strict=True)):
-            for row, cell in enumerate(cells):
-                if not is_missing(cell, self._missing):
-                    try:
-                        values[row, position] = number(cell)
-                    except ValueError as error:
-                        self.bad.setdefault(row, f"no usable number: in {name}, {error}")
-        holes = np.asarray(np.isnan(values))
-        partial = holes.any(axis=1, keepdims=True) & ~holes.all(axis=1, keepdims=True)
-        if source.fill is not None:
-            return np.where(partial & holes, np.float32(source.fill), values)
-        for row in np.flatnonzero(partial).tolist():
-            lacking = [name for position, name in enumerate(source.columns) if holes[row, position]]
-            self.bad.setdefault(
-                row,
-                f"half a vector: {some(lacking)} of {source.modality} empty, the others "
-                f"not; {source.where}.fill may give a number to replace them with",
-            )
-        return values
+    def _path(self, source: Source, cell: object, row: int) -> str:
+        cells = {column: named[row] for column, named in self._named.items()} | {"": cell}
+        candidates = [template(cells, self.place(row)) for template in source.paths]
+        if source.is_loose:
+            candidates = [self._matching(path) for path in candidates]
+        return next(
+            (path for path in candidates[:-1] if "\0" not in path and (self._folders.base / path).exists()),
+            candidates[-1],
+        )
+
+    def _vector(self, source: Source, table: Table) -> np.ndarray:
+        """Return float32 (row, number), NaN where nothing was measured; record unusable rows in `bad`."""
+        blocks = []
+        for column in source.columns:
+            reading = self._columns.get(column, Number())
+            if isinstance(reading, NumberList | Object):
+                raise ParameterError(
+                    f"dataset.options.columns.{column} is of type {reading.type}, which is no single value; "
+                    f"{source.where} must name it as its column, not in columns"
+                )
+            result = readings.numbers(reading, table.cells(column, source.where), self._missing)
+            for row, why in result.bad.items():
+                self.bad.setdefault(row, f"no usable number: in {column}, {why}")
+            if result.unread:
+                self.unread[column] = result.unread
+            blocks.append(result.values)
+        values = np.concatenate(blocks, axis=1)
+        holes = np.isnan(values)
+        if source.fill is None or not holes.any():
+            return values
+        return np.where(holes & ~holes.all(axis=1, keepdims=True), np.float32(source.fill), values)
 
 
-def _listed(cell: Sequence[object] | np.ndarray, file: str, fill: float | None) -> bytes:
+def embedded(cell: object) -> bytes | None:
+    """Return the file that a cell holds: bytes, or the bytes of a {bytes, path} as Hugging Face's data sets have it."""
+    content = cell.get("bytes") if isinstance(cell, Mapping) else cell
+    return content if isinstance(content, bytes) and content else None
+
+
+def _of_numbers(cell: object, place: str, source: Source) -> tuple[str, bytes]:
+    """Return (suffix, bytes) of numbers in a cell: an array, or the picture whose pixels they are."""
     try:
-        numbers = [np.nan if is_missing(value) else number(value) for value in cell]
+        values = NumberList()(cell)
+        if source.kind == "image":
+            return "png", _picture(values, source)
     except ValueError as error:
-        raise BadSample(file, f"no usable number: {error}") from error
-    return series.from_npy(file, series.npy(np.array(numbers, np.float32)), "vector", fill)
+        raise BadSample(place, f"no usable number: {error}") from error
+    if source.kind not in series.AXES:
+        raise BadSample(place, f"a list of numbers is no {source.kind}")
+    return "npy", series.from_npy(place, series.npy(values), source.kind, source.fill)
+
+
+def _picture(values: np.ndarray, source: Source) -> bytes:
+    """Return pixels between 0 and 255 as PNG. Raises ValueError if they are not, or too many or too few."""
+    from PIL import Image
+
+    shape = source.shape or values.shape
+    if len(shape) not in (2, 3) or values.size != np.prod(shape):
+        raise ValueError(
+            f"{values.size} pixels are no image of {' x '.join(map(str, shape))}; {source.where}.shape gives its "
+            "[height, width]"
+        )
+    if not ((values >= 0) & (values <= 255) & (values == np.round(values))).all():
+        raise ValueError("pixels must be whole numbers from 0 to 255")
+    buffer = io.BytesIO()
+    Image.fromarray(values.reshape(shape).astype(np.uint8).squeeze()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _suffix(place: str, content: bytes, source: Source) -> str:
+    """Return the suffix that content without a name has."""
+    suffix = signature.suffix(content) or ("txt" if source.kind == "text" else None)
+    if suffix not in SUFFIXES[source.kind]:
+        raise BadSample(
+            place, f"wrong kind of file: it is {signature.named(content) or 'of no known format'}, not {source.kind}"
+        )
+    return suffix
 
 
 def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:

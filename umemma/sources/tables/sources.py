@@ -2,10 +2,13 @@
 
 | kind | the cells | the member |
 |---|---|---|
-| image, audio, video | a path | the file's bytes |
+| image, audio, video | a path, or the file's bytes; an image also its pixels as numbers, with `shape` | the file's bytes |
 | text | the text itself, or with `inline: false` the path of a .txt file | UTF-8, or the file's bytes |
-| series | the path of a .npy or .csv file | .npy of two axes (step, channel) |
-| vector | with `columns`, numbers; with `column`, a list of numbers or the path of a .npy file | .npy of one axis |
+| series | the path of a .npy or .csv file, or a list of lists of numbers | .npy of two axes (step, channel) |
+| vector | with `columns`, single values; with `column`, a list of numbers or the path of a .npy file | .npy of one axis |
+
+`path` builds the path from cells (`tables/templates.py`); of several the first is taken whose file is there. `match:
+loose` finds files whose paths were written elsewhere (`tables/matching.py`).
 """
 
 import math
@@ -13,22 +16,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from umemma.errors import ParameterError, unknown
+from umemma.media.facts import KINDS
 from umemma.sources.tables.series import AXES
+from umemma.sources.tables.templates import OWN, Template
 
-SUFFIXES = {
-    "image": ("png", "jpg", "jpeg", "webp"),
-    "audio": ("wav", "flac", "ogg", "mp3", "m4a"),
-    "video": ("mp4", "m4v", "mov", "mpg", "mpeg", "avi", "mkv", "webm", "flv"),
-    "text": ("txt",),
-    "series": ("npy", "csv"),
-    "vector": ("npy",),
+SUFFIXES: Mapping[str, tuple[str, ...]] = {"series": ("npy", "csv")} | {
+    kind: tuple(suffix for suffix, known in KINDS.items() if known == kind)
+    for kind in ("image", "audio", "video", "text", "vector")
 }
-_SETTINGS = ("kind", "column", "columns", "inline", "fill")
+MATCHES = ("exact", "loose")
+_SETTINGS = ("kind", "column", "columns", "inline", "fill", "path", "match", "shape")
 
 
 @dataclass(frozen=True)
 class Source:
-    """The columns of one modality; `fill` replaces the missing numbers of a partial vector or series."""
+    """The columns of one modality; `fill` replaces the missing numbers of a partial vector or series.
+
+    `shape` is that of an image whose pixels are numbers: height, width and perhaps channels.
+    """
 
     modality: str
     kind: str
@@ -36,6 +41,9 @@ class Source:
     are_numbers: bool
     inline: bool
     fill: float | None
+    paths: tuple[Template, ...]
+    is_loose: bool
+    shape: tuple[int, ...] | None
 
     @property
     def where(self) -> str:
@@ -59,8 +67,39 @@ def source(modality: str, entry: object) -> Source:
     inline = entry.get("inline", kind == "text")
     if not isinstance(inline, bool) or (inline and kind != "text"):
         raise ParameterError(f"{where}.inline is {inline!r}; only text can be in the table itself")
-    fill = _fill(where, kind, entry.get("fill"))
-    return Source(modality, kind, _columns(where, kind, entry), kind == "vector" and "columns" in entry, inline, fill)
+    match = entry.get("match", "exact")
+    if match not in MATCHES:
+        raise ParameterError(unknown(f"{where}.match", "choice", match, MATCHES))
+    are_numbers = kind == "vector" and "columns" in entry
+    if (inline or are_numbers) and ("path" in entry or "match" in entry):
+        raise ParameterError(f"{where}: path and match are for cells that name files")
+    return Source(
+        modality=modality,
+        kind=str(kind),
+        columns=_columns(where, str(kind), entry),
+        are_numbers=are_numbers,
+        inline=inline,
+        fill=_fill(where, str(kind), entry.get("fill")),
+        paths=_paths(where, entry.get("path", OWN)),
+        is_loose=match == "loose",
+        shape=_shape(where, str(kind), entry.get("shape")),
+    )
+
+
+def _paths(where: str, given: object) -> tuple[Template, ...]:
+    several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    if not several:
+        raise ParameterError(f"{where}.path is empty; {{}} stands for the cell, as in images/{{}}.jpg")
+    return tuple(Template(one, f"{where}.path") for one in several)
+
+
+def _shape(where: str, kind: str, given: object) -> tuple[int, ...] | None:
+    if given is None:
+        return None
+    sides = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else []
+    if kind != "image" or len(sides) not in (2, 3) or not all(type(side) is int and side > 0 for side in sides):
+        raise ParameterError(f"{where}.shape must be [height, width] or [height, width, 3], of an image, not {given!r}")
+    return tuple(sides)
 
 
 def _columns(where: str, kind: str, entry: Mapping[str, object]) -> tuple[str, ...]:
