@@ -179,7 +179,7 @@ def main() -> None:
             "seed": settings.seed,
             "training": training(settings, names),
             "budget": budget,
-            **robustness.results(tables["main"], tables["uni"], settings.evaluate.rates),
+            **robustness.results(tables["main"], tables["uni"], settings.evaluate.rates, dataset.classes),
         }
     )
     reports.write(Path("data/reports/robustness.json"), content)

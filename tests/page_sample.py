@@ -41,11 +41,12 @@ def sample(kind, *, alone=False, passed=False, several=False):
 def _with_f1(results, account):
     """Add F1 wherever multi-label reports have it; below accuracy, as it is with rare labels."""
     account["task"] = "multi_label"
-    for row in [*results["patterns"].values(), *results["rates"], *results["protocols"]]:
+    for row in [*results["patterns"].values(), *results["kept"].values(), *results["rates"], *results["protocols"]]:
         row |= {"f1_micro": round(row["accuracy"] - 0.2, 6), "f1_macro": round(row["accuracy"] - 0.31, 6)}
-        if "missing_rate" in row:
+        if "uni" not in row and "protocol" not in row:
             row |= {"hits": 2.5 * row["f1_micro"], "labels": 2.5}
         if "uni" in row:
+            row |= {"auroc_micro": row["auroc"], "auprc_micro": row["auprc"]}
             row |= {"uni_f1_micro": round(row["uni"] - 0.2, 6), "uni_f1_macro": round(row["uni"] - 0.31, 6)}
     for name, row in account["metrics"].items():
         row |= {key: interval(results["patterns"][name][key]) for key in ("f1_micro", "f1_macro")}
@@ -84,7 +85,9 @@ def robustness(modalities, worth):
             "cross_entropy": round(ENTROPY * (1 - 0.97 * share), 6),
         }
     rates = []
-    for rate in itertools.product(GRID, repeat=len(modalities)):
+    num = len(modalities)
+    alone = [tuple(rate * (number == m) for number in range(num)) for m in range(num) for rate in GRID]
+    for rate in dict.fromkeys([*((rate,) * num for rate in GRID), *alone]):
         shares = {pattern: probability(pattern, rate) for pattern in results}
         expected = {
             key: round(sum(shares[pattern] * results[pattern][key] for pattern in results), 6)
@@ -101,6 +104,7 @@ def robustness(modalities, worth):
             **results[pattern],
             "uni": round(0.19 + 0.78 * value, 6),
             "uni_tower": tower,
+            **ranked(strength(pattern, worth)),
         }
     spent = {name: 165000 + 55000 * number for number, name in enumerate(modalities)}
     return {
@@ -120,7 +124,9 @@ def robustness(modalities, worth):
             "fuse": 110000,
             "total": 110000 + sum(spent.values()),
         },
+        "classes": CLASSES,
         "patterns": rows,
+        "kept": {pattern_name(pattern, modalities): dict(row) for pattern, row in results.items()},
         "rates": rates,
         "protocols": [
             {
@@ -134,6 +140,16 @@ def robustness(modalities, worth):
             for missing in [*modalities, "every modality"]
             for rate in (0.5, 0.9)
         ],
+    }
+
+
+def ranked(share):
+    auroc, auprc = round(0.55 + 0.4 * share, 6), round(0.3 + 0.6 * share, 6)
+    return {
+        "auroc": auroc,
+        "auprc": auprc,
+        "auroc_by_class": {name: round(auroc + 0.004 * number, 6) for number, name in enumerate(CLASSES)},
+        "auprc_by_class": {name: round(auprc - 0.007 * number, 6) for number, name in enumerate(CLASSES)},
     }
 
 
@@ -199,12 +215,13 @@ def accounting(modalities, worth, results, *, alone):
 def pattern_metrics(row, share, rng):
     return {
         "n": row["n"],
+        "clusters": row["n"],
         "accuracy": interval(row["accuracy"]),
         "f1_macro": interval(row["accuracy"] - 0.011),
         "f1_micro": interval(row["accuracy"] + 0.003),
         "f1_samples": interval(row["accuracy"] + 0.003),
-        "average_precision": interval(0.3 + 0.6 * share),
         "auroc": interval(0.55 + 0.4 * share),
+        "auprc": interval(0.3 + 0.6 * share),
         "cross_entropy": interval(row["cross_entropy"], 0.02),
         "ece": interval(0.02 + 0.03 * rng.random(), 0.004),
     }

@@ -382,11 +382,12 @@ def test_the_report_is_a_function_of_the_seed_and_holds_all_that_the_schema_name
     assert list(report["metrics"]) == list(NAMES.values())
     assert set(report["metrics"]["audio"]) == {
         "n",
+        "clusters",
         "accuracy",
         "f1_macro",
         "f1_micro",
         "f1_samples",
-        "average_precision",
+        "auprc",
         "auroc",
         "cross_entropy",
         "ece",

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from umemma.evaluation import information
-from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, interval, sign_flip
+from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, interval, share, sign_flip
 
 
 def clustered(rng, num_clusters, size, spread=1.0):
@@ -97,6 +97,52 @@ def test_entropy_of_few_clusters_is_covered_though_replicates_only_lower_it():
         in_place += bool(low <= truth <= high)
     assert covered > in_place
     assert covered / 200 > 0.85
+
+
+def shares(is_correct, group):
+    resamples = Resamples(group, replicates=400, seed=0)
+    return share(resamples.mean(is_correct, everyone(is_correct)), resamples.clusters_of(everyone(is_correct)))
+
+
+def test_all_right_of_few_is_no_certainty():
+    """38 of 38: Wilson's interval at the 95 % level, with the t of 37 degrees of freedom, begins at 0.902."""
+    bounds = shares(torch.ones(38, dtype=torch.float64), torch.arange(38))
+    assert (bounds["value"], bounds["high"]) == (1.0, 1.0)
+    assert bounds["low"] == pytest.approx(38 / (38 + stats.t.ppf(0.975, 37) ** 2), abs=1e-6)
+    of_four_people = shares(torch.ones(38, dtype=torch.float64), torch.arange(38) % 4)
+    assert of_four_people["low"] == pytest.approx(4 / (4 + stats.t.ppf(0.975, 3) ** 2), abs=1e-6)
+
+
+def test_the_interval_of_many_independent_samples_is_wilsons():
+    is_correct = torch.from_numpy((np.random.default_rng(6).random(900) < 0.8).astype(float))
+    bounds = shares(is_correct, torch.arange(900))
+    exact = stats.binomtest(int(is_correct.sum()), 900).proportion_ci(method="wilson")
+    assert (bounds["low"], bounds["high"]) == pytest.approx((exact.low, exact.high), abs=0.004)
+
+
+@pytest.mark.parametrize(
+    ("clusters", "size", "spread", "chance"), [(8, 20, 1.0, 0.8), (30, 1, 0.0, 0.95), (5, 10, 0.5, 0.9)]
+)
+def test_the_interval_of_a_share_covers_the_truth_though_clusters_are_few_or_all_are_right(
+    clusters, size, spread, chance
+):
+    rng, covered, by_percentiles = np.random.default_rng(7), 0, 0
+    centre = stats.norm.ppf(chance) * np.sqrt(1 + spread**2)  # so that the mean over clusters is `chance`
+    for seed in range(200):
+        values = stats.norm.cdf(centre + spread * rng.standard_normal((clusters, 1)))
+        is_correct = torch.from_numpy((rng.random((clusters, size)) < values).astype(float).ravel())
+        resamples = Resamples(torch.arange(clusters).repeat_interleave(size), replicates=200, seed=seed)
+        estimate = resamples.mean(is_correct, everyone(is_correct))
+        bounds, percentiles = share(estimate, clusters), interval(estimate)
+        covered += bounds["low"] <= chance <= bounds["high"]
+        by_percentiles += percentiles["low"] <= chance <= percentiles["high"]
+    assert covered / 200 >= 0.92
+    assert covered > by_percentiles
+
+
+def test_a_share_of_one_cluster_has_no_interval_and_an_undefined_one_no_value():
+    assert shares(torch.ones(5, dtype=torch.float64), torch.zeros(5, dtype=torch.int64))["low"] is None
+    assert share(torch.full((9,), torch.nan, dtype=torch.float64), 4) == dict.fromkeys(("value", "low", "high"))
 
 
 def test_what_is_undefined_has_no_interval():

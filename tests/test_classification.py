@@ -1,8 +1,12 @@
 """Every metric against scikit-learn or a plain loop, with and without weights, with ties and missing classes."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from umemma.metrics import calibration, classification, ranking
@@ -53,31 +57,56 @@ def test_micro_f1_of_single_labels_is_accuracy(logits_and_label):
 def test_ranking_is_that_of_scikit_learn(logits_and_label, weight):
     logits, label = logits_and_label
     score = logits.double().log_softmax(dim=1).numpy()
-    precision, auroc = ranking.ranking(logits, label, weight)
-    for row, found_precision, found_auroc in zip(weight.numpy(), precision, auroc, strict=True):
+    ranked = ranking.by_class(logits, label, range(4), weight)
+    for row, *found in zip(weight.numpy(), ranked.auroc, ranked.auprc, strict=True):
         used = row > 0
-        right = [(label == k).numpy()[used] for k in range(4)]
-        with_positives = [k for k in range(4) if right[k].any()]
-        expected = [
-            [measure(right[k], score[used, k], sample_weight=row[used]) for k in with_positives]
-            for measure in (average_precision_score, roc_auc_score)
-        ]
-        assert found_precision.item() == pytest.approx(np.mean(expected[0]))
-        assert found_auroc.item() == pytest.approx(np.mean(expected[1]))
+        for k in range(4):
+            right = (label == k).numpy()[used]
+            for measure, values in zip((roc_auc_score, average_precision_score), found, strict=True):
+                expected = measure(right, score[used, k], sample_weight=row[used]) if right.any() else math.nan
+                assert values[k].item() == pytest.approx(expected, nan_ok=True)
+    for mean, each in zip(ranked.macro(), ranked, strict=True):
+        assert mean.tolist() == pytest.approx(np.nanmean(each.numpy(), axis=1).tolist())
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=30))
+def test_ranking_with_ties_is_that_of_scikit_learn(pairs):
+    score, positive = torch.tensor([float(score) for score, _ in pairs]), torch.tensor([right for _, right in pairs])
+    found = ranking.by_class(torch.stack([score, -score], dim=1), (~positive).long(), [0])
+    if positive.all() or not positive.any():
+        assert found.auroc.isnan().all()
+        assert found.auprc.isnan().all()
+    else:
+        assert found.auroc.item() == pytest.approx(roc_auc_score(positive, score))
+        assert found.auprc.item() == pytest.approx(average_precision_score(positive, score))
+
+
+def test_confident_predictions_are_still_ranked():
+    margin = torch.tensor([900.0, 800.0, 60.0, 50.0, 40.0])
+    logits = torch.stack([margin, torch.zeros(5), torch.full((5,), -5.0)], dim=1)
+    found = ranking.by_class(logits, torch.tensor([0, 0, 0, 1, 1]), [0])
+    assert (found.auroc.item(), found.auprc.item()) == (1.0, 1.0)
+
+
+def test_of_two_classes_the_rarer_is_ranked_of_equal_ones_the_second_and_of_more_all():
+    assert ranking.ranked_classes(torch.tensor([0, 1, 1]), 2) == [0]
+    assert ranking.ranked_classes(torch.tensor([0, 1, 0]), 2) == [1]
+    assert ranking.ranked_classes(torch.tensor([0, 1]), 2) == [1]
+    assert ranking.ranked_classes(torch.tensor([0, 1]), 3) == [0, 1, 2]
+    assert ranking.ranked_classes(torch.tensor([[True, False]]), 2) == [0, 1]
 
 
 def test_a_replicate_with_one_class_only_has_no_ranking(logits_and_label):
     logits, label = logits_and_label
-    precision, auroc = ranking.ranking(logits, label, (label == 0).double()[None])
-    assert precision.isnan().all()
-    assert auroc.isnan().all()
+    ranked = ranking.by_class(logits, label, range(4), (label == 0).double()[None])
+    assert all(values.isnan().all() for values in (*ranked, *ranked.macro()))
 
 
 def test_ranking_in_pieces_is_ranking_in_one_piece(logits_and_label, weight, monkeypatch):
-    whole = ranking.ranking(*logits_and_label, weight)
+    whole = ranking.by_class(*logits_and_label, range(4), weight)
     monkeypatch.setattr(ranking, "_CHUNK", 130)
-    for at_once, in_pieces in zip(whole, ranking.ranking(*logits_and_label, weight), strict=True):
-        torch.testing.assert_close(at_once, in_pieces)
+    for at_once, in_pieces in zip(whole, ranking.by_class(*logits_and_label, range(4), weight), strict=True):
+        torch.testing.assert_close(at_once, in_pieces, equal_nan=True)
 
 
 def test_calibration_error_is_that_of_a_plain_loop(logits_and_label):

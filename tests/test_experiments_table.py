@@ -30,8 +30,12 @@ def test_the_headline_is_of_the_fullest_set_the_worst_modality_and_the_mean_over
     for several, score in ((False, "accuracy"), (True, "f1_micro")):
         results = sample(TWO, several=several)[0]
         rows = {name: getattr(row, score) for name, row in results.patterns.items()}
-        (item,) = headline(results).items()
+        item, *ranked = headline(results).items()
         assert item[0] == score
+        assert [(name, set(figures)) for name, figures in ranked] == [
+            (name, {"all", "worst_single", "mean"}) for name in ("auroc", "auprc")
+        ]
+        assert ranked[0][1]["all"] == results.patterns["image+audio"].auroc
         assert item[1]["patterns"] == rows
         assert item[1]["all"] == rows["image+audio"]
         assert item[1]["worst_single"] == min(rows["image"], rows["audio"])

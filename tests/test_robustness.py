@@ -5,6 +5,7 @@ import time
 
 import pytest
 import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tests.conftest import CPU
 from umemma.evaluation import robustness
@@ -14,6 +15,7 @@ from umemma.models import late_fusion
 from umemma.prediction.predict import predict
 
 PRIOR = torch.tensor([0.5, 0.3, 0.2]).log()
+CLASSES = ["zero", "one", "two"]
 
 
 @pytest.fixture
@@ -105,14 +107,18 @@ def test_a_protocols_accuracy_is_what_drawing_its_masks_comes_to(model, holey, p
     assert expected == pytest.approx(drawn / rounds / 24, abs=0.004)
 
 
-def test_results_hold_every_pattern_the_whole_grid_and_every_protocol(model, media):
-    results = robustness.results(table(model, media), towers_table(media.label, {"image"}), [0.0, 0.5, 1.0])
+def test_results_hold_every_pattern_what_is_kept_the_lines_of_rates_and_every_protocol(model, media):
+    results = robustness.results(table(model, media), towers_table(media.label, {"image"}), [0.0, 0.5, 1.0], CLASSES)
     assert list(results["patterns"]) == ["image+audio", "image", "audio"]
     assert results["patterns"]["image+audio"]["uni"] == 1.0
     assert results["patterns"]["image+audio"]["uni_tower"] == "image"
     assert results["patterns"]["audio"]["uni"] == 0.0
-    assert len(results["rates"]) == 9
+    rates = [tuple(row["missing_rate"].values()) for row in results["rates"]]
+    assert sorted(rates) == [(0, 0), (0, 0.5), (0, 1), (0.5, 0), (0.5, 0.5), (1, 0), (1, 1)]
     assert results["rates"][0]["accuracy"] == results["patterns"]["image+audio"]["accuracy"]
+    assert list(results["kept"]) == ["image+audio", "image", "audio", ""]
+    assert results["kept"]["audio"]["accuracy"] == results["patterns"]["audio"]["accuracy"]
+    assert results["kept"][""]["accuracy"] == pytest.approx((media.label == 0).double().mean().item(), abs=1e-6)
     assert {row["protocol"] for row in results["protocols"]} == set(PROTOCOLS)
     by_setting = {(row["protocol"], row["missing"], row["rate"]): row["accuracy"] for row in results["protocols"]}
     assert by_setting["absent", "image", 1.0] == results["patterns"]["audio"]["accuracy"]
@@ -125,8 +131,56 @@ def test_results_hold_every_pattern_the_whole_grid_and_every_protocol(model, med
 def test_a_pattern_that_no_sample_has_is_left_out(model, media):
     present = media.present.clone()
     present[:, 0] = False
-    results = robustness.results(table(model, media.with_present(present)), towers_table(media.label, {"audio"}), [0.0])
+    results = robustness.results(
+        table(model, media.with_present(present)), towers_table(media.label, {"audio"}), [0.0], CLASSES
+    )
     assert list(results["patterns"]) == ["audio"]
+
+
+def test_rates_that_need_a_pattern_which_is_not_on_file_have_no_result():
+    label = torch.arange(30) % 3
+    logits = {pattern: torch.randn(30, 3) for pattern in [*patterns(3)[:4], (False,) * 3]}  # at most one is missing
+    present = torch.ones(30, 3, dtype=torch.bool)
+    present[:5, 0] = False
+    measured = Table(robustness.Predictions(("a", "b", "c"), present, label, label, label, logits))
+    content = robustness.results(measured, full_towers(label, present), [0.0, 0.5, 1.0], CLASSES)
+    missing = [row["missing_rate"] for row in content["rates"]]
+    assert {"a": 0.5, "b": 0.0, "c": 0.0} in missing
+    assert {"a": 1.0, "b": 1.0, "c": 1.0} in missing
+    assert {"a": 0.5, "b": 0.5, "c": 0.5} not in missing
+    settings = {(row["protocol"], row["missing"], row["rate"]) for row in content["protocols"]}
+    assert ("independent", "every modality", 0.5) not in settings
+    assert ("balanced", "every modality", 0.5) in settings  # a sample without `a` loses one more: as if that one alone
+
+
+def full_towers(label, present):
+    logits = {pattern: torch.eye(3)[label] for pattern in [*patterns(3), (False,) * 3]}
+    return Table(robustness.Predictions(("a", "b", "c"), present, label, label, label, logits))
+
+
+def test_six_modalities_with_holes_of_every_kind_take_seconds():
+    num, generator = 400, torch.Generator().manual_seed(0)
+    label = torch.randint(3, (num,), generator=generator)
+    present = torch.rand(num, 6, generator=generator) < 0.6
+    logits = {pattern: torch.randn(num, 3, generator=generator) for pattern in [*patterns(6), (False,) * 6]}
+    measured = Table(robustness.Predictions(tuple("abcdef"), present, label, label, label, logits))
+    start = time.perf_counter()
+    content = robustness.results(measured, measured, [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0], CLASSES)
+    assert time.perf_counter() - start < 20
+    assert len(content["kept"]) == 64
+
+
+def test_auroc_and_auprc_of_two_classes_are_those_of_the_rarer_one_under_every_pattern():
+    label = torch.tensor([0] * 30 + [1] * 10)
+    logits = {pattern: torch.randn(40, 2).round(decimals=1) for pattern in [*patterns(2), (False, False)]}
+    present = torch.ones(40, 2, dtype=torch.bool)
+    present[:25, 0] = False  # of those that have `a`, class 0 is the rarer one
+    measured = Table(robustness.Predictions(("a", "b"), present, label, label, label, logits))
+    row = measured.ranking((True, False), ["lives", "dies"])
+    score = (logits[True, False][:, 1] - logits[True, False][:, 0])[25:]
+    assert row["auroc"] == pytest.approx(roc_auc_score(label[25:], score), abs=1e-6)
+    assert row["auprc"] == pytest.approx(average_precision_score(label[25:], score), abs=1e-6)
+    assert row["auprc_by_class"] == {"dies": row["auprc"]}
 
 
 def test_ten_thousand_rate_vectors_cost_less_than_a_second_and_no_pass_through_the_model():

@@ -97,9 +97,10 @@ def _independent_outcomes(has: Pattern, rates: Sequence[float]) -> dict[Pattern,
     if all(rates[m] == 1 for m in shown):
         return {tuple(m == kept for m in range(len(has))): 1 / len(shown) for kept in shown}
     shares = {}
-    for left in itertools.product((True, False), repeat=len(shown)):
+    possible = [[left for left in (True, False) if rates[m] != (1 if left else 0)] for m in shown]
+    for left in itertools.product(*possible):
         share = math.prod(1 - rates[m] if is_left else rates[m] for m, is_left in zip(shown, left, strict=True))
-        if any(left) and share > 0:
+        if any(left):
             kept = set(itertools.compress(shown, left))
             shares[tuple(m in kept for m in range(len(has)))] = share
     total = sum(shares.values())

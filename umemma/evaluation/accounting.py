@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from umemma.evaluation import information
-from umemma.evaluation.bootstrap import LEVEL, Interval, Resamples, interval, rounded
+from umemma.evaluation.bootstrap import LEVEL, Interval, Resamples, interval, rounded, share
 from umemma.evaluation.comparison import UNI, Figures, Model, arms, check_same_samples, matrices
 from umemma.metrics import calibration, classification, ranking
 from umemma.missingness import Pattern, pattern_name
@@ -149,7 +149,7 @@ def counter_intuitive(main: Model, resamples: Resamples) -> list[dict[str, Any]]
                 {
                     "present": pattern_name(present, test.modalities),
                     "added": modality,
-                    "rate": _share(resamples.mean(flipped, rows)),
+                    "rate": share(resamples.mean(flipped, rows), resamples.clusters_of(rows)),
                 }
             )
     return results
@@ -175,18 +175,19 @@ def _best_known(models: Sequence[Model], main: Model, pattern: Pattern, resample
 def _metrics(main: Model, pattern: Pattern, bins: torch.Tensor, resamples: Resamples) -> dict[str, Any]:
     test, table = main.splits["test"], main.tables["test"]
     rows, logits = test.has(pattern), test.logits[pattern]
-    counts = resamples.sums(table.counts[pattern], rows)
-    average_precision, auroc = ranking.ranking(logits[rows], test.label[rows], resamples.sample_weight(rows))
+    counts, clusters = resamples.sums(table.counts[pattern], rows), resamples.clusters_of(rows)
+    ranked = ranking.by_class(logits[rows], test.label[rows], table.ranked, resamples.sample_weight(rows)).macro()
     return {
         "n": int(rows.sum()),
-        "accuracy": _share(resamples.mean(table.share_correct[pattern], rows)),
-        "f1_macro": _share(classification.f1_macro(counts)),
-        "f1_micro": _share(classification.f1_micro(counts)),
-        "f1_samples": _share(resamples.mean(classification.f1_samples(table.counts[pattern]), rows)),
-        "average_precision": _share(average_precision),
-        "auroc": _share(auroc),
+        "clusters": clusters,
+        "accuracy": share(resamples.mean(table.share_correct[pattern], rows), clusters),
+        "f1_macro": share(classification.f1_macro(counts), clusters),
+        "f1_micro": share(classification.f1_micro(counts), clusters),
+        "f1_samples": share(resamples.mean(classification.f1_samples(table.counts[pattern]), rows), clusters),
+        "auroc": share(ranked.auroc, clusters),
+        "auprc": share(ranked.auprc, clusters),
         "cross_entropy": interval(resamples.mean(table.nll[pattern], rows), lowest=0.0),
-        "ece": _share(calibration.calibration_error(bins)),
+        "ece": _within_1(calibration.calibration_error(bins)),
     }
 
 
@@ -197,8 +198,8 @@ def _information(main: Model, pattern: Pattern, known: Known, resamples: Resampl
         "lower_bound": interval(lower_bound),
         "best_known": {**interval(known.lower_bound), "model": known.model.name},
         "utilisation": interval(lower_bound / known.lower_bound) if known.is_informative else UNDEFINED,
-        "floor": _share(known.floor),
-        "ceiling": _share(known.ceiling),
+        "floor": _within_1(known.floor),
+        "ceiling": _within_1(known.ceiling),
     }
 
 
@@ -278,7 +279,7 @@ def _described(model: Model, main: Model, figures: Figures, names: Mapping[Patte
     }
 
 
-def _share(estimate: torch.Tensor) -> Interval:
+def _within_1(estimate: torch.Tensor) -> Interval:
     return interval(estimate, lowest=0.0, highest=1.0)
 
 

@@ -10,6 +10,7 @@ import math
 from typing import NamedTuple
 
 import torch
+from scipy.special import stdtrit
 
 LEVEL = 0.95
 _FLIPS_AT_ONCE = 500
@@ -47,6 +48,10 @@ class Resamples:
         ).unbind(dim=1)
         return total / number
 
+    def clusters_of(self, rows: torch.Tensor) -> int:
+        """Return how many clusters the samples that `rows` (sample,) selects come from."""
+        return len(self.cluster[rows].unique())
+
     def sample_weight(self, rows: torch.Tensor) -> torch.Tensor:
         """Return (1 + replicate, row): how often each sample that `rows` (sample,) selects was drawn."""
         return self.weight[:, self.cluster[rows]]
@@ -70,6 +75,28 @@ def interval(estimate: torch.Tensor, *, lowest: float = -math.inf, highest: floa
     low, median, high = replicates.quantile(levels).tolist()
     low, high = (min(max(end + value - median, lowest), highest) for end in (low, high))
     return {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
+
+
+def share(estimate: torch.Tensor, clusters: int) -> Interval:
+    """Return value, low and high of an estimate (1 + replicate,) that lies between 0 and 1, such as an accuracy or F1.
+
+    Wilson's score interval (1927) at the effective number of samples, p (1 - p) / variance of the replicates, with
+    Student's t for the number of clusters (Korn & Graubard 1998): the percentiles of replicates shrink to a point where
+    all predictions are correct, however few there are, and are too narrow for few clusters. Replicates that all agree
+    say nothing about the variance; then every cluster counts as one sample.
+    """
+    value, replicates = estimate[0].item(), estimate[1:]
+    replicates = replicates[replicates.isfinite()]
+    if not math.isfinite(value) or clusters < 2 or 2 * len(replicates) <= len(estimate) - 1:
+        return {"value": rounded(value), "low": None, "high": None}
+    variance = replicates.var().item() * clusters / (clusters - 1)
+    number = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(clusters)
+    t_squared = float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) ** 2
+    middle = (value + t_squared / (2 * number)) / (1 + t_squared / number)
+    half = math.sqrt(t_squared * (value * (1 - value) / number + t_squared / (4 * number**2))) / (
+        1 + t_squared / number
+    )
+    return {"value": rounded(value), "low": rounded(max(middle - half, 0.0)), "high": rounded(min(middle + half, 1.0))}
 
 
 def rounded(value: float) -> float | None:

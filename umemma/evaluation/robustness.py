@@ -1,18 +1,20 @@
 """Exact evaluation: every sample under every pattern once; the result at any missing rate follows by arithmetic.
 
 The expected metric at rates eta is sum_S p_eta(S) metric(S): no masks are drawn, so there is no sampling noise, and a
-further rate needs no forward pass.
+further rate needs no forward pass. With many modalities not every pattern is on file; then only those rates have a
+result at which no other pattern can occur.
 """
 
-import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 
 from umemma.evaluation.information import pattern_shares
-from umemma.metrics import classification
-from umemma.missingness import PROTOCOLS, Pattern, outcomes, pattern_name, patterns, probability
+from umemma.metrics import classification, ranking
+from umemma.missingness import PROTOCOLS, Pattern, outcomes, pattern_name, probability
 from umemma.prediction.predictions import Predictions
 
 
@@ -22,10 +24,13 @@ class Table:
     `share_correct` and `nll` map a pattern to (sample,) float64. If a sample lacks part of a pattern, its entry is that
     of the part it has; `has[pattern]` (sample,) bool says which samples have all of it. With several labels
     `share_correct`, like the bounds on it, is for the most probable classes; F1 is for the decision thresholds.
+    `ranked`: the classes that AUROC and AUPRC rank against the rest, the same under every pattern.
     """
 
     def __init__(self, predictions: Predictions) -> None:
         self.modalities, self.present = predictions.modalities, predictions.present
+        self.label, self.logits = predictions.label, predictions.logits
+        self.ranked = ranking.ranked_classes(predictions.label, next(iter(predictions.logits.values())).shape[1])
         self.has = {pattern: predictions.has(pattern) for pattern in predictions.logits}
         self.has_several_labels = predictions.label.ndim == 2
         decisions = {pattern: predictions.decisions(pattern) for pattern in predictions.logits}
@@ -44,8 +49,12 @@ class Table:
         self.nll = {pattern: value.sum(dim=1) for pattern, value in self.nll_by_variable.items()}
 
     def patterns(self) -> list[Pattern]:
-        """Return the non-empty patterns that some sample has in full, the complete one first."""
-        return [pattern for pattern in patterns(len(self.modalities)) if self.has[pattern].any()]
+        """Return the non-empty patterns on file that some sample has in full, the complete one first."""
+        return [
+            pattern
+            for pattern in sorted(self.logits, key=lambda p: -sum(p))
+            if any(pattern) and self.has[pattern].any()
+        ]
 
     def accuracy(self, pattern: Pattern) -> float:
         """Return the accuracy on the samples that have the whole pattern."""
@@ -59,6 +68,24 @@ class Table:
         """Return macro and micro F1 on the samples that have the whole pattern."""
         return _f1(self.counts[pattern][self.has[pattern]].sum(dim=0))
 
+    def ranking(self, pattern: Pattern, classes: Sequence[str]) -> dict[str, Any]:
+        """Return AUROC and AUPRC on the samples that have the whole pattern: the mean over classes, and by class.
+
+        With several labels the micro average too. None where a class has no such sample, or no class any other.
+        """
+        rows = self.has[pattern]
+        logits, label = self.logits[pattern][rows], self.label[rows]
+        each = ranking.by_class(logits, label, self.ranked)
+        result: dict[str, Any] = {name: _defined(value.item()) for name, value in each.macro()._asdict().items()}
+        if self.has_several_labels:
+            micro = ranking.micro(logits, label)._asdict()
+            result |= {f"{name}_micro": _defined(value.item()) for name, value in micro.items()}
+        named = [classes[number] for number in self.ranked]
+        return result | {
+            f"{name}_by_class": dict(zip(named, map(_defined, values[0].tolist()), strict=True))
+            for name, values in each._asdict().items()
+        }
+
     def worth(self, pattern: Pattern, rows: torch.Tensor) -> dict[str, float]:
         """Return the accuracy, with several labels F1 too, under a pattern on the samples `rows`."""
         metrics = {"accuracy": self.share_correct[pattern][rows].mean().item()}
@@ -70,8 +97,17 @@ class Table:
         Over all samples, in addition to what is missing in the data; a sample left with nothing gets the prior. With
         several labels also F1 of the expected counts, and the two means whose ratio is micro F1.
         """
-        shares = {pattern: probability(pattern, rates) for pattern in self.share_correct}
-        return self._mixed([(share, pattern, slice(None)) for pattern, share in shares.items()])
+        everyone = torch.ones(len(self._sums.has), dtype=torch.float64)
+        return self._mixed({pattern: probability(pattern, rates) * everyone for pattern in self.logits})
+
+    def over_all(self, pattern: Pattern) -> dict[str, float]:
+        """Return what `expected` returns if exactly the modalities that the pattern lacks are hidden."""
+        return self._mixed({pattern: torch.ones(len(self._sums.has), dtype=torch.float64)})
+
+    def is_known(self, rates: Sequence[float]) -> bool:
+        """Return whether every pattern that can occur at these rates is on file."""
+        possible = 2 ** sum(0 < rate < 1 for rate in rates)
+        return sum(probability(pattern, rates) > 0 for pattern in self.logits) == possible
 
     def expected_many(self, rates: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return what `expected` returns, each (vector,) float64, for many rates (vector, modality) at once."""
@@ -81,38 +117,71 @@ class Table:
             for name, values in (("accuracy", self.share_correct), ("cross_entropy", self.nll))
         }
 
-    def under(self, protocol: str, rates: Sequence[float]) -> dict[str, float]:
+    def under(self, protocol: str, rates: Sequence[float]) -> dict[str, float] | None:
         """Return the exact expected accuracy and cross-entropy if modalities are hidden as in training.
 
-        In addition to what is missing in the data, but never everything that a sample has.
+        In addition to what is missing in the data, but never everything that a sample has. None where that needs a
+        pattern that is not on file.
         """
-        has, group = self.present.unique(dim=0, return_inverse=True)
-        parts: list[tuple[float, Pattern, torch.Tensor | slice]] = []
-        for number, pattern in enumerate(has.tolist()):
-            left = outcomes(tuple(pattern), rates, protocol) if any(pattern) else {tuple(pattern): 1.0}
-            parts += [(share, kept, group == number) for kept, share in left.items()]
-        return self._mixed(parts)
+        shares: dict[Pattern, torch.Tensor] = {}
+        for number, has in enumerate(self._sums.has):
+            left = outcomes(has, rates, protocol) if any(has) else {has: 1.0}
+            for kept, share in left.items():
+                # what a sample lacks makes no difference to its prediction; of many modalities, large sets are on file
+                pattern = tuple(is_kept or not in_data for is_kept, in_data in zip(kept, has, strict=True))
+                if pattern not in self.logits:
+                    return None
+                by_group = shares.setdefault(pattern, torch.zeros(len(self._sums.has), dtype=torch.float64))
+                by_group[number] += share
+        return self._mixed(shares)
 
-    def _mixed(self, parts: Sequence[tuple[float, Pattern, torch.Tensor | slice]]) -> dict[str, float]:
-        """Return the metrics over all samples, given (share, pattern, rows) of how they are mixed."""
+    @cached_property
+    def _sums(self) -> "_Sums":
+        has, group = self.present.unique(dim=0, return_inverse=True)
+
+        def summed(values: Mapping[Pattern, torch.Tensor]) -> dict[Pattern, torch.Tensor]:
+            return {
+                pattern: value.new_zeros(len(has), *value.shape[1:]).index_add_(0, group, value)
+                for pattern, value in values.items()
+            }
+
+        counts = summed(self.counts) if self.has_several_labels else {}
+        return _Sums([tuple(row) for row in has.tolist()], summed(self.share_correct), summed(self.nll), counts)
+
+    def _mixed(self, shares: Mapping[Pattern, torch.Tensor]) -> dict[str, float]:
+        """Return the metrics over all samples; `shares`: how often each pattern meets a sample, by what it has."""
+        num = len(self.present)
 
         def total(values: Mapping[Pattern, torch.Tensor]) -> float:
-            return sum(share * values[pattern][rows].sum().item() for share, pattern, rows in parts) / len(self.present)
+            return sum((share @ values[pattern]).item() for pattern, share in shares.items()) / num
 
-        metrics = {"accuracy": total(self.share_correct), "cross_entropy": total(self.nll)}
+        metrics = {"accuracy": total(self._sums.share_correct), "cross_entropy": total(self._sums.nll)}
         if self.has_several_labels:
-            weighted_counts = [share * self.counts[pattern][rows].sum(dim=0) for share, pattern, rows in parts]
-            counts = torch.stack(weighted_counts).sum(0)
-            hits, predicted, true = (counts.sum(dim=1) / len(self.present)).tolist()
+            counts = sum(
+                torch.einsum("g,gkc->kc", share, self._sums.counts[pattern]) for pattern, share in shares.items()
+            )
+            assert isinstance(counts, torch.Tensor), "a mixture has at least one pattern"
+            hits, predicted, true = (counts.sum(dim=1) / num).tolist()
             metrics |= _f1(counts)
             metrics |= {"hits": hits, "labels": (predicted + true) / 2}  # micro F1 of any mixture follows from these
         return metrics
 
 
-def results(main: Table, uni: Table, grid: Sequence[float]) -> dict[str, Any]:
-    """Return `patterns`, `rates` and `protocols` of robustness.json; `uni` holds each tower's predictions.
+class _Sums(NamedTuple):
+    """Sums over the test samples that have the same modalities: `has` (group), the others pattern -> (group, ...)."""
 
-    A pattern's `uni` is the accuracy of the best tower of the set, selected and measured on the same samples: that
+    has: list[Pattern]
+    share_correct: Mapping[Pattern, torch.Tensor]
+    nll: Mapping[Pattern, torch.Tensor]
+    counts: Mapping[Pattern, torch.Tensor]
+
+
+def results(main: Table, uni: Table, grid: Sequence[float], classes: Sequence[str]) -> dict[str, Any]:
+    """Return `patterns`, `kept`, `rates` and `protocols` of robustness.json; `uni` holds each tower's predictions.
+
+    `kept` holds the metrics over all test samples by the set that is not hidden, the empty set (key "") too: those at
+    any rates follow from it (`umemma.reporting.expected`), so `rates` holds the two kinds of lines that are drawn, not
+    the whole grid, which grows with the number of modalities as its exponent. A pattern's `uni` is the accuracy of the best tower of the set, selected and measured on the same samples: that
     favours the towers, so "not below the uni-modal model" is not made easier. With several labels the best is the one
     with the highest micro F1, and F1 is given beside every accuracy.
     """
@@ -135,12 +204,26 @@ def results(main: Table, uni: Table, grid: Sequence[float]) -> dict[str, Any]:
                 }
             ),
             "uni_tower": best,
+            **main.ranking(pattern, classes),
         }
-    rates = [
-        {"missing_rate": dict(zip(main.modalities, rate, strict=True)), **_rounded(main.expected(rate))}
-        for rate in itertools.product(grid, repeat=len(main.modalities))
-    ]
-    return {"patterns": by_pattern, "rates": rates, "protocols": _by_protocol(main, grid)}
+    return {
+        "classes": list(classes),
+        "patterns": by_pattern,
+        "kept": {pattern_name(pattern, main.modalities): _rounded(main.over_all(pattern)) for pattern in main.logits},
+        "rates": [
+            {"missing_rate": dict(zip(main.modalities, rates, strict=True)), **_rounded(main.expected(rates))}
+            for rates in _lines(len(main.modalities), grid)
+            if main.is_known(rates)
+        ],
+        "protocols": _by_protocol(main, grid),
+    }
+
+
+def _lines(num_modalities: int, grid: Sequence[float]) -> list[tuple[float, ...]]:
+    """Return the rates at which one modality is missing, or all are at the same rate; each once."""
+    alike = [(rate,) * num_modalities for rate in grid]
+    alone = [tuple(rate * flag for flag in _only(m, num_modalities)) for m in range(num_modalities) for rate in grid]
+    return list(dict.fromkeys([*alike, *alone]))
 
 
 def _by_protocol(table: Table, grid: Sequence[float]) -> list[dict[str, Any]]:
@@ -148,14 +231,13 @@ def _by_protocol(table: Table, grid: Sequence[float]) -> list[dict[str, Any]]:
     rows = []
     for protocol in PROTOCOLS:
         for missing, rates_at in _settings(table.modalities, protocol).items():
+            measured = {
+                rate: table.under(protocol, rates_at(rate)) for rate in (grid if protocol != "absent" else [1.0])
+            }
             rows += [
-                {
-                    "protocol": protocol,
-                    "missing": missing,
-                    "rate": rate,
-                    **_rounded(table.under(protocol, rates_at(rate))),
-                }
-                for rate in (grid if protocol != "absent" else [1.0])
+                {"protocol": protocol, "missing": missing, "rate": rate, **_rounded(metrics)}
+                for rate, metrics in measured.items()
+                if metrics is not None
             ]
     return rows
 
@@ -181,3 +263,7 @@ def _f1(counts: torch.Tensor) -> dict[str, float]:
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 6) for name, value in values.items()}
+
+
+def _defined(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None

@@ -8,26 +8,23 @@ import itertools
 import math
 from collections.abc import Mapping
 
-from umemma.reporting.results import Expected, PatternScores, Robustness
+from umemma.reporting.results import Robustness
 
 Metrics = Mapping[str, float]  # by name; cross-entropy in nats
 _MEANS = ("accuracy", "cross_entropy", "hits", "labels")
 
 
 def per_pattern(robustness: Robustness) -> dict[frozenset[str], Metrics]:
-    """Return the metrics that are means over ALL test samples, by the set of modalities not hidden, the empty set too.
+    """Return the metrics that are means over all test samples, by the set of modalities not hidden, the empty set too.
 
-    From the corners of the grid, where every rate is 0 or 1: they include samples whose own data lack part of the
-    pattern. If the grid has no such corner, from `patterns`; then the empty set and F1 are unknown.
+    They include samples whose own data lack part of the set.
     """
-    rows: dict[frozenset[str], PatternScores | Expected] = {
-        frozenset(name.split("+")): row for name, row in robustness.patterns.items()
+    rows = robustness.kept.values()
+    known = [name for name in _MEANS if all(name in row.model_fields_set for row in rows)]
+    return {
+        frozenset(filter(None, name.split("+"))): {metric: getattr(row, metric) for metric in known}
+        for name, row in robustness.kept.items()
     }
-    for row in robustness.rates:
-        if set(row.missing_rate.values()) <= {0.0, 1.0}:
-            rows[frozenset(name for name, rate in row.missing_rate.items() if rate == 0)] = row
-    known = [name for name in _MEANS if all(name in row.model_fields_set for row in rows.values())]
-    return {kept: {name: getattr(row, name) for name in known} for kept, row in rows.items()}
 
 
 def presence(robustness: Robustness) -> dict[frozenset[str], float]:
@@ -64,12 +61,13 @@ def expected(known: Mapping[frozenset[str], Metrics], rates: Mapping[str, float]
     occur is unknown. The page's script computes the same.
     """
     total, sums = 0.0, dict.fromkeys(next(iter(known.values()), {}), 0.0)
-    for flags in itertools.product((True, False), repeat=len(rates)):
+    possible = [[is_present for is_present in (True, False) if rate != is_present] for rate in rates.values()]
+    for flags in itertools.product(*possible):
         share = math.prod(
             1 - rate if is_present else rate for is_present, rate in zip(flags, rates.values(), strict=True)
         )
         present = frozenset(itertools.compress(rates, flags))
-        if share == 0 or (not present and present not in known):
+        if not present and present not in known:
             continue
         if present not in known:
             return None

@@ -80,7 +80,11 @@ class Budget(Result):
 
 
 class PatternScores(Result):
-    """Scores on the test samples that have all modalities of a pattern, and those of its best tower (`uni`)."""
+    """Scores on the test samples that have all modalities of a pattern, and those of its best tower (`uni`).
+
+    `auroc` and `auprc` are means over classes, each against the rest; of two exclusive classes they are the rarer one's.
+    None where no class has both such samples and others.
+    """
 
     n: int
     accuracy: float
@@ -91,6 +95,12 @@ class PatternScores(Result):
     uni_f1_macro: float | None = None
     uni_f1_micro: float | None = None
     uni_tower: str
+    auroc: float | None
+    auprc: float | None
+    auroc_micro: float | None = None
+    auprc_micro: float | None = None
+    auroc_by_class: dict[str, float | None]
+    auprc_by_class: dict[str, float | None]
 
 
 class Expected(Result):
@@ -123,14 +133,19 @@ class UnderProtocol(Expected, _Protocol):
 
 
 class Robustness(Result):
-    """robustness.json: a pattern is named by its modalities, joined with `+`."""
+    """robustness.json: a pattern is named by its modalities, joined with `+`.
+
+    `kept` holds the scores over all test samples by the set that is not hidden, the empty one ("") too.
+    """
 
     dataset: Dataset
     arm: str
     seed: int
     training: Training
     budget: Budget
+    classes: list[str]
     patterns: dict[str, PatternScores]
+    kept: dict[str, Expected]
     rates: list[AtRates]
     protocols: list[UnderProtocol]
 
@@ -153,15 +168,16 @@ class Bootstrap(Result):
 
 
 class PatternMetrics(Result):
-    """Every metric of this run's model on the test samples that have all modalities of a pattern."""
+    """Every metric of this run's model on the `n` test samples, of `clusters` groups, that have a whole pattern."""
 
     n: int
+    clusters: int
     accuracy: Interval
     f1_macro: Interval
     f1_micro: Interval
     f1_samples: Interval
-    average_precision: Interval
     auroc: Interval
+    auprc: Interval
     cross_entropy: Interval
     ece: Interval
 

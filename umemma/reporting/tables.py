@@ -7,6 +7,7 @@ from typing import Any
 
 from umemma.reporting.results import Accounting, Robustness
 
+SCORED = ("accuracy", "cross_entropy", "f1_micro", "f1_macro", "auroc", "auprc")
 SCORES = {"accuracy": "accuracy", "f1_micro": "F1, micro"}
 
 
@@ -25,10 +26,10 @@ def tables(results: Robustness, accounting: Accounting) -> dict[str, list[dict[s
 
 
 def metrics(results: Robustness, accounting: Accounting) -> dict[str, float]:
-    """Return the metrics in MLflow's table of runs: accuracy, cross-entropy and utilisation of every pattern."""
+    """Return the metrics in MLflow's table of runs: scores, cross-entropy and utilisation of every pattern."""
     result: dict[str, float] = {}
     for name, row in results.patterns.items():
-        scores = {key: getattr(row, key) for key in ("accuracy", "cross_entropy", "f1_micro", "f1_macro")}
+        scores = {key: getattr(row, key) for key in SCORED}
         result |= {f"test_{key}/{name}": value for key, value in scores.items() if value is not None}
         used = accounting.information[name].utilisation.value
         if used is not None:
@@ -37,16 +38,24 @@ def metrics(results: Robustness, accounting: Accounting) -> dict[str, float]:
 
 
 def headline(results: Robustness) -> dict[str, dict[str, Any]]:
-    """Return the few figures by which experiments are compared, under the name of the headline score.
+    """Return the few figures by which experiments are compared: those of the headline score first, AUROC and AUPRC.
 
     `all`: of the fullest pattern; `worst_single`: of the modality that is worst alone, None without patterns of one
-    modality; `mean`: over patterns, each with the same weight.
+    modality; `mean`: over patterns, each with the same weight; of the headline score also every pattern's own.
     """
     scores = {name: getattr(row, results.score) for name, row in results.patterns.items()}
-    alone = [score for name, score in scores.items() if "+" not in name]
-    mean = round(fmean(scores.values()), 6)
-    summary = {"all": next(iter(scores.values())), "worst_single": min(alone, default=None), "mean": mean}
-    return {results.score: {**summary, "patterns": scores}}
+    return {results.score: {**_summary(scores), "patterns": scores}} | {
+        key: _summary({name: getattr(row, key) for name, row in results.patterns.items()}) for key in ("auroc", "auprc")
+    }
+
+
+def _summary(scores: Mapping[str, float | None]) -> dict[str, float | None]:
+    known = {name: score for name, score in scores.items() if score is not None}
+    return {
+        "all": next(iter(scores.values())),
+        "worst_single": min((score for name, score in known.items() if "+" not in name), default=None),
+        "mean": round(fmean(known.values()), 6) if known else None,
+    }
 
 
 def pattern_rows(results: Robustness) -> list[dict[str, Any]]:
