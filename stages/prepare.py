@@ -33,13 +33,15 @@ def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int) 
 
 
 def summary(index: shards.Index) -> str:
-    """Return one line: samples kept in each split, and how many of those judged were not."""
+    """Return one line: samples kept in each split, how many of those judged were not, and which values were dropped."""
     kept = {split: index.judged[split] - index.quarantined[split] for split in SPLITS}
+    dropped = ", ".join(f"{reason} {count:,}" for reason, count in index.dropped.items())
     left_out = ", ".join(f"{split or 'no split'} {count}" for split, count in index.quarantined.items() if count)
     return (
         f"{index.dataset}: {kept} samples in {len(index.shards)} shards, {index.sha256[:12]}; of "
         f"{sum(index.judged.values())} judged {sum(index.quarantined.values())} are quarantined"
         + (f" ({left_out}): {QUARANTINE}" if left_out else "")
+        + (f"; values dropped: {dropped}" if dropped else "")
     )
 
 

@@ -104,6 +104,7 @@ def index(modalities: Sequence[str] = ("image", "audio"), quarantined: Mapping[s
         "0",
         {split: kept[split] + count for split, count in counts.items()},
         counts,
+        {},
     )
 
 

@@ -191,6 +191,36 @@ def write_metadata(folder: Path, vocabulary: list[str]) -> None:
     np.save(folder / "metadata.npy", np.array(table, dtype=object), allow_pickle=True)
 
 
+def physionet2012(folder: Path) -> None:
+    """120 stays in three folders with their outcomes, and two splits; a group is measured in two stays of three."""
+    from umemma.sources.adapters.physionet2012 import GROUPS
+
+    rng = np.random.default_rng(0)
+    keys = [str(132_539 + number) for number in range(120)]
+    for part, own in zip("abc", (keys[:40], keys[40:80], keys[80:]), strict=True):
+        (folder / f"set-{part}").mkdir(parents=True)
+        outcomes = ["RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death"]
+        for key in own:
+            died = int(key) % 3 == 0
+            outcomes.append(f"{key},6,1,5,-1,{int(died)}")
+            static = {"RecordID": key, "Age": 50 + 10 * died, "Gender": 1, "Height": -1, "ICUType": 4, "Weight": 70}
+            lines = [f"00:00,{name},{value}" for name, value in static.items()]
+            chosen = [group for group in GROUPS if rng.random() < 0.67] or ["urine"]
+            for minute in sorted(rng.integers(0, 2_880, 8)):
+                lines += [
+                    f"{minute // 60:02d}:{minute % 60:02d},{name},{low + (high - low) * rng.uniform(0.2, 0.4):.2f}"
+                    for group in chosen
+                    for name, (low, high) in GROUPS[group].items()
+                ]
+            (folder / f"set-{part}/{key}.txt").write_text("\n".join(["Time,Parameter,Value", *lines]) + "\n")
+        (folder / f"Outcomes-{part}.txt").write_text("\n".join(outcomes) + "\n")
+    rows = ["split,part,RecordID"]
+    for split in (1, 2):
+        parts = ["train"] * 80 + ["val"] * 20 + ["test"] * 20
+        rows += [f"{split},{part},{key}" for part, key in zip(rng.permutation(parts), keys, strict=True)]
+    (folder / "raindrop_splits.csv").write_text("\n".join(rows) + "\n")
+
+
 BUILT: Mapping[str, Callable[[Path], None]] = {
     "ave": ave,
     "cremad": cremad,
@@ -198,7 +228,9 @@ BUILT: Mapping[str, Callable[[Path], None]] = {
     "kinetics_sounds": kinetics_sounds,
     "kinetics_sounds_lists": kinetics_sounds_lists,
     "mmimdb": mmimdb,
+    "physionet2012": physionet2012,
 }
+GENUINE_LISTS = set(BUILT) - {"physionet2012"}  # whose trees are made from them
 
 
 def picked(kind_of: Mapping[str, str], count: int) -> list[str]:

@@ -17,7 +17,7 @@ class Sample:
     `group` names what must not be in two splits (a recording, a person, a film); `key` is unique over all splits
     and has no dot, as WebDataset splits names at the first one. `label` is a class, or for multi-label data the
     classes that apply, ascending and possibly none. `files` maps members to the file on disk they come from, if there
-    is one, so that the quarantine can name it.
+    is one, so that the quarantine can name it. `dropped` counts values that the adapter dropped, by reason.
     """
 
     key: str
@@ -26,6 +26,7 @@ class Sample:
     group: str
     members: Mapping[str, bytes] = field(repr=False)
     files: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    dropped: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     @property
     def modalities(self) -> tuple[str, ...]:

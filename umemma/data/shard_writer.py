@@ -86,6 +86,7 @@ def write(
         sha256(folder / QUARANTINE),
         {split: kept[split] + count for split, count in quarantined.items()},
         quarantined,
+        dict(sorted(sum((result.dropped for result in results), Counter()).items())),
     )
     total = sum(len(job.indices) for job in jobs) + len(rejected)
     assert sum(index.judged.values()) == total, f"{total} samples were expected, {index.judged} judged"
@@ -111,6 +112,7 @@ class _Made:
     rows: list[Row]
     indices: list[int]
     quarantined: list[Quarantined]
+    dropped: Counter[str]
 
 
 def _jobs(adapter: Adapter, samples_per_shard: int) -> list[_Job]:
@@ -150,7 +152,7 @@ def _make_shard(adapter: Adapter, folder: Path, judge: Callable[..., Row | Quara
     import webdataset  # imports torch, 2 s
 
     name = f"{job.split}-{job.number:06d}.tar"
-    made = _Made(None, [], [], [])
+    made = _Made(None, [], [], [], Counter())
     with webdataset.TarWriter(str(folder / name), mtime=0, encoder=False) as tar:
         for index in job.indices:
             sample = job.left_out.get(index) or _sampled(adapter, job.split, index)
@@ -165,6 +167,7 @@ def _make_shard(adapter: Adapter, folder: Path, judge: Callable[..., Row | Quara
             assert isinstance(sample, Sample), "what is quarantined has no row"
             made.rows.append(row)
             made.indices.append(index)
+            made.dropped.update(sample.dropped)
             target = json.dumps({name: row[name] for name in (*LABELS, "group") if name in row}).encode()
             tar.write({"__key__": sample.key, "json": target, **sample.members})
     if not made.rows:

@@ -36,7 +36,8 @@ class Index:
     """The content of a folder of shards, in reading order.
 
     Of the `judged` samples of each split, `quarantined` are in the quarantine and the others in the shards. Besides
-    train, val and test these also count samples that the data assign to no such split.
+    train, val and test these also count samples that the data assign to no such split. `dropped` counts single values
+    that the adapter dropped from samples in the shards, by reason.
     """
 
     dataset: str
@@ -47,6 +48,7 @@ class Index:
     quarantine_sha256: str
     judged: Mapping[str, int]
     quarantined: Mapping[str, int]
+    dropped: Mapping[str, int]
 
     @property
     def sha256(self) -> str:
