@@ -1,13 +1,14 @@
 """Facts about a media file, without its tensors: recorded in the manifest and checked by the validation gate.
 
 A file must match its suffix: one that does not was renamed, or is the error page of a download, and a data set with
-such files probably has other faults. The two kinds that share `.npy` differ in their number of axes.
+such files probably has other faults. The two kinds that share `.npy` differ in their number of axes; events, which are
+arrays too, have a suffix of their own, as nothing in them tells them from a series of three channels.
 """
 
 from collections.abc import Callable, Mapping
 
 from umemma.errors import DataError
-from umemma.media.kinds import array, audio, image, signature, text, video
+from umemma.media.kinds import array, audio, events, image, signature, text, video
 
 KINDS = {
     "png": "image",
@@ -30,6 +31,7 @@ KINDS = {
     "flv": "video",
     "txt": "text",
     "npy": "vector",
+    "events": "events",
 }
 _READERS: Mapping[str, Callable[[bytes], dict[str, object]]] = {
     "image": image.facts,
@@ -37,6 +39,7 @@ _READERS: Mapping[str, Callable[[bytes], dict[str, object]]] = {
     "video": video.facts,
     "text": text.facts,
     "vector": array.facts,
+    "events": events.facts,
 }
 
 

@@ -22,8 +22,9 @@ KIND_FACTS = {
     "audio": ("channels", "clipped_share", "constant", "peak", "sample_rate_hz", "seconds"),
     "video": ("has_sound", "height_px", "num_frames", "seconds", "width_px"),
     "text": ("num_chars", "num_replaced"),
-    "vector": ("num_values",),
-    "series": ("channels", "num_steps"),
+    "vector": ("num_missing", "num_values"),
+    "series": ("channels", "num_missing", "num_steps"),
+    "events": ("num_events",),
 }
 UNIFORM = {
     "image": ("height_px", "width_px", "channels"),
@@ -32,6 +33,7 @@ UNIFORM = {
     "text": (),
     "vector": ("num_values",),
     "series": ("channels",),
+    "events": (),
 }
 _MIB = 2**20
 

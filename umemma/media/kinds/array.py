@@ -36,16 +36,18 @@ def read(content: bytes, axes: Collection[int] = (1, 2)) -> np.ndarray:
 def facts(content: bytes) -> dict[str, object]:
     """Return the kind, given by the number of axes, and the size.
 
-    `num_missing` counts the numbers that were not measured; `blank`: every channel is constant, or not measured at all.
+    `num_missing` counts the numbers that were not measured; `blank`: nothing was measured, or all, and every channel is
+    constant.
     """
     values = read(content)
-    varies = np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0)  # these two pass over NaN
+    num_missing = int(np.isnan(values).sum())
     size = (
         {"kind": "vector", "num_values": values.size}
         if values.ndim == 1
         else {"kind": "series", "num_steps": values.shape[0], "channels": values.shape[1]}
     )
-    return size | {"num_missing": int(np.isnan(values).sum()), "blank": not varies.any()}
+    blank = bool((values == values[0]).all()) if num_missing == 0 else num_missing == values.size
+    return size | {"num_missing": num_missing, "blank": blank}
 
 
 def _check_header(content: bytes, axes: Collection[int]) -> None:

@@ -8,6 +8,7 @@ FAMILIES = (
     {"mpg", "mpeg"},
     {"mp4", "m4v", "m4a", "mov"},
     {"mkv", "webm"},
+    {"npy", "events"},
 )  # suffixes of the same format
 _NAMES = {
     "png": "a PNG image",
