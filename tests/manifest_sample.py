@@ -48,8 +48,9 @@ FACTS = {
     },
     "video": {"height_px": 8, "width_px": 8, "num_frames": 9, "seconds": 0.36, "has_sound": True},
     "text": {"num_chars": 80, "num_replaced": 0},
-    "series": {"num_steps": 50, "channels": 3},
-    "vector": {"num_values": 16},
+    "series": {"num_steps": 50, "channels": 3, "num_missing": 0},
+    "vector": {"num_values": 16, "num_missing": 0},
+    "events": {"num_events": 20, "num_variables": 3},
 }
 
 

@@ -184,7 +184,7 @@ def test_facts_of_texts(content, expected):
         (np.ones(5, np.uint8), {"kind": "vector", "blank": True}),
         (np.arange(6.0).reshape(3, 2), {"kind": "series", "num_steps": 3, "channels": 2, "blank": False}),
         (np.asfortranarray(np.tile([1.0, 2.0], (3, 1))), {"kind": "series", "channels": 2, "blank": True}),
-        (np.array([1.0, np.nan, 1.0]), {"kind": "vector", "num_missing": 1, "blank": True}),
+        (np.array([1.0, np.nan, 1.0]), {"kind": "vector", "num_missing": 1, "blank": False}),
         (np.array([[1.0, np.nan], [np.nan, np.nan], [2.0, 3.0]]), {"num_steps": 3, "num_missing": 3, "blank": False}),
         (np.full((4, 2), np.nan), {"kind": "series", "num_missing": 8, "blank": True}),
     ],

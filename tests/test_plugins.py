@@ -119,6 +119,7 @@ NEEDED = {  # settings without a default
     "waveform": {"sample_rate_hz": 8000, "seconds": 1.0},
     "frames": {"num_frames": 4},
     "statistics": {"variables": ["HR"], "span": 48},
+    "events": {"variables": 3, "span": 1.0, "bins": 4},
 }
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from umemma.data import quarantine
 from umemma.data.sample import SPLITS
-from umemma.validation import statistics
+from umemma.validation import gaps, statistics
 from umemma.validation.expectation import Evidence, Table, among, between, equal, every, filled, typed, unique
 from umemma.validation.settings import Validation
 
@@ -70,6 +70,7 @@ def contents(evidence: Evidence, bounds: Validation) -> list[Table]:
         _groups(evidence),
         *_classes(evidence, bounds),
         _presence(evidence, bounds),
+        *gaps.tables(evidence, bounds),
         _shards(evidence),
     ]
 

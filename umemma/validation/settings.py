@@ -34,6 +34,8 @@ class Severities(Section):
     """With several labels per sample, every sample has at least one."""
     presence: Severity
     """Presence rates lie between `min_presence` and `max_presence`."""
+    gaps: Severity
+    """At most `max_gaps` of the numbers in a modality of vectors or series were not measured."""
     presence_drift: Severity
     """Presence rates moved by at most `max_drift` since the accepted version."""
     class_drift: Severity
@@ -81,6 +83,8 @@ class Validation(Section):
     """Smallest share of a split's samples that must have a modality; one present in fewer cannot be learned."""
     max_presence: Fraction
     """Largest share of a split's samples that may have a modality."""
+    max_gaps: Fraction
+    """Largest share of the numbers in vectors and series that were not measured."""
     max_drift: Fraction
     """Largest change of a presence or class share since the accepted version, beyond chance (three standard errors)."""
     max_mib: Positive

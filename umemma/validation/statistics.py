@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from umemma.data.sample import SPLITS
+from umemma.validation import gaps
 from umemma.validation.expectation import Evidence
 
 
@@ -43,6 +44,7 @@ def statistics(evidence: Evidence) -> dict[str, Any]:
         "groups": {split: manifest.loc[manifest["split"] == split, "group"].nunique() for split in SPLITS},
         "classes": class_counts(evidence),
         "presence": presence_shares(evidence),
+        "gaps": gaps.shares(evidence),
     }
 
 
