@@ -39,12 +39,10 @@ def test_the_order_of_events_does_not_matter():
 
 
 def test_facts_of_events():
-    assert facts("vitals.events", packed(STAY)).items() >= {
-        "kind": "events",
-        "num_events": 5,
-        "num_variables": 2,
-        "blank": False,
-    }.items()
+    assert (
+        facts("vitals.events", packed(STAY)).items()
+        >= {"kind": "events", "num_events": 5, "num_variables": 2, "blank": False}.items()
+    )
     assert facts("vitals.events", packed(STAY[:1]))["blank"] is False  # a single measurement is no constant
 
 

@@ -80,7 +80,7 @@ WRONG_NAME = {
     "mp4 named mpg": ("a.mpg", MP4, "is really an MP4 video"),
     "mpg named mp4": ("a.mp4", video(numbered(3), form="mpeg", codec="mpeg1video"), "is really an MPEG video"),
     "png named txt": ("a.txt", picture(PIXELS), "no readable text: .*it is a PNG image"),
-    "no kind": ("a.exe", b"MZ", r"no media kind is known by '\.exe'; there are avi, flac"),
+    "no kind": ("a.exe", b"MZ", r"no media kind is known by '\.exe'; there are avi, events, flac"),
 }
 ABSURD = {
     "bomb": ("a.png", png(9500, 9500, 8, 0), "decompression bomb, refused unopened: .*90,250,000 pixels"),
