@@ -23,7 +23,8 @@ def admit(report: Path, gate: Path) -> None:
     if not verdict.passed:
         raise GateFailure(
             f"{verdict.dataset}: {len(verdict.failures)} of {len(verdict.expectations)} expectations failed, as "
-            f"listed in {report}; bounds and severities (validation.severity) are in params.yaml"
+            f"listed in {report}; `validation` in conf/dataset/{verdict.dataset}.yaml sets bounds and severities, and "
+            f"`make run DATASET={verdict.dataset}` judges by them"
         )
     write_json(gate, {"manifest_sha256": verdict.manifest_sha256, "dataset": verdict.dataset, "passed": True})
 

@@ -71,7 +71,13 @@ def test_rare_reasons_are_added_up_so_that_none_goes_uncounted():
     rows = [Quarantined(f"k{number}", "train", None, "f", f"reason {number // 2}: detail") for number in range(25)]
     reasons = quarantine.reasons(rows, 4)
     assert [row["reason"] for row in reasons] == ["reason 0", "reason 1", "reason 10", "reason 11", "other reasons"]
-    assert reasons[-1] == {"reason": "other reasons", "total": 17, "by_split": {"train": 17}, "example": ""}
+    assert reasons[-1] == {
+        "reason": "other reasons",
+        "total": 17,
+        "is_damage": True,
+        "by_split": {"train": 17},
+        "example": "",
+    }
     assert sum(row["total"] for row in reasons) == 25
     assert quarantine.reasons([], 4) == []
 

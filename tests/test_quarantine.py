@@ -240,7 +240,7 @@ def test_an_empty_quarantine_has_the_columns_and_types_of_a_full_one(tmp_path):
     quarantine.write(tmp_path / "full.parquet", [Quarantined("k", "train", "image", "f", "r")])
     empty, full = (parquet.read_schema(tmp_path / f"{name}.parquet") for name in ("empty", "full"))
     assert empty == full
-    assert full.names == ["key", "split", "modality", "file", "reason"]
+    assert full.names == ["key", "split", "modality", "file", "reason", "is_damage"]
     assert quarantine.read(tmp_path / "empty.parquet") == []
 
 
@@ -350,5 +350,5 @@ def test_recordings_that_are_all_silent_fail_the_gate(tmp_path, capsys):
 
 
 def test_a_row_says_where_it_came_from_as_the_columns_do():
-    assert quarantine.COLUMNS == ("key", "split", "modality", "file", "reason")
-    assert astuple(Quarantined("k", "train", None, "f", "r")) == ("k", "train", None, "f", "r")
+    assert quarantine.COLUMNS == ("key", "split", "modality", "file", "reason", "is_damage")
+    assert astuple(Quarantined("k", "train", None, "f", "r")) == ("k", "train", None, "f", "r", True)

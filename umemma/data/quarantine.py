@@ -1,5 +1,7 @@
-"""The quarantine: unusable samples, each with its key, its file and the reason.
+"""The quarantine: samples that are not used, each with its key, its file and the reason.
 
+- Damage - a file that cannot be read - is told from what is left out by rule: a row without a label, a class that the
+  configuration leaves out. Both are listed; the gate bounds the share of damage only.
 - One row is one sample, so judged = kept + quarantined holds in every split. If several files of a sample are bad,
   `file` names the first and `reason` all of them.
 - The file's bytes depend on the rows alone: sorted, columns typed even without rows, and nothing that differs between
@@ -30,7 +32,7 @@ class Quarantined:
 
     `key` is `train/17`, the adapter's sample 17 of train, if the sample has no key or its adapter did not give it.
     `split` is empty if the data do not give it. `reason` starts with the general part; details follow `:`, `;`, `(` or
-    a comma.
+    a comma. `is_damage` False: left out by rule.
     """
 
     key: str
@@ -38,9 +40,11 @@ class Quarantined:
     modality: str | None
     file: str
     reason: str
+    is_damage: bool = True
 
 
 COLUMNS = tuple(field.name for field in fields(Quarantined))
+_SCHEMA = pyarrow.schema([(name, pyarrow.bool_() if name == "is_damage" else pyarrow.string()) for name in COLUMNS])
 
 
 def write(path: Path, rows: Iterable[Quarantined], root: Path | None = None) -> None:
@@ -48,13 +52,13 @@ def write(path: Path, rows: Iterable[Quarantined], root: Path | None = None) -> 
     roots = [] if root is None else list(dict.fromkeys([str(root), str(root.resolve())]))
     sorted_rows = sorted(
         (
-            (key, split, modality, _stable(file, roots), _stable(reason, roots))
-            for key, split, modality, file, reason in map(astuple, rows)
+            (key, split, modality, _stable(file, roots), _stable(reason, roots), is_damage)
+            for key, split, modality, file, reason, is_damage in map(astuple, rows)
         ),
         key=lambda row: (_position(row[1]), *("" if value is None else value for value in row)),
     )
     columns = [[row[number] for row in sorted_rows] for number in range(len(COLUMNS))]
-    parquet.write_table(pyarrow.table(columns, pyarrow.schema([(name, pyarrow.string()) for name in COLUMNS])), path)
+    parquet.write_table(pyarrow.table(columns, _SCHEMA), path)
 
 
 def read(path: Path) -> list[Quarantined]:
@@ -88,6 +92,7 @@ def reasons(rows: Iterable[Quarantined], named: int) -> list[dict[str, Any]]:
         {
             "reason": reason,
             "total": len(part),
+            "is_damage": any(row.is_damage for row in part),
             "by_split": {split: count for split, count in counts(row.split for row in part).items() if count},
             "example": "" if reason == _REST else some(part, 1),
         }

@@ -36,20 +36,24 @@ class Sample:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A sample that an adapter excluded while it read its lists; `file` as the user knows it, `reason` as text."""
+    """A sample that an adapter excluded while it read its lists; `file` as the user knows it, `reason` as text.
+
+    `is_damage` False: it is left out by rule, as a row without a label is; the gate does not count it against the data.
+    """
 
     key: str
     split: str
     file: str
     reason: str
+    is_damage: bool = True
 
 
 class BadSample(DataError):
     """Raised by an adapter for an unusable sample: it is quarantined, and the others are processed as usual.
 
-    Without a `key` the quarantine names the sample by its position, such as `train/17`.
+    Without a `key` the quarantine names the sample by its position, such as `train/17`. `is_damage` as in `Rejected`.
     """
 
-    def __init__(self, file: str, reason: str, key: str = "") -> None:
+    def __init__(self, file: str, reason: str, key: str = "", *, is_damage: bool = True) -> None:
         super().__init__(f"{file}: {reason}")
-        self.file, self.reason, self.key = file, reason, key
+        self.file, self.reason, self.key, self.is_damage = file, reason, key, is_damage

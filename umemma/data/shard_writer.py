@@ -71,7 +71,7 @@ def write(
     rows = [row for result in results for row in result.rows]
     pd.DataFrame(rows).to_parquet(folder / MANIFEST, index=False)
     rejected = [
-        Quarantined(sample.key, sample.split, None, sample.file, sample.reason)
+        Quarantined(sample.key, sample.split, None, sample.file, sample.reason, sample.is_damage)
         for sample in getattr(adapter, "rejected", ())
     ]
     left_out = rejected + [row for result in results for row in result.quarantined]
@@ -180,7 +180,7 @@ def _sampled(adapter: Adapter, split: str, index: int) -> Sample | Quarantined:
     try:
         return adapter.sample(split, index)
     except BadSample as error:
-        return Quarantined(error.key or f"{split}/{index}", split, None, error.file, error.reason)
+        return Quarantined(error.key or f"{split}/{index}", split, None, error.file, error.reason, error.is_damage)
 
 
 def _repeated_keys(made: Sequence[_Made]) -> dict[int, dict[int, Quarantined]]:

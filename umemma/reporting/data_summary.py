@@ -11,10 +11,14 @@ from umemma.reporting.results import Result, Validation
 
 
 class Reason(Result):
-    """Why samples are in quarantine; rare reasons are added up, with an empty example."""
+    """Why samples are in quarantine; rare reasons are added up, with an empty example.
+
+    `is_damage` False: left out by rule, such as rows without a label.
+    """
 
     reason: str
     total: int
+    is_damage: bool = True
     by_split: dict[str, int]
     example: str
 

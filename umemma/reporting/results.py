@@ -365,10 +365,14 @@ class Masks(Result):
 
 
 class Quarantine(Result):
-    """Samples by split, and those in quarantine by reason; the split "" is for samples without a split."""
+    """Samples by split, and those in quarantine by reason; the split "" is for samples without a split.
+
+    `left_out`: those in quarantine that are not damaged but left out by rule, such as rows without a label.
+    """
 
     judged: dict[str, int] = {}
     kept: dict[str, int] = {}
+    left_out: dict[str, int] = {}
     by_reason: dict[str, int] = {}
 
 

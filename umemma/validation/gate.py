@@ -24,7 +24,7 @@ from great_expectations.data_context.types.base import (
 from great_expectations.expectations.metadata_types import FailureSeverity
 
 from umemma.data import quarantine
-from umemma.validation import drift, files, samples, statistics
+from umemma.validation import acceptance, drift, files, samples, statistics
 from umemma.validation.expectation import Evidence, Table
 from umemma.validation.settings import Validation
 
@@ -59,9 +59,14 @@ def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
         "quarantine": {
             "judged": dict(index.judged),
             "kept": {split: count - index.quarantined[split] for split, count in index.judged.items()},
+            "left_out": quarantine.counts(row.split for row in evidence.quarantine if not row.is_damage),
             "by_reason": quarantine.by_reason(evidence.quarantine),
         },
-        "failures": [_sentence(entry) for entry in judged if not entry["passed"] and entry["severity"] == "error"],
+        "failures": [
+            _sentence(entry) + _accepted(entry, index.dataset)
+            for entry in judged
+            if not entry["passed"] and entry["severity"] == "error"
+        ],
         "warnings": [_sentence(entry) for entry in judged if not entry["passed"] and entry["severity"] == "warn"],
         "ignored": [name for name, severity in bounds.severity.model_dump().items() if severity == "ignore"],
         "expectations": judged,
@@ -156,6 +161,7 @@ def _entry(table: Table, result: Any, severities: Mapping[str, str]) -> dict[str
             "bound": {name: value for name, value in kwargs.items() if name not in _INTERNAL and value is not None},
             "unexpected_count": figures.get("unexpected_count", 0),
             "keys": list(dict.fromkeys(str(row["key"]) for row in rows))[:NAMED],
+            "accepted_by": "" if result.success else acceptance.line(name, table, kwargs, figures),
         }
     )
 
@@ -166,6 +172,12 @@ def _sentence(entry: Mapping[str, Any]) -> str:
     rows = f"; {entry['unexpected_count']} rows, as {', '.join(entry['keys'])}" if entry["keys"] else ""
     name = f"{entry['name']}: " if entry["name"] else ""
     return f"{name}{where}: {entry['expectation']}{bound}; found {entry['observed']}{rows}"
+
+
+def _accepted(entry: Mapping[str, Any], dataset: str) -> str:
+    if not entry["accepted_by"]:
+        return ""
+    return f". If that is as it should be, this line of conf/dataset/{dataset}.yaml accepts it: {entry['accepted_by']}"
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,10 @@ _NAMED = 5  # quarantined samples listed in a sentence
 
 
 def left_out(evidence: Evidence, bounds: Validation) -> Table:
-    """Return a row for each split: samples judged, and those in quarantine, of which the key lists a few."""
+    """Return a row for each split: samples judged, and those in quarantine, of which the key lists a few.
+
+    `share` is that of damage: what is left out by rule, such as rows without a label, says nothing against the data.
+    """
     index, rows = evidence.index, evidence.quarantine
     kept = {split: sum(shard.num_samples for shard in index.shards if shard.split == split) for split in index.judged}
     parts = {split: [row for row in rows if row.split == split] for split in index.judged} | {"all": rows}
@@ -24,14 +27,17 @@ def left_out(evidence: Evidence, bounds: Validation) -> Table:
     kept["all"] = sum(kept.values())
     table = [
         {
-            "key": f"{split or 'no split'}: {len(part)} of {judged[split]}"
-            + (f", such as {quarantine.some(part, _NAMED)}" if len(part) else ""),
+            "key": f"{split or 'no split'}: {len(damaged)} of {judged[split]}"
+            + (f", such as {quarantine.some(damaged, _NAMED)}" if damaged else ""),
             "judged": judged[split],
             "accounted": kept[split] + len(part),
             # Samples without a split are never kept, so they have no share of their own; they count in `all`.
-            "share": statistics.share(len(part), judged[split]) if split in (*SPLITS, "all") else None,
+            "share": statistics.share(len(damaged), judged[split] - len(part) + len(damaged))
+            if split in (*SPLITS, "all")
+            else None,
         }
         for split, part in parts.items()
+        for damaged in [[row for row in part if row.is_damage]]
     ]
     return Table(
         "quarantine",

@@ -19,11 +19,13 @@ class Severities(Section):
     group_leakage: Severity
     """No group - a recording, person, film - is in two splits."""
     duplicates_across_splits: Severity
-    """No file's content is in two splits."""
+    """No content of a file is in two splits; numbers and short texts are no files."""
     duplicates_within_split: Severity
     """No file's content occurs twice in a split."""
     conflicting_labels: Severity
     """No file's content has different labels."""
+    copies: Severity
+    """No sample is in two splits with all that it has; a few numbers alone are not judged."""
     label_support: Severity
     """Every class has `min_class_samples` training samples."""
     classes_in_every_split: Severity
@@ -90,8 +92,8 @@ class Validation(Section):
     max_mib: Positive
     """Largest file, in MiB."""
     max_blank: Fraction
-    """Largest share of blank files: images of one colour, silent or constant recordings, texts of white space, vectors
-    of equal numbers.
+    """Largest share of blank files: images of one colour, silent or constant recordings, texts of white space, series
+    of one value.
     """
     min_peak: Fraction
     """Peak below which a recording is silence; full scale is 1."""
