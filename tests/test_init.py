@@ -448,14 +448,14 @@ def test_a_delimiter_that_is_not_the_usual_one_is_found_and_written_down(tmp_pat
     assert len(samples(build.built(parameters.dataset, tmp_path))) == 60
 
 
-def test_an_encoding_is_named_by_the_person_and_written_down(tmp_path, home):
-    path = write_table(tmp_path / "t.csv", rows_of(label=lambda i: ("猫", "狗")[i % 2]))
+def test_an_encoding_that_is_guessed_or_named_is_said_and_written_down(tmp_path, home):
+    path = write_table(tmp_path / "t.csv", rows_of(label=lambda i: ("有一只猫", "狗在这里")[i % 2]))
     path.write_bytes(path.read_text().encode("gb18030"))
-    with pytest.raises(DataError, match="is no utf-8"):
-        initiated(home, path)
-    _, parameters = initiated(home, path, encoding="gb18030")
-    assert parameters.dataset.classes == ["狗", "猫"]
-    assert parameters.dataset.options["encoding"] == "gb18030"
+    for named in ({}, {"encoding": "gbk"}):
+        output, parameters = initiated(home, path, **named)
+        assert parameters.dataset.classes == ["有一只猫", "狗在这里"]
+        assert parameters.dataset.options["encoding"] == named.get("encoding", "gb18030")
+        assert ("the file is read as gb18030, as in" in output) == (not named)
 
 
 def test_a_file_that_is_there_is_written_over_only_when_told(tmp_path, home):

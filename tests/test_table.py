@@ -3,6 +3,8 @@
 import io
 import tempfile
 import unicodedata
+from datetime import datetime, time, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -371,6 +373,54 @@ def test_numbers_in_a_cell_are_a_vector_or_the_pixels_of_a_picture(tmp_path, wri
     modalities["face"]["shape"] = [2, 2]
     with pytest.raises(BadSample, match=r"6 pixels are no image of 2 x 2; .*face\.shape gives"):
         adapter(path, modalities=modalities, columns={"pixels": {"type": "list"}}).sample("val", 0)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_objects_in_cells_are_columns_native_or_written_as_text(tmp_path, suffix):
+    rows = [
+        row | {"note": {"text": f"a note {i}", "size": {"w": i, "h": 2.5}} if i != 3 else None}
+        for i, row in enumerate(plain_rows())
+    ]
+    path = write_table(tmp_path / f"t.{suffix}", rows)
+    modalities = {
+        "note": {"column": "note.text", "kind": "text"},
+        "size": {"columns": ["note.size.w", "note.size.h"], "kind": "vector"},
+        "lead": {"column": "label", "kind": "text"},
+    }
+    columns = {} if suffix in {"parquet", "jsonl"} else {"note": {"type": "object"}}
+    made = adapter(path, modalities=modalities, columns=columns)
+    members = made.sample("val", 1).members
+    assert members["note.txt"] == b"a note 4"
+    assert vector(members["size.npy"]).tolist() == [4, 2.5]
+    assert list(made.sample("train", 1).members) == ["lead.txt"]
+    with pytest.raises(ParameterError, match=r"no column of .* called 'note\.txt'.*Did you mean 'note\.text'"):
+        adapter(path, modalities={"n": {"column": "note.txt", "kind": "text"}}, columns=columns)
+
+
+def test_times_decimals_and_durations_of_parquet_are_what_a_csv_would_say(tmp_path):
+    moment = datetime(2024, 5, 31, 13, 45, tzinfo=timezone(timedelta(hours=2)))
+    native = {
+        "seen": moment,
+        "day": moment.date(),
+        "at": time(13, 45),
+        "cost": Decimal("1.50"),
+        "took": timedelta(minutes=1),
+    }
+    plain = {"seen": "2024-05-31T11:45:00+00:00", "day": "2024-05-31", "at": "13:45:00", "cost": 1.5, "took": 60.0}
+    columns = {"seen": {"type": "time"}, "day": {"type": "time"}, "at": {"type": "time", "parts": ["time_of_day"]}}
+    modalities = {"all": {"columns": list(native), "kind": "vector"}}
+    read = [
+        samples(
+            adapter(
+                write_table(tmp_path / name, [row | cells for row in plain_rows()]),
+                modalities=modalities,
+                columns=columns,
+            )
+        )
+        for name, cells in (("t.parquet", native), ("t.csv", plain))
+    ]
+    assert read[0] == read[1]
+    assert vector(read[0][0].members["all.npy"])[[1, 4, 5]].tolist() == [19874, 1.5, 60]
 
 
 def test_pictures_inside_a_parquet_file_are_members_by_their_content(tmp_path):

@@ -32,7 +32,12 @@ WHOLE = {  # name: (file, content, options, what is said)
         {},
         r"t\.csv has no rows, only the columns id, split, label, note",
     ),
-    "a spreadsheet": ("t.xlsx", b"PK", {}, r"t\.xlsx is no table: its name must end in \.csv, .*saved as \.csv"),
+    "a spreadsheet": (
+        "t.xlsx",
+        b"PK",
+        {},
+        r"t\.xlsx is no table: its name must end in \.csv, .*saved as \.csv, or: uv run .*read_excel\('t\.xlsx'\)",
+    ),
     "wrong delimiter": (
         "t.csv",
         GOOD.replace(",", ";").encode(),
@@ -73,7 +78,7 @@ WHOLE = {  # name: (file, content, options, what is said)
         r"t\.csv line 3 is no utf-8: byte 0xba\. .*dataset\.options\.encoding .*gb18030",
     ),
     "latin-1": ("t.csv", GOOD.replace("three", "drei Äpfel").encode("latin-1"), {}, r"line 4 is no utf-8: byte 0xc4"),
-    "utf-16": ("t.csv", GOOD.encode("utf-16"), {}, r"line 1 is no utf-8: .*its mark says utf-16"),
+    "utf-16": ("t.csv", GOOD.encode("utf-16"), {}, r"line 1 is no utf-8: .*utf-16 is likely"),
     "an encoding that is none": (
         "t.csv",
         GOOD.encode(),

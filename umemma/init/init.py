@@ -204,6 +204,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--group", metavar="COLUMN", help="what must not be in two splits")
     parser.add_argument("--split", metavar="COLUMN", help="train, val and test")
-    parser.add_argument("--encoding", default="utf-8", help="of a text table")
+    parser.add_argument("--encoding", help="of a text table; guessed, and said, where it is not UTF-8")
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
     return parser

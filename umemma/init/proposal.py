@@ -13,13 +13,11 @@ from typing import Any
 
 from umemma.data.sample import SPLITS
 from umemma.errors import DataError, some
-from umemma.init import modalities, paths, roles
+from umemma.init import dialect, modalities, paths, roles
 from umemma.init.columns import Column, column
 from umemma.init.roles import Label
 from umemma.init.survey import Survey, survey
 from umemma.sources.adapters.table import Adapter
-from umemma.sources.tables import file as table_file
-from umemma.sources.tables.file import Table
 from umemma.sources.tables.rows import SPELLINGS
 
 _FEW_ROWS = 10
@@ -33,7 +31,7 @@ class Given:
     split: str | None = None
     label: Sequence[str] = ()
     group: str | None = None
-    encoding: str = "utf-8"
+    encoding: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,8 @@ class Proposal:
 
 def propose(file: Path, root: Path, given: Given) -> Proposal:
     """Inspect a table below `root`. Raises DataError or ParameterError if it cannot be used."""
-    options, table = _opened(file, root, given.encoding)
+    opened = dialect.opened(file, root, given.encoding)
+    options, table = opened.options, opened.table
     columns = {name: column(name, cells) for name, cells in table.columns.items()}
     chosen = roles.roles(columns, key=given.key, split=given.split, label=given.label, group=given.group)
     rest = {name: candidate for name, candidate in columns.items() if name not in chosen.reserved}
@@ -83,7 +82,7 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
         for name, entry in guesses.entries.items()
     }
     rejected = Counter(rejection.reason.split(":")[0] for rejection in adapter.rejected)
-    unsure = [*chosen.unsure, *guesses.unsure, *_rare(label)]
+    unsure = [*opened.said, *chosen.unsure, *guesses.unsure, *_rare(label)]
     unsure += [doubt for name in surveys for doubt in _doubts(name, surveys[name])]
     return Proposal(
         options,
@@ -96,18 +95,6 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
         guesses.unused,
         unsure,
     )
-
-
-def _opened(file: Path, root: Path, encoding: str) -> tuple[dict[str, Any], Table]:
-    """Read the table; return the reading options that differ from the defaults, and the table."""
-    options: dict[str, Any] = {"file": os.path.relpath(file, root)}
-    usual = table_file.DELIMITERS.get(file.suffix.lower().removeprefix("."))
-    delimiter = table_file.likely_delimiter(file, encoding) if usual and file.is_file() else None
-    if delimiter != usual:
-        options["delimiter"] = delimiter
-    if encoding != "utf-8":
-        options["encoding"] = encoding
-    return options, table_file.read(file, delimiter=delimiter, encoding=encoding)
 
 
 def _shares(split: Column | None) -> dict[str, Any]:

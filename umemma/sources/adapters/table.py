@@ -14,7 +14,7 @@ r"""Your own data: a CSV, TSV, Parquet or JSON-lines file with a row per sample.
   split column, they are drawn from its train rows: {val: 0.15}.
 - `duplicate_keys`: `error`, or `first`: keep only the first of the rows with the same key.
 - `missing`: spellings of a missing value besides an empty cell, in any case (`tables/cells.py`).
-- `delimiter`, `encoding` of a text table.
+- `delimiter`, `quote`, `escape`, `header`, `skip`, `comment`, `encoding`: how a text table is written (`tables/file.py`).
 - `columns`: how the cells of a column are read: {column: {type: ...}} (`tables/readings.py`).
 - `media_root`: the folder that paths are relative to, itself relative to the root; null: the table's folder.
   `other_roots`: absolute folders, besides the root, that paths may lead to (`tables/paths.py`).
@@ -40,7 +40,7 @@ from umemma.sources.tables import paths, rows
 from umemma.sources.tables.cells import MISSING
 from umemma.sources.tables.labels import Labels
 from umemma.sources.tables.members import Folders, Members
-from umemma.sources.tables.readings import readings
+from umemma.sources.tables.readings import readings, with_objects
 from umemma.sources.tables.sources import source
 
 
@@ -70,6 +70,11 @@ class Adapter:
         duplicate_keys: str = "error",
         missing: Sequence[str] = MISSING,
         delimiter: str | None = None,
+        quote: str | None = '"',
+        escape: str | None = None,
+        header: bool = True,
+        skip: int = 0,
+        comment: str | None = None,
         encoding: str = "utf-8",
         media_root: str | None = None,
         other_roots: Sequence[str] = (),
@@ -90,10 +95,9 @@ class Adapter:
         sources = {name: source(name, entry) for name, entry in modalities.items()}
         roots = paths.real_roots(root, other_roots)
         path = _table_path(root, file, roots)
+        dialect = table_file.Dialect(delimiter, quote, escape, header, skip, comment, encoding)
         column_readings = readings(columns or {})
-        table = table_file.read(path, delimiter=delimiter, encoding=encoding)
-        for column in column_readings:
-            table.cells(column, "dataset.options.columns")
+        table = with_objects(table_file.read(path, dialect), column_readings)
         folders = Folders(path.parent if media_root is None else root / media_root, roots)
         self.members = Members(table, sources, folders, spellings, column_readings)
         self._names = rows.named(table, self.members, key=key, group=group, split=split, missing=spellings)

@@ -1,9 +1,10 @@
 """Reads a table - CSV, TSV, Parquet or JSON lines - into columns of cells; errors name the line.
 
 - CSV is read by Python's own reader in strict mode. pandas silently pads a line that is too short, and silently reads
-  the rest of the file as one cell after an unclosed quote.
-- A cell is text in CSV; in Parquet and JSON lines it may also be a number, true or false, null or a list. `cells`
-  interprets it, so that a table means the same in every format.
+  the rest of the file as one cell after an unclosed quote. How the file is written is a `Dialect`, never guessed here.
+- A cell is text in CSV; in Parquet and JSON lines it may also be a number, true or false, null, a list or bytes. Times
+  are read as ISO text, exact decimals and durations (in seconds) as numbers, and an object becomes columns called
+  `column.key` (`tables/objects.py`), so that a table means the same in every format; `cells` interprets it.
 - Every row has its position - the line it starts on, or its row in a Parquet file - so that errors can name it.
 - The whole table is read into memory; the media files that it names are not.
 """
@@ -13,19 +14,55 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from umemma.errors import DataError, ParameterError, some, unknown
+from umemma.sources.tables import objects
 from umemma.sources.tables.text import decoded
 
-DELIMITERS = {"csv": ",", "tsv": "\t"}
+DELIMITERS = {"csv": ",", "tsv": "\t", "tab": "\t", "txt": ",", "data": ",", "dat": ","}
 JSON_LINES = ("jsonl", "ndjson", "json")
 SUFFIXES = (*DELIMITERS, "parquet", *JSON_LINES)
-_RIVALS = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'"}  # other possible delimiters and their names in messages
+RIVALS = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'"}  # other possible delimiters and their names in messages
 _NAMED = 5  # positions listed in one error
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text table is written: options of `dataset.options` by the same names.
+
+    `delimiter` None: a comma, in .tsv and .tab a tab; a blank stands for one or more. `quote` None: a quotation mark is a letter like any other.
+    `escape`: what stands before a quote that is meant literally, where quotes are not doubled. `header` False: the
+    first line is data, the columns are called `column 1` and so on. `skip`: lines above the header. `comment`: how
+    lines begin that are no rows.
+    """
+
+    delimiter: str | None = None
+    quote: str | None = '"'
+    escape: str | None = None
+    header: bool = True
+    skip: int = 0
+    comment: str | None = None
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        for name in ("delimiter", "quote", "escape"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or len(value) != 1 or value in "\r\n"):
+                raise ParameterError(f"dataset.options.{name} must be one character, not {value!r}")
+        if self.delimiter is not None and self.delimiter == self.quote:
+            raise ParameterError(
+                f"dataset.options.delimiter must be one character other than the quote, not {self.quote!r}"
+            )
+        if not isinstance(self.header, bool):
+            raise ParameterError(f"dataset.options.header must be true or false, not {self.header!r}")
+        if isinstance(self.skip, bool) or not isinstance(self.skip, int) or self.skip < 0:
+            raise ParameterError(f"dataset.options.skip must be a number of lines, not {self.skip!r}")
+        if self.comment is not None and (not isinstance(self.comment, str) or not self.comment):
+            raise ParameterError(f"dataset.options.comment must be a text such as '#', not {self.comment!r}")
 
 
 @dataclass(frozen=True)
@@ -47,34 +84,41 @@ class Table:
         return self.columns[column]
 
 
-def read(path: Path, *, delimiter: str | None = None, encoding: str = "utf-8") -> Table:
-    """Read a table; `delimiter` None: a comma in .csv, a tab in .tsv. Raises DataError naming file, line and reason."""
+def read(path: Path, dialect: Dialect = Dialect()) -> Table:
+    """Read a table. Raises DataError naming file, line and reason."""
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in SUFFIXES:
         raise DataError(
-            f"{path} is no table: its name must end in {', '.join(f'.{ending}' for ending in SUFFIXES)} "
-            "(a spreadsheet can be saved as .csv)"
+            f"{path} is no table: its name must end in {', '.join(f'.{one}' for one in SUFFIXES)}{_convert(path)}"
         )
-    content = _content(path)
+    content = content_of(path)
     if suffix == "parquet":
         table = _parquet(path, content)
     elif suffix in JSON_LINES:
-        table = _json_lines(path, decoded(path, content, encoding))
+        table = _json_lines(path, decoded(path, content, dialect.encoding))
     else:
-        table = _delimited(path, decoded(path, content, encoding), delimiter or DELIMITERS[suffix])
+        table = _delimited(path, decoded(path, content, dialect.encoding), dialect)
     if not table.places:
         raise DataError(f"{path} has no rows, only the columns {some(table.columns)}")
     return table
 
 
-def likely_delimiter(path: Path, encoding: str = "utf-8") -> str:
-    """Guess the delimiter of a text table: the candidate that is most frequent in the header."""
-    header = decoded(path, _content(path), encoding).split("\n", 1)[0]
-    usual = DELIMITERS[path.suffix.lower().removeprefix(".")]
-    return max(dict.fromkeys([usual, *_RIVALS]), key=header.count)
+def _convert(path: Path) -> str:
+    """Return the command that converts a spreadsheet or a table of another program, as text to append."""
+    csv_file = path.with_suffix(".csv").name
+    readers = {".xlsx": ("excel", "openpyxl"), ".xls": ("excel", "xlrd"), ".ods": ("excel", "odfpy")}
+    readers |= {".sav": ("spss", "pyreadstat"), ".dta": ("stata", "pandas"), ".feather": ("feather", "pyarrow")}
+    if path.suffix.lower() not in readers:
+        return " (a spreadsheet can be saved as .csv)"
+    reader, package = readers[path.suffix.lower()]
+    return (
+        f". A spreadsheet can be saved as .csv, or: uv run --with pandas --with {package} python -c "
+        f'"import pandas; pandas.read_{reader}({path.name!r}).to_csv({csv_file!r}, index=False)"'
+    )
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a table. Raises DataError if it cannot be read or is empty."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -89,10 +133,18 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _delimited(path: Path, text: str, delimiter: str) -> Table:
-    header, rows = _csv_rows(path, text, delimiter)
+def _delimited(path: Path, text: str, dialect: Dialect) -> Table:
+    delimiter = dialect.delimiter or DELIMITERS[path.suffix.lower().removeprefix(".")]
+    try:
+        rows = csv_rows(text, delimiter, dialect)
+    except NotInDialect as error:
+        raise DataError(f"{path} {error}") from error
+    if not rows:
+        raise DataError(f"{path} is empty below the {dialect.skip} lines that dataset.options.skip leaves out")
+    header, rows = (rows[0][1], rows[1:]) if dialect.header else ([""] * len(rows[0][1]), rows)
     if len(header) == 1:
-        counts = {name: header[0].count(mark) for mark, name in _RIVALS.items() if mark in header[0]}
+        first = text.split("\n", 1)[0]
+        counts = {name: first.count(mark) for mark, name in RIVALS.items() if mark in first}
         hint = (
             f"its first line holds {max(counts, key=lambda name: counts[name])}, possibly its delimiter "
             "(dataset.options.delimiter)"
@@ -103,28 +155,61 @@ def _delimited(path: Path, text: str, delimiter: str) -> Table:
     names = _column_names(path, header)
     ragged = [f"line {line} has {len(cells)}" for line, cells in rows if len(cells) != len(names)]
     if ragged:
-        raise DataError(f"{path}: the header has {len(names)} columns, but {some(ragged, _NAMED)}")
+        raise DataError(
+            f"{path}: the {'header' if dialect.header else 'first line'} has {len(names)} columns, but {some(ragged, _NAMED)}"
+        )
     columns = zip(*(cells for _, cells in rows), strict=True) if rows else ([] for _ in names)
     return Table(path, dict(zip(names, columns, strict=True)), [line for line, _ in rows])
 
 
-def _csv_rows(path: Path, text: str, delimiter: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header, and every other non-blank row with the line it starts on."""
-    if len(delimiter) != 1 or delimiter in '\r\n"':
-        raise ParameterError(f"dataset.options.delimiter must be one character, not {delimiter!r}")
+class NotInDialect(ValueError):
+    """A text that is not written in a dialect; the message names the line."""
+
+
+def csv_rows(text: str, delimiter: str, dialect: Dialect) -> list[tuple[int, list[str]]]:
+    """Return every non-blank row with the line it starts on. Raises NotInDialect naming the line."""
     limit = csv.field_size_limit(sys.maxsize)  # a cell may hold a long text; validation limits its length
     rows, line = [], 1
+    lines = _Lines(text, dialect)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        reader = csv.reader(
+            lines,
+            delimiter=delimiter,
+            quotechar=dialect.quote,
+            quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+            escapechar=dialect.escape,
+            doublequote=dialect.escape is None,
+            skipinitialspace=delimiter == " ",  # columns that are aligned by blanks
+            strict=True,
+        )
         for cells in reader:
             if cells:
                 rows.append((line, cells))
             line = reader.line_num + 1
+            lines.starts_row = True
     except csv.Error as error:
-        raise DataError(f"{path} line {line}: {error} (quotes inside a quoted cell are doubled)") from error
+        raise NotInDialect(
+            f"line {line}: {error} (quotes inside a quoted cell are doubled; where they are letters like others, "
+            "dataset.options.quote: null says so)"
+        ) from error
     finally:
         csv.field_size_limit(limit)
-    return rows[0][1], rows[1:]
+    return rows
+
+
+class _Lines(Iterator[str]):
+    """The lines of a text, blank in place of those that are no rows; inside a quoted cell every line is text."""
+
+    def __init__(self, text: str, dialect: Dialect) -> None:
+        self._lines = enumerate(io.StringIO(text, newline=""))
+        self._skip, self._comment = dialect.skip, dialect.comment
+        self.starts_row = True
+
+    def __next__(self) -> str:
+        number, line = next(self._lines)
+        is_comment = self._comment is not None and self.starts_row and line.startswith(self._comment)
+        self.starts_row = False
+        return "\n" if number < self._skip or is_comment else line
 
 
 def _column_names(path: Path, header: Sequence[str]) -> list[str]:
@@ -142,7 +227,8 @@ def _json_lines(path: Path, text: str) -> Table:
         (line, _json_object(path, line, content)) for line, content in enumerate(text.split("\n"), 1) if content.strip()
     ]
     names = dict.fromkeys(name for _, cells in rows for name in cells)
-    return Table(path, {name: [cells.get(name) for _, cells in rows] for name in names}, [line for line, _ in rows])
+    columns = {name: [cells.get(name) for _, cells in rows] for name in names}
+    return Table(path, objects.as_columns(path, columns), [line for line, _ in rows])
 
 
 def _json_object(path: Path, line: int, text: str) -> dict[str, object]:
@@ -172,7 +258,8 @@ def _parquet(path: Path, content: bytes) -> Table:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no readable Parquet file: {error}") from error
     names = _column_names(path, table.column_names)
-    return Table(path, dict(zip(names, columns, strict=True)), range(1, table.num_rows + 1))
+    whole = objects.as_columns(path, dict(zip(names, columns, strict=True)))
+    return Table(path, whole, range(1, table.num_rows + 1))
 
 
 def _arrow_cells(column: Any) -> Sequence[object]:
@@ -184,4 +271,20 @@ def _arrow_cells(column: Any) -> Sequence[object]:
         kinds.is_integer(kind.value_type) or kinds.is_floating(kind.value_type)
     ):
         return column.to_numpy()
-    return column.to_pylist()
+    plain: Callable[[Any], object] | None = None
+    if kinds.is_timestamp(kind) or kinds.is_date(kind) or kinds.is_time(kind):
+        plain = _iso
+    elif kinds.is_duration(kind):
+        plain = _seconds
+    elif kinds.is_decimal(kind):
+        plain = float
+    cells = column.to_pylist()
+    return [None if cell is None else plain(cell) for cell in cells] if plain else cells
+
+
+def _iso(moment: Any) -> str:
+    return str(moment.isoformat())
+
+
+def _seconds(duration: Any) -> float:
+    return float(duration.total_seconds())

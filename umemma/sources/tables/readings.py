@@ -13,15 +13,17 @@ A column that is not listed holds numbers as Python writes them, or what its mod
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from umemma.errors import ParameterError, SettingError, unknown
 from umemma.settings import Section, section
+from umemma.sources.tables import objects
 from umemma.sources.tables.categories import Category
 from umemma.sources.tables.cells import is_missing, number, shown, structure
+from umemma.sources.tables.file import Table
 from umemma.sources.tables.numbers import Number
 from umemma.sources.tables.times import Time
 
@@ -84,6 +86,17 @@ def readings(entries: Mapping[str, object]) -> dict[str, Reading | NumberList | 
         except SettingError as error:
             raise ParameterError(f"{where}: {error}") from error
     return result
+
+
+def with_objects(table: Table, columns: Mapping[str, Reading | NumberList | Object]) -> Table:
+    """Return the table with the columns of type `object` in parts. Raises ParameterError for a column that is not there."""
+    texts = [name for name, reading in columns.items() if isinstance(reading, Object)]
+    for name in texts:
+        table.cells(name, "dataset.options.columns")
+    whole = replace(table, columns=objects.written_out(table.path, table.columns, texts)) if texts else table
+    for name in columns.keys() - set(texts):
+        whole.cells(name, "dataset.options.columns")
+    return whole
 
 
 @dataclass

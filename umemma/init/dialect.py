@@ -1,0 +1,168 @@
+"""Guesses for `umemma init`: how a text table is written - encoding, delimiter, quotes, header, lines that are no rows.
+
+Every guess that differs from the defaults is said and written down as an option; the adapter itself never guesses. Each
+dialect is tried on the file; the one under which most lines have the same number of cells is taken.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from umemma.sources.tables import file as table_file
+from umemma.sources.tables.cells import number, shown
+from umemma.sources.tables.file import DELIMITERS, JSON_LINES, RIVALS, Dialect, NotInDialect, Table
+from umemma.sources.tables.text import decoded, likely_encoding
+
+_JUDGED_CHARS = 2_000_000
+_MOST_SKIPPED = 20  # lines above the header
+_QUOTES: Sequence[Mapping[str, Any]] = ({"quote": '"'}, {"quote": '"', "escape": "\\"}, {"quote": None})
+_NAMES = RIVALS | {" ": "blanks"}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A table, the options by which it was read, and sentences about what was guessed."""
+
+    table: Table
+    options: dict[str, Any]
+    said: Sequence[str]
+
+
+def opened(file: Path, root: Path, encoding: str | None) -> Opened:
+    """Read a table below `root`; `encoding` None: guessed. Raises DataError if it cannot be read."""
+    suffix = file.suffix.lower().removeprefix(".")
+    dialect, said = Dialect(), []
+    if suffix in DELIMITERS or suffix in JSON_LINES:
+        content = table_file.content_of(file)
+        dialect = Dialect(encoding=encoding or likely_encoding(content))
+        text = decoded(file, content, dialect.encoding, "--encoding")
+        if encoding is None and dialect.encoding != "utf-8":
+            said.append(_about_encoding(text, dialect.encoding))
+        if suffix in DELIMITERS:
+            dialect = detected(text, DELIMITERS[suffix], dialect.encoding)
+            said += _about(dialect)
+    differing = {
+        field.name: getattr(dialect, field.name)
+        for field in fields(Dialect)
+        if getattr(dialect, field.name) != field.default
+    }
+    return Opened(table_file.read(file, dialect), {"file": os.path.relpath(file, root)} | differing, said)
+
+
+def detected(text: str, usual: str, encoding: str) -> Dialect:
+    """Return the dialect of a text whose suffix says the delimiter `usual`; the default where none fits better."""
+    sample = text if len(text) <= _JUDGED_CHARS else text[: text.rindex("\n", 0, _JUDGED_CHARS) + 1]
+    best: tuple[tuple[float, ...], Dialect, list[list[str]]] | None = None
+    for delimiter in dict.fromkeys([usual, *_NAMES]):
+        for position, quotes in enumerate(_QUOTES):
+            if "escape" in quotes and '\\"' not in sample:
+                continue
+            dialect = Dialect(delimiter=None if delimiter == usual else delimiter, encoding=encoding, **quotes)
+            try:
+                rows = [cells for _, cells in table_file.csv_rows(sample, delimiter, dialect)]
+            except NotInDialect:
+                continue
+            if (fit := _fit(rows)) is None:
+                continue
+            share, width, num_merged = fit
+            score = (share, delimiter != " ", width, -num_merged * (quotes["quote"] is not None), -position)
+            if best is None or score > best[0]:
+                best = (score, dialect, rows)
+    if best is None:
+        return Dialect(encoding=encoding)
+    return _with_header(best[1], sample, best[2])
+
+
+def _fit(rows: Sequence[Sequence[str]]) -> tuple[float, int, int] | None:
+    """Return the share of rows that have the usual number of cells, that number, and how many cells hold a line break.
+
+    Lines above the header do not count. None where rows have a single cell.
+    """
+    width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (1, 0)
+    if width < 2:
+        return None
+    rows = rows[_num_above(rows, width) :]
+    return count / len(rows), width, sum("\n" in cell for row in rows for cell in row)
+
+
+def _num_above(rows: Sequence[Sequence[str]], width: int) -> int:
+    """Return the number of rows above the first that has the usual number of cells; 0 where they look like a header."""
+    first = next(number for number, cells in enumerate(rows) if len(cells) == width)
+    is_title = first <= _MOST_SKIPPED and all(len(cells) <= max(1, width // 2) for cells in rows[:first])
+    return first if is_title else 0
+
+
+def _with_header(dialect: Dialect, text: str, rows: Sequence[Sequence[str]]) -> Dialect:
+    """Add the lines above the header, and whether there is one."""
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    above = _num_above(rows, width)
+    values = {field.name: getattr(dialect, field.name) for field in fields(Dialect)}
+    if above:
+        lines = text.split("\n")
+        filled = [line for line in lines[:200] if line.strip()][:above]
+        if all(line.startswith("#") for line in filled):
+            values["comment"] = "#"
+        else:
+            values["skip"] = next(at for at, line in enumerate(lines) if line == filled[-1]) + 1
+    values["header"] = _has_header(rows[above:])
+    return Dialect(**values)
+
+
+def _has_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row names the columns: it is no data if words stand above numbers, and data if numbers do."""
+    if len(rows) < 3:
+        return True
+    first, others = rows[0], rows[1:200]
+    numeric = [
+        place
+        for place in range(len(first))
+        if all(_is_number(row[place]) for row in others if place < len(row) and row[place].strip())
+        and any(place < len(row) and row[place].strip() for row in others)
+    ]
+    above = [first[place].strip() for place in numeric]
+    if not above or not all(map(_is_number, above)):
+        return True
+    if any(
+        first[place] in {row[place] for row in others if place < len(row)}
+        for place in range(len(first))
+        if place not in numeric
+    ):
+        return False
+    if not all(cell.isdecimal() for cell in above):
+        return False
+    steps = {int(later) - int(earlier) for earlier, later in pairwise(above)}
+    return len(set(above)) == len(above) and (len(steps) <= 1 or len(numeric) < len(first))  # years; pandas's 0, 1, 2
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        number(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _about_encoding(text: str, encoding: str) -> str:
+    example = next((line for line in text.splitlines() if not line.isascii()), "")
+    return f"the file is read as {encoding}, as in {shown(example.strip())}; --encoding ENCODING names another"
+
+
+def _about(dialect: Dialect) -> list[str]:
+    said = []
+    if dialect.delimiter:
+        said.append(f"{_NAMES[dialect.delimiter]} between cells (delimiter)")
+    if dialect.quote is None:
+        said.append("quotation marks are letters like others (quote: null)")
+    if dialect.escape:
+        said.append("a backslash before quotation marks that are meant (escape)")
+    if dialect.comment:
+        said.append(f"lines that begin with {dialect.comment} are left out (comment)")
+    if dialect.skip:
+        said.append(f"the first {dialect.skip} lines are left out (skip)")
+    if not dialect.header:
+        said.append("the first line is data, no names of columns (header: false)")
+    return ["the file is read with " + "; ".join(said)] if said else []
