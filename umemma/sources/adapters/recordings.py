@@ -66,7 +66,7 @@ class Adapter:
             raise ParameterError(unknown("dataset.options.unlabelled", "choice", unlabelled, ("error", "drop")))
         self._steps, stride = _whole(window, "window", "steps"), _whole(window, "window", "stride")
         path = _located(root, [file] if isinstance(file, str) else file)
-        self._table = table_file.read(path, delimiter=delimiter, encoding=encoding)
+        self._table = table_file.read(path, table_file.Dialect(delimiter=delimiter, encoding=encoding))
         self.modalities, self.lists = tuple(modalities), (path,)
         self._values = {name: _numbers(self._table, name, columns) for name, columns in modalities.items()}
         labels = _labels(self._table, label, classes)
