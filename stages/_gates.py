@@ -13,7 +13,7 @@ from umemma.parameters import Parameters
 from umemma.reporting import results
 from umemma.reporting.results import Gates, Masks
 from umemma.training import masks
-from umemma.training.arms import ARMS
+from umemma.training.arms import ARMS, BASELINES
 from umemma.training.context import TrainingContext
 
 _NUM_SAMPLES = 64  # of the test set, on which the model is audited for leaks
@@ -44,12 +44,22 @@ def never_below(evaluate: Evaluate, seed: int) -> dict[str, Any]:
     )
 
 
+def baselines(evaluate: Evaluate, arm: str, seed: int) -> dict[str, Any]:
+    """Compare the run's predictions with those of what a sceptic would try first."""
+    main_model = comparison.read(Path("data/predictions/model.safetensors"), "model")[0]
+    rivals = [comparison.read(Path(f"data/reference/{name}.safetensors"))[0] for name in BASELINES if name != arm]
+    return comparison.gate_baselines(
+        main_model, rivals, seed=seed, replicates=evaluate.bootstrap_replicates, significance=evaluate.significance
+    )
+
+
 def judge(settings: Parameters, context: TrainingContext, model: Model) -> Gates:
     """Return the content of data/reports/gates.json; a failed gate does not raise: the report is written first."""
     below = never_below(settings.evaluate, settings.seed)
     gates = [
         no_leak(model, context.media["test"], settings.arm),
         below if ARMS[settings.arm].keeps_up else comparison.as_finding(below),
+        baselines(settings.evaluate, settings.arm, settings.seed),
     ]
     drawn = results.read(Path("data/reports/masks.json"), Masks)
     if drawn.protocol is not None and drawn.missing_rate is not None and drawn.seed is not None:

@@ -1,7 +1,7 @@
 """Predictions of all models -> how much is lost information, how much model failure (data/reports/accounting.json).
 
-The run's own model is compared with the towers, their product, specialists, and the other experiments whose predictions
-`make ablation` puts into data/arms. arms.json holds the table of all arms.
+The run's own model is compared with the towers, their product, specialists, the baselines `linear` and `trees`, and the
+other experiments whose predictions `make ablation` puts into data/arms. arms.json holds the table of all arms.
 """
 
 from importlib import import_module
@@ -17,9 +17,10 @@ from umemma.files import write_json
 from umemma.models import safetensors
 from umemma.reporting import results
 from umemma.reporting.results import Accounting, Arm, Robustness
+from umemma.training.arms import BASELINES
 
 PREDICTIONS, OTHER_RUNS = Path("data/predictions"), Path("data/arms")
-REFERENCE = Path("data/reference/specialists.safetensors")
+REFERENCE = Path("data/reference")
 
 
 def others(fingerprint: str, main: Path) -> list[Model]:
@@ -62,7 +63,8 @@ def main() -> None:
     models = [
         main_model,
         *(comparison.read(PREDICTIONS / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
-        comparison.read(REFERENCE)[0],
+        comparison.read(REFERENCE / "specialists.safetensors")[0],
+        *(comparison.read(REFERENCE / f"{arm}.safetensors")[0] for arm in BASELINES if arm != settings.arm),
         *others(fingerprint, PREDICTIONS / "model.safetensors"),
     ]
     probed, _ = safetensors.read(PREDICTIONS / "probes.safetensors")

@@ -109,7 +109,7 @@ def training(settings: Parameters, names: list[str]) -> dict[str, Any]:
 
 def trained_rate(arm: ArmName, fuse: Fuse, names: list[str]) -> dict[str, float] | None:
     """Return each modality's missing rate in training; None unless a single model was trained on all modalities."""
-    if ARMS[arm].fusion in ("best tower", "specialists") or ARMS[arm].trains == "nothing":
+    if ARMS[arm].fusion in ("best tower", "specialists", "classical") or ARMS[arm].trains == "nothing":
         return None
     rates = missing_rates(fuse, names) if ARMS[arm].hides else (0.0,) * len(names)
     return dict(zip(names, rates, strict=True))

@@ -1,8 +1,10 @@
-"""Towers -> a specialist for every set of modalities, trained on exactly that set (data/reference).
+"""Towers and arrays -> what every run is measured by (data/reference): specialists, and the baselines of a sceptic.
 
-The yardstick of every run, whatever its arm, at the price of seconds: towers stay frozen and only heads are trained, an
-additive one and an interacting one, of which the better on validation data is kept. Specialists whose towers are
-trained, too, are the arm `specialist`.
+A specialist is trained on exactly one set of modalities; the baselines `linear` and `trees` need no encoder.
+
+All at the price of seconds, whatever the run's arm: towers stay frozen and only heads are trained, an additive one and
+an interacting one, of which the better on validation data is kept. Specialists whose towers are trained, too, are the
+arm `specialist`.
 """
 
 from dataclasses import replace
@@ -13,8 +15,9 @@ from stages import _context, run
 from umemma import parameters
 from umemma.files import written_whole
 from umemma.prediction import predict, predictions, thresholds
+from umemma.training.arms import BASELINES
 from umemma.training.context import TrainingContext
-from umemma.training.fit import Trained, late, specialists
+from umemma.training.fit import Trained, fit, late, specialists
 
 HEADS = ("sum_logits", "gated")
 MIN_EPOCHS = 3  # an arm may train less; the yardstick must be hard to beat
@@ -38,35 +41,30 @@ def reference(context: TrainingContext) -> Trained:
 
 
 def main() -> None:
-    """Train the specialists and write their predictions on validation and test data."""
+    """Train specialists and baselines; write their predictions on validation and test data."""
     settings = parameters.read()
     context, targets = _context.load(settings)
-    trained = reference(context)
-    predicted = {
-        split: predict.predict(
-            trained.model,
-            context.media[split],
-            context.log_prior,
-            group=targets.group[split],
-            batch_size=10_000,
-            device=context.device,
-            features=context.features[split].values,
-        )
-        for split in ("val", "test")
-    }
+    trained: dict[str, Trained] = {"specialists": reference(context)}
+    trained |= {name: fit(name, context) for name in BASELINES}
+    common = {"seed": settings.seed, "missing_rate": None, "fingerprint": _context.fingerprint(settings, targets)}
     with written_whole(Path("data/reference")) as temporary:
-        decided = thresholds.decided(predicted, settings.evaluate.threshold)
-        predictions.write(
-            temporary / "specialists.safetensors",
-            decided,
-            {
-                "arm": "frozen specialist",
-                "seed": settings.seed,
-                "missing_rate": None,
-                "budget": None,
-                "fingerprint": _context.fingerprint(settings, targets),
-            },
-        )
+        for name, (model, budget) in {name: (each.model, each.samples_seen) for name, each in trained.items()}.items():
+            are_specialists = name == "specialists"
+            predicted = {
+                split: predict.predict(
+                    model,
+                    context.media[split],
+                    context.log_prior,
+                    group=targets.group[split],
+                    batch_size=10_000 if are_specialists else settings.evaluate.batch_size,
+                    device=context.device,
+                    features=context.features[split].values if are_specialists else None,
+                )
+                for split in ("val", "test")
+            }
+            facts = {"arm": "frozen specialist", "budget": None} if are_specialists else {"arm": name, "budget": budget}
+            decided = thresholds.decided(predicted, settings.evaluate.threshold)
+            predictions.write(temporary / f"{name}.safetensors", decided, {**common, **facts})
 
 
 if __name__ == "__main__":

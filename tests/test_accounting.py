@@ -11,7 +11,7 @@ from scipy import stats
 from umemma.errors import DataError
 from umemma.evaluation.accounting import account, counter_intuitive
 from umemma.evaluation.bootstrap import Resamples
-from umemma.evaluation.comparison import Model, as_finding, gate_never_below
+from umemma.evaluation.comparison import Model, as_finding, gate_baselines, gate_never_below
 from umemma.missingness import key_digest, pattern_name, patterns, probability
 from umemma.prediction.predictions import Predictions
 
@@ -445,6 +445,15 @@ def test_the_gate_compares_with_the_better_tower_of_a_set(models):
     (failure,) = gate_never_below(listens_only, models[3], seed=0, replicates=200)["failures"]
     assert failure.startswith("joint, image+audio: ")
     assert "tower image" in failure
+
+
+def test_a_baseline_that_is_better_is_a_finding_of_every_run_and_fails_none(models):
+    worse = model("joint", lambda symbols, pattern: bayes(symbols, pattern).roll(int(not pattern[0]), dims=1))
+    gate = gate_baselines(worse, [models[0], models[3]], seed=0, replicates=200)
+    assert (gate["passed"], gate["failures"], gate["checked"]) == (True, [], 6)
+    assert len(gate["findings"]) == 2
+    assert all(sentence.startswith("joint, audio: accuracy ") for sentence in gate["findings"])
+    assert not gate_baselines(models[0], [models[0], models[3]], seed=0, replicates=200)["findings"]
 
 
 def test_what_an_arm_does_not_promise_is_a_finding_and_passes(models):

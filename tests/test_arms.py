@@ -30,6 +30,7 @@ from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_r
 
 CLASSES = ["a", "b", "c"]
 TRAINED = [name for name, arm in ARMS.items() if arm.trains != "nothing"]
+WITH_ENCODERS = [name for name in TRAINED if ARMS[name].fusion != "classical"]
 EQUAL_BUDGET: list[ArmName] = ["joint", "joint+mma", "ump", "ume-mma", "frozen", "early"]
 each_arm = pytest.mark.parametrize("name", ARMS)
 
@@ -153,7 +154,7 @@ def test_a_seed_fixes_an_arm_bit_for_bit(name, substitute, context):
     first = snapshot(fit(name, context).model)
     torch.rand(3)
     assert same(snapshot(fit(name, context).model), first)
-    if name in TRAINED:
+    if name in TRAINED and name != "linear":  # its optimum does not depend on where it starts
         assert not same(snapshot(fit(name, replace(context, seed=6)).model), first)
 
 
@@ -265,7 +266,7 @@ def test_training_meets_exactly_the_masks_that_are_on_file(name, protocol, conte
         assert torch.equal(batch.present, drawn[step // 4][rows])  # four batches are an epoch
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINED if not ARMS[name].hides])
+@pytest.mark.parametrize("name", [name for name in WITH_ENCODERS if not ARMS[name].hides])
 def test_an_arm_that_hides_nothing_meets_every_modality(name, context):
     with training_batches() as met:
         fit(name, context)
@@ -346,7 +347,7 @@ def test_media_are_augmented_where_an_arm_is_trained_on_them_and_features_never(
         fit(name, replace(context, augment=augment)).model.state_dict()
         for augment in ({"image": {}}, {"image": {"noise": 1.0}}, {"image": {"noise": 1.0}})
     )
-    on_media = name not in ("uni", "ensemble", "frozen")
+    on_media = name not in ("uni", "ensemble", "frozen", "linear", "trees")
     assert same(plain, first) != on_media
     assert same(first, again)
     assert same(plain, fit(name, context).model.state_dict())

@@ -65,6 +65,19 @@ def uniform(key: torch.Tensor, count: int, *stream: int) -> torch.Tensor:
     return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) / 2.0**53)
 
 
+def thinned(present: torch.Tensor, key: torch.Tensor, *, seed: int, copy: int) -> torch.Tensor:
+    """Return what is left of `present` (sample, modality) in one copy of the samples that meets every pattern.
+
+    Each sample draws q, uniform in [0, 1), and keeps each of its modalities with probability q; one that would lose all
+    keeps one, each as likely. So every number of modalities left is about as frequent, whatever their number.
+    """
+    drawn = uniform(key, present.shape[1] + 1, seed, copy)
+    kept = present & (drawn[:, 1:] < drawn[:, :1])
+    order = uniform(key, present.shape[1], seed, copy, 1).masked_fill(~present, -1.0)
+    only = torch.zeros_like(present).scatter(1, order.argmax(dim=1, keepdim=True), value=True) & present
+    return torch.where(kept.any(dim=1, keepdim=True), kept, only)
+
+
 def _draw_independent(
     present: torch.Tensor, key: torch.Tensor, rates: Sequence[float], seed: int, epoch: int
 ) -> torch.Tensor:

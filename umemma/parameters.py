@@ -35,8 +35,8 @@ class Parameters(Section):
     """Of everything random; equal seeds give equal results, byte for byte, on the same machine and number of threads.
     """
     arm: ArmName
-    """How the model is trained: `uni`, `joint`, `joint+mma`, `ump`, `ume-mma`, `ensemble`, `frozen`, `early` or
-    `specialist` (docs: The method, Arms).
+    """How the model is trained: `uni`, `joint`, `joint+mma`, `ump`, `ume-mma`, `ensemble`, `frozen`, `early`,
+    `specialist`, `linear` or `trees` (docs: The method, Arms).
     """
     dataset: Dataset
     prepare: Prepare

@@ -18,6 +18,7 @@ from umemma.prediction import predictions
 from umemma.prediction.predictions import Predictions
 
 UNI = "uni"  # the arm of the towers: under {m} tower m alone, under a larger set the best tower of the set
+Rival = tuple[Pattern, str, torch.Tensor]  # a pattern, a model's name, and (sample,) whether it is correct there
 Figures = Mapping[Pattern, Mapping[str, float | None]]  # accuracy, cross_entropy, utilisation; of several labels F1
 
 
@@ -136,40 +137,66 @@ def gate_never_below(
     highest accuracy on these same test samples: that favours the towers, so the gate is not made easier.
     """
     check_same_samples([uni], main)
-    test, ours, towers = main.splits["test"], main.tables["test"], uni.tables["test"]
-    patterns = test.patterns()
-    best, differences = [], []
-    for pattern in patterns:
+    test, towers = main.splits["test"], uni.tables["test"]
+    rivals: list[Rival] = []
+    for pattern in test.patterns():
         rows = test.has(pattern)
         alone = [
             tuple(other == m for other in range(len(pattern))) for m, is_present in enumerate(pattern) if is_present
         ]
-        best.append(max(alone, key=lambda tower: towers.share_correct[tower][rows].mean().item()))
-        differences.append(torch.where(rows, ours.share_correct[pattern] - towers.share_correct[best[-1]], 0.0))
-    p = holm(
-        sign_flip(
-            torch.stack(differences, dim=1),
-            test.group,
-            seed=seed,
-            flips=enough_flips(replicates, len(patterns), significance),
-        ).less
-    ).tolist()
-    failures = []
-    for pattern, tower, chance in zip(patterns, best, p, strict=True):
-        if chance < significance:
-            accuracy = ours.accuracy(pattern)
-            best_accuracy = towers.share_correct[tower][test.has(pattern)].mean().item()
-            failures.append(
-                f"{main.arm}, {pattern_name(pattern, test.modalities)}: accuracy {accuracy:.3f}, tower "
-                f"{pattern_name(tower, test.modalities)} {best_accuracy:.3f}: {best_accuracy - accuracy:.3f} lower "
-                f"(p {chance:.1g} after Holm)"
-            )
+        best = max(alone, key=lambda tower: towers.share_correct[tower][rows].mean().item())
+        rivals.append((pattern, f"tower {pattern_name(best, test.modalities)}", towers.share_correct[best]))
+    failures = _above(main, rivals, seed=seed, replicates=replicates, significance=significance)
     return {
         "gate": "never below the uni-modal model",
         "passed": not failures,
-        "checked": len(patterns),
+        "checked": len(rivals),
         "failures": failures,
     }
+
+
+def gate_baselines(
+    main: Model, baselines: Sequence[Model], *, seed: int, replicates: int, significance: float = 0.05
+) -> dict[str, Any]:
+    """Return a gate that fails nothing; its findings are the patterns where a baseline is significantly better.
+
+    The same test as `gate_never_below`, Holm-corrected over patterns and baselines.
+    """
+    check_same_samples(baselines, main)
+    rivals = [
+        (pattern, baseline.name, baseline.tables["test"].share_correct[pattern])
+        for baseline in baselines
+        for pattern in main.splits["test"].patterns()
+    ]
+    failures = _above(main, rivals, seed=seed, replicates=replicates, significance=significance)
+    return as_finding(
+        {
+            "gate": f"not below {' and '.join(baseline.name for baseline in baselines)}",
+            "passed": not failures,
+            "checked": len(rivals),
+            "failures": failures,
+        }
+    )
+
+
+def _above(main: Model, rivals: Sequence[Rival], *, seed: int, replicates: int, significance: float) -> list[str]:
+    """Return a sentence for each rival that is significantly more accurate than the model on the same test samples."""
+    test, ours = main.splits["test"], main.tables["test"]
+    differences = [
+        torch.where(test.has(pattern), ours.share_correct[pattern] - is_correct, 0.0)
+        for pattern, _, is_correct in rivals
+    ]
+    flips = enough_flips(replicates, len(rivals), significance)
+    chances = holm(sign_flip(torch.stack(differences, dim=1), test.group, seed=seed, flips=flips).less).tolist()
+    sentences = []
+    for (pattern, name, is_correct), chance in zip(rivals, chances, strict=True):
+        if chance < significance:
+            accuracy, rival = ours.accuracy(pattern), is_correct[test.has(pattern)].mean().item()
+            sentences.append(
+                f"{main.arm}, {pattern_name(pattern, test.modalities)}: accuracy {accuracy:.3f}, {name} {rival:.3f}: "
+                f"{rival - accuracy:.3f} lower (p {chance:.1g} after Holm)"
+            )
+    return sentences
 
 
 def as_finding(gate: Mapping[str, Any]) -> dict[str, Any]:

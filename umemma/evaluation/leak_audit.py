@@ -40,6 +40,8 @@ def _with_gradient(forward: Forward, batch: Batch) -> list[str]:
     values = {name: value.clone().requires_grad_() for name, value in batch.values.items()}
     with torch.enable_grad():
         total = forward(batch.with_values(values)).logsumexp(dim=1).sum()
+        if not total.requires_grad:  # trees have no gradient at all
+            return []
         gradients = torch.autograd.grad(total, list(values.values()), allow_unused=True)
     return [
         name

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from umemma.models import early_fusion, late_fusion, safetensors
+from umemma.models import early_fusion, late_fusion, linear_experts, safetensors, trees
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
+from umemma.models.linear_experts import LinearExperts
 from umemma.models.per_pattern import PerPattern
+from umemma.models.trees import Trees
 
-Model = LateFusion | EarlyFusion | PerPattern
+Model = LateFusion | EarlyFusion | PerPattern | Trees | LinearExperts
 
 
 def save(model: Model, path: Path, *, classes: Sequence[str]) -> None:
@@ -35,6 +37,10 @@ def _blank(facts: Mapping[str, Any], num_classes: int) -> Model:
         }
         takes = {tuple(bit == "1" for bit in bits): names for bits, names in facts["takes"].items()}
         return PerPattern(members, takes, torch.zeros(num_classes))
-    if facts["kind"] == "early":
-        return early_fusion.blank(facts, num_classes)
-    return late_fusion.blank(facts, num_classes)
+    blanks: Mapping[str, Any] = {
+        "early": early_fusion.blank,
+        "late": late_fusion.blank,
+        "linear": linear_experts.blank,
+        "trees": trees.blank,
+    }
+    return cast(Model, blanks[facts["kind"]](facts, num_classes))

@@ -4,6 +4,7 @@ A missing modality never enters its encoder: it does not change batch statistics
 """
 
 from collections.abc import Mapping
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -12,7 +13,25 @@ from umemma.models.device import Device
 from umemma.models.unimodal import AnyEncoder
 
 
-def encode(encoders: Mapping[str, AnyEncoder], batch: Batch) -> dict[str, torch.Tensor]:
+class Part(Protocol):
+    """The module of one modality in a model, whatever it is: an encoder, or fixed columns for a classical model."""
+
+    dim: int
+    training: bool
+
+    def __call__(self, value: torch.Tensor, /) -> torch.Tensor:
+        """(batch, *shape) -> (batch, dim)."""
+        ...
+
+    def train(self, mode: bool = True, /) -> object:
+        """Set the mode."""
+        ...
+
+
+AnyPart = TypeVar("AnyPart", bound=Part)
+
+
+def encode(encoders: Mapping[str, AnyPart], batch: Batch) -> dict[str, torch.Tensor]:
     """Return {modality: (batch, dim)}; rows of a missing modality are zero."""
     return {
         name: _encoded(encoder, batch.values[name], batch.present[:, m])
@@ -22,12 +41,12 @@ def encode(encoders: Mapping[str, AnyEncoder], batch: Batch) -> dict[str, torch.
 
 @torch.no_grad()
 def encode_split(
-    encoders: Mapping[str, AnyEncoder], data: Batch, *, batch_size: int, device: Device
+    encoders: Mapping[str, AnyPart], data: Batch, *, batch_size: int, device: Device
 ) -> dict[str, torch.Tensor]:
     """Return {modality: (sample, dim)} float32 on the CPU, with the encoders in eval mode."""
     modes = {name: encoder.training for name, encoder in encoders.items()}
     for encoder in encoders.values():
-        encoder.eval()
+        encoder.train(False)
     parts: list[dict[str, torch.Tensor]] = []
     for start in range(0, len(data), batch_size):
         with device.autocast():
@@ -47,7 +66,7 @@ def encode_in_use(encoder: AnyEncoder, value: torch.Tensor) -> torch.Tensor:
     return encoded
 
 
-def _encoded(encoder: AnyEncoder, value: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+def _encoded(encoder: Part, value: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     if present.all():
         return encoder(value)
     encoded = torch.zeros(len(value), encoder.dim, device=value.device)

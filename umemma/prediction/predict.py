@@ -9,7 +9,7 @@ from umemma.missingness import Pattern, patterns
 from umemma.models.checkpoint import Model
 from umemma.models.device import Device
 from umemma.models.early_fusion import EarlyFusion
-from umemma.models.late_fusion import LateFusion
+from umemma.models.per_pattern import PerPattern
 from umemma.models.run_encoders import encode_split
 from umemma.prediction.predictions import Predictions
 
@@ -27,13 +27,13 @@ def predict(
 ) -> Predictions:
     """Return the model's predictions in inference mode; a sample with nothing left gets `log_prior` (class,).
 
-    A late-fusion model encodes each sample once, or never if its `features` {modality: (sample, dim)} are given, as they
+    A model of parts by modality encodes each sample once, or never if its `features` {modality: (sample, dim)} are given, as they
     may also be for a per-pattern model of such models; only the head runs 2^M - 1 times. Any other model is run in full
     for every pattern.
     """
     was_training = model.training
     model.to(device.torch_device).eval()
-    if features is None and isinstance(model, LateFusion):
+    if features is None and not isinstance(model, EarlyFusion | PerPattern):
         features = encode_split(model.parts(), data, batch_size=batch_size, device=device)
     if features is not None:
         data = data.with_values(features)

@@ -3,7 +3,8 @@
 All arms of a run start from the same towers, and have the same order of samples, the same missing modalities, and the
 same budget of training samples seen (including a tower's pre-training). So an arm from scratch trains as long as
 pre-training and fusion together, and an arm with nothing left to train spends less. Only `specialist` spends more: it
-has a model for every set, each trained in two ways; it is a yardstick, not a competitor.
+has a model for every set, each trained in two ways; it is a yardstick, not a competitor. So are `linear` and `trees`,
+what a sceptic would try first: no encoder, seconds of training, and in every run as a reference, whatever its arm.
 
 A model is judged by what its arm promises. `joint`, `joint+mma` and `early` do not use the towers, `ump` never sees a
 missing modality in training, and `ensemble` gives the worst tower a vote: that such a baseline falls below a tower is a
@@ -23,7 +24,7 @@ class Arm:
     `keeps_up`: does it promise never to be below the best tower of the present modalities?
     """
 
-    fusion: Literal["late", "early", "best tower", "specialists"]
+    fusion: Literal["late", "early", "best tower", "specialists", "classical"]
     trains: Literal["nothing", "head", "towers and head", "all from scratch"]
     hides: bool
     keeps_up: bool
@@ -42,4 +43,20 @@ ARMS: dict[ArmName, Arm] = {
     ),
     "early": Arm("early", "all from scratch", True, False, "one encoder over all modalities, modalities hidden"),
     "specialist": Arm("specialists", "towers and head", False, True, "for every set of modalities a model of its own"),
+    "linear": Arm(
+        "classical",
+        "all from scratch",
+        False,
+        False,
+        "logistic regression on pooled columns of each modality, the product of calibrated probabilities",
+    ),
+    "trees": Arm(
+        "classical",
+        "all from scratch",
+        False,
+        False,
+        "boosted trees on pooled columns of all modalities, and of copies with modalities hidden",
+    ),
 }
+
+BASELINES = tuple(name for name, arm in ARMS.items() if arm.fusion == "classical")

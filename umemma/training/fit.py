@@ -57,6 +57,8 @@ def fit(name: ArmName, context: TrainingContext) -> Trained:
         )
     if arm.fusion == "early":
         return early(context, hides=arm.hides)
+    if arm.fusion == "classical":
+        return classical(name, context)
     if arm.trains == "nothing":
         fuse = context.fuse.model_copy(update={"head": "product_of_experts", "substitute": "none"})
         context = replace(context, fuse=fuse)
@@ -116,6 +118,17 @@ def early(context: TrainingContext, *, hides: bool) -> Trained:
         rows=_rows(context.media["train"]),
     )
     return _trained(model, [_trained_of(model, context.pretrain.lr)], context, hides, context.media, scratch=True)
+
+
+def classical(name: ArmName, context: TrainingContext) -> Trained:
+    """Train a baseline without an encoder, on the same samples."""
+    from umemma.training.boosting import trees  # they import libraries that no other arm needs
+    from umemma.training.regression import linear
+
+    model = (trees if name == "trees" else linear)(context)
+    seen = len(context.media["train"])
+    row = {"epoch": 1, "step": 1, "samples_seen": seen} | _validated(model, context, context.media)
+    return Trained(model, [row], seen * len(context.modalities))
 
 
 def specialists(context: TrainingContext, ways: tuple[Callable[[TrainingContext], Trained], ...]) -> Trained:
@@ -233,9 +246,7 @@ def _nothing_trained() -> dict[str, float]:
     return {"epoch": 0, "step": 0, "samples_seen": 0}
 
 
-def _validated(
-    model: LateFusion | EarlyFusion, context: TrainingContext, data: Mapping[str, Batch]
-) -> dict[str, float]:
+def _validated(model: Model, context: TrainingContext, data: Mapping[str, Batch]) -> dict[str, float]:
     """Return the validation accuracy for every pattern, and the mean of these."""
     val = _predictions(model, context, data)
     accuracy = {

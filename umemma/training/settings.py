@@ -7,7 +7,9 @@ from pydantic import Field
 
 from umemma.settings import Count, Fraction, Positive, Section
 
-ArmName = Literal["uni", "joint", "joint+mma", "ump", "ume-mma", "ensemble", "frozen", "early", "specialist"]
+ArmName = Literal[
+    "uni", "joint", "joint+mma", "ump", "ume-mma", "ensemble", "frozen", "early", "specialist", "linear", "trees"
+]
 
 
 class Compute(Section):

@@ -1,0 +1,120 @@
+"""Training boosted trees on the pooled columns of all modalities: the arm `trees`.
+
+The settings are those that PhysioNet 2012 (9,590 stays, ten groups of variables, some 750 columns) chose on validation
+data; nothing is tuned to a data set but the number of rounds. Training rows are there once as they are and in copies
+with modalities hidden, so that the trees meet every pattern: without copies half of the modalities gone costs 2.6
+points of average precision there, with them the complete pattern 0.5 points of AUROC at most.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from umemma.data.batch import Batch
+from umemma.errors import SettingError
+from umemma.missingness import thinned
+from umemma.models.forest import Forest
+from umemma.models.pooling import Pooling
+from umemma.models.run_encoders import encode_split
+from umemma.models.trees import Trees, side_by_side
+from umemma.training.context import TrainingContext
+
+MAX_COLUMNS = 100  # of a text
+_NUM_COPIES, _MAX_ROWS = 4, 200_000
+_MAX_ROUNDS, _PATIENCE = 400, 30
+_LR, _LR_OF_MANY_CLASSES, _MANY_CLASSES = 0.05, 0.1, 4
+_MIN_COLUMNS = 20  # of a node; below, trees on few columns would hardly ever meet the one that counts
+
+
+def trees(context: TrainingContext) -> Trees:
+    """Train on the samples that have any modality; the number of rounds is chosen on validation data."""
+    poolings = {
+        name: Pooling.fit(
+            value[context.media["train"].present[:, m].nonzero().squeeze(1)[:_MAX_ROWS]], max_columns=MAX_COLUMNS
+        ).eval()
+        for m, (name, value) in enumerate(context.media["train"].values.items())
+    }
+    pooled = {split: pool(poolings, context.media[split], context) for split in ("train", "val")}
+    forest = boost(
+        {split: side_by_side(batch.values, batch.present) for split, batch in pooled.items()},
+        {split: batch.label for split, batch in pooled.items()},
+        {split: context.log_prior.expand(len(batch), -1) for split, batch in pooled.items()},
+        seed=context.seed,
+    )
+    return Trees(poolings, forest, context.log_prior).eval()
+
+
+def pool(poolings: Mapping[str, Pooling], data: Batch, context: TrainingContext) -> Batch:
+    """Return the samples that have any modality and their copies, with pooled columns as values."""
+    data = data.rows(data.present.any(dim=1).nonzero().squeeze(1))
+    data = data.with_values(encode_split(poolings, data, batch_size=500, device=context.device))
+    return with_copies(data, seed=context.seed)
+
+
+def with_copies(data: Batch, *, seed: int) -> Batch:
+    """Return the samples as they are, followed by copies with modalities hidden; of one modality there are none."""
+    number = min(_NUM_COPIES, max(1, _MAX_ROWS // max(1, len(data)) - 1)) if len(data.modalities) > 1 else 0
+    rows = torch.arange(len(data)).repeat(1 + number)
+    present = [data.present, *(thinned(data.present, data.key, seed=seed, copy=copy) for copy in range(number))]
+    return data.rows(rows).with_present(torch.cat(present))
+
+
+def boost(
+    columns: Mapping[str, torch.Tensor],
+    label: Mapping[str, torch.Tensor],
+    start: Mapping[str, torch.Tensor],
+    *,
+    seed: int,
+    **settings: float,
+) -> Forest:
+    """Return trees whose sum, added to `start` (sample, class), gives the logits; all by split `train` and `val`.
+
+    As many rounds as have the lowest cross-entropy on `val`; `settings` replace those below.
+    """
+    try:
+        import xgboost
+    except ImportError as error:
+        raise SettingError("boosted trees need xgboost: pip install 'umemma[data]'") from error
+    num_classes = start["train"].shape[1]
+    is_binary, has_several = num_classes == 2 and label["train"].ndim == 1, label["train"].ndim == 2
+    data = {
+        split: xgboost.DMatrix(
+            columns[split].numpy(),
+            label=label[split].float().numpy(),
+            base_margin=(start[split][:, 1] - start[split][:, 0] if is_binary else start[split]).numpy(),
+            nthread=torch.get_num_threads(),
+        )
+        for split in ("train", "val")
+    }
+    objective: dict[str, Any] = (
+        {"objective": "binary:logistic", "eval_metric": "logloss"}
+        if is_binary or has_several
+        else {"objective": "multi:softprob", "eval_metric": "mlogloss", "num_class": num_classes}
+    )
+    num_columns = columns["train"].shape[1]
+    booster = xgboost.train(
+        {
+            "tree_method": "hist",
+            "eta": _LR if num_classes < _MANY_CLASSES else _LR_OF_MANY_CLASSES,
+            "max_depth": 4,
+            "colsample_bynode": min(1.0, max(0.2, _MIN_COLUMNS / num_columns)),
+            "subsample": 0.7,
+            "reg_lambda": 5.0,
+            "min_child_weight": 3.0,
+            "seed": seed,
+            "nthread": torch.get_num_threads(),
+            "verbosity": 0,
+            **objective,
+            **settings,
+        },
+        data["train"],
+        _MAX_ROUNDS,
+        evals=[(data["val"], "val")],
+        early_stopping_rounds=_PATIENCE,
+        verbose_eval=False,
+    )
+    model = json.loads(booster[: booster.best_iteration + 1].save_raw("json"))["learner"]["gradient_booster"]["model"]
+    output = [1] * len(model["trees"]) if is_binary else model["tree_info"]
+    return Forest.of_xgboost(model["trees"], output, num_classes)

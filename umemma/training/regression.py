@@ -1,0 +1,98 @@
+"""Training a regularised logistic regression on each modality's pooled columns: the arm `linear`."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from umemma.data.batch import Batch
+from umemma.metrics.calibration import temperature
+from umemma.metrics.classification import nll
+from umemma.models.linear_experts import Expert, LinearExperts
+from umemma.models.pooling import Pooling
+from umemma.training.context import TrainingContext
+
+_MAX_ROWS = 20_000  # of the training set: more costs minutes, and a linear model has long learned what it can
+_MAX_COLUMNS = 10_000  # of a text: all of its words
+_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # C of scikit-learn, of standardised columns: from strong to weak
+_ROWS_AT_ONCE = 500
+
+
+def linear(context: TrainingContext) -> LinearExperts:
+    """Train an expert for each modality on the samples that have it."""
+    experts = {
+        name: _expert(name, {split: context.media[split].only([name]) for split in ("train", "val")}, context)
+        for name in context.modalities
+    }
+    return LinearExperts(experts, context.log_prior).eval()
+
+
+def _expert(name: str, data: Mapping[str, Batch], context: TrainingContext) -> Expert:
+    """Fit for each C, keep the one with the lowest cross-entropy on validation data, and calibrate it there."""
+    rows = {split: batch.present[:, 0].nonzero().squeeze(1)[:_MAX_ROWS] for split, batch in data.items()}
+    label = {split: batch.label[rows[split]] for split, batch in data.items()}
+    values = {split: batch.values[name][rows[split]] for split, batch in data.items()}
+    pooling = Pooling.fit(values["train"], max_columns=_MAX_COLUMNS).eval()
+    columns = {
+        split: torch.cat([pooling(part) for part in value.split(_ROWS_AT_ONCE)]) for split, value in values.items()
+    }
+    expert = Expert(pooling, context.num_classes, has_gaps=bool(columns["train"].isnan().any())).eval()
+    if pooling.kind != "words":  # of these the length is one, and most are zero
+        _fit_scale(expert, columns["train"])
+    taken = {split: expert.standardised(value) for split, value in columns.items()}
+    best: tuple[float, Any, torch.Tensor] | None = None
+    for weight, bias in _solutions(taken["train"], label["train"], context):
+        logits = nn.functional.linear(taken["val"], weight, bias)
+        cross_entropy = nll(logits, label["val"]).mean().item()
+        if best is None or cross_entropy < best[0]:
+            best = cross_entropy, (weight, bias), logits
+    assert best is not None, "at least one C was tried"
+    (weight, bias), scale = best[1], temperature(best[2], label["val"])
+    expert.linear.weight.copy_(weight / scale)
+    expert.linear.bias.copy_(bias / scale)
+    return expert
+
+
+def _fit_scale(expert: Expert, columns: torch.Tensor) -> None:
+    """Take mean and standard deviation of what was measured; a constant column is not divided."""
+    measured = columns.isfinite()
+    number = measured.sum(dim=0).clamp_min(1)
+    mean = torch.where(measured, columns.double(), 0.0).sum(dim=0) / number
+    variance = torch.where(measured, (columns - mean).square(), 0.0).sum(dim=0) / number
+    expert.mean.copy_(mean)
+    expert.std.copy_(torch.where(variance > 1e-12, variance.sqrt(), 1.0))
+
+
+def _solutions(columns: torch.Tensor, label: torch.Tensor, context: TrainingContext) -> Any:
+    """Yield (weight (class, column), bias (class,)) for each C, each starting from the one before."""
+    from scipy.sparse import csr_matrix
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    is_sparse = (columns != 0).float().mean() < 0.2
+    x = csr_matrix(columns.numpy()) if is_sparse else columns.numpy()
+    targets = [label[:, k].numpy() for k in range(label.shape[1])] if label.ndim == 2 else [label.numpy()]
+    models = [LogisticRegression(max_iter=100, tol=1e-3, warm_start=True) for _ in targets]
+    for strength in _STRENGTHS:
+        weight = torch.zeros(context.num_classes, columns.shape[1])
+        bias = context.log_prior.clone()  # of a class without a sample here
+        for number, (model, target) in enumerate(zip(models, targets, strict=True)):
+            if len(np.unique(target)) < 2:
+                continue
+            with warnings.catch_warnings():  # stopping early regularises, and the best C is chosen on validation data
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model.set_params(C=strength).fit(x, target)
+            coefficients, intercept = torch.from_numpy(model.coef_).float(), torch.from_numpy(model.intercept_).float()
+            if label.ndim == 2:
+                weight[number], bias[number] = coefficients[0], intercept[0]
+            elif len(model.classes_) == 2:
+                classes = torch.from_numpy(model.classes_)
+                weight[classes] = torch.cat([-coefficients, coefficients]) / 2
+                bias[classes] = torch.cat([-intercept, intercept]) / 2
+            else:
+                weight[torch.from_numpy(model.classes_)] = coefficients
+                bias[torch.from_numpy(model.classes_)] = intercept
+        yield weight, bias
