@@ -3,7 +3,7 @@
 No later stage runs a model: every figure of the report follows from the predictions on file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import torch
 
 from stages import _context, _gates, run
 from umemma import parameters
+from umemma.data import manifest
 from umemma.data.manifest import Targets
 from umemma.data.sample import SPLITS
 from umemma.evaluation import probe, robustness
+from umemma.evaluation.by_class import by_class
 from umemma.evaluation.settings import Evaluate
 from umemma.files import read_json, write_json, written_whole
 from umemma.models import checkpoint, safetensors
@@ -21,7 +23,7 @@ from umemma.models.checkpoint import Model
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
 from umemma.parameters import Parameters
-from umemma.prediction import predict, predictions
+from umemma.prediction import answers, predict, predictions
 from umemma.prediction.predictions import Predictions
 from umemma.prediction.thresholds import decided
 from umemma.reporting import results as reports
@@ -146,6 +148,14 @@ def write_predictions(
         safetensors.write(folder / "probes.safetensors", dict(probed) or {"none": torch.zeros(1)}, {})
 
 
+def write_answers(test: Predictions, classes: Sequence[str]) -> None:
+    """Write what the model says of each test sample (predictions.csv) and of each class (classes.json)."""
+    keys, groups = manifest.names(Path("data/shards/manifest.parquet"), "test")
+    answers.write(Path("data/reports/predictions.csv"), test, "test", keys=keys, groups=groups, classes=classes)
+    content = by_class(test, classes, keys=keys, groups=groups)
+    reports.write(Path("data/reports/classes.json"), reports.Classes.model_validate(content))
+
+
 def main() -> None:
     """Load the model, predict with it and the towers, write predictions and results."""
     settings = parameters.read()
@@ -184,6 +194,7 @@ def main() -> None:
     )
     reports.write(Path("data/reports/robustness.json"), content)
     write_json(Path("data/reports/metrics.json"), headline(content))
+    write_answers(predicted["main"]["test"], dataset.classes)
     reports.write(Path("data/reports/gates.json"), _gates.judge(settings, context, chosen))
 
 

@@ -8,7 +8,7 @@ import random
 
 from umemma.missingness import pattern_name, patterns, probability
 from umemma.reporting.data_summary import Summary
-from umemma.reporting.results import Accounting, Gate, Gates, Masks, Robustness, SplitMasks
+from umemma.reporting.results import Accounting, Classes, Gate, Gates, Masks, Robustness, SplitMasks
 
 CLASSES = ["zero", "one", "two", "three", '"&']
 ENTROPY = math.log(5)
@@ -180,6 +180,10 @@ def accounting(modalities, worth, results, *, alone):
         "entropy": round(ENTROPY, 6),
         "bootstrap": {"replicates": 1000, "level": 0.95, "clusters": 300, "clustered": not alone},
         "metrics": metrics,
+        "majority_labels": CLASSES[:1],
+        "majority": {
+            name: {"score": 0.21, "gain": interval(results["patterns"][name]["accuracy"] - 0.21)} for name in metrics
+        },
         "information": information,
         "reliability": reliability,
         "by_modality": {name: by_modality(w, sum(worth), alone) for name, w in zip(modalities, worth, strict=True)},
@@ -243,6 +247,7 @@ def pattern_information(row, share, rng, name, alone):
 
 def by_modality(worth, total, alone):
     return {
+        "loss": interval(0.3 * worth),
         "price": [{"missing_rate": rate, **interval(worth * (0.4 + 0.7 * rate), 0.03)} for rate in GRID],
         "shapley": interval(1.4 * worth / total, 0.02),
         "shapley_share": interval(worth / total, 0.02),
@@ -302,6 +307,44 @@ def arms(modalities, metrics, rng):
             }
         )
     return rows
+
+
+def classes(several=False):
+    """Return predictions of 100 samples a class, of which every fifth is taken for the next."""
+    num = len(CLASSES)
+    confusion = [[80 * (i == j) + 20 * (j == (i + 1) % num) for j in range(num)] for i in range(num)]
+    pairs = [(CLASSES[i], CLASSES[(i + 1) % num]) for i in range(num)]
+    return Classes.model_validate(
+        {
+            "n": 100 * num,
+            "num_wrong": 20 * num,
+            "classes": {
+                name: {
+                    "support": 100,
+                    "predicted": 100,
+                    "precision": 0.8,
+                    "recall": round(0.8 + 0.001 * number, 6),
+                    "f1": 0.8,
+                    "auroc": round(0.93 + 0.004 * number, 6),
+                    "auprc": None if number == 1 else round(0.87 - 0.007 * number, 6),
+                }
+                for number, name in enumerate(CLASSES)
+            },
+            "confusion": None if several else confusion,
+            "confused": [{"true": true, "predicted": said, "n": 20, "share": 0.2} for true, said in pairs],
+            "wrong": [
+                {
+                    "key": f"<i>k-{number}</i>",
+                    "group": "g",
+                    "present": "image",
+                    "true": [true, CLASSES[0]] if several else [true],
+                    "predicted": [said],
+                    "confidence": round(0.99 - 0.01 * number, 6),
+                }
+                for number, (true, said) in enumerate(pairs)
+            ],
+        }
+    )
 
 
 def gates(passed):

@@ -180,6 +180,23 @@ def test_price_and_shapley_follow_from_the_bounds(report):
     assert sum(shares) == pytest.approx(1, abs=2e-6)
 
 
+def test_the_gain_is_over_answering_the_most_frequent_class_and_the_loss_over_hiding_one_modality(models, report):
+    label, table = models[0].splits["test"].label, models[0].tables["test"]
+    assert report["majority_labels"] == [CLASSES[int(SHARE.argmax())]]
+    share = (label == int(SHARE.argmax())).double().mean().item()
+    for pattern, name in NAMES.items():
+        row = report["majority"][name]
+        assert row["score"] == pytest.approx(share, abs=1e-6)
+        assert row["gain"]["value"] == pytest.approx(table.accuracy(pattern) - share, abs=2e-6)
+        assert within(row["gain"], table.accuracy(pattern) - share)
+    for m, name in enumerate(MODALITIES):
+        without = tuple(number != m for number in range(2))
+        difference = (table.share_correct[True, True] - table.share_correct[without]).mean().item()
+        assert report["by_modality"][name]["loss"]["value"] == pytest.approx(difference, abs=1e-6)
+    deaf_ = run([models[2]])["by_modality"]["audio"]["loss"]
+    assert deaf_ == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
 def test_fusion_noise_is_what_the_tower_has_over_the_model(models, report):
     for row in report["by_modality"].values():
         assert row["fusion_noise"]["value"] == 0
@@ -371,6 +388,8 @@ def test_the_report_is_a_function_of_the_seed_and_holds_all_that_the_schema_name
         "entropy",
         "bootstrap",
         "metrics",
+        "majority_labels",
+        "majority",
         "information",
         "by_modality",
         "counter_intuitive",

@@ -64,7 +64,7 @@ def test_the_table_loads_no_library_that_takes_long(tmp_path):
             manifest_sha256="0" * 64,
             passed=True,
             failures=[],
-            statistics={},
+            statistics=results.Statistics(num_samples=10),
             quarantine=results.Quarantine(judged=splits, kept={**splits, "train": 8}),
             expectations=[],
         ),

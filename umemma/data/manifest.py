@@ -53,6 +53,13 @@ def targets(path: Path, num_classes: int) -> Targets:
     return Targets(label, key, group, keys_digest, sha256(path))
 
 
+def names(path: Path, split: str) -> tuple[list[str], list[str]]:
+    """Return the keys and the groups of a split's samples as text, in the manifest's order."""
+    table = parquet.read_table(path, columns=["key", "split", "group"]).to_pylist()
+    rows = [row for row in table if row["split"] == split]
+    return [row["key"] for row in rows], [row["group"] for row in rows]
+
+
 def keys_sha256(keys: Sequence[str]) -> str:
     """Return one sha256 over keys in order."""
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()

@@ -17,6 +17,8 @@ from umemma.evaluation.bootstrap import LEVEL, Interval, Resamples, interval, ro
 from umemma.evaluation.comparison import UNI, Figures, Model, arms, check_same_samples, matrices
 from umemma.metrics import calibration, classification, ranking
 from umemma.missingness import Pattern, pattern_name
+from umemma.prediction import answers
+from umemma.prediction.predictions import Predictions
 
 Probes = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 UNDEFINED: Interval = {"value": None, "low": None, "high": None}
@@ -108,6 +110,8 @@ def account(
             "clustered": resamples.is_clustered,
         },
         "metrics": {name: _metrics(main, pattern, bins[pattern], resamples) for pattern, name in names.items()},
+        "majority_labels": _majority_labels(test, classes),
+        "majority": {name: _majority(main, pattern, resamples) for pattern, name in names.items()},
         "information": {
             name: _information(main, pattern, known[pattern], resamples)
             | {"truth": rounded(truth[pattern]) if truth is not None else None}
@@ -191,6 +195,31 @@ def _metrics(main: Model, pattern: Pattern, bins: torch.Tensor, resamples: Resam
     }
 
 
+def _majority_labels(test: Predictions, classes: Sequence[str]) -> list[str]:
+    """Return what the prior predicts: of the most frequent class in training, or of none, one, or several labels."""
+    nothing = (False,) * len(test.modalities)
+    return answers.labelled(answers.decided(test.decisions(nothing)[:1], test.label), classes)[0]
+
+
+def _majority(main: Model, pattern: Pattern, resamples: Resamples) -> dict[str, Any]:
+    """Return how often the prior alone is right, and how much better this run is."""
+    nothing = (False,) * len(pattern)
+    rows = main.splits["test"].has(pattern)
+    prior = _score(main, nothing, rows, resamples)
+    return {
+        "score": rounded(prior[0].item()),
+        "gain": interval(_score(main, pattern, rows, resamples) - prior, lowest=-1.0, highest=1.0),
+    }
+
+
+def _score(main: Model, pattern: Pattern, rows: torch.Tensor, resamples: Resamples) -> torch.Tensor:
+    """Return the headline score, accuracy or micro F1, under a pattern on the samples `rows`; (1 + replicate,)."""
+    table = main.tables["test"]
+    if table.has_several_labels:
+        return classification.f1_micro(resamples.sums(table.counts[pattern], rows))
+    return resamples.mean(table.share_correct[pattern], rows)
+
+
 def _information(main: Model, pattern: Pattern, known: Known, resamples: Resamples) -> dict[str, Any]:
     cross_entropy = resamples.mean(main.tables["test"].nll[pattern], main.splits["test"].has(pattern))
     lower_bound = information.lower_bound(known.entropy.sum(dim=1), cross_entropy)
@@ -219,9 +248,14 @@ def _by_modality(
     results = {}
     for m, modality in enumerate(test.modalities):
         alone = information.added((False,) * len(test.modalities), m)
+        without = tuple(number != m for number in range(len(test.modalities)))
         shapley = information.shapley(values, m)
         is_share_defined = everything in known and known[everything].is_informative
         results[modality] = {
+            "loss": interval(
+                _score(main, everything, test.has(everything), resamples)
+                - _score(main, without, test.has(everything), resamples)
+            ),
             "price": [
                 {"missing_rate": rate, **interval(estimate)}
                 for rate, estimate in zip(rates, information.price(values, m, every_rate), strict=True)

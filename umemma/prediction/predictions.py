@@ -41,6 +41,17 @@ class Predictions:
         """Return (sample, class): the logits shifted so that the decision threshold is at 0."""
         return self.logits[pattern] - self.threshold[pattern] if pattern in self.threshold else self.logits[pattern]
 
+    def own(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits and decisions, each (sample, class): every sample's, from exactly the modalities it has."""
+        everything = (True,) * len(self.modalities)
+        logits, decisions = self.logits[everything].clone(), self.decisions(everything).clone()
+        has, group = self.present.unique(dim=0, return_inverse=True)
+        for number, pattern in enumerate(tuple(row) for row in has.tolist()):
+            if pattern in self.logits:  # equal to those of a larger pattern, but for the threshold
+                logits[group == number] = self.logits[pattern][group == number]
+                decisions[group == number] = self.decisions(pattern)[group == number]
+        return logits, decisions
+
     def patterns(self) -> list[Pattern]:
         """Return the non-empty patterns that some sample has in full, the complete one first."""
         return [pattern for pattern in patterns(len(self.modalities)) if self.has(pattern).any()]

@@ -208,14 +208,29 @@ class Price(Interval, _Rate):
 
 
 class Worth(Result):
-    """What a modality is worth; `encoder_term` is None if the model's encoders see several modalities at once."""
+    """What a modality is worth; `encoder_term` is None if the model's encoders see several modalities at once.
 
+    `loss`: by how much the headline score falls if it alone is hidden from samples that have everything.
+    """
+
+    loss: Interval
     price: list[Price]
     shapley: Interval
     shapley_share: Interval
     lost_for_good: Interval
     encoder_term: Interval | None
     fusion_noise: Interval
+
+
+class Majority(Result):
+    """The answer that the training labels alone suggest, on a pattern's samples: its score, and how much the run gains.
+
+    The most frequent class; with several labels the classes that the prior predicts. `gain` is paired, in the headline
+    score: accuracy, or micro F1.
+    """
+
+    score: float
+    gain: Interval
 
 
 class CounterIntuitive(Result):
@@ -313,6 +328,8 @@ class Accounting(Result):
     entropy: float | None
     bootstrap: Bootstrap
     metrics: dict[str, PatternMetrics]
+    majority_labels: list[str]
+    majority: dict[str, Majority]
     information: dict[str, Information]
     by_modality: dict[str, Worth]
     counter_intuitive: list[CounterIntuitive]
@@ -320,6 +337,59 @@ class Accounting(Result):
     models: list[ComparedModel]
     arms: list[Arm]
     matrices: list[Matrix]
+
+
+# classes.json
+
+
+class ClassScores(Result):
+    """How a class is predicted: test samples that have it (`support`), and those that are said to.
+
+    None where nothing is divided by: precision of a class that is never predicted.
+    """
+
+    support: int
+    predicted: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    auroc: float | None
+    auprc: float | None
+
+
+class Confused(Result):
+    """How often the class `true` was missed and `predicted` given in its place; `share`: of all that are `true`."""
+
+    true: str
+    predicted: str
+    n: int
+    share: float
+
+
+class WrongAnswer(Result):
+    """A test sample that is predicted wrongly; `confidence`: in the wrong decision, with several labels the worst one."""
+
+    key: str
+    group: str
+    present: str
+    true: list[str]
+    predicted: list[str]
+    confidence: float
+
+
+class Classes(Result):
+    """classes.json: each test sample predicted once, from all that it has.
+
+    `confusion`: (true, predicted) counts in the order of `classes`, None where a sample may have several labels.
+    `confused`: the most frequent confusions; `wrong`: the most confident wrong answers.
+    """
+
+    n: int
+    num_wrong: int
+    classes: dict[str, ClassScores]
+    confusion: list[list[int]] | None
+    confused: list[Confused]
+    wrong: list[WrongAnswer]
 
 
 # gates.json, masks.json, validation.json
@@ -376,6 +446,23 @@ class Quarantine(Result):
     by_reason: dict[str, int] = {}
 
 
+class Statistics(Result):
+    """What is in the shards, by split: samples, groups, labels by class, and samples by what they have.
+
+    `presence`: the share of the samples that have a modality; `patterns`: samples that have exactly these; `gaps`: of a
+    modality that is there, the share of its numbers that were not measured. Where the manifest is not whole, only
+    `num_samples` is known.
+    """
+
+    num_samples: int
+    splits: dict[str, int] = {}
+    groups: dict[str, int] = {}
+    classes: dict[str, dict[str, int]] = {}
+    presence: dict[str, dict[str, float]] = {}
+    patterns: dict[str, dict[str, int]] = {}
+    gaps: dict[str, dict[str, float]] = {}
+
+
 class Validation(Result):
     """validation.json."""
 
@@ -383,7 +470,7 @@ class Validation(Result):
     manifest_sha256: str
     passed: bool
     failures: list[str]
-    statistics: dict[str, Any]
+    statistics: Statistics
     quarantine: Quarantine = Quarantine()
     warnings: list[str] = []
     ignored: list[str] = []
@@ -395,5 +482,6 @@ REPORTS: Mapping[str, type[Result]] = {
     "accounting": Accounting,
     "gates": Gates,
     "masks": Masks,
+    "classes": Classes,
     "validation": Validation,
 }

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from umemma.data.sample import SPLITS
+from umemma.missingness import pattern_name
 from umemma.validation import gaps
 from umemma.validation.expectation import Evidence
 
@@ -36,6 +37,15 @@ def presence_shares(evidence: Evidence) -> dict[str, dict[str, float]]:
     }
 
 
+def pattern_counts(evidence: Evidence) -> dict[str, dict[str, int]]:
+    """Return {split: {pattern: number of samples that have exactly these modalities}}, the most frequent first."""
+    names, manifest = evidence.index.modalities, evidence.manifest
+    present = manifest[[f"{name}_present" for name in names]].itertuples(index=False)
+    patterns = pd.Series([pattern_name(tuple(row), names) for row in present], index=manifest.index)
+    counts = {split: patterns[manifest["split"] == split].value_counts() for split in SPLITS}
+    return {split: {str(name): int(count) for name, count in of_split.items()} for split, of_split in counts.items()}
+
+
 def statistics(evidence: Evidence) -> dict[str, Any]:
     """Return what is reported about the data, and what later versions are compared with."""
     manifest = evidence.manifest
@@ -45,6 +55,7 @@ def statistics(evidence: Evidence) -> dict[str, Any]:
         "classes": class_counts(evidence),
         "presence": presence_shares(evidence),
         "gaps": gaps.shares(evidence),
+        "patterns": pattern_counts(evidence),
     }
 
 
