@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umemma.missingness import PROTOCOLS, hide, key_digest, outcomes, pattern_name, patterns, probability
+from umemma.missingness import PROTOCOLS, hide, key_digest, outcomes, panel, pattern_name, patterns, probability
 from umemma.training.settings import Fuse
 
 KEYS = key_digest([f"sample-{i}" for i in range(20_000)])
@@ -36,6 +36,19 @@ def test_the_probabilities_of_all_patterns_and_the_empty_one_sum_to_one(rates):
     empty = (False,) * len(rates)
     total = sum(probability(pattern, rates) for pattern in [*patterns(len(rates)), empty])
     assert math.isclose(total, 1, abs_tol=1e-12)
+
+
+@pytest.mark.parametrize("num", range(1, 13))
+def test_the_panel_holds_all_sets_of_few_modalities_and_of_many_those_that_say_most(num):
+    chosen = panel(num)
+    assert len(set(chosen)) == len(chosen) <= 100
+    assert chosen == panel(num)
+    assert [sum(pattern) for pattern in chosen] == sorted((sum(pattern) for pattern in chosen), reverse=True)
+    if num <= 6:
+        assert chosen == patterns(num)
+    for size in range(1, num + 1):
+        count = sum(sum(pattern) == size for pattern in chosen)
+        assert count == math.comb(num, size) if size in (1, num - 1, num) else count >= 6
 
 
 def test_patterns_are_all_non_empty_sets_and_the_complete_one_comes_first():

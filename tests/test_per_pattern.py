@@ -5,6 +5,7 @@ import torch
 
 from tests.test_early_fusion import LENET
 from tests.test_late_fusion import CLASSES, POISONS, PRIOR, build, mixed, poisoned, seen
+from umemma.data.batch import Batch
 from umemma.missingness import patterns
 from umemma.models import checkpoint
 from umemma.models.early_fusion import EarlyFusion
@@ -68,3 +69,23 @@ def test_a_per_pattern_model_that_was_saved_answers_the_same(per_pattern, media,
     assert again.facts() == per_pattern.facts()
     for batch in [seen(media, pattern) for pattern in patterns(2)] + [mixed(media)]:
         assert torch.equal(again(batch), per_pattern(batch))
+
+
+def test_a_pattern_without_a_member_is_answered_by_that_of_the_largest_set_within_it(towers, media):
+    third = Batch(
+        {**media.values, "more": media.values["image"]}, torch.ones(24, 3, dtype=torch.bool), media.label, media.key
+    )
+    takes = {
+        (False, True, True): ["audio", "more"],
+        (True, False, False): ["image"],
+        (False, True, False): ["audio"],
+        (False, False, True): ["more"],
+    }
+    all_towers = {**towers, "more": towers["image"]}
+    members = {
+        pattern: build({name: all_towers[name] for name in names}, third.only(names), "product_of_experts", "none")
+        for pattern, names in takes.items()
+    }
+    model = PerPattern(members, takes, PRIOR).eval()
+    torch.testing.assert_close(model(third), model(seen(third, (False, True, True))))
+    torch.testing.assert_close(model(seen(third, (True, True, False))), model(seen(third, (True, False, False))))

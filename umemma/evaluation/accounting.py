@@ -138,7 +138,7 @@ def counter_intuitive(main: Model, resamples: Resamples) -> list[dict[str, Any]]
         for m, modality in enumerate(test.modalities):
             after = information.added(present, m)
             rows = test.has(after)
-            if present[m] or not rows.any():
+            if present[m] or not rows.any() or after not in test.logits:
                 continue
             flipped = (
                 (

@@ -112,9 +112,12 @@ def matrices(models: Sequence[Model], rates: Sequence[float]) -> list[dict[str, 
     """Return `matrices` of accounting.json: expected accuracy by training rate (row) and test rate (column).
 
     For every arm that was trained at two or more rates, each the same for all modalities. In testing, modalities are
-    missing independently; the prior is the prediction for a sample left with nothing. Mean over seeds, on test data.
+    missing independently; the prior is the prediction for a sample left with nothing. Mean over seeds, on test data. None
+    of so many modalities that not every pattern is on file.
     """
-    results = []
+    results: list[dict[str, Any]] = []
+    if models and not models[0].tables["test"].is_known([0.5] * len(models[0].splits["test"].modalities)):
+        return results
     for arm in dict.fromkeys(model.arm for model in models):
         equal = [model for model in models if model.arm == arm and len(set((model.missing_rate or {}).values())) == 1]
         trained = sorted({_only_rate(model) for model in equal})

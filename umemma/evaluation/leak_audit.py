@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from umemma.data.batch import Batch
-from umemma.missingness import pattern_name, patterns
+from umemma.missingness import panel, pattern_name
 
 Forward = Callable[[Batch], torch.Tensor]
 
@@ -21,7 +21,7 @@ def audit(forward: Forward, batch: Batch) -> tuple[int, list[str]]:
     """
     batch = batch.with_values({name: value.float() for name, value in batch.values.items()})
     checked, failures = 0, []
-    for pattern in patterns(len(batch.modalities)):
+    for pattern in panel(len(batch.modalities)):
         seen = batch.with_present(batch.present & torch.tensor(pattern, device=batch.present.device))
         name = pattern_name(pattern, batch.modalities)
         with torch.no_grad():

@@ -1,4 +1,8 @@
-"""One model per missing-modality pattern: a sample is predicted by the model of exactly the modalities it has."""
+"""One model per missing-modality pattern: a sample is predicted by the model of exactly the modalities it has.
+
+Of many modalities not every pattern has a member (`umemma.missingness.panel`): a sample of another pattern is predicted
+by the member of the largest set that it has in full.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -18,7 +22,7 @@ class PerPattern(nn.Module):
     def __init__(
         self, members: Mapping[Pattern, nn.Module], takes: Mapping[Pattern, Sequence[str]], log_prior: torch.Tensor
     ) -> None:
-        """`members`: a model for every non-empty pattern; `takes`: the modalities it uses, of those present."""
+        """`members`: models by pattern, every single modality among them; `takes`: what each uses of its pattern."""
         super().__init__()
         self.members = nn.ModuleDict({_bits(pattern): model for pattern, model in members.items()})
         self.takes = {_bits(pattern): list(names) for pattern, names in takes.items()}
@@ -39,9 +43,17 @@ class PerPattern(nn.Module):
             if not any(pattern):
                 continue
             rows = (batch.present == torch.tensor(pattern, device=batch.present.device)).all(dim=1).nonzero().squeeze(1)
-            member, samples = self.members[_bits(pattern)], batch.rows(rows).only(self.takes[_bits(pattern)])
+            bits = self._nearest(_bits(pattern))
+            member, samples = self.members[bits], batch.rows(rows).only(self.takes[bits])
             logits = logits.index_copy(0, rows, predict(member, samples).float())
         return logits
+
+    def _nearest(self, bits: str) -> str:
+        """Return the member's name for a pattern: its own, or that of the largest set within it, the first of equals."""
+        if bits in self.members:
+            return bits
+        within = [name for name in self.takes if all(b == "1" or a == "0" for a, b in zip(name, bits, strict=True))]
+        return max(within, key=lambda name: name.count("1"))
 
     def facts(self) -> dict[str, Any]:
         """Return the facts needed to rebuild this model."""

@@ -1,11 +1,11 @@
-"""Run a model once on every sample under every pattern."""
+"""Run a model once on every sample under every pattern (of many modalities, under those of `missingness.panel`)."""
 
 from collections.abc import Mapping
 
 import torch
 
 from umemma.data.batch import Batch
-from umemma.missingness import Pattern, patterns
+from umemma.missingness import Pattern, panel
 from umemma.models.checkpoint import Model
 from umemma.models.device import Device
 from umemma.models.early_fusion import EarlyFusion
@@ -28,7 +28,7 @@ def predict(
     """Return the model's predictions in inference mode; a sample with nothing left gets `log_prior` (class,).
 
     A model of parts by modality encodes each sample once, or never if its `features` {modality: (sample, dim)} are given, as they
-    may also be for a per-pattern model of such models; only the head runs 2^M - 1 times. Any other model is run in full
+    may also be for a per-pattern model of such models; only the head runs for every pattern. Any other model is run in full
     for every pattern.
     """
     was_training = model.training
@@ -38,7 +38,7 @@ def predict(
     if features is not None:
         data = data.with_values(features)
     logits: dict[Pattern, torch.Tensor] = {}
-    for pattern in patterns(len(data.modalities)):
+    for pattern in panel(len(data.modalities)):
         parts = []
         for start in range(0, len(data), batch_size):
             batch = data.rows(slice(start, start + batch_size))

@@ -1,4 +1,4 @@
-"""One model's predictions for every sample under every pattern, and the file that stores them.
+"""One model's predictions for every sample under every pattern of the panel, and the file that stores them.
 
 All evaluation starts from these logits: no model is run again. Every pattern has logits for every sample; a sample that
 lacks part of a pattern has the logits of the part it has.
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from umemma.missingness import Pattern, patterns
+from umemma.missingness import Pattern
 from umemma.models import safetensors
 
 
@@ -24,8 +24,8 @@ class Predictions:
     label       (sample,) int64, or (sample, class) bool: several labels a sample
     group       (sample,) int64, equal where two samples share a recording, a person, a film
     key         (sample,) int64, digest of the sample's key
-    logits      pattern -> (sample, class) float32, log-probabilities up to a constant, for every pattern including
-                the empty one, which has the class prior; log-odds if there are several labels a sample
+    logits      pattern -> (sample, class) float32, log-probabilities up to a constant, for every pattern of
+                `missingness.panel` and for the empty one, which has the class prior; log-odds if there are several labels a sample
     threshold   pattern -> (class,), the log-odds above which a class is predicted; 0 if not given
     """
 
@@ -53,8 +53,9 @@ class Predictions:
         return logits, decisions
 
     def patterns(self) -> list[Pattern]:
-        """Return the non-empty patterns that some sample has in full, the complete one first."""
-        return [pattern for pattern in patterns(len(self.modalities)) if self.has(pattern).any()]
+        """Return the non-empty patterns on file that some sample has in full, the complete one first."""
+        ordered = sorted(self.logits, key=lambda pattern: -sum(pattern))
+        return [pattern for pattern in ordered if any(pattern) and self.has(pattern).any()]
 
     def has(self, pattern: Pattern) -> torch.Tensor:
         """Return (sample,) bool: does the sample have every modality of the pattern?"""

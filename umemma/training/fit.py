@@ -16,7 +16,7 @@ from torch import nn
 from umemma.data.batch import Batch
 from umemma.metrics.classification import nll, share_correct
 from umemma.metrics.objective import log_class_weight
-from umemma.missingness import Pattern, hide, pattern_name, patterns
+from umemma.missingness import Pattern, hide, panel, pattern_name
 from umemma.models import late_fusion
 from umemma.models.checkpoint import Model
 from umemma.models.early_fusion import EarlyFusion
@@ -140,7 +140,7 @@ def specialists(context: TrainingContext, ways: tuple[Callable[[TrainingContext]
     takes: dict[Pattern, list[str]] = {}
     curve: Curve = []
     seen = 0
-    for pattern in patterns(len(context.modalities)):
+    for pattern in panel(len(context.modalities)):
         subset = context.of(pattern)
         takes[pattern] = list(subset.modalities)
         if sum(pattern) == 1 or min(len(batch) for batch in subset.media.values()) == 0:
@@ -163,7 +163,7 @@ def _best_towers(context: TrainingContext) -> Trained:
     """
     members: dict[Pattern, nn.Module] = {}
     takes: dict[Pattern, list[str]] = {}
-    for pattern in patterns(len(context.modalities)):
+    for pattern in panel(len(context.modalities)):
         whole = context.of(pattern)
         if len(whole.media["val"]) == 0:
             whole = context

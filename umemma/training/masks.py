@@ -15,7 +15,7 @@ import torch
 
 from umemma.data.batch import Batch
 from umemma.metrics.classification import is_of
-from umemma.missingness import hide, outcomes
+from umemma.missingness import Pattern, hide, outcomes
 
 _LEVEL = 1e-3  # probability of a false alarm, over all comparisons of one run
 
@@ -84,16 +84,11 @@ def _counts(
     masks: torch.Tensor, present: torch.Tensor, plan: Plan, modalities: Sequence[str]
 ) -> list[tuple[str, int, int, float, float]]:
     """Return (modality, hidden, present, expected hidden, its variance), over all epochs."""
-
-    @cache
-    def hidden_share(has: tuple[bool, ...], m: int) -> float:
-        return sum(share for kept, share in outcomes(has, plan.rates, plan.protocol).items() if not kept[m])
-
     patterns, number_of = present.unique(dim=0, return_counts=True)
     rows = []
     for m, modality in enumerate(modalities):
         shares = [
-            (hidden_share(tuple(has), m), int(count) * len(masks))
+            (_hidden_shares(tuple(has), plan.rates, plan.protocol)[m], int(count) * len(masks))
             for has, count in zip(patterns.tolist(), number_of, strict=True)
             if has[m]
         ]
@@ -107,6 +102,13 @@ def _counts(
             )
         )
     return rows
+
+
+@cache
+def _hidden_shares(has: Pattern, rates: tuple[float, ...], protocol: str) -> tuple[float, ...]:
+    """Return the probability of each modality to be hidden from samples with the pattern `has`."""
+    left = outcomes(has, rates, protocol)
+    return tuple(sum(share for kept, share in left.items() if not kept[m]) for m in range(len(has)))
 
 
 def _rates(masks: torch.Tensor, present: torch.Tensor, modalities: Sequence[str]) -> dict[str, float | None]:
