@@ -61,6 +61,23 @@ def test_sixteen_bits_become_eight():
     assert rgb(colour).flatten().tolist() == [255, 128, 0]
 
 
+def test_twelve_bits_in_sixteen_keep_their_levels():
+    levels = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    for form in ("PNG", "TIFF"):
+        content = picture(levels, form)
+        assert len(Decoder()(content).unique()) == 17
+        decoded = Decoder(max_value=4095)(content)
+        assert decoded.flatten().tolist() == np.round(levels.flatten() / 4095 * 255).tolist()
+    assert (Decoder(max_value=100)(content)[0, 2:] == 255).all()
+
+
+def test_float_pictures_are_scaled_between_the_values_that_are_named():
+    content = picture(np.array([[-1.0, 0.0, 1.0, 3.0]], np.float32), "TIFF")
+    assert Decoder(min_value=-1, max_value=1)(content).flatten().tolist() == [0, 128, 255, 255]
+    with pytest.raises(DataError, match=r"numbers of 32 bits, from -1 to 3; decode\.min_value and decode\.max_value"):
+        Decoder()(content)
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparency_is_laid_over_the_background(mode):
     clear = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
@@ -172,6 +189,7 @@ def test_without_a_size_the_picture_keeps_its_own():
         ({"region_px": [-1, 0, 8, 8]}, r"decode\.region_px is null or"),
         ({"region_px": [0, 0, 0, 8]}, r"decode\.region_px is null or"),
         ({"region_px": 8}, r"decode\.region_px is null or"),
+        ({"min_value": 9, "max_value": 9}, r"decode\.min_value 9 must be less than decode\.max_value 9"),
         ({"background": 256}, r"decode\.background is one number from 0 to 255 or \[red, green, blue\], not 256"),
         ({"background": 0.5}, r"decode\.background is one number"),
         ({"background": "white"}, r"decode\.background is one number"),

@@ -5,11 +5,12 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tests.conftest import ROOT
 from tests.media_files import PIXELS, npy, numbered, picture, png, sound, tone, turned, video
-from umemma.media import facts
+from umemma.errors import DataError
+from umemma.media import facts, formats
 from umemma.media.kinds import container, signature
 
 PALETTE = Image.fromarray(PIXELS).convert("P")
@@ -35,7 +36,7 @@ def turned_exif(orientation: int) -> Image.Exif:
         ("a.JPG", picture(Image.fromarray(PIXELS).convert("CMYK"), "JPEG"), {"mode": "CMYK", "channels": 4}),
         ("a.png", png(2, 2, 16, 0, b"\0\0\1\2\0\0\0\0\0\0"), {"mode": "I;16", "channels": 1, "blank": False}),
         ("a.png", picture(CLEAR), {"mode": "RGBA", "channels": 4, "blank": True}),
-        ("a.png", picture(PALETTE), {"mode": "P", "channels": 1, "blank": False}),
+        ("a.png", picture(PALETTE), {"mode": "P", "channels": 3, "blank": False}),
         ("a.png", picture(SAME_TWICE), {"mode": "P", "blank": True}),
         ("a.png", picture(Image.new("1", (5, 5), 1)), {"mode": "1", "blank": True}),
         (
@@ -57,6 +58,88 @@ def test_facts_of_images(name, content, expected):
     assert result["kind"] == "image"
     assert result["num_bytes"] == len(content)
     assert {fact: result[fact] for fact in expected} == expected
+
+
+GRAY = PIXELS[..., 0]
+TWELVE_BITS = GRAY.astype(np.uint16) * 16
+
+
+@pytest.mark.parametrize(
+    ("form", "format_"),
+    [
+        ("GIF", "gif"),
+        ("BMP", "bmp"),
+        ("TIFF", "tif"),
+        ("AVIF", "avif"),
+        ("JPEG2000", "jp2"),
+        ("ICO", "ico"),
+        ("QOI", "qoi"),
+        ("JPEG", "jpg"),
+        ("MPO", "jpg"),
+    ],
+)
+def test_the_content_says_what_a_picture_is_whatever_its_suffix(form, format_):
+    result = facts.facts("a.png", picture(PIXELS, form))
+    assert (result["format"], result["kind"], result["channels"]) == (format_, "image", 3)
+
+
+@pytest.mark.parametrize(("form", "suffix"), [("PPM", "ppm"), ("TGA", "tga"), ("PCX", "pcx"), ("SGI", "sgi")])
+def test_a_format_without_a_signature_is_the_one_of_its_suffix(form, suffix):
+    assert facts.facts(f"a.{suffix}", picture(PIXELS, form))["format"] == suffix
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (picture(GRAY), {"bits": 8, "low": GRAY.min(), "high": GRAY.max()}),
+        (picture(TWELVE_BITS), {"bits": 16, "high": 16 * int(GRAY.max()), "range_used": 16 * int(GRAY.max()) / 65535}),
+        (picture(TWELVE_BITS, "TIFF"), {"bits": 16, "high": 16 * int(GRAY.max())}),
+        (picture(GRAY.astype(np.float32) - 300, "TIFF"), {"bits": 32, "low": -300.0, "range_used": None}),
+        (png(2, 1, 16, 2, b"\0" + bytes(10) + b"\x0f\0"), {"bits": 16, "high": 0x0F0F, "mode": "RGB"}),
+        (picture(SAME_TWICE), {"bits": 8, "low": 9, "high": 9}),
+        (picture(CLEAR), {"low": PIXELS.min(), "high": PIXELS.max()}),
+    ],
+)
+def test_the_range_of_values_of_a_picture_is_looked_at(content, expected):
+    result = facts.facts("a.png", content)
+    assert {fact: result[fact] for fact in expected} == expected
+
+
+def test_not_a_number_in_a_picture_is_named():
+    values = GRAY.astype(np.float32)
+    values[3, 4] = np.nan
+    with pytest.raises(DataError, match="image holds NaN or infinity"):
+        facts.facts("a.tif", picture(values, "TIFF"))
+
+
+@pytest.mark.parametrize("options", [{"pnginfo": "zTXt"}, {"pnginfo": "iTXt"}, {"icc_profile": bytes(2_000_000)}])
+def test_megabytes_of_metadata_do_not_cost_the_picture(options):
+    if "pnginfo" in options:
+        info = PngImagePlugin.PngInfo()
+        add = info.add_text if options["pnginfo"] == "zTXt" else info.add_itxt
+        add("workflow", "x" * 2_000_000, zip=True)
+        options = {"pnginfo": info}
+    content = picture(PIXELS, exif=turned_exif(6), **options)
+    assert facts.facts("a.png", content)["height_px"] == 32
+
+
+def test_a_container_is_of_the_kind_that_is_asked_for():
+    for kind, suffix in (("audio", "m4a"), ("video", "mp4")):
+        assert formats.member_suffix(kind, HEARD_VIDEO, "a.bin") == suffix
+    assert formats.member_suffix("video", HEARD_VIDEO, "a.MOV") == "mov"
+    assert formats.member_suffix("image", picture(PIXELS), "a.jpg") == "png"
+    assert formats.member_suffix("image", picture(PIXELS, "TGA"), "a.tga") == "tga"
+    assert formats.member_suffix("audio", video(numbered(3), form="avi"), "a.avi") == "audio"
+    assert formats.kind_of(picture(PIXELS)) == "image"
+    assert formats.kind_of(b"words") is None
+
+
+def test_every_suffix_has_one_kind():
+    named = [
+        (suffix, kind) for one in formats.FORMATS.values() for kind in one.suffixes for suffix in one.suffixes[kind]
+    ]
+    assert len(dict(named)) == len(named)
+    assert all(formats.KINDS[suffix] == kind for suffix, kind in named)
 
 
 CLIPPED = np.clip(4 * tone(), -1, 1)

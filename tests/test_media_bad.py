@@ -68,19 +68,22 @@ TRUNCATED = {
     "cut mpg": ("a.mpg", video(numbered(9), form="mpeg", codec="mpeg1video")[:60], "no readable video"),
     "cut npy": ("a.npy", cut(npy(np.arange(99.0)), 0.7), "it is truncated: 792 bytes of numbers are promised"),
 }
-WRONG_NAME = {
-    "png named jpg": ("a.jpg", picture(PIXELS), r"is named \.jpg but is really a PNG image"),
-    "jpeg named png": ("a.png", picture(PIXELS, "JPEG"), r"is named \.png but is really a JPEG image"),
-    "gif named png": ("a.png", picture(PIXELS, "GIF"), "is really a GIF image"),
-    "web page named jpeg": ("a.jpeg", b"\n<!DOCTYPE html><html>404 not found</html>", "is really a web page"),
-    "archive named npy": ("a.npy", b"PK\3\4" + bytes(60), "is really a ZIP archive"),
-    "wav named mp3": ("a.mp3", sound(tone()), r"is named \.mp3 but is really a WAV sound"),
-    "mp3 named wav": ("a.wav", MP3, "is really an MP3 sound"),
-    "ogg named flac": ("a.flac", sound(tone(), form="OGG"), "is really an Ogg sound"),
-    "mp4 named mpg": ("a.mpg", MP4, "is really an MP4 video"),
-    "mpg named mp4": ("a.mp4", video(numbered(3), form="mpeg", codec="mpeg1video"), "is really an MPEG video"),
+WRONG_KIND = {
+    "sound named png": ("a.png", sound(tone()), r"is not an image but really a WAV sound"),
+    "web page named jpeg": ("a.jpeg", b"\n<!DOCTYPE html><html>404 not found</html>", "really a web page"),
+    "archive named npy": ("a.npy", b"PK\3\4" + bytes(60), "really a ZIP archive"),
+    "picture named wav": ("a.wav", picture(PIXELS), "is not a sound but really a PNG image"),
+    "mp3 named mp4": ("a.mp4", MP3, "is not a video but really an MP3 sound"),
     "png named txt": ("a.txt", picture(PIXELS), "no readable text: .*it is a PNG image"),
-    "no kind": ("a.exe", b"MZ", r"no media kind is known by '\.exe'; there are avi, events, flac"),
+    "PostScript, which is a program": (
+        "a.png",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n",
+        "really a PostScript file, which is a program",
+    ),
+    "HEIC": ("a.jpg", b"\0\0\0\x18ftypheic" + bytes(12), "really a HEIC image, which is not read; as JPEG"),
+    "DICOM": ("a.tif", bytes(128) + b"DICM" + bytes(9), "really a DICOM image"),
+    "notes": ("a.wav", b"MThd\0\0\0\6" + bytes(9), "really a MIDI file: notes, no sound"),
+    "no kind": ("a.exe", b"MZ", r"no media kind is known by '\.exe'; there are 3g2, 3gp, aac"),
 }
 ABSURD = {
     "bomb": ("a.png", png(9500, 9500, 8, 0), "decompression bomb, refused unopened: .*90,250,000 pixels"),
@@ -96,7 +99,7 @@ ABSURD = {
     "terabytes promised": ("a.npy", TERABYTES, "truncated: 71,111,111,111,104 bytes"),
 }
 DAMAGED = {
-    "garbage png": ("a.png", b"garbage", "no readable image: it is neither PNG, JPEG nor WEBP"),
+    "garbage png": ("a.png", b"garbage", "no readable image: it is none of PNG, JPEG, WEBP"),
     "garbage wav": ("a.wav", b"garbage", "no readable sound"),
     "garbage mp4": ("a.mp4", b"garbage" * 99, "no readable video: Invalid data found"),
     "no samples": ("a.wav", sound(np.zeros((0, 1))), "no readable sound: it has 0 samples"),
@@ -104,9 +107,13 @@ DAMAGED = {
     "infinite sound": ("a.wav", sound(INFINITE, subtype="FLOAT"), r"NaN or infinity, first at 0\.050 s"),
     "video of sound alone": ("a.mp4", video([], samples=tone()[:, 0]), "it has no picture, only sound"),
     "video without a frame": ("a.avi", video(numbered(4), form="avi").split(b"movi")[0] + b"movi", "no readable video"),
-    "gb18030": ("a.txt", CHINESE.encode("gb18030"), "not UTF-8 from byte 0 on; it is likely GB18030"),
-    "latin-1": ("a.txt", "un café noir, s'il vous plaît".encode("latin-1"), "likely Windows-1252 or Latin-1"),
-    "utf-16": ("a.txt", "text".encode("utf-16"), "it begins with the mark of UTF-16"),
+    "gb18030": (
+        "a.txt",
+        CHINESE.encode("gb18030"),
+        r"not utf-8 from byte 0 on; it is likely gb18030 \(`encoding: gb18030`",
+    ),
+    "latin-1": ("a.txt", "un café noir, s'il vous plaît".encode("latin-1"), "likely cp1252"),
+    "half of a letter in utf-16": ("a.txt", "text".encode("utf-16")[:-1], "not utf-16.* from byte"),
     "utf-16 without a mark": ("a.txt", "text".encode("utf-16-le"), "likely UTF-16"),
     "NUL in text": ("a.txt", b"a text of some length that ends in\0", "a NUL character at position 34"),
     "infinite vector": ("a.npy", npy([1.0, np.inf]), "vector holds infinity or"),
@@ -118,7 +125,7 @@ DAMAGED = {
     "three axes": ("a.npy", npy(np.zeros((2, 2, 2))), r"shape \(2, 2, 2\)"),
     "complex": ("a.npy", npy([1j]), "type complex128, not real numbers"),
 }
-BAD = EMPTY | TRUNCATED | WRONG_NAME | ABSURD | DAMAGED
+BAD = EMPTY | TRUNCATED | WRONG_KIND | ABSURD | DAMAGED
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -201,3 +208,14 @@ def test_a_picture_whose_metadata_are_damaged_is_still_a_picture():
     at = content.index(b"Exif\0\0") + 6
     assert facts.facts("a.jpg", content)["height_px"] == 32
     assert facts.facts("a.jpg", content[:at] + b"\xff" * 12 + content[at + 12 :])["height_px"] == 24
+
+
+@pytest.mark.parametrize("kind", ["video.mkv", "audio.wav"])
+def test_a_file_that_lists_other_files_to_open_is_not_followed(tmp_path, monkeypatch, kind):
+    """FFmpeg would take either list for a video and open what it names: files outside of the data folder."""
+    secret = tmp_path / "secret.ts"
+    secret.write_bytes(video(numbered(4), form="mpegts", codec="mpeg2video", samples=tone()[:, 0], sound_codec="mp2"))
+    monkeypatch.chdir(tmp_path)
+    for listed in (f"ffconcat version 1.0\nfile {secret}\n", f"#EXTM3U\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n"):
+        with pytest.raises(DataError, match="no readable"):
+            facts.facts(kind, listed.encode())

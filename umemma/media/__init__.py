@@ -1,4 +1,4 @@
 """Media files: their facts (kind, size, validity) and decoding them to tensors.
 
-From outside use `facts.facts`, `facts.KINDS`, the readers in `kinds` and, by name, the decoders in `decoders`.
+From outside use `facts.facts`, `formats`, the readers in `kinds` and, by name, the decoders in `decoders`.
 """

@@ -1,4 +1,4 @@
-"""Sound as a stream of blocks: WAV, FLAC, Ogg and MP3 by libsndfile, others by FFmpeg, including video sound tracks.
+"""Sound as a stream of blocks: by libsndfile what it can read, else by FFmpeg, including the sound tracks of videos.
 
 One block at a time, so that an hour of eight channels takes no more memory than the part that a decoder keeps.
 """
@@ -12,10 +12,10 @@ import numpy as np
 import soundfile
 
 from umemma.errors import DataError
-from umemma.media.kinds import container, signature
+from umemma.media.kinds import container, ffmpeg, signature
 
 BLOCK = 1 << 16  # samples of each channel
-_VIDEO = ("mp4", "mpg", "mkv", "avi", "flv")
+_VIDEO = ("mp4", "mpg", "mkv", "avi", "flv", "wmv", "ts")
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_24": 24, "PCM_32": 32}  # others count as 16
 
 
@@ -84,7 +84,7 @@ def _sndfile_blocks(content: bytes, first: int) -> Iterator[np.ndarray]:
 
 def _ffmpeg_header(content: bytes) -> Header:
     try:
-        with av.open(io.BytesIO(content), "r", metadata_errors="replace") as opened:
+        with ffmpeg.opened(content) as opened:
             if not opened.streams.audio:
                 raise DataError("no readable sound: the video has no sound track")
             codec = opened.streams.audio[0].codec_context
@@ -97,7 +97,7 @@ def _ffmpeg_header(content: bytes) -> Header:
 
 def _ffmpeg_blocks(content: bytes) -> Iterator[np.ndarray]:
     try:
-        with av.open(io.BytesIO(content), "r", metadata_errors="replace") as opened:
+        with ffmpeg.opened(content) as opened:
             stream = opened.streams.audio[0]
             # Resampled to the header's values: for AAC the decoder may return twice the rate or the channels.
             planar = av.AudioResampler("fltp", stream.codec_context.layout, stream.codec_context.sample_rate)

@@ -4,7 +4,6 @@ For the facts every frame is decoded, as headers do not show a damaged frame in 
 of 96 x 96, 0.4 at 320 x 240. Frames are rotated upright by the file's display matrix.
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +11,7 @@ import av
 import numpy as np
 
 from umemma.errors import DataError
-from umemma.media.kinds import container
+from umemma.media.kinds import container, ffmpeg
 
 MAX_PIXELS = 8192 * 4320  # of one frame
 MAX_FRAMES = 500_000  # five and a half hours at 25 per second
@@ -28,7 +27,7 @@ def opened(content: bytes) -> Iterator[tuple[av.container.InputContainer, av.Vid
     if reason := container.cut_short(content):
         raise DataError(f"no readable video: it is truncated, {reason}")
     try:
-        with av.open(io.BytesIO(content), "r", metadata_errors="replace") as file:
+        with ffmpeg.opened(content) as file:
             if not file.streams.video:
                 raise DataError("no readable video: it has no picture, only sound or nothing")
             stream = file.streams.video[0]

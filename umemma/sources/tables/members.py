@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from umemma.data.sample import BadSample
-from umemma.errors import ParameterError
-from umemma.media.kinds import signature
+from umemma.errors import DataError, ParameterError
+from umemma.media import formats
+from umemma.media.kinds import text as media_text
 from umemma.sources.tables import paths, readings, series
 from umemma.sources.tables.cells import is_missing, text
 from umemma.sources.tables.file import Table
@@ -81,7 +82,7 @@ class Members:
         if source.inline:
             return f"{modality}.txt", (cell if isinstance(cell, str) else text(cell)).encode()
         if (content := embedded(cell)) is not None:
-            suffix = _suffix(place, content, source)
+            suffix, content = _of_media(place, content, source)
         elif (file := self.file(modality, row)) is None:
             suffix, content = _of_numbers(cell, place, source)
         else:
@@ -202,26 +203,30 @@ def _picture(values: np.ndarray, source: Source) -> bytes:
     return buffer.getvalue()
 
 
-def _suffix(place: str, content: bytes, source: Source) -> str:
-    """Return the suffix that content without a name has."""
-    suffix = signature.suffix(content) or ("txt" if source.kind == "text" else None)
-    if suffix not in SUFFIXES[source.kind]:
-        raise BadSample(
-            place, f"wrong kind of file: it is {signature.named(content) or 'of no known format'}, not {source.kind}"
-        )
-    return suffix
-
-
 def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
-    """Return (suffix, bytes) of the file that a cell names; the suffix must be one of the kind's."""
+    """Return (suffix, bytes) of the file that a cell names.
+
+    The content of media says what it is; files of numbers, which come in several suffixes, must have one of these.
+    """
     suffix = Path(named).suffix.lower().removeprefix(".")
-    if suffix not in SUFFIXES[source.kind]:
+    if source.kind in series.AXES and suffix not in SUFFIXES[source.kind]:
         raise BadSample(
             named,
             f"wrong kind of file: {source.columns[0]} holds {source.kind}, files that end in "
             f"{', '.join(f'.{ending}' for ending in SUFFIXES[source.kind])}",
         )
     content = paths.content(named, folders.base, folders.roots)
-    if suffix == "csv":
+    if suffix == "csv" and source.kind in series.AXES:
         return "npy", series.from_csv(named, content, source.fill)
-    return suffix, series.from_npy(named, content, source.kind, source.fill) if suffix == "npy" else content
+    if source.kind in series.AXES:
+        return suffix, series.from_npy(named, content, source.kind, source.fill)
+    return _of_media(named, content, source)
+
+
+def _of_media(file: str, content: bytes, source: Source) -> tuple[str, bytes]:
+    """Return (suffix, bytes) of a file's content: the suffix of its true format, texts as UTF-8."""
+    try:
+        suffix = formats.member_suffix(source.kind, content, file)
+        return suffix, media_text.as_utf8(content, source.encoding) if source.kind == "text" else content
+    except DataError as error:
+        raise BadSample(file, str(error)) from error

@@ -3,7 +3,7 @@
 | kind | the cells | the member |
 |---|---|---|
 | image, audio, video | a path, or the file's bytes; an image also its pixels as numbers, with `shape` | the file's bytes |
-| text | the text itself, or with `inline: false` the path of a .txt file | UTF-8, or the file's bytes |
+| text | the text itself, or with `inline: false` the path of a file in `encoding` (utf-8) | UTF-8 |
 | series | the path of a .npy or .csv file, or a list of lists of numbers | .npy of two axes (step, channel) |
 | vector | with `columns`, single values; with `column`, a list of numbers or the path of a .npy file | .npy of one axis |
 
@@ -16,23 +16,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from umemma.errors import ParameterError, unknown
-from umemma.media.facts import KINDS
+from umemma.media import formats
+from umemma.media.kinds.text import check_encoding
 from umemma.sources.tables.series import AXES
 from umemma.sources.tables.templates import OWN, Template
 
 SUFFIXES: Mapping[str, tuple[str, ...]] = {"series": ("npy", "csv")} | {
-    kind: tuple(suffix for suffix, known in KINDS.items() if known == kind)
-    for kind in ("image", "audio", "video", "text", "vector")
+    kind: formats.SUFFIXES[kind] for kind in ("image", "audio", "video", "text", "vector")
 }
 MATCHES = ("exact", "loose")
-_SETTINGS = ("kind", "column", "columns", "inline", "fill", "path", "match", "shape")
+_SETTINGS = ("kind", "column", "columns", "inline", "fill", "path", "match", "shape", "encoding")
 
 
 @dataclass(frozen=True)
 class Source:
     """The columns of one modality; `fill` replaces the missing numbers of a partial vector or series.
 
-    `shape` is that of an image whose pixels are numbers: height, width and perhaps channels.
+    `shape` is that of an image whose pixels are numbers: height, width and perhaps channels. `encoding` is that of the
+    files of a text.
     """
 
     modality: str
@@ -44,6 +45,7 @@ class Source:
     paths: tuple[Template, ...]
     is_loose: bool
     shape: tuple[int, ...] | None
+    encoding: str
 
     @property
     def where(self) -> str:
@@ -83,6 +85,7 @@ def source(modality: str, entry: object) -> Source:
         paths=_paths(where, entry.get("path", OWN)),
         is_loose=match == "loose",
         shape=_shape(where, str(kind), entry.get("shape")),
+        encoding=_encoding(where, entry, is_in_files=kind == "text" and not inline),
     )
 
 
@@ -91,6 +94,14 @@ def _paths(where: str, given: object) -> tuple[Template, ...]:
     if not several:
         raise ParameterError(f"{where}.path is empty; {{}} stands for the cell, as in images/{{}}.jpg")
     return tuple(Template(one, f"{where}.path") for one in several)
+
+
+def _encoding(where: str, entry: Mapping[str, object], *, is_in_files: bool) -> str:
+    given = entry.get("encoding", "utf-8")
+    if "encoding" in entry and not is_in_files:
+        raise ParameterError(f"{where}.encoding is for texts in files (kind: text, inline: false)")
+    check_encoding(given, f"{where}.encoding")
+    return str(given)
 
 
 def _shape(where: str, kind: str, given: object) -> tuple[int, ...] | None:
