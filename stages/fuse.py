@@ -1,6 +1,5 @@
 """Towers -> the model of the chosen arm (data/model), and the masks used in training (data/masks)."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -64,8 +63,7 @@ def main() -> None:
     trained = fuse(settings.arm, context, Path("data/model"), classes)
     rates = missing_rates(settings.fuse, context.modalities)
     plan = masks.Plan(settings.fuse.protocol, rates, settings.seed) if arm.hides else None
-    num_epochs = context.scratch_epochs if arm.trains == "all from scratch" else settings.fuse.epochs
-    write_masks(context.media, plan, max(1, math.ceil(num_epochs)), classes)
+    write_masks(context.media, plan, max(1, int(trained.curve[-1]["epoch"])), classes)
     write_json(Path("data/reports/curves/fusion.json"), trained.curve)
 
 

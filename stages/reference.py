@@ -27,12 +27,13 @@ def reference(context: TrainingContext) -> Trained:
     """Train the heads of every set on the towers' cached features."""
 
     def train_head(head: str, subset: TrainingContext) -> Trained:
+        epochs = subset.fuse.epochs
         fuse = subset.fuse.model_copy(
             update={
                 "head": head,
                 "substitute": "none",
                 "substitute_at": "feature",
-                "epochs": max(MIN_EPOCHS, subset.fuse.epochs),
+                "epochs": epochs if epochs == "auto" else max(MIN_EPOCHS, epochs),
             }
         )
         return late(replace(subset, fuse=fuse), "head", hides=False)

@@ -1,22 +1,29 @@
 """The training loop: what a seed determines, how long it runs, and that it learns; towers are saved and calibrated."""
 
+import itertools
+
 import pytest
 import torch
 
 from tests.conftest import CPU
 from umemma.errors import DataError, TrainingError
+from umemma.metrics.calibration import temperature
 from umemma.metrics.classification import nll
 from umemma.metrics.objective import log_prior
 from umemma.models import unimodal
 from umemma.models.run_encoders import encode, encode_split
 from umemma.models.unimodal import Encoder, Tower
-from umemma.training.loop import Schedule, train
+from umemma.training.loop import kept, train
+from umemma.training.schedule import MAX_STEPS, MIN_STEPS, Schedule
 
 
-def trained(media, seed: int, epochs: float = 6.0):
+def trained(media, seed: int, epochs=6.0, validation=lambda step: -step):
+    """Train a tower; `validation` {number of the evaluation: its cross-entropy}."""
     torch.manual_seed(seed)
+    evaluations = itertools.count()
     tower = Tower(Encoder("image", (1, 8, 8), {"name": "lenet", "width": 4, "dim": 5, "dropout": 0.0}), 3)
     curve = train(
+        tower,
         lambda batch: tower(batch.values["image"]),
         [(list(tower.parameters()), 0.01)],
         media,
@@ -24,7 +31,7 @@ def trained(media, seed: int, epochs: float = 6.0):
         seed=seed,
         device=CPU,
         present=lambda batch, _: batch.present,
-        validate=lambda: {"val_accuracy": 0.0},
+        validate=lambda: {"val_cross_entropy": float(validation(next(evaluations)))},
         name="image",
     )
     return tower, curve
@@ -47,6 +54,48 @@ def test_training_lowers_the_loss_and_says_what_it_cost(media):
 def test_epochs_may_be_fractions(epochs, steps):
     batches = list(Schedule(epochs, 6, 0.0).batches(24, seed=0))
     assert len(batches) == steps == Schedule(epochs, 6, 0.0).num_steps(24)
+
+
+def test_the_model_of_the_best_evaluation_is_kept(media):
+    first = trained(media, 0, epochs=1.0)[0].state_dict()
+    tower, curve = trained(media, 0, epochs=1.0, validation=lambda _: 1.0)
+    assert kept(curve) is curve[0]
+    assert all(torch.equal(first[name], value) for name, value in tower.state_dict().items())
+
+    states = []
+    _, curve = trained(media, 0, validation=lambda number: (states.append(number), abs(number - 2))[1])
+    assert (kept(curve)["epoch"], len(states)) == (3, 6)
+    whole = trained(media, 0)[0].state_dict()
+    best = trained(media, 0, validation=lambda number: abs(number - 2))[0].state_dict()
+    assert not torch.equal(whole["head.weight"], best["head.weight"])
+
+
+def test_auto_trains_on_while_validation_improves_and_stops_when_it_does_not(media):
+    _, stopped = trained(media, 0, epochs="auto", validation=lambda number: abs(number - 1))
+    assert kept(stopped) is stopped[1]
+    assert MIN_STEPS <= stopped[-1]["step"] - stopped[1]["step"] < MIN_STEPS + stopped[0]["step"] + 1
+    schedule = Schedule("auto", "auto", 0.0)
+    assert not any(schedule.is_exhausted(step, step - 30) for step in range(30, MAX_STEPS, 30))
+
+
+def test_auto_keeps_the_averaged_weights_it_was_judged_by(media):
+    tower, curve = trained(media, 0, epochs="auto", validation=lambda number: abs(number - 1))
+    again, _ = trained(media, 0, epochs="auto", validation=lambda number: abs(number - 1))
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in tower.state_dict().items())
+    assert kept(curve)["step"] < curve[-1]["step"]
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "batch"), [(7, 7), (100, 16), (500, 16), (1_000, 32), (10_000, 128), (1_000_000, 512)]
+)
+def test_auto_follows_the_number_of_samples(num_samples, batch):
+    schedule = Schedule("auto", "auto", 0.0)
+    assert schedule.batch(num_samples) == batch
+    steps = schedule.num_steps(num_samples)
+    assert steps >= MAX_STEPS
+    assert steps >= 2 * schedule.steps_per_epoch(num_samples)
+    evaluations = sum(schedule.is_evaluated(step, num_samples) for step in range(1, steps + 1))
+    assert 20 <= evaluations <= 101
 
 
 def test_an_epoch_takes_every_sample_once_and_each_epoch_another_order():
@@ -91,16 +140,36 @@ def test_a_file_that_is_no_tower_is_named(tmp_path, content):
 
 def test_the_temperature_is_the_best_one(towers):
     tower, generator = towers["image"], torch.Generator().manual_seed(0)
-    features, label = 9 * torch.randn(300, 5, generator=generator), torch.randint(3, (300,), generator=generator)
+    features = 30 * torch.randn(3000, 5, generator=generator)
+    label = torch.multinomial((tower.head(features) / 5).softmax(dim=1), 1, generator=generator).squeeze(1)
     tower.fit_temperature(features, label)
     best = tower.temperature.item()
 
     def loss(temperature: float) -> float:
         return nll(tower.head(features) / temperature, label).mean().item()
 
-    assert best > 1
+    assert best == pytest.approx(5, rel=0.2)
     assert loss(best) <= min(loss(best * 1.02), loss(best / 1.02))
     torch.testing.assert_close(tower.calibrated_head()(features), tower.answer(features))
+
+
+def test_a_tower_that_knows_nothing_answers_the_prior(towers):
+    tower, generator = towers["image"], torch.Generator().manual_seed(0)
+    tower.log_prior.copy_(torch.tensor([0.7, 0.2, 0.1]).log())
+    features = 30 * torch.randn(2000, 5, generator=generator)
+    label = torch.multinomial(tower.log_prior.exp().expand(2000, -1), 1, generator=generator).squeeze(1)
+    tower.fit_temperature(features[:200], label[:200])
+    prior = tower.log_prior.expand(2000, -1)
+    assert nll(tower.answer(features), label).mean() < nll(prior, label).mean() + 0.01
+    assert nll(tower.head(features), label).mean() > 1 + nll(prior, label).mean()
+    torch.testing.assert_close(tower.calibrated_head()(features), tower.answer(features))
+
+
+def test_a_few_right_answers_make_no_tower_certain():
+    logits = 4 * torch.eye(3).repeat(9, 1)
+    label = torch.arange(3).repeat(9)
+    assert temperature(logits, label) > 0.5
+    assert temperature(logits.repeat(300, 1), label.repeat(300)) < 0.5
 
 
 def test_a_split_is_encoded_as_its_batches_are_and_training_mode_is_kept(towers, media):

@@ -10,9 +10,10 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticCustomError
 
 from umemma.errors import SettingError, unknown
 
@@ -26,7 +27,23 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Settings = Mapping[str, Any]
+Auto = Literal["auto"]
 Result = TypeVar("Result")
+
+
+def _number_or_auto(value: object, check: ValidatorFunctionWrapHandler) -> Any:
+    """Raise one error, where pydantic would raise one for each of the two types."""
+    try:
+        return check(value)
+    except ValidationError as error:
+        whole = "whole " if any(detail["type"].startswith("int") for detail in error.errors()) else ""
+        raise PydanticCustomError(
+            "number_or_auto", f"Input should be auto, or a {whole}number greater than 0"
+        ) from error
+
+
+PositiveOrAuto = Annotated[Positive | Auto, WrapValidator(_number_or_auto)]
+CountOrAuto = Annotated[Count | Auto, WrapValidator(_number_or_auto)]
 
 
 class Section(BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from umemma.settings import Count, Positive, Section, Settings
+from umemma.settings import Count, PositiveOrAuto, Section, Settings
 
 
 class Modality(Section):
@@ -20,8 +20,10 @@ class Modality(Section):
     """Decoder, by `name`, and its settings: how files become tensors."""
     encoder: Settings
     """Encoder, by `name`, and its settings: how tensors become features."""
-    epochs: Positive
-    """For how many epochs the tower is trained; fractions are allowed."""
+    epochs: PositiveOrAuto
+    """For how many epochs the tower is trained; fractions are allowed. `auto`: until validation cross-entropy no longer
+    improves.
+    """
     augment: Settings = Field(default_factory=dict)
     """Random changes of decoded values in training, by name; may be left out."""
 

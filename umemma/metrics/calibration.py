@@ -7,23 +7,43 @@ import torch
 from umemma.metrics import objective
 from umemma.metrics.classification import is_correct
 
+_MAX_TEMPERATURE = 1e4  # the prior alone, but for rounding; JSON knows no infinity
 NUM_BINS = 15  # equal-width, as Guo et al. 2017 (arXiv 1706.04599)
 
 
-def temperature(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """Return the scalar that minimises the cross-entropy of logits divided by it (Guo et al. 2017)."""
+def temperature(logits: torch.Tensor, label: torch.Tensor, log_prior: torch.Tensor | None = None) -> torch.Tensor:
+    """Return the scalar by which to divide what the logits say beyond `log_prior`, see `tempered`, on held-out samples.
+
+    It minimises cross-entropy (Guo et al. 2017), with a normal prior of mean 0 and standard deviation 1 on its logarithm:
+    thirty samples that are all predicted rightly do not make a model certain. Never is what results worse than
+    `log_prior` itself on these samples.
+    """
     logits = logits.detach().double()
+    prior = torch.zeros(logits.shape[1], dtype=torch.float64) if log_prior is None else log_prior.double()
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([log_temperature], max_iter=50, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        value = objective.loss(logits / log_temperature.exp(), label)
+        value = objective.loss(tempered(logits, log_temperature.exp(), prior), label)
+        value = value + log_temperature.square() / (2 * label.numel())
         value.backward()
         return value
 
     optimiser.step(loss)
-    return log_temperature.detach().exp()
+    found = log_temperature.detach().exp().clamp(1 / _MAX_TEMPERATURE, _MAX_TEMPERATURE)
+    of_prior = objective.loss(prior.expand_as(logits), label)
+    is_worse = objective.loss(tempered(logits, found, prior), label) > of_prior
+    return torch.full_like(found, _MAX_TEMPERATURE) if is_worse else found
+
+
+def tempered(logits: torch.Tensor, temperature: torch.Tensor, log_prior: torch.Tensor) -> torch.Tensor:
+    """Return logits whose difference from `log_prior` is divided by the temperature: at infinity the prior is left.
+
+    Where all classes are as likely this is division by the temperature. Elsewhere that would forget the prior as well:
+    a model of noise would call a rare class as likely as any other.
+    """
+    return log_prior + (logits - log_prior) / temperature
 
 
 def calibration_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:

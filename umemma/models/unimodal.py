@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from umemma.errors import SettingError
-from umemma.metrics.calibration import temperature
+from umemma.metrics.calibration import temperature, tempered
 from umemma.models import measured, pretrained, safetensors
 from umemma.models.backbone import Backbone
 from umemma.models.given_encoder import GivenEncoder
@@ -186,10 +186,12 @@ def build(modality: str, sample: torch.Tensor, encoder: Settings | nn.Module) ->
 class Tower(nn.Module):
     """Encoder and linear head; `temperature` (a scalar, 1 until fitted on validation data) calibrates the logits.
 
-    `samples_seen` counts training samples, once per epoch.
+    It divides what they say beyond `log_prior` (class,), of the training set. `samples_seen` counts training samples,
+    once per epoch.
     """
 
     temperature: torch.Tensor
+    log_prior: torch.Tensor
     samples_seen = 0
 
     def __init__(self, encoder: AnyEncoder, num_classes: int) -> None:
@@ -197,6 +199,7 @@ class Tower(nn.Module):
         self.encoder = encoder
         self.head = nn.Linear(encoder.dim, num_classes)
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("log_prior", torch.zeros(num_classes))
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
         """(batch, *shape) -> logits (batch, class)."""
@@ -208,20 +211,21 @@ class Tower(nn.Module):
 
     def answer(self, features: torch.Tensor) -> torch.Tensor:
         """(batch, dim) -> calibrated logits (batch, class)."""
-        return self.head(features) / self.temperature
+        return tempered(self.head(features), self.temperature, self.log_prior)
 
     def calibrated_head(self) -> nn.Linear:
-        """Return a copy of the head with the temperature folded into its weights."""
+        """Return a copy of the head with the calibration folded into its weights."""
         head = nn.Linear(self.head.in_features, self.head.out_features)
         with torch.no_grad():
             head.weight.copy_(self.head.weight / self.temperature)
-            head.bias.copy_(self.head.bias / self.temperature)
+            head.bias.copy_(tempered(self.head.bias, self.temperature, self.log_prior))
         return head
 
     def fit_temperature(self, features: torch.Tensor, label: torch.Tensor) -> None:
-        """Fit the temperature on held-out samples: one scalar, by cross-entropy (Guo et al. 2017)."""
+        """Fit the temperature on held-out samples: see `umemma.metrics.calibration`."""
         with torch.no_grad():
-            self.temperature.copy_(temperature(self.head(features), label))
+            logits = self.head(features)
+        self.temperature.copy_(temperature(logits, label, self.log_prior))
 
 
 def save(tower: Tower, path: Path) -> None:

@@ -17,6 +17,7 @@ from umemma.models import safetensors, unimodal
 from umemma.models.device import Device
 from umemma.models.unimodal import Tower
 from umemma.settings import Settings
+from umemma.training.schedule import Schedule
 from umemma.training.settings import Compute, Fuse, Pretrain
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ class TrainingContext:
     @property
     def scratch_epochs(self) -> float:
         """Return the epochs after which an arm from scratch has seen as many samples per modality as two-phase arms."""
+        num_samples = len(self.media["train"])
         seen = mean(tower.samples_seen for tower in self.towers.values())
-        return seen / len(self.media["train"]) + self.fuse.epochs
+        return seen / num_samples + Schedule(self.fuse.epochs, self.fuse.batch_size, 0.0).num_epochs(num_samples)
 
     def of(self, pattern: Pattern) -> "TrainingContext":
         """Return the context of a pattern's modalities, with the samples that have all of them."""

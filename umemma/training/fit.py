@@ -5,7 +5,7 @@ that continues to train pre-trained parts uses those of `fuse`. Statistics that 
 `noise`, `donor`) come from the encoders before fusion training.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from statistics import mean
@@ -16,7 +16,7 @@ from torch import nn
 from umemma.data.batch import Batch
 from umemma.metrics.classification import nll, share_correct
 from umemma.metrics.objective import log_class_weight
-from umemma.missingness import Pattern, hide, panel, pattern_name
+from umemma.missingness import Pattern, hide, outcomes, panel, pattern_name
 from umemma.models import late_fusion
 from umemma.models.checkpoint import Model
 from umemma.models.early_fusion import EarlyFusion
@@ -28,7 +28,8 @@ from umemma.prediction.predictions import Predictions
 from umemma.training import augment
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
-from umemma.training.loop import Curve, Schedule, train
+from umemma.training.loop import Curve, train
+from umemma.training.schedule import Schedule
 from umemma.training.settings import ArmName, missing_rates
 
 Group = tuple[list[nn.Parameter], float]  # parameters and their learning rate
@@ -221,6 +222,7 @@ def _trained(
     )
     model.to(context.device.torch_device).train()
     curve = train(
+        model,
         forward or model,
         groups,
         data["train"],
@@ -228,7 +230,7 @@ def _trained(
         seed=context.seed,
         device=context.device,
         name="fuse",
-        validate=lambda: _validated(model, context, data),
+        validate=lambda: _validated(model, context, data, rates),
         present=lambda batch, epoch: hide(
             batch.present, batch.key, rates, protocol=fuse.protocol, seed=context.seed, epoch=epoch
         ),
@@ -246,15 +248,25 @@ def _nothing_trained() -> dict[str, float]:
     return {"epoch": 0, "step": 0, "samples_seen": 0}
 
 
-def _validated(model: Model, context: TrainingContext, data: Mapping[str, Batch]) -> dict[str, float]:
-    """Return the validation accuracy for every pattern, and the mean of these."""
+def _validated(
+    model: Model, context: TrainingContext, data: Mapping[str, Batch], rates: Sequence[float] | None = None
+) -> dict[str, float]:
+    """Return validation cross-entropy, and accuracy for every pattern and its mean over these.
+
+    Cross-entropy is that of training: the mean over patterns, each as often as the missing `rates` leave it.
+    """
     val = _predictions(model, context, data)
+    shares = outcomes((True,) * len(val.modalities), rates or (0.0,) * len(val.modalities), context.fuse.protocol)
+    shares = {pattern: share for pattern, share in shares.items() if pattern in val.logits}
+    expected = sum(share * nll(val.logits[pattern], val.label).mean().item() for pattern, share in shares.items())
     accuracy = {
         pattern_name(pattern, val.modalities): share_correct(val.logits[pattern], val.label)[has].mean().item()
         for pattern in val.patterns()
         for has in [val.has(pattern)]
     }
-    return {"val_accuracy": mean(accuracy.values())} | {f"val_accuracy/{name}": accuracy[name] for name in accuracy}
+    return {"val_cross_entropy": expected / sum(shares.values()), "val_accuracy": mean(accuracy.values())} | {
+        f"val_accuracy/{name}": accuracy[name] for name in accuracy
+    }
 
 
 def _cross_entropy(model: Model, context: TrainingContext, data: Mapping[str, Batch]) -> float:

@@ -1,6 +1,6 @@
 """Training on data in memory: a tower for every modality, then the fusion model.
 
-The pipeline's parameters are keyword arguments here, with defaults that suit a few thousand samples.
+The pipeline's parameters are keyword arguments here, with defaults for any number of samples.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from umemma.models.checkpoint import Model
 from umemma.models.device import Device
 from umemma.models.run_encoders import encode_split
 from umemma.models.unimodal import Tower
-from umemma.settings import Settings, plugin_trouble, section
+from umemma.settings import Auto, Settings, plugin_trouble, section
 from umemma.training import fit, unimodal_fit
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
@@ -28,8 +28,8 @@ def train_tower(
     encoder: nn.Module | Settings,
     data: Mapping[str, Batch],
     *,
-    epochs: float = 10,
-    batch_size: int = 128,
+    epochs: float | Auto = "auto",
+    batch_size: int | Auto = "auto",
     lr: float = 4e-3,
     weight_decay: float = 0.01,
     label_smoothing: float = 0.0,
@@ -78,8 +78,8 @@ def train_fusion(
     substitute_at: str = "feature",
     protocol: str = "independent",
     missing_rate: float | Mapping[str, float] = 0.5,
-    epochs: float = 5,
-    batch_size: int = 128,
+    epochs: float | Auto = "auto",
+    batch_size: int | Auto = "auto",
     lr: float = 1e-3,
     tower_lr: float = 1e-4,
     weight_decay: float = 0.01,

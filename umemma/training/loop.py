@@ -1,13 +1,13 @@
 """The training loop, shared by towers and fusion.
 
-AdamW with a one-cycle learning rate (Smith and Topin 2018); the last model is kept: there is no model selection, so
-none on test data either. The order of samples is drawn from (seed, epoch), their missing modalities from (seed, epoch,
-key).
+AdamW; length and learning rate are the schedule's. The model of the best evaluation is kept, by cross-entropy on
+validation data: never on test data, and never by accuracy, which on a hundred samples cannot tell two epochs apart. The
+order of samples is drawn from (seed, epoch), their missing modalities from (seed, epoch, key).
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import nn
@@ -17,38 +17,16 @@ from umemma.data.batch import Batch
 from umemma.errors import TrainingError
 from umemma.metrics import objective
 from umemma.models.device import Device
+from umemma.training.average import Average, state
+from umemma.training.schedule import Schedule
 
 Curve = list[dict[str, float]]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Length and regularisation of training; `epochs` may be fractional. `num_steps` and samples seen follow from it."""
-
-    epochs: float
-    batch_size: int
-    weight_decay: float
-    label_smoothing: float = 0.0
-
-    def num_steps(self, num_samples: int) -> int:
-        """Return the optimiser steps for a training set of this size, at least one."""
-        return max(1, round(self.epochs * self._steps_per_epoch(num_samples)))
-
-    def batches(self, num_samples: int, seed: int) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield (epoch, rows) for each step; an incomplete last batch is dropped, and the next epoch reshuffles."""
-        left, epoch, size = self.num_steps(num_samples), 0, min(self.batch_size, num_samples)
-        while left:
-            order = torch.randperm(num_samples, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
-            for start in range(0, min(left, self._steps_per_epoch(num_samples)) * size, size):
-                yield epoch, order[start : start + size]
-                left -= 1
-            epoch += 1
-
-    def _steps_per_epoch(self, num_samples: int) -> int:
-        return max(1, num_samples // self.batch_size)
+CRITERION = "val_cross_entropy"
+_LINES = 5  # printed for a training
 
 
 def train(
+    model: nn.Module,
     forward: Callable[[Batch], torch.Tensor],
     groups: Sequence[tuple[Sequence[nn.Parameter], float]],
     data: Batch,
@@ -62,24 +40,24 @@ def train(
     augment: Callable[[Batch, int], Batch] | None = None,
     log_weight: torch.Tensor | None = None,
 ) -> Curve:
-    """Train `groups` of (parameters, learning rate) so that `forward(batch)` gives logits (batch, class).
+    """Train `groups` of (parameters, learning rate) of `model` so that `forward(batch)` gives logits (batch, class).
 
     `present(batch, epoch)` returns what is left of each batch, `augment(batch, step)` changes its values, on the CPU;
-    `log_weight` (class,) weights classes, see `umemma.metrics.objective.loss`. Returns a row per epoch: epoch, step,
-    samples seen, mean training loss, and the result of `validate()` after it.
+    `log_weight` (class,) weights classes, see `umemma.metrics.objective.loss`. Returns a row per evaluation: epoch, step,
+    samples seen, mean training loss, and what `validate()` returns, which includes `val_cross_entropy`. At the end the
+    model has the weights of the row `kept`.
     """
     optimiser = torch.optim.AdamW(
         [{"params": list(parameters), "lr": lr} for parameters, lr in groups], weight_decay=schedule.weight_decay
     )
     steps = schedule.num_steps(len(data))
-    total = max(steps, 2)
-    warm_up = max(0.2, 1.5 / total)  # the scheduler divides by `warm_up * total - 1`
-    rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, [lr for _, lr in groups], total, pct_start=warm_up)
+    rates = schedule.rates(optimiser, [lr for _, lr in groups], len(data))
+    average = Average(model) if schedule.stops_early else None
     log_weight = None if log_weight is None else log_weight.to(device.torch_device)
     curve: Curve = []
     losses: list[torch.Tensor] = []
-    batches = list(schedule.batches(len(data), seed))
-    progress = tqdm(batches, name, disable=None, mininterval=0.5)
+    best = state(model)
+    progress = tqdm(schedule.batches(len(data), seed), name, steps, disable=None, mininterval=0.5)
     for step, (epoch, rows) in enumerate(progress, start=1):
         batch = data.rows(rows)
         batch = batch.with_present(present(batch, epoch))
@@ -90,22 +68,38 @@ def train(
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
+        if average:
+            average.update()
         if step < steps:
             rates.step()
         losses.append(loss.detach())
-        if step == steps or batches[step][0] != epoch:
-            if not torch.stack(losses).isfinite().all():
-                raise TrainingError(f"{name}: the loss is NaN or infinite by step {step}; lower the learning rate")
-            row = {
-                "epoch": epoch + 1,
-                "step": step,
-                "samples_seen": step * len(rows),
-                "train_loss": torch.stack(losses).mean().item(),
-            } | validate()
+        if not schedule.is_evaluated(step, len(data)):
+            continue
+        train_loss = torch.stack(losses).mean().item()
+        losses.clear()
+        if not torch.tensor(train_loss).isfinite():
+            raise TrainingError(f"{name}: the loss is NaN or infinite by step {step}; lower the learning rate")
+        with average.in_place() if average else nullcontext():
+            row = {"epoch": epoch + 1, "step": step, "samples_seen": step * len(rows), "train_loss": train_loss}
+            row |= validate()
             curve.append({key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()})
-            losses.clear()
-            if step == steps or (epoch + 1) % max(1, round(schedule.epochs / 5)) == 0:
-                summary = "  ".join(f"{key} {value:.5g}" for key, value in curve[-1].items())
-                tqdm.write(f"{name}: {summary}", sys.stdout)
-                sys.stdout.flush()
+            if kept(curve) is curve[-1]:
+                best = state(model)
+        is_last = step == steps or schedule.is_exhausted(step, int(kept(curve)["step"]))
+        if is_last or step * _LINES // steps > int(curve[-2]["step"] if len(curve) > 1 else 0) * _LINES // steps:
+            _say(name, curve[-1])
+        if is_last:
+            break
+    progress.close()
+    model.load_state_dict(best)
     return curve
+
+
+def kept(curve: Curve) -> dict[str, float]:
+    """Return the row of the evaluation whose model was kept: the first of the smallest validation cross-entropy."""
+    return min(curve, key=lambda row: row[CRITERION])
+
+
+def _say(name: str, row: dict[str, float]) -> None:
+    tqdm.write(f"{name}: " + "  ".join(f"{key} {value:.5g}" for key, value in row.items()), sys.stdout)
+    sys.stdout.flush()

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from umemma.settings import Count, Fraction, Positive, Section
+from umemma.settings import Count, CountOrAuto, Fraction, Positive, PositiveOrAuto, Section
 
 ArmName = Literal[
     "uni", "joint", "joint+mma", "ump", "ume-mma", "ensemble", "frozen", "early", "specialist", "linear", "trees"
@@ -29,10 +29,10 @@ class Pretrain(Section):
     `class_balance`: 0 weights every sample the same, 1 every class; see `umemma.metrics.objective.loss`.
     """
 
-    batch_size: Count
-    """Samples per step."""
+    batch_size: CountOrAuto
+    """Samples per step; `auto`: by the number of training samples, 16 to 512."""
     lr: Positive
-    """Largest learning rate of the one-cycle schedule; arms from scratch use it, too."""
+    """Largest learning rate; arms from scratch use it, too."""
     weight_decay: Annotated[float, Field(ge=0)]
     """Of AdamW."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
@@ -57,10 +57,10 @@ class Fuse(Section):
     """How often a modality is hidden in training: one number for all, or one for each by name (one left out is never
     hidden).
     """
-    epochs: Positive
-    """Of fusion training; fractions are allowed."""
-    batch_size: Count
-    """Samples per step."""
+    epochs: PositiveOrAuto
+    """Of fusion training; fractions are allowed. `auto`: until validation cross-entropy no longer improves."""
+    batch_size: CountOrAuto
+    """As `pretrain.batch_size`."""
     lr: Positive
     """Largest learning rate of head and substitute."""
     tower_lr: Positive

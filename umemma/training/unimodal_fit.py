@@ -8,17 +8,20 @@ from torch import nn
 
 from umemma.data.batch import Batch
 from umemma.errors import DataError
+from umemma.metrics.calibration import temperature, tempered
 from umemma.metrics.classification import nll, share_correct
 from umemma.metrics.objective import log_class_weight, log_prior
 from umemma.models import unimodal
 from umemma.models.device import Device
 from umemma.models.run_encoders import encode_split
-from umemma.settings import Settings
+from umemma.settings import Auto, Settings
 from umemma.training import augment
-from umemma.training.loop import Curve, Schedule, train
+from umemma.training.loop import Curve, train
+from umemma.training.schedule import Schedule
 from umemma.training.settings import Compute, Pretrain
 
 _NUM_ROWS = 5_000  # of the training set, for the input scale
+_MAX_VALIDATED = 10_000  # samples that choose the best evaluation, of a larger validation set
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def fit(
     pretrain: Pretrain,
     compute: Compute,
     *,
-    epochs: float,
+    epochs: float | Auto,
     num_classes: int,
     seed: int,
     augmentation: Settings | None = None,
@@ -55,17 +58,24 @@ def fit(
             raise DataError(f"modality {name} is present in no sample of split {split}; nothing to train its tower on")
     torch.manual_seed(seed)
     tower = unimodal.Tower(unimodal.build(name, present["train"].values[name], encoder), num_classes)
+    tower.log_prior.copy_(log_prior(present["train"].label, num_classes))
     tower.encoder.fit_scale(present["train"].values[name][:_NUM_ROWS])
     tower.to(device.torch_device)
 
     def features(batch: Batch) -> torch.Tensor:
         return encode_split({name: tower.encoder}, batch, batch_size=500, device=device)[name]
 
+    validated = present["val"].rows(slice(None, None, -(-len(present["val"]) // _MAX_VALIDATED)))
+
     def validate() -> dict[str, float]:
-        logits = tower.answer(features(present["val"]).to(device.torch_device)).detach().cpu()
-        return _scores(logits, present["val"].label, "val")
+        """Score the tower as it would be calibrated: overconfidence is mended afterwards, and decides nothing here."""
+        with torch.no_grad():
+            logits = tower.head(features(validated).to(device.torch_device)).cpu()
+        prior = tower.log_prior.cpu()
+        return _scores(tempered(logits, temperature(logits, validated.label, prior), prior), validated.label, "val")
 
     curve = train(
+        tower,
         lambda batch: tower(batch.values[name]),
         tower.parameter_groups(pretrain.lr),
         present["train"],
@@ -76,7 +86,7 @@ def fit(
         validate=validate,
         name=name,
         augment=augment.of_batches({name: augmentation or {}}, {name: shape}, seed),
-        log_weight=log_class_weight(log_prior(present["train"].label, num_classes), pretrain.class_balance),
+        log_weight=log_class_weight(tower.log_prior.cpu(), pretrain.class_balance),
     )
     all_features = {split: features(batch) for split, batch in data.items()}
     tower.cpu().eval()
