@@ -290,4 +290,5 @@ def test_a_warning_is_printed_stands_in_the_report_and_lets_the_gate_open(
         "kept": {"train": 12, "val": 12, "test": 12},
         "left_out": dict.fromkeys(SPLITS, 0),
         "by_reason": {},
+        "dropped": {},
     }

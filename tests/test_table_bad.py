@@ -240,7 +240,7 @@ ROWS = {  # name: (what is changed in the first row, options, why it is left out
     "a label column that is empty": (
         {"cat": None},
         {"label": ["cat", "dog"], "task": "multi_label"},
-        "not known whether a class applies: cat is empty",
+        "whether a class applies is not known, cat is empty",
     ),
     "a label column that says maybe": (
         {"cat": "maybe"},

@@ -437,13 +437,15 @@ class Masks(Result):
 class Quarantine(Result):
     """Samples by split, and those in quarantine by reason; the split "" is for samples without a split.
 
-    `left_out`: those in quarantine that are not damaged but left out by rule, such as rows without a label.
+    `left_out`: those in quarantine that are not damaged but left out by rule, such as rows without a label. `dropped`:
+    values that were left out of samples that are used, by reason, such as a file that does not exist and is a hole.
     """
 
     judged: dict[str, int] = {}
     kept: dict[str, int] = {}
     left_out: dict[str, int] = {}
     by_reason: dict[str, int] = {}
+    dropped: dict[str, int] = {}
 
 
 class Statistics(Result):

@@ -61,6 +61,7 @@ def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
             "kept": {split: count - index.quarantined[split] for split, count in index.judged.items()},
             "left_out": quarantine.counts(row.split for row in evidence.quarantine if not row.is_damage),
             "by_reason": quarantine.by_reason(evidence.quarantine),
+            "dropped": dict(index.dropped),
         },
         "failures": [
             _sentence(entry) + _accepted(entry, index.dataset)

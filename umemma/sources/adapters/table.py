@@ -6,7 +6,9 @@ r"""Your own data: a CSV, TSV, Parquet or JSON-lines file with a row per sample.
 - `label`: the column of the label or labels; or one column of 0 and 1 for each class (`tables/labels.py`).
 - `modalities`: {name: {column or columns, kind, ...}}, the columns of each modality (`tables/sources.py`).
 - `separator` of several labels in one cell, default "|"; `unlabelled`, for an empty multi-label cell: `reject` the
-  row, or `none` of the classes applies.
+  row, or `none` of the classes applies. `one_hot`: whether a cell is a list of 0 and 1 in the order of the classes.
+- `spellings`: `exact`, `form` or `case`, which spellings of a label are one class (`tables/spelling.py`). `relabel`:
+  {class as written: another class, or null to leave its rows out}.
 - `key`: the column that identifies a sample. Null: a hash of the row's content.
 - `group`: the column whose values must not be in two splits; a row with an empty cell is a group of its own.
 - `split`: the column of train (training), val (valid, validation, dev) and test (testing). `shares`: the splits to
@@ -16,6 +18,7 @@ r"""Your own data: a CSV, TSV, Parquet or JSON-lines file with a row per sample.
 - `missing`: spellings of a missing value besides an empty cell, in any case (`tables/cells.py`).
 - `delimiter`, `quote`, `escape`, `header`, `skip`, `comment`, `encoding`: how a text table is written (`tables/file.py`).
 - `columns`: how the cells of a column are read: {column: {type: ...}} (`tables/readings.py`).
+- `missing_files`: `error`, or `hole`: a named file that does not exist is a missing modality, not a damaged sample.
 - `media_root`: the folder that paths are relative to, itself relative to the root; null: the table's folder.
   `other_roots`: absolute folders, besides the root, that paths may lead to (`tables/paths.py`).
 
@@ -34,7 +37,7 @@ from pathlib import Path
 from typing import Literal
 
 from umemma.data.sample import SPLITS, BadSample, Sample
-from umemma.errors import DataError, ParameterError
+from umemma.errors import DataError, ParameterError, unknown
 from umemma.sources.tables import file as table_file
 from umemma.sources.tables import paths, rows
 from umemma.sources.tables.cells import MISSING
@@ -42,6 +45,8 @@ from umemma.sources.tables.labels import Labels
 from umemma.sources.tables.members import Folders, Members
 from umemma.sources.tables.readings import readings, with_objects
 from umemma.sources.tables.sources import source
+
+MISSING_FILES = ("error", "hole")
 
 
 class Adapter:
@@ -62,6 +67,9 @@ class Adapter:
         modalities: Mapping[str, object],
         separator: str = "|",
         unlabelled: str = "reject",
+        spellings: str = "form",
+        relabel: Mapping[str, str | None] | None = None,
+        one_hot: bool = False,
         key: str | None = None,
         group: str | None = None,
         split: str | None = None,
@@ -79,10 +87,14 @@ class Adapter:
         media_root: str | None = None,
         other_roots: Sequence[str] = (),
         columns: Mapping[str, object] | None = None,
+        missing_files: str = "error",
     ) -> None:
+        if missing_files not in MISSING_FILES:
+            raise ParameterError(unknown("dataset.options.missing_files", "choice", missing_files, MISSING_FILES))
         for name, given, kind in (
             ("modalities", modalities, Mapping),
             ("shares", shares or {}, Mapping),
+            ("relabel", relabel or {}, Mapping),
             ("columns", columns or {}, Mapping),
             ("missing", missing, list | tuple),
         ):
@@ -90,8 +102,18 @@ class Adapter:
                 raise ParameterError(
                     f"dataset.options.{name} must be a {'mapping' if kind is Mapping else 'list'}, not {given!r}"
                 )
-        spellings = frozenset(str(spelling).casefold() for spelling in missing)
-        labels = Labels(label, classes, task, separator=separator, unlabelled=unlabelled, missing=spellings)
+        holes = frozenset(str(spelling).casefold() for spelling in missing)
+        labels = Labels(
+            label,
+            classes,
+            task,
+            separator=separator,
+            unlabelled=unlabelled,
+            missing=holes,
+            spellings=spellings,
+            relabel=relabel,
+            is_one_hot=one_hot,
+        )
         sources = {name: source(name, entry) for name, entry in modalities.items()}
         roots = paths.real_roots(root, other_roots)
         path = _table_path(root, file, roots)
@@ -99,16 +121,19 @@ class Adapter:
         column_readings = readings(columns or {})
         table = with_objects(table_file.read(path, dialect), column_readings)
         folders = Folders(path.parent if media_root is None else root / media_root, roots)
-        self.members = Members(table, sources, folders, spellings, column_readings)
-        self._names = rows.named(table, self.members, key=key, group=group, split=split, missing=spellings)
+        self.members = Members(
+            table, sources, folders, holes, column_readings, dead_links_are_holes=missing_files == "hole"
+        )
+        self._names = rows.named(table, self.members, key=key, group=group, split=split, missing=holes)
         self.rows = rows.read(table, self.members, self._names, labels, duplicate_keys)
-        rows.draw_splits(table, self.rows, self._names, shares, seed)
+        rows.draw_splits(table, self.members, self.rows, self._names, shares=shares, seed=seed)
         self._of_split = {
             name: [row for row, row_split in self.rows.split.items() if row_split == name] for name in SPLITS
         }
         self.num_samples: Mapping[str, int] = {name: len(split_rows) for name, split_rows in self._of_split.items()}
         self.modalities, self.classes, self.lists = tuple(sources), tuple(classes), (path,)
         self.rejected = tuple(self.rows.rejected)
+        self._may_lack_files = missing_files == "hole"
 
     def sample(self, split: str, index: int) -> Sample:
         """Make sample `index` of `split` from its files. Raises BadSample if one of them is unusable."""
@@ -126,6 +151,12 @@ class Adapter:
             group=self._names.group[row],
             members=dict(members.values()),
             files=files,
+            dropped={f"{name}: its file does not exist": 1 for name in self._dead_links(row)},
+        )
+
+    def _dead_links(self, row: int) -> list[str]:
+        return (
+            [name for name in self.modalities if self.members.is_dead_link(name, row)] if self._may_lack_files else []
         )
 
     def inputs(self) -> Iterator[Path]:

@@ -48,9 +48,12 @@ class Members:
         folders: Folders,
         missing: Collection[str],
         columns: Mapping[str, Reading | NumberList | Object],
+        *,
+        dead_links_are_holes: bool = False,
     ) -> None:
         self.place, self._sources, self._folders, self._missing = table.place, dict(sources), folders, missing
         self._columns, self._matching = columns, Matching(folders.base)
+        self._dead_links_are_holes, self._dead = dead_links_are_holes, dict[tuple[str, int], bool]()
         self._cells = {
             name: table.cells(source.columns[0], source.where)
             for name, source in sources.items()
@@ -71,7 +74,24 @@ class Members:
         """Whether a row has a modality."""
         if modality in self._vectors:
             return not np.isnan(self._vectors[modality][row]).all()
-        return not is_missing(self._cells[modality][row], self._missing)
+        if is_missing(self._cells[modality][row], self._missing):
+            return False
+        return not (self._dead_links_are_holes and self.is_dead_link(modality, row))
+
+    def is_dead_link(self, modality: str, row: int) -> bool:
+        """Whether a row names a file of a modality that does not exist."""
+        if modality in self._vectors or is_missing(self._cells[modality][row], self._missing):
+            return False
+        if (modality, row) not in self._dead:
+            try:
+                file = self.file(modality, row)
+                is_dead = file is not None and not (
+                    paths.located(file, self._folders.base, self._folders.roots).exists()
+                )
+            except (BadSample, OSError):  # a name that no file can have: `member` says so
+                is_dead = False
+            self._dead[modality, row] = is_dead
+        return self._dead[modality, row]
 
     def member(self, modality: str, row: int) -> tuple[str, bytes]:
         """Return (member name, bytes) of a modality that the row has. Raises BadSample naming file and reason."""

@@ -56,4 +56,6 @@ def content(named: str, base: Path, roots: Sequence[Path]) -> bytes:
 def _hint(named: str) -> str:
     if "://" in named:
         return ": it is an address, files must be on disk"
-    return ": folders are separated by '/' here" if "\\" in named else ""
+    if "\\" in named:
+        return ": folders are separated by '/' here"
+    return ": `dataset.options.missing_files: hole` would make it a missing modality"

@@ -1,7 +1,8 @@
 """Selects the rows of a table that are samples, and determines the key, group, split and label of each.
 
 An unusable row - no key, a missing or unknown label or split, a partial vector, no modality at all - is listed as
-rejected, with its line and reason; a fault of the table as a whole is an error.
+rejected, with its line and reason; a fault of the table as a whole is an error. Of rejected rows only those that cannot
+be read are damage: a row without a label, a split or any modality is an ordinary one.
 """
 
 from collections import Counter
@@ -88,15 +89,18 @@ def read(table: Table, members: Members, names: Named, labels: Labels, duplicate
             if not key:
                 raise BadSample(place, "the key is empty")
             if row in doubles:
-                raise BadSample(place, f"duplicate key: {table.place(doubles[row])} has {key!r} already")
+                # with `duplicate_keys: error` the table itself was refused
+                raise BadSample(
+                    place, f"duplicate key: {table.place(doubles[row])} has {key!r} already", is_damage=False
+                )
             label = labels([cells[row] for cells in columns], place)
             if row in members.bad:
                 raise BadSample(place, members.bad[row])
             if not any(members.has(name, row) for name in members.names):
-                raise BadSample(place, "every modality is missing")
+                raise BadSample(place, "every modality is missing", is_damage=False)
             rows.label[row], rows.split[row] = label, split
         except BadSample as error:
-            rows.rejected.append(Rejected(escaped(key), split, error.file, error.reason))
+            rows.rejected.append(Rejected(escaped(key), split, error.file, error.reason, error.is_damage))
     if not rows.label:
         reasons = Counter(rejection.reason for rejection in rows.rejected).most_common(3)
         raise DataError(
@@ -106,17 +110,21 @@ def read(table: Table, members: Members, names: Named, labels: Labels, duplicate
     return rows
 
 
-def draw_splits(table: Table, rows: Rows, names: Named, shares: Mapping[str, float] | None, seed: int) -> None:
+def draw_splits(
+    table: Table, members: Members, rows: Rows, names: Named, *, shares: Mapping[str, float] | None, seed: int
+) -> None:
     """Draw splits if there is no split column; with one, redistribute its train rows if shares are given.
 
-    Raises DataError if a split is empty.
+    They are alike in classes, and in how many rows have each modality. Raises DataError if a split is empty.
     """
     if names.split is None or shares is not None:
         given = sorted(set(rows.split.values()))
         asked = splits.checked_shares(shares or splits.DEFAULT_SHARES, given)
         open_rows = [row for row, split in rows.split.items() if split in {"", "train"}]
         classes = [(label,) if isinstance(label, int) else label for label in (rows.label[row] for row in open_rows)]
-        drawn = splits.drawn(classes, [names.group[row] for row in open_rows], asked, seed)
+        modalities = [tuple(name for name in members.names if members.has(name, row)) for row in open_rows]
+        strata = [(*of_row, *present) for of_row, present in zip(classes, modalities, strict=True)]
+        drawn = splits.drawn(strata, [names.group[row] for row in open_rows], asked, seed)
         rows.split.update(zip(open_rows, drawn, strict=True))
     counts = Counter(rows.split.values())
     if empty := [split for split in SPLITS if not counts[split]]:
@@ -140,7 +148,7 @@ def escaped(key: str) -> str:
 
 def _split(written: str, place: str) -> str:
     if not written:
-        raise BadSample(place, "the split is empty")
+        raise BadSample(place, "the split is empty", is_damage=False)
     if written.casefold() not in SPELLINGS:
         raise BadSample(place, f"unknown split: {unknown('the column', 'split', written, SPELLINGS)}")
     return SPELLINGS[written.casefold()]

@@ -1,14 +1,14 @@
-"""Draws splits for a table: by shares, stratified by class, no group in two splits.
+"""Draws splits for a table: by shares, stratified by class and by modality, no group in two splits.
 
 Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011) over groups instead of samples: the rarest remaining class
-is distributed first, each of its groups to the split that still needs most of that class. With one label per sample and
-no groups this is the usual stratified split. Groups are ordered by the hash of (seed, group), so the result does not
+is distributed first, each of its groups to the split that still needs most of that class. What is present counts as a
+class does: otherwise a modality that few rows have could be absent from a split by chance. Groups are ordered by the hash of (seed, group), so the result does not
 depend on the order of the rows, and adding or removing a row moves only few others.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from umemma.data.sample import SPLITS
 from umemma.errors import ParameterError, unknown
@@ -16,33 +16,50 @@ from umemma.errors import ParameterError, unknown
 DEFAULT_SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 
-def drawn(labels: Sequence[Sequence[int]], groups: Sequence[str], shares: Mapping[str, float], seed: int) -> list[str]:
-    """Return a split for every row; `labels`: the classes of each row, `shares`: by split, summing to 1."""
+def drawn(
+    strata: Sequence[Sequence[Hashable]], groups: Sequence[str], shares: Mapping[str, float], seed: int
+) -> list[str]:
+    """Return a split for every row; `strata`: the classes and modalities of each row, `shares`: by split, summing to 1.
+
+    What at least as many groups have as there are splits goes to every split, if its groups are of like size.
+    """
     splits = [split for split in SPLITS if shares.get(split, 0) > 0]
-    counts: dict[str, Counter[int]] = {}
-    for row_labels, group in zip(labels, groups, strict=True):
-        counts.setdefault(group, Counter()).update([*row_labels, _ROW])
+    counts: dict[str, Counter[Hashable]] = {}
+    for of_row, group in zip(strata, groups, strict=True):
+        counts.setdefault(group, Counter()).update([*of_row, _ROW])
     ordered = sorted(counts, key=lambda group: (-counts[group][_ROW], _hash(seed, group)))
-    total: Counter[int] = sum(counts.values(), Counter())
-    wanted = {split: {label: shares[split] * number for label, number in total.items()} for split in splits}
+    total: Counter[Hashable] = sum(counts.values(), Counter())
+    holders: dict[Hashable, list[str]] = {stratum: [] for stratum in total}
+    for group in ordered:
+        for stratum in counts[group]:
+            holders[stratum].append(group)
+    wanted: dict[str, dict[Hashable, float]] = {split: {} for split in splits}
+    for stratum, number in total.items():
+        for split, count in _wanted(number, len(holders[stratum]), shares, splits).items():
+            wanted[split][stratum] = count
     split_of: dict[str, str] = {}
     left = total.copy()
-    holders: dict[int, list[str]] = {label: [] for label in total}
-    for group in ordered:
-        for label in counts[group]:
-            holders[label].append(group)
     while left[_ROW] > 0:
         rarest = min(
-            (label for label in left if left[label] > 0), key=lambda label: (label == _ROW, left[label], label)
+            (stratum for stratum in left if left[stratum] > 0),
+            key=lambda stratum: (stratum == _ROW, left[stratum], str(stratum)),
         )
         for group in holders[rarest]:
             if group not in split_of:
                 split = max(splits, key=lambda split: (wanted[split][rarest], wanted[split][_ROW]))
                 split_of[group] = split
-                for label, number in counts[group].items():
-                    wanted[split][label] -= number
-                    left[label] -= number
+                for stratum, number in counts[group].items():
+                    wanted[split][stratum] -= number
+                    left[stratum] -= number
     return [split_of[group] for group in groups]
+
+
+def _wanted(number: int, num_groups: int, shares: Mapping[str, float], splits: Sequence[str]) -> dict[str, float]:
+    """Return how many rows of a stratum each split should get: its share, and one at least if there are enough."""
+    largest = max(splits, key=lambda split: shares[split])
+    least = 1.0 if num_groups >= len(splits) else 0.0
+    wanted = {split: max(shares[split] * number, least) for split in splits if split != largest}
+    return wanted | {largest: number - sum(wanted.values())}
 
 
 def checked_shares(shares: Mapping[str, float], given: Sequence[str]) -> dict[str, float]:
@@ -66,7 +83,7 @@ def checked_shares(shares: Mapping[str, float], given: Sequence[str]) -> dict[st
     return {**shares, "train": rest}
 
 
-_ROW = -1  # pseudo-class that every row has
+_ROW = -1  # pseudo-class that every row has; classes are from 0, modalities are names
 
 
 def _hash(seed: int, group: str) -> bytes:
