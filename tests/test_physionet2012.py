@@ -58,10 +58,10 @@ def test_measurements_are_kept_as_they_were_written_in_order_of_time(root):
     assert sample.modalities == ("vitals", "urine")
     order = list(GROUPS["vitals"])
     np.testing.assert_allclose(
-        array(sample.members["vitals.npy"]),
+        array(sample.members["vitals.events"]),
         [[5, order.index("Temp"), 36.5], [70, order.index("HR"), 80], [2879, order.index("HR"), 91]],
     )
-    assert array(sample.members["urine.npy"]).tolist() == [[600, 0, 0]]
+    assert array(sample.members["urine.events"]).tolist() == [[600, 0, 0]]
 
 
 def test_what_static_lacks_is_nan_and_the_ward_four_numbers(root):
@@ -75,7 +75,7 @@ def test_what_static_lacks_is_nan_and_the_ward_four_numbers(root):
     ]
     sample = rewrite(root, lines)
     np.testing.assert_equal(array(sample.members["static.npy"]), [71, 1, np.nan, 80, 0, 0, 1, 0])
-    assert array(sample.members["vitals.npy"]).tolist() == [[540, list(GROUPS["vitals"]).index("Weight"), 82]]
+    assert array(sample.members["vitals.events"]).tolist() == [[540, list(GROUPS["vitals"]).index("Weight"), 82]]
     assert not sample.dropped
 
 

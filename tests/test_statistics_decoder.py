@@ -78,9 +78,9 @@ def test_the_order_of_events_does_not_matter(events):
 @pytest.mark.parametrize(
     ("events", "reason"),
     [
-        ([[0.0, 3, 1.0]], "a whole number of 0 to 2"),
-        ([[0.0, -1, 1.0]], "a whole number of 0 to 2"),
-        ([[0.0, 0.5, 1.0]], "a whole number of 0 to 2"),
+        ([[0.0, 3, 1.0]], "variable 3, but decode.variables are 3"),
+        ([[0.0, -1, 1.0]], "is a whole number from 0 on"),
+        ([[0.0, 0.5, 1.0]], "is a whole number from 0 on"),
         ([[0.0, 1.0]], "events have 3 columns"),
     ],
 )

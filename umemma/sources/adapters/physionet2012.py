@@ -131,9 +131,8 @@ class Adapter:
         row = self._rows[split][index]
         place, content = self._files[row.key]
         static, measured, dropped = read(content, f"{place}", row.key)
-        arrays = {"static": static} if np.isfinite(static).any() else {}
-        arrays |= {group: np.array(rows, np.float32) for group, rows in measured.items() if rows}
-        members = {f"{name}.npy": npy(values) for name, values in arrays.items()}
+        members = {"static.npy": npy(static)} if np.isfinite(static).any() else {}
+        members |= {f"{group}.events": npy(np.array(rows, np.float32)) for group, rows in measured.items() if rows}
         return Sample(
             row.key, split, row.label, row.group, members, dict.fromkeys(members, str(place)), dropped=dropped
         )
