@@ -88,9 +88,9 @@ FILES = {  # name: (column, file name, content, reason)
     "NUL in text": ("said", "txt", b"some words\0 and more", "a NUL character at position 10"),
     "10 MB of text": ("said", "txt", b"word " * 2_000_000, "text has 10,000,000 bytes, at most 1,048,576 are read"),
     "ragged series": ("moved", "csv", b"1,2\n3,4,5\n", "ragged rows: line 2 has 3 values, line 1 2"),
+    "damaged archive of arrays": ("moved", "npz", b"PK\3\4 garbage", r"no readable \.npz file"),
+    "MATLAB of version 7.3": ("moved", "mat", b"\x89HDF\r\n\x1a\n" + bytes(99), r"it is of version 7\.3"),
     "infinite series": ("moved", "csv", b"1,2\n3,inf\n", "line 2, 'inf' is not finite"),
-    "NaN in a series": ("moved", "npy", npy([[1.0, np.nan]]), r"a number is missing: NaN in place \[0, 1\]"),
-    "hole in a series": ("moved", "csv", b"1,2\n,4\n", "a number is missing: line 2, value 1; `fill` may give"),
     "words in a series": ("moved", "csv", b"x,y\n1,2\n3,four\n", "line 3, 'four' is no number"),
     "bars in a series": ("moved", "csv", b"1|2\n3|4\n", r"line 1, '1\|2' is no number"),
     "pickle": ("moved", "npy", npy([[None, {}]], dtype=object), "it holds Python objects, such as rows of"),
@@ -165,6 +165,13 @@ FINE = {  # name: (column, file name, content, {column of the manifest: value})
         {"picture_height_px": 12},
     ),
     "semicolons in a series": ("moved", "csv", b"1;2\n3;4\n", {"moved_num_steps": 2, "moved_channels": 2}),
+    "gaps in a series": ("moved", "csv", b"1,2\n,4\n\n5,6\n", {"moved_num_steps": 4, "moved_num_missing": 3}),
+    "NaN in a series": (
+        "moved",
+        "npy",
+        npy([[1.0, np.nan], [2.0, 3.0]]),
+        {"moved_num_steps": 2, "moved_num_missing": 1},
+    ),
     "byte order mark in a series": ("moved", "csv", b"\xef\xbb\xbf" + steps(42), {"moved_num_steps": 6}),
 }
 NAMED_FILES = {name: case[:3] for name, case in (FILES | JUDGED | FINE).items()}

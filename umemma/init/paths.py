@@ -32,7 +32,7 @@ def num_axes(column: Column, base: Path, root: Path) -> int | None:
     for cell in column.filled[:_TRIED]:
         try:
             content = paths.content(text(cell), base, paths.real_roots(root, ()))
-            return series.num_axes(text(cell), content)
+            return series.array(text(cell), content).ndim
         except BadSample:  # the survey counts unreadable files; try the next
             continue
     return None

@@ -124,6 +124,12 @@ class Members:
             return None if embedded(cell) is not None or not isinstance(cell, Mapping) else text(cell.get("path"))
         return self._path(source, cell, row)
 
+    def content(self, modality: str, row: int) -> tuple[str, str, bytes] | None:
+        """Return path, suffix and bytes of the file that a row names; None if it names none. Raises BadSample."""
+        if modality in self._vectors or (file := self.file(modality, row)) is None:
+            return None
+        return file, *_opened(file, self._sources[modality], self._folders)
+
     def digest(self, row: int, group: str) -> str:
         """Return 16 hex digits of a hash of a row's paths, texts and numbers, and its group."""
         plain: list[str | list[str]] = []
@@ -182,9 +188,10 @@ class Members:
             blocks.append(result.values)
         values = np.concatenate(blocks, axis=1)
         holes = np.isnan(values)
-        if source.fill is None or not holes.any():
+        fill = source.reading.fill if source.reading else None
+        if fill is None or not holes.any():
             return values
-        return np.where(holes & ~holes.all(axis=1, keepdims=True), np.float32(source.fill), values)
+        return np.where(holes & ~holes.all(axis=1, keepdims=True), np.float32(fill), values)
 
 
 def embedded(cell: object) -> bytes | None:
@@ -201,9 +208,9 @@ def _of_numbers(cell: object, place: str, source: Source) -> tuple[str, bytes]:
             return "png", _picture(values, source)
     except ValueError as error:
         raise BadSample(place, f"no usable number: {error}") from error
-    if source.kind not in series.AXES:
+    if source.reading is None:
         raise BadSample(place, f"a list of numbers is no {source.kind}")
-    return "npy", series.from_npy(place, series.npy(values), source.kind, source.fill)
+    return "npy", source.reading.of_array(place, values)
 
 
 def _picture(values: np.ndarray, source: Source) -> bytes:
@@ -224,6 +231,14 @@ def _picture(values: np.ndarray, source: Source) -> bytes:
 
 
 def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
+    """Return (suffix, bytes) of the member that the file becomes that a cell names."""
+    suffix, content = _opened(named, source, folders)
+    if source.reading:
+        return "npy", source.reading.of_file(named, suffix, content)
+    return _of_media(named, content, source)
+
+
+def _opened(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
     """Return (suffix, bytes) of the file that a cell names.
 
     The content of media says what it is; files of numbers, which come in several suffixes, must have one of these.
@@ -235,12 +250,7 @@ def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
             f"wrong kind of file: {source.columns[0]} holds {source.kind}, files that end in "
             f"{', '.join(f'.{ending}' for ending in SUFFIXES[source.kind])}",
         )
-    content = paths.content(named, folders.base, folders.roots)
-    if suffix == "csv" and source.kind in series.AXES:
-        return "npy", series.from_csv(named, content, source.fill)
-    if source.kind in series.AXES:
-        return suffix, series.from_npy(named, content, source.kind, source.fill)
-    return _of_media(named, content, source)
+    return suffix, paths.content(named, folders.base, folders.roots)
 
 
 def _of_media(file: str, content: bytes, source: Source) -> tuple[str, bytes]:

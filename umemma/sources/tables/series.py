@@ -1,67 +1,98 @@
-"""Converts time series and vectors to the bytes of a .npy file, and validates them.
+"""Converts time series and vectors in files and cells to the bytes of a .npy file, and validates them.
 
-- A series has two axes, (step, channel), a vector one. A series file with one axis is taken as a single channel.
-- A .csv of numbers has a line for every step and a column for every channel, separated by a tab, else a semicolon, else
-  a comma, whichever its first line contains. A first line of words only is a header.
-- A missing value (NaN, an empty cell) makes the sample bad, unless `fill` gives a number to replace it with. Values
-  that are infinite in float32 are always bad.
+- A series has two axes, (step, channel), a vector one. A series file with one axis is taken as a single channel, and axes
+  of one that are too many, as of a batch, are left out.
+- `layout: channels_first` says that a series in an array is (channel, step).
+- A .npz or .mat file holds arrays by name; with more than one, `array` names it.
+- NaN and an empty cell were not measured and stay NaN, unless `fill` gives a number to replace them with. Values that are
+  infinite in float32 are always bad.
 - A .npy file that needs no change is passed on byte for byte.
 """
 
-import csv
 import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from umemma.data.sample import BadSample
-from umemma.sources.tables.cells import is_missing, number
+from umemma.errors import some
+from umemma.sources.tables.recordings import FRAMES, Recording
+from umemma.sources.tables.recordings import SUFFIXES as TEXTS
 
 AXES = {"series": 2, "vector": 1}
+LAYOUTS = ("channels_last", "channels_first")
+SUFFIXES: Mapping[str, tuple[str, ...]] = {
+    "series": ("npy", "npz", "mat", *TEXTS, *FRAMES),
+    "vector": ("npy", "npz", "mat"),
+}
 
 
-def from_npy(named: str, content: bytes, kind: str, fill: float | None) -> bytes:
-    """Return a .npy file with the axes of `kind`. Raises BadSample if it is unreadable or holds an unusable number."""
-    values = _array(named, content)
-    if values.dtype.kind not in "fiu" or not values.size or values.ndim not in {1, AXES[kind]}:
-        raise BadSample(
-            named,
-            f"no {kind}: shape {values.shape} and type {values.dtype}, not real numbers along "
-            f"{'two axes, (step, channel)' if kind == 'series' else 'one axis'}",
-        )
-    filled = _filled(named, values, fill)
-    if filled is values and values.ndim == AXES[kind]:
-        return content
-    return npy(filled[:, None] if kind == "series" and filled.ndim == 1 else filled)
+@dataclass(frozen=True)
+class Reading:
+    """How the numbers of a modality are read: see the settings of the same names in `tables/sources.py`."""
 
+    kind: str
+    fill: float | None = None
+    layout: str = "channels_last"
+    array: str | None = None
+    recording: Recording = field(default_factory=Recording)
 
-def num_axes(named: str, content: bytes) -> int:
-    """Return the number of axes of the array in a .npy file. Raises BadSample if it is unreadable."""
-    return _array(named, content).ndim
+    def of_file(self, named: str, suffix: str, content: bytes) -> bytes:
+        """Return a file's numbers as .npy. Raises BadSample if it is unreadable or holds an unusable number."""
+        if suffix in TEXTS:
+            return npy(self._filled(named, self.recording.from_text(named, content)))
+        if suffix in FRAMES:
+            return npy(self._filled(named, self.recording.from_frame(named, content, FRAMES[suffix])))
+        if suffix == "npy":
+            return self._of_array(named, array(named, content), content)
+        return self._of_array(named, _chosen(named, named_arrays(named, suffix, content), self.array))
 
+    def of_array(self, named: str, values: np.ndarray) -> bytes:
+        """Return an array as .npy. Raises BadSample for another number of axes, or an unusable number."""
+        return self._of_array(named, values)
 
-def from_csv(named: str, content: bytes, fill: float | None) -> bytes:
-    """Return the series in a .csv file as .npy, float32 (step, channel). Raises BadSample naming line and value."""
-    rows = _rows(named, content)
-    if not rows:
-        raise BadSample(named, "holds no numbers")
-    first_line, width = rows[0][0], len(rows[0][1])
-    values = np.full((len(rows), width), np.nan, np.float32)
-    for step, (line, cells) in enumerate(rows):
-        if len(cells) != width:
-            raise BadSample(named, f"ragged rows: line {line} has {len(cells)} values, line {first_line} {width}")
-        for channel, cell in enumerate(cells):
-            if is_missing(cell):
-                if fill is None:
-                    raise BadSample(
-                        named,
-                        f"a number is missing: line {line}, value {channel + 1}; `fill` may give a number to replace it with",
-                    )
-                continue
-            try:
-                values[step, channel] = number(cell)
-            except ValueError as error:
-                raise BadSample(named, f"no usable number: line {line}, {error}") from error
-    return npy(_filled(named, values, fill))
+    def _of_array(self, named: str, values: np.ndarray, content: bytes | None = None) -> bytes:
+        """`content`: the .npy file that holds just these values."""
+        if values.dtype.kind not in "fiub" or not values.size:
+            raise BadSample(named, f"no {self.kind}: shape {values.shape} and type {values.dtype}, not real numbers")
+        shaped = self._shaped(named, values)
+        filled = self._filled(named, shaped)
+        return content if content is not None and filled is values else npy(filled)
+
+    def _shaped(self, named: str, values: np.ndarray) -> np.ndarray:
+        shape, num_axes = values.shape, AXES[self.kind]
+        while len(shape) > num_axes and shape[0] == 1:
+            shape = shape[1:]
+        while len(shape) > num_axes and shape[-1] == 1:
+            shape = shape[:-1]
+        if self.kind == "series" and len(shape) == 1:
+            shape = (*shape, 1) if self.layout == "channels_last" else (1, *shape)
+        if len(shape) != num_axes:
+            along = "two axes, (step, channel)" if num_axes == 2 else "one axis"
+            raise BadSample(
+                named, f"no {self.kind}: shape {values.shape} and type {values.dtype}, not real numbers along {along}"
+            )
+        shaped = values if shape == values.shape else values.reshape(shape)
+        shaped = shaped.astype(np.uint8) if shaped.dtype.kind == "b" else shaped
+        return shaped.T if self.layout == "channels_first" else shaped
+
+    def _filled(self, named: str, values: np.ndarray) -> np.ndarray:
+        """Return the values with NaN replaced by `fill`; the same object if there is none."""
+        if values.dtype.kind != "f":
+            return values
+        with np.errstate(over="ignore"):
+            infinite = np.argwhere(np.isinf(values.astype(np.float32)))
+        if len(infinite):
+            worst = values[tuple(infinite[0])]
+            raise BadSample(
+                named, f"no usable number: {worst} in place {infinite[0].tolist()} is not finite in float32"
+            )
+        gaps = np.isnan(values)
+        if self.fill is None or not gaps.any():
+            return values
+        return np.where(gaps, np.asarray(self.fill, values.dtype), values)
 
 
 def npy(values: np.ndarray) -> bytes:
@@ -71,7 +102,8 @@ def npy(values: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _array(named: str, content: bytes) -> np.ndarray:
+def array(named: str, content: bytes) -> np.ndarray:
+    """Return the array in a .npy file. Raises BadSample if it is unreadable."""
     try:
         return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # NumPy parses the header as Python code: a corrupt one raises almost anything
@@ -80,56 +112,28 @@ def _array(named: str, content: bytes) -> np.ndarray:
         raise BadSample(named, f"no readable .npy file: {why}") from error
 
 
-def _filled(named: str, values: np.ndarray, fill: float | None) -> np.ndarray:
-    """Return the values with NaN replaced by `fill`; the same object if there is none."""
-    if values.dtype.kind != "f":
-        return values
-    with np.errstate(over="ignore"):
-        infinite = np.argwhere(np.isinf(values.astype(np.float32)))
-    if len(infinite):
-        raise BadSample(
-            named,
-            f"no usable number: {values[tuple(infinite[0])]} in place {infinite[0].tolist()} is not finite in float32",
-        )
-    holes = np.isnan(values)
-    if not holes.any():
-        return values
-    if fill is None:
-        raise BadSample(
-            named,
-            f"a number is missing: NaN in place {np.argwhere(holes)[0].tolist()}; `fill` may "
-            "give a number to replace it with",
-        )
-    return np.where(holes, np.asarray(fill, values.dtype), values)
-
-
-def _rows(named: str, content: bytes) -> list[tuple[int, list[str]]]:
-    """Return (line, cells) for every step. An empty line is a step without a value, except at the start and end."""
+def named_arrays(named: str, suffix: str, content: bytes) -> dict[str, np.ndarray]:
+    """Return the arrays in a .npz or .mat file by name. Raises BadSample if it is unreadable."""
+    if content[:8] == b"\x89HDF\r\n\x1a\n" or b"MATLAB 7.3" in content[:128]:
+        raise BadSample(named, "no readable .mat file: it is of version 7.3, which is HDF5; save it with -v7")
     try:
-        text = content.decode("utf-8-sig")
-        first = text.lstrip().split("\n", 1)[0]
-        delimiter = next((mark for mark in "\t;" if mark in first), ",")
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        rows = [(reader.line_num, cells or [""]) for cells in reader]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise BadSample(named, f"no readable .csv file: {error}") from error
-    for end in (0, -1):
-        while rows and rows[end][1] == [""]:
-            del rows[end]
-    return rows[1:] if rows and _is_header(rows[0][1]) else rows
+        if suffix == "mat":
+            from scipy.io import loadmat
+
+            found: dict[str, Any] = loadmat(io.BytesIO(content))
+        else:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                found = dict(file)
+    except Exception as error:  # of many kinds, as above
+        raise BadSample(named, f"no readable .{suffix} file: {error}") from error
+    return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
 
 
-def _is_header(cells: list[str]) -> bool:
-    """Whether a line has words only. NaN and infinity are not words, nor is 1,5: it is an invalid number."""
-    words = [cell.strip() for cell in cells if cell.strip()]
-    return bool(words) and all(
-        any(letter.isalpha() for letter in word) and not is_missing(word) and not _is_number(word) for word in words
-    )
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
+def _chosen(named: str, arrays: Mapping[str, np.ndarray], name: str | None) -> np.ndarray:
+    if name is None and len(arrays) == 1:
+        return next(iter(arrays.values()))
+    if name is None or name not in arrays:
+        shapes = some(f"{key} {value.shape}" for key, value in arrays.items()) or "none"
+        asked = "`array` must name one of its arrays" if name is None else f"it holds no array {name!r}"
+        raise BadSample(named, f"{asked}: there are {shapes}")
+    return arrays[name]

@@ -4,8 +4,8 @@
 |---|---|---|
 | image, audio, video | a path, or the file's bytes; an image also its pixels as numbers, with `shape` | the file's bytes |
 | text | the text itself, or with `inline: false` the path of a file in `encoding` (utf-8) | UTF-8 |
-| series | the path of a .npy or .csv file, or a list of lists of numbers | .npy of two axes (step, channel) |
-| vector | with `columns`, single values; with `column`, a list of numbers or the path of a .npy file | .npy of one axis |
+| series | the path of an array or of lines of numbers (`tables/recordings.py`), or a list of lists | .npy of two axes (step, channel) |
+| vector | with `columns`, single values; with `column`, a list of numbers or the path of an array | .npy of one axis |
 
 `path` builds the path from cells (`tables/templates.py`); of several the first is taken whose file is there. `match:
 loose` finds files whose paths were written elsewhere (`tables/matching.py`).
@@ -15,22 +15,30 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from umemma.errors import ParameterError, unknown
+from umemma.errors import ParameterError, SettingError, unknown
 from umemma.media import formats
 from umemma.media.kinds.text import check_encoding
-from umemma.sources.tables.series import AXES
+from umemma.settings import section
+from umemma.sources.tables import series
+from umemma.sources.tables.recordings import Recording
+from umemma.sources.tables.series import AXES, LAYOUTS, Reading
 from umemma.sources.tables.templates import OWN, Template
 
-SUFFIXES: Mapping[str, tuple[str, ...]] = {"series": ("npy", "csv")} | {
-    kind: formats.SUFFIXES[kind] for kind in ("image", "audio", "video", "text", "vector")
+SUFFIXES: Mapping[str, tuple[str, ...]] = {
+    "series": series.SUFFIXES["series"],
+    **{kind: formats.SUFFIXES[kind] for kind in ("image", "audio", "video", "text")},
+    "vector": series.SUFFIXES["vector"],
 }
 MATCHES = ("exact", "loose")
-_SETTINGS = ("kind", "column", "columns", "inline", "fill", "path", "match", "shape", "encoding")
+_SETTINGS = (
+    *("kind", "column", "columns", "inline", "fill", "path", "match", "shape", "encoding"),
+    *("layout", "array", "recording"),
+)
 
 
 @dataclass(frozen=True)
 class Source:
-    """The columns of one modality; `fill` replaces the missing numbers of a partial vector or series.
+    """The columns of one modality; `reading` of a vector or series.
 
     `shape` is that of an image whose pixels are numbers: height, width and perhaps channels. `encoding` is that of the
     files of a text.
@@ -41,7 +49,7 @@ class Source:
     columns: tuple[str, ...]
     are_numbers: bool
     inline: bool
-    fill: float | None
+    reading: Reading | None
     paths: tuple[Template, ...]
     is_loose: bool
     shape: tuple[int, ...] | None
@@ -81,7 +89,7 @@ def source(modality: str, entry: object) -> Source:
         columns=_columns(where, str(kind), entry),
         are_numbers=are_numbers,
         inline=inline,
-        fill=_fill(where, str(kind), entry.get("fill")),
+        reading=_reading(where, str(kind), entry),
         paths=_paths(where, entry.get("path", OWN)),
         is_loose=match == "loose",
         shape=_shape(where, str(kind), entry.get("shape")),
@@ -126,9 +134,29 @@ def _columns(where: str, kind: str, entry: Mapping[str, object]) -> tuple[str, .
     return tuple(named)
 
 
-def _fill(where: str, kind: str, value: object) -> float | None:
+def _reading(where: str, kind: str, entry: Mapping[str, object]) -> Reading | None:
+    if kind not in AXES:
+        for key in ("fill", "layout", "array", "recording"):
+            if entry.get(key) is not None:
+                raise ParameterError(f"{where}.{key} is for series and vectors, not for {kind}")
+        return None
+    layout, array, recording = entry.get("layout", LAYOUTS[0]), entry.get("array"), entry.get("recording", {})
+    if layout not in LAYOUTS or (kind == "vector" and layout != LAYOUTS[0]):
+        raise ParameterError(unknown(f"{where}.layout", f"layout of a {kind}", layout, LAYOUTS[: AXES[kind]]))
+    if array is not None and not isinstance(array, str):
+        raise ParameterError(f"{where}.array must be the name of an array in a .npz or .mat file, not {array!r}")
+    if not isinstance(recording, Mapping) or (kind == "vector" and recording):
+        raise ParameterError(f"{where}.recording must be {{setting: value}}, and of a series, not {recording!r}")
+    try:
+        how = section(Recording, **recording)
+    except SettingError as error:
+        raise ParameterError(f"{where}.recording: {error}") from error
+    return Reading(kind, _fill(where, entry.get("fill")), str(layout), array, how)
+
+
+def _fill(where: str, value: object) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or kind not in AXES:
-        raise ParameterError(f"{where}.fill must be a number, and of a series or a vector, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ParameterError(f"{where}.fill must be a number, not {value!r}")
     return float(value)
