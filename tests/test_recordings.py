@@ -1,133 +1,220 @@
-"""Sensors in one table, a row per time step: windows, the ends of recordings, holes, and splits that do not leak."""
+"""Sensor files as programs write them: what `init` finds in them, and what the table's adapter reads."""
 
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from umemma.errors import DataError, ParameterError
-from umemma.sources.adapters.recordings import Adapter
+from tests.table_sample import adapter, plain_rows, write_table
+from umemma.data.sample import BadSample
+from umemma.errors import ParameterError
+from umemma.init import arrays
+from umemma.init.recordings import are_numbers, look
+from umemma.sources.tables import resampling
+from umemma.sources.tables.recordings import Recording
+from umemma.sources.tables.series import Reading, npy
 
-OPTIONS = {
-    "classes": ["empty", "full"],
-    "file": "room.csv",
-    "label": "people",
-    "modalities": {"air": ["co2", "heat"], "motion": ["pir"]},
-    "window": {"steps": 4, "stride": 2},
-    "split": {"block_steps": 12, "shares": {"train": 0.5, "val": 0.25, "test": 0.25}},
+NAN = np.nan
+WAVES = [np.random.default_rng(seed).normal(size=(30 + seed, 3)).round(4) for seed in range(4)]
+
+
+def written(header: str = "", *, step: str = "{0},{1},{2}", decimal: str = ".") -> list[bytes]:
+    """Write the waves, a line for each step: {0} to {2} are its numbers, {i} its place, {ms} its time."""
+    files = []
+    for number, wave in enumerate(WAVES):
+        lines = [
+            step.format(
+                *(f"{value:.4f}".replace(".", decimal) for value in row),
+                i=i,
+                ms=1_614_852_000_000 + 20 * i,
+                s=f"{number + 0.02 * i:.2f}",
+                iso=pd.Timestamp("2021-03-04") + pd.Timedelta(20 * i, "ms"),
+            )
+            for i, row in enumerate(wave)
+        ]
+        files.append((header + "\n".join(lines) + "\n").encode())
+    return files
+
+
+FILES = {  # what programs write: (files, settings)
+    "numbers alone": (written(), {}),
+    "a header": (written("ax,ay,az\n"), {}),
+    "a header of numbers, as pandas": (written("0,1,2\n"), {"header": 1}),
+    "an index, as pandas": (written(",0,1,2\n", step="{i},{0},{1},{2}"), {"header": 1, "skip": [0]}),
+    "a named index": (written("step,ax,ay,az\n", step="{i},{0},{1},{2}"), {"skip": ["step"]}),
+    "times as text": (
+        written("when,ax,ay,az\n", step="{iso},{0},{1},{2}"),
+        {"time": "when", "unit": "iso", "rate_hz": 50.0},
+    ),
+    "Unix milliseconds": (
+        written("t,ax,ay,az\n", step="{ms},{0},{1},{2}"),
+        {"time": "t", "unit": "ms", "rate_hz": 50.0},
+    ),
+    "seconds without a name": (written(step="{s},{0},{1},{2}"), {"time": 0, "unit": "s", "rate_hz": 50.0}),
+    "blanks": (written(step=" {0}  {1}   {2}"), {"separator": " "}),
+    "bars": (written(step="{0}|{1}|{2}"), {"separator": "|"}),
+    "semicolons and decimal commas": (written(step="{0};{1};{2}", decimal=","), {"decimal": ","}),
+    "tabs": (written("x\ty\tz\n", step="{0}\t{1}\t{2}"), {}),
+    "a semicolon at the end": (written(step="{0},{1},{2};"), {"line_end": ";", "separator": ","}),
+    "a comma at the end": (written("x,y,z,\n", step="{0},{1},{2},"), {"line_end": ","}),
+    "a line of units": (written("ax,ay,az\ng,g,g\n"), {"header": 2}),
+    "a title above the header": (written("made by a logger\nax,ay,az\n"), {"header": 2}),
+    "comments": (written("# 50 Hz\n# left hand\nax,ay,az\n"), {"comment": "#"}),
+    "the activity in words": (written("ax,ay,az,what\n", step="{0},{1},{2},walk"), {"skip": ["what"]}),
+    "a byte order mark": ([b"\xef\xbb\xbf" + file for file in written("ax,ay,az\n")], {}),
+    "UTF-16": ([file.decode().encode("utf-16") for file in written("ax,ay,az\n")], {"encoding": "utf-16"}),
 }
-HEADER = "day,second,co2,heat,pir,people\n"
 
 
-def rows(
-    count, *, day=lambda step: 1, second=lambda step: 30 * step, people=lambda step: ("empty", "full")[step // 12 % 2]
-):
-    return [f"{day(step)},{second(step)},{step},{100 + step},{step % 2},{people(step)}" for step in range(count)]
+@pytest.mark.parametrize("case", FILES)
+def test_what_init_finds_reads_the_numbers_that_were_written(case):
+    files, expected = FILES[case]
+    found = look(files)
+    assert found.settings == expected
+    assert bool(found.said) == bool(expected.keys() - {"encoding"}), "what is no default is said"
+    for file, wave in zip(files, WAVES, strict=True):
+        np.testing.assert_allclose(Recording(**found.settings).from_text("m.csv", file), wave, atol=2e-4)
 
 
-def adapter(folder, lines, **options):
-    (folder / "room.csv").write_text(HEADER + "\n".join(lines) + "\n")
-    return Adapter(folder, **OPTIONS | options)
+def test_files_of_different_rates_are_brought_to_one():
+    slow = b"t,x\n" + b"".join(b"%d,%d\n" % (40 * i, 6 * i) for i in range(20))
+    fast = b"t,x\n" + b"".join(b"%d,%d\n" % (20 * i, 3 * i) for i in range(40))
+    found = look([slow, fast, fast])
+    assert found.settings == {"time": "t", "unit": "ms", "rate_hz": 50.0}
+    assert "25 to 50 Hz, all brought to 50 Hz" in found.said[0]
+    recording = Recording(**found.settings)
+    np.testing.assert_allclose(recording.from_text("m.csv", slow)[:, 0], 3 * np.arange(39))
+    np.testing.assert_allclose(recording.from_text("m.csv", fast)[:, 0], 3 * np.arange(40))
 
 
-def every(built):
-    return [built.sample(split, i) for split, count in built.num_samples.items() for i in range(count)]
+def test_a_gap_in_time_stays_a_gap():
+    seconds = np.array([0.0, 0.1, 0.2, 0.6, 0.7, 0.8])
+    series = resampling.at_rate(seconds, seconds[:, None], 10.0)
+    np.testing.assert_allclose(series[:, 0], [0, 0.1, 0.2, NAN, NAN, NAN, 0.6, 0.7, 0.8], atol=1e-6)
 
 
-def steps(sample):
-    return np.load(io.BytesIO(sample.members["air.npy"]))[:, 0].tolist()
+def test_a_clock_that_jitters_loses_no_step():
+    rng = np.random.default_rng(0)
+    seconds = np.arange(200) / 50 + rng.uniform(-0.004, 0.004, 200)
+    series = resampling.at_rate(np.sort(seconds), np.sin(2 * np.pi * np.sort(seconds))[:, None], 50.0)
+    assert not np.isnan(series).any()
+    np.testing.assert_allclose(
+        series[:, 0], np.sin(2 * np.pi * (seconds.min() + np.arange(len(series)) / 50)), atol=0.02
+    )
 
 
-def test_a_window_has_its_rows_and_the_label_of_its_last_step(tmp_path):
-    windows = {sample.key: sample for sample in every(adapter(tmp_path, rows(96)))}
-    assert len(windows) == 8 * 5
-    window = windows["room-0000014"]
-    assert np.load(io.BytesIO(window.members["air.npy"])).tolist() == [[14 + i, 114 + i] for i in range(4)]
-    assert np.load(io.BytesIO(window.members["motion.npy"])).tolist() == [[0], [1], [0], [1]]
-    assert window.label == 1
-    assert window.files["air.npy"] == f"{tmp_path / 'room.csv'}:16"
-    assert all(sample.label == steps(sample)[-1] // 12 % 2 for sample in windows.values())
+def test_a_lower_rate_holds_no_alias_of_a_fast_vibration_and_keeps_a_slow_one():
+    seconds = np.arange(1000) / 100
+    slow, fast = np.sin(2 * np.pi * 1.0 * seconds), np.sin(2 * np.pi * 40.0 * seconds)
+    series = resampling.at_rate(seconds, np.stack([slow, fast], axis=1), 25.0)
+    assert len(series) == 250
+    np.testing.assert_allclose(series[20:-20, 0], slow[::4][20:-20], atol=0.02)
+    assert np.abs(series[20:-20, 1]).max() < 0.02
 
 
-def test_windows_of_two_splits_share_no_row_and_every_split_has_every_class(tmp_path):
-    samples = every(adapter(tmp_path, rows(192)))
-    seen = {split: {row for s in samples if s.split == split for row in steps(s)} for split in ("train", "val", "test")}
-    assert sum(map(len, seen.values())) == len(set().union(*seen.values()))
-    assert {(sample.split, sample.label) for sample in samples} == {
-        (split, label) for split in seen for label in (0, 1)
-    }
-    again = every(adapter(tmp_path, rows(192), seed=1))
-    assert [s.key for s in again if s.split == "test"] != [s.key for s in samples if s.split == "test"]
+def test_gaps_have_no_weight_in_the_filter():
+    values = np.full((400, 1), 1013.0)
+    values[100:200] = NAN
+    series = resampling.at_rate(np.arange(400) / 100, values, 25.0)
+    assert np.isnan(series[27:48]).all()
+    np.testing.assert_allclose(series[~np.isnan(series)], 1013.0, rtol=1e-4)
 
 
-def test_no_window_crosses_a_pause_or_the_end_of_a_recording(tmp_path):
-    late = rows(96, second=lambda step: 30 * step + (999 if step >= 30 else 0))
-    for lines, options in (
-        (late, {"time": "second", "max_pause_seconds": 60}),
-        (rows(96, second=lambda step: 30 * (step % 30)), {"time": "second", "max_pause_seconds": 60}),
-        (rows(96, day=lambda step: step // 30), {"recording": ["day"]}),
-    ):
-        starts = [steps(sample) for sample in every(adapter(tmp_path, lines, **options))]
-        assert not any(start[0] < 30 <= start[-1] for start in starts)
-        assert any(start[0] < 24 <= start[-1] or start[0] == 30 for start in starts)
-
-
-def test_dates_and_times_are_read_as_well_as_seconds(tmp_path):
-    clock = rows(96, day=lambda step: "2017-12-22", second=lambda step: f"10:{step // 2:02d}:{30 * (step % 2):02d}")
-    plain = [sample.key for sample in every(adapter(tmp_path, rows(96)))]
-    assert [s.key for s in every(adapter(tmp_path, clock, time=["day", "second"], max_pause_seconds=45))] == plain
-    with pytest.raises(DataError, match=r"no recording or block is 4 steps long"):
-        adapter(tmp_path, clock, time=["day", "second"], max_pause_seconds=29)
-
-
-def test_a_split_by_a_column_keeps_its_values_apart(tmp_path):
-    lines = rows(120, day=lambda step: step // 24)
-    built = adapter(tmp_path, lines, recording=["day"], split={"column": "day", "val": [3], "test": [4]})
-    days = {
-        split: {steps(built.sample(split, i))[0] // 24 for i in range(count)}
-        for split, count in built.num_samples.items()
-    }
-    assert days == {"train": {0, 1, 2}, "val": {3}, "test": {4}}
-
-
-def test_an_empty_cell_is_a_hole_and_a_window_of_holes_lacks_the_modality(tmp_path):
-    lines = rows(96)
-    lines[14] = "1,420,,114,0,full"
-    lines[36:48] = [f"1,{30 * step},,,1,full" for step in range(36, 48)]
-    windows = {sample.key: sample for sample in every(adapter(tmp_path, lines))}
-    air = np.load(io.BytesIO(windows["room-0000014"].members["air.npy"]))
-    assert np.isnan(air[0, 0])
-    assert np.isfinite(air[0, 1])
-    assert windows["room-0000038"].modalities == ("motion",)
-
-
-def test_a_window_without_a_label_stops_unless_it_may_be_dropped_and_is_then_counted(tmp_path):
-    lines = rows(96)
-    lines[5] = "1,150,5,105,1,"
-    with pytest.raises(DataError, match=r"room\.csv line 7: the cell of people is empty.*unlabelled=drop"):
-        adapter(tmp_path, lines)
-    built = adapter(tmp_path, lines, unlabelled="drop")
-    assert [row.key for row in built.rejected] == ["room-0000002"]
-    assert sum(built.num_samples.values()) == 39
+def test_measurements_of_one_time_are_averaged():
+    series = resampling.at_rate(np.array([0.0, 0.1, 0.1, 0.2]), np.array([[0.0], [1], [3], [4]]), 10.0)
+    np.testing.assert_allclose(series[:, 0], [0, 2, 4])
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("settings", "content", "reason"),
     [
-        ({"label": "persons"}, r"no column of .* called 'persons'.*people"),
-        ({"modalities": {"air": "co2"}}, "modalities.air must be a list of columns"),
-        ({"modalities": {"air": ["co3"]}}, "dataset.options.modalities.air.*'co3'"),
-        ({"modalities": {"air": ["people"]}}, r"room\.csv line 2, people: 'empty' is no number"),
-        ({"window": {"steps": 0, "stride": 1}}, "window.steps must be a whole number of rows above 0, not 0"),
-        ({"window": {"steps": 40, "stride": 1}}, "no recording or block is 40 steps long"),
-        ({"classes": ["empty", "crowded"]}, "full are not in dataset.classes"),
-        ({"time": "second"}, "time and max_pause_seconds are given together"),
-        ({"split": {"shares": {"val": 0.2}}}, r"is \{column, val, test\} or \{shares, block_steps\}"),
-        ({"split": {"column": "day", "val": [7], "test": [1]}}, "column day has no 7"),
-        ({"unlabelled": "keep"}, "no choice called 'keep'"),
-        ({"file": ["a.csv", "b.csv"]}, r"holds no a\.csv or b\.csv"),
+        ({"time": "t", "rate_hz": 1.0}, b"t,x\n1,2\n0,3\n", "time goes back: in line 3"),
+        ({"time": "t", "rate_hz": 1.0}, b"t,x\n1,2\n,3\n", "no usable time: line 3"),
+        ({"time": "when"}, b"t,x\n1,2\n", "no such column: 'when'; there are t, x"),
+        ({"skip": [7]}, b"1,2\n", "no such column: 7; there are 2, from 0 on"),
+        ({"skip": [0, 1]}, b"1,2\n", "holds no channel"),
+        ({"encoding": "utf-9"}, b"1,2\n", r"no readable \.csv file: unknown encoding: utf-9"),
     ],
 )
-def test_an_option_that_is_none_is_named(tmp_path, options, sentence):
-    with pytest.raises((ParameterError, DataError), match=sentence):
-        adapter(tmp_path, rows(96), **options)
+def test_what_does_not_fit_the_settings_is_named(settings, content, reason):
+    with pytest.raises(BadSample, match=reason):
+        Recording(**settings).from_text("m.csv", content)
+
+
+def test_a_setting_of_files_that_does_not_exist_is_named(tmp_path):
+    path = write_table(tmp_path / "t.csv", [row | {"m": "m.csv"} for row in plain_rows()])
+    for entry, sentence in (
+        ({"recording": {"sep": ";"}}, r"modalities\.m\.recording: sep is ';'"),
+        ({"recording": {"rate_hz": 0.0}}, r"rate_hz is 0\.0"),
+        ({"layout": "channels"}, r"no layout of a series called 'channels'.*Did you mean 'channels_"),
+        ({"array": 3}, r"m\.array must be the name of an array"),
+    ):
+        with pytest.raises(ParameterError, match=sentence):
+            adapter(path, modalities={"m": {"column": "m", "kind": "series", **entry}})
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "feather"])
+def test_a_table_of_columns_is_a_series_too(suffix):
+    times = pd.Timestamp("2021-03-04") + pd.to_timedelta(np.arange(30) * 20, unit="ms")
+    frame = pd.DataFrame({"when": times, "x": WAVES[0][:, 0], "y": np.where(np.arange(30) == 4, NAN, 1.0)})
+    buffer = io.BytesIO()
+    getattr(frame, f"to_{suffix}")(buffer)
+    reading = Reading("series", recording=Recording(time="when", unit="iso", rate_hz=50.0))
+    values = np.load(io.BytesIO(reading.of_file(f"m.{suffix}", suffix, buffer.getvalue())))
+    np.testing.assert_allclose(values[:, 0], WAVES[0][:, 0], rtol=1e-6)
+    assert np.flatnonzero(np.isnan(values[:, 1])).tolist() == [4]
+
+
+def test_arrays_in_archives_are_found_by_name():
+    from scipy.io import savemat
+
+    for suffix, save in (("npz", np.savez), ("mat", savemat)):
+        one, two = io.BytesIO(), io.BytesIO()
+        if suffix == "npz":
+            save(one, acc=WAVES[0])
+            save(two, acc=WAVES[0], rate=np.array([50.0]))
+        else:
+            save(one, {"acc": WAVES[0]})
+            save(two, {"acc": WAVES[0], "rate": np.array([50.0])})
+        for content, name in ((one, None), (two, "acc")):
+            read = Reading("series", array=name).of_file(f"m.{suffix}", suffix, content.getvalue())
+            np.testing.assert_allclose(np.load(io.BytesIO(read)), WAVES[0])
+        with pytest.raises(BadSample, match=r"`array` must name one of its arrays: there are acc \(30, 3\), rate \(1"):
+            Reading("series").of_file(f"m.{suffix}", suffix, two.getvalue())
+        with pytest.raises(BadSample, match="it holds no array 'gyro'"):
+            Reading("series", array="gyro").of_file(f"m.{suffix}", suffix, two.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("shapes", "settings"),
+    [
+        ([(200, 3), (180, 3)], {"kind": "series"}),
+        ([(3, 200), (3, 180)], {"kind": "series", "layout": "channels_first"}),
+        ([(3, 200)] * 4, {"kind": "series", "layout": "channels_first"}),
+        ([(200, 3)] * 4, {"kind": "series"}),
+        ([(3, 5), (4, 5)], {"kind": "series"}),  # the axis that varies is time
+        ([(1, 512)] * 4, {"kind": "vector"}),
+        ([(1, 200), (1, 180)], {"kind": "series", "layout": "channels_first"}),
+        ([(1, 200, 3), (1, 180, 3)], {"kind": "series"}),
+        ([(512,)] * 3, {"kind": "vector"}),
+    ],
+)
+def test_the_axis_of_time_is_found_by_the_shapes_of_several_files(shapes, settings):
+    found, said = arrays.look(shapes)
+    assert found == settings
+    assert bool(said) == ("layout" in settings or shapes[0] == (1, 512)), "what is not plain is asked about"
+
+
+def test_channels_first_and_a_batch_of_one_are_brought_to_step_and_channel():
+    first = Reading("series", layout="channels_first").of_array("m.npy", WAVES[0].T)
+    np.testing.assert_array_equal(np.load(io.BytesIO(first)), WAVES[0])
+    batch = Reading("series").of_array("m.npy", WAVES[0][None])
+    np.testing.assert_array_equal(np.load(io.BytesIO(batch)), WAVES[0])
+    vector = Reading("vector").of_file("v.npy", "npy", npy(WAVES[0][None, :, 0]))
+    np.testing.assert_array_equal(np.load(io.BytesIO(vector)), WAVES[0][:, 0])
+
+
+def test_a_text_file_of_numbers_is_told_from_prose():
+    assert all(map(are_numbers, written("ax ay az\n", step="{0} {1} {2}")))
+    assert not are_numbers(b"It was 1913,\nand 3 of 12 ships had come home.\n")

@@ -19,11 +19,8 @@ def look(shapes: Sequence[tuple[int, ...]]) -> tuple[dict[str, Any], list[str]]:
     if all(side == 1 for side in first) and len(set(last)) == 1:
         return {"kind": "vector"}, [f"arrays of {shown} are taken as vectors, of a batch of one"]
     does_first_vary, does_last_vary = len(set(first)) > 1, len(set(last)) > 1
-    if does_first_vary == does_last_vary:
-        is_first_channels = max(first) * _MUCH_LONGER <= min(last)
-    else:
-        is_first_channels = does_last_vary
-    if not is_first_channels:
+    is_much_longer = max(first) * _MUCH_LONGER <= min(last)
+    if not (is_much_longer if does_first_vary == does_last_vary else does_last_vary):
         return {"kind": "series"}, []
     return {"kind": "series", "layout": "channels_first"}, [
         f"arrays such as {shown} are taken as {plain[0][0]} channels of {plain[0][1]} steps (layout: channels_first); "

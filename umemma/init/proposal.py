@@ -7,13 +7,14 @@ Media are only sampled (`survey`).
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from umemma.data.sample import SPLITS
 from umemma.errors import DataError, some
-from umemma.init import dialect, modalities, paths, roles
+from umemma.init import dialect, modalities, paths, roles, series
 from umemma.init.columns import Column, column
 from umemma.init.roles import Label
 from umemma.init.survey import Survey, survey
@@ -76,13 +77,17 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
     if base != file.parent:
         options["media_root"] = os.path.relpath(base, root)
     options["modalities"] = guesses.entries
+    guessed = deepcopy(guesses.entries)
     adapter = Adapter(root, classes=label.classes, task=label.task, **options)
+    said = series.complete(guesses.entries, adapter)
+    if guesses.entries != guessed:
+        adapter = Adapter(root, classes=label.classes, task=label.task, **options)
     surveys = {
         name: survey(adapter.members, name, str(entry["kind"]), list(adapter.rows.label))
         for name, entry in guesses.entries.items()
     }
     rejected = Counter(rejection.reason.split(":")[0] for rejection in adapter.rejected)
-    unsure = [*opened.said, *chosen.unsure, *guesses.unsure, *_rare(label)]
+    unsure = [*opened.said, *chosen.unsure, *guesses.unsure, *said, *_rare(label)]
     unsure += [doubt for name in surveys for doubt in _doubts(name, surveys[name])]
     return Proposal(
         options,

@@ -13,7 +13,7 @@ import numpy as np
 
 from umemma.sources.tables import resampling
 from umemma.sources.tables.cells import is_missing
-from umemma.sources.tables.recordings import Recording
+from umemma.sources.tables.recordings import Recording, header_names
 
 _MOST_LINES = 400
 _MOST_HEADER = 12
@@ -54,11 +54,19 @@ def look(contents: Sequence[bytes]) -> Look:
     separator = _separator(lines, result)
     files = _cells(lines, result)
     num_header = _header(files, result)
-    names = [cell.strip() for cell in files[0][0]] if num_header else []
+    names = [cell.strip() for cell in header_names(files[0][:num_header], len(files[0][-1]))]
     bodies = [rows[num_header:] for rows in files if len(rows) > num_header]
     if bodies and separator is not None:
-        _columns(bodies, names, files[0][1:num_header], result)
+        _columns(bodies, names, files[0][:num_header], result)
     return result
+
+
+def are_numbers(content: bytes) -> bool:
+    """Whether most of what stands in a text file is numbers, in lines of several."""
+    lines = content.decode("utf-8-sig", "replace").splitlines()[:_MOST_LINES]
+    cells = [re.split(r"[\s;,|]+", line.strip(" \t;,|")) for line in lines if line.strip()]
+    words = [word for row in cells for word in row]
+    return len(cells) > 1 and sum(_is_number(word, ".") for word in words) > 0.9 * len(words) > 0
 
 
 def _decoded(content: bytes, result: Look) -> str:
@@ -127,7 +135,10 @@ def _header(files: Sequence[Rows], result: Look) -> int:
     """Return the number of lines before the first step."""
     decimal = result.settings.get("decimal", ".")
     width = len(files[0][-1])
-    usual = [np.mean([_is_data(row[place], decimal) for row in files[0][-50:]]) > 0.5 for place in range(width)]
+    usual = [
+        np.mean([_is_data(row[place], decimal) for row in files[0][-50:] if len(row) == width]) > 0.5
+        for place in range(width)
+    ]
 
     def is_step(cells: Sequence[str]) -> bool:
         return len(cells) == width and all(
@@ -141,7 +152,7 @@ def _header(files: Sequence[Rows], result: Look) -> int:
     if number > 1 or (number == 1 and _counts(files[0][0])):
         result.settings["header"] = number
     if number > 1:
-        result.said.append(f"the first {number} lines are a header, of which the first names the columns")
+        result.said.append(f"the first {number} lines are a header")
     return number
 
 

@@ -20,11 +20,17 @@ def complete(entries: dict[str, Entry], adapter: Adapter) -> list[str]:
     """
     said = []
     for name, entry in entries.items():
+        if entry["kind"] == "text" and not entry.get("inline", True):
+            contents = [content for _, _, content in _files(name, adapter)]
+            if contents and all(map(recordings.are_numbers, contents)):
+                del entry["inline"]
+                entry["kind"] = "series"
+                said.append(f"{name}: the text files hold columns of numbers: taken as series")
         if entry["kind"] in series.AXES:
             files = _files(name, adapter)
             for look in (_texts, _arrays):
                 settings, sentences = look(files)
-                entry |= settings
+                entry.update(settings)
                 said += [f"{name}: {sentence}" for sentence in sentences]
     return said
 

@@ -40,7 +40,7 @@ class Recording(Section):
     line_end: str = ""
     """What every line ends with, before its end; it is cut off."""
     header: Annotated[int, Field(ge=0)] | None = None
-    """Lines before the first step; the first of them names the columns. Null: one, if it holds words only."""
+    """Lines before the first step; the first that is as wide as a step names the columns. Null: one, if it is words."""
     skip: Sequence[Place] = ()
     """Columns that are no channel, by name or by place from 0: an index, words."""
     time: Place | None = None
@@ -53,13 +53,10 @@ class Recording(Section):
     def from_text(self, named: str, content: bytes) -> np.ndarray:
         """Return float32 (step, channel), NaN where a cell is empty. Raises BadSample naming line and value."""
         rows = self._rows(named, content)
-        names: Sequence[str] = ()
         num_header = self.header
         if num_header is None:
             num_header = 1 if rows and is_header(rows[0][1]) else 0
-        if num_header and rows:
-            names = [cell.strip() for cell in rows[0][1]]
-            rows = rows[num_header:]
+        header, rows = rows[:num_header], rows[num_header:]
         if not rows:
             raise BadSample(named, "holds no numbers")
         first, width = rows[0][0], len(rows[0][1])
@@ -67,6 +64,7 @@ class Recording(Section):
         for line, cells in rows:
             if len(cells) != width:
                 raise BadSample(named, f"ragged rows: line {line} has {len(cells)} values, line {first} {width}")
+        names = [cell.strip() for cell in header_names([cells for _, cells in header], width)]
         columns = [[cells[place] for _, cells in rows] for place in range(width)]
         return self._series(named, columns, names, lambda step: f"line {rows[step][0]}")
 
@@ -165,6 +163,11 @@ class Recording(Section):
 
 def _suffix(named: str) -> str:
     return PurePosixPath(named).suffix
+
+
+def header_names(lines: Sequence[Sequence[str]], width: int) -> Sequence[str]:
+    """Return the first of a header's lines that has a cell for every column; empty if none has."""
+    return next((cells for cells in lines if len(cells) == width), ())
 
 
 def is_header(cells: Sequence[str]) -> bool:

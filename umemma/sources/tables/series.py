@@ -56,7 +56,8 @@ class Reading:
     def _of_array(self, named: str, values: np.ndarray, content: bytes | None = None) -> bytes:
         """`content`: the .npy file that holds just these values."""
         if values.dtype.kind not in "fiub" or not values.size:
-            raise BadSample(named, f"no {self.kind}: shape {values.shape} and type {values.dtype}, not real numbers")
+            what = f"holds {values.dtype}, not real numbers" if values.size else "holds no numbers"
+            raise BadSample(named, f"{what}: no {self.kind}, shape {values.shape}")
         shaped = self._shaped(named, values)
         filled = self._filled(named, shaped)
         return content if content is not None and filled is values else npy(filled)
