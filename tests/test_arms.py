@@ -279,6 +279,20 @@ def test_a_frozen_arm_learns_from_holes_as_well(context):
     assert not same(first, other)
 
 
+@pytest.mark.parametrize("name", ["frozen", "ume-mma"])
+def test_a_pool_is_fitted_to_validation_data_whatever_else_the_arm_trains(name, context):
+    context = with_fuse(context, head="pool")
+    trained = fit(name, context)
+    assert trained.model.head.share.std() > 0
+    assert (trained.samples_seen > 0) == (name == "ume-mma")
+    assert "val_accuracy/image+audio" in trained.curve[-1]
+    if name == "frozen":
+        predicted = predictions_of(trained, context)
+        alone = predictions_of(fit("uni", context), context)
+        for pattern in ((True, False), (False, True)):
+            torch.testing.assert_close(predicted.logits[pattern], alone.logits[pattern], rtol=1e-4, atol=1e-4)
+
+
 @each_arm
 def test_every_arm_answers_every_pattern_and_the_same_after_it_was_kept(name, context, tmp_path):
     trained = fuse(name, context, tmp_path / "model", CLASSES)

@@ -15,7 +15,7 @@ from umemma.missingness import key_digest, thinned
 from umemma.models import checkpoint
 from umemma.models.forest import Forest
 from umemma.models.pooling import COLUMNS, Pooling, kind_of
-from umemma.training.boosting import with_copies
+from umemma.training.copies import with_copies
 from umemma.training.fit import fit
 
 SAMPLES = {

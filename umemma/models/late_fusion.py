@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import nn
@@ -12,6 +12,17 @@ from umemma.data.batch import Batch
 from umemma.models import substitutes
 from umemma.models.run_encoders import encode, encode_in_use
 from umemma.models.unimodal import AnyEncoder, Encoder, Tower
+
+
+@runtime_checkable
+class FittedHead(Protocol):
+    """A head that is fitted all at once to held-out samples, not trained step by step."""
+
+    def fit(
+        self, features: Mapping[str, torch.Tensor], visible: torch.Tensor, label: torch.Tensor, copies: float
+    ) -> None:
+        """Fit to samples that no tower was trained on, with modalities hidden; each is there `copies` times."""
+        ...
 
 
 class LateFusion(nn.Module):

@@ -14,15 +14,15 @@ import torch
 
 from umemma.data.batch import Batch
 from umemma.errors import SettingError
-from umemma.missingness import thinned
 from umemma.models.forest import Forest
 from umemma.models.pooling import Pooling
 from umemma.models.run_encoders import encode_split
 from umemma.models.trees import Trees, side_by_side
 from umemma.training.context import TrainingContext
+from umemma.training.copies import with_copies
 
 MAX_COLUMNS = 100  # of a text
-_NUM_COPIES, _MAX_ROWS = 4, 200_000
+_MAX_ROWS = 200_000
 _MAX_ROUNDS, _PATIENCE = 400, 30
 _LR, _LR_OF_MANY_CLASSES, _MANY_CLASSES = 0.05, 0.1, 4
 _MIN_COLUMNS = 20  # of a node; below, trees on few columns would hardly ever meet the one that counts
@@ -51,14 +51,6 @@ def pool(poolings: Mapping[str, Pooling], data: Batch, context: TrainingContext)
     data = data.rows(data.present.any(dim=1).nonzero().squeeze(1))
     data = data.with_values(encode_split(poolings, data, batch_size=500, device=context.device))
     return with_copies(data, seed=context.seed)
-
-
-def with_copies(data: Batch, *, seed: int) -> Batch:
-    """Return the samples as they are, followed by copies with modalities hidden; of one modality there are none."""
-    number = min(_NUM_COPIES, max(1, _MAX_ROWS // max(1, len(data)) - 1)) if len(data.modalities) > 1 else 0
-    rows = torch.arange(len(data)).repeat(1 + number)
-    present = [data.present, *(thinned(data.present, data.key, seed=seed, copy=copy) for copy in range(number))]
-    return data.rows(rows).with_present(torch.cat(present))
 
 
 def boost(

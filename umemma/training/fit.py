@@ -8,6 +8,7 @@ that continues to train pre-trained parts uses those of `fuse`. Statistics that 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import mean
 
 import torch
@@ -20,14 +21,16 @@ from umemma.missingness import Pattern, hide, outcomes, panel, pattern_name
 from umemma.models import late_fusion
 from umemma.models.checkpoint import Model
 from umemma.models.early_fusion import EarlyFusion
-from umemma.models.late_fusion import LateFusion
+from umemma.models.late_fusion import FittedHead, LateFusion
 from umemma.models.per_pattern import PerPattern
+from umemma.models.run_encoders import encode_in_use, encode_split
 from umemma.models.unimodal import Tower
 from umemma.prediction.predict import predict
 from umemma.prediction.predictions import Predictions
 from umemma.training import augment
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
+from umemma.training.copies import held_out as copies_of
 from umemma.training.loop import Curve, train
 from umemma.training.schedule import Schedule
 from umemma.training.settings import ArmName, missing_rates
@@ -95,7 +98,7 @@ def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
     groups = [_trained_of(model.head, lr), _trained_of(model.substitute, lr)]
     if on_features:
         model.encoders.requires_grad_(False)
-        return _trained(
+        trained = _trained(
             model,
             groups,
             context,
@@ -103,9 +106,29 @@ def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
             context.features,
             forward=lambda batch: model.fuse(batch.values, batch.present, batch.key),
         )
+        return _with_fitted_head(trained, model, context, context.features["val"])
     for encoder in model.parts().values():  # only what the encoder's `trainable` allows
         groups += encoder.parameter_groups(tower_lr)
-    return _trained(model, groups, context, hides, context.media, scratch=scratch)
+    trained = _trained(model, groups, context, hides, context.media, scratch=scratch)
+    if not isinstance(model.head, FittedHead):
+        return trained
+    val = context.media["val"]
+    features = encode_split(model.parts(), val, batch_size=500, device=context.device)
+    return _with_fitted_head(trained, model, context, val.with_values(features))
+
+
+@torch.no_grad()
+def _with_fitted_head(trained: Trained, model: LateFusion, context: TrainingContext, val: Batch) -> Trained:
+    """Fit a head that is not trained step by step to held-out features: `val`'s, with copies that miss modalities."""
+    if not isinstance(model.head, FittedHead):
+        return trained
+    held_out, copies = copies_of(val, seed=context.seed)
+    in_use = {name: partial(encode_in_use, encoder) for name, encoder in model.parts().items()}
+    filled, visible = model.substitute(held_out.values, held_out.present, held_out.key, in_use)
+    with torch.enable_grad():
+        model.head.fit({name: value.detach() for name, value in filled.items()}, visible, held_out.label, copies)
+    fitted = _validated(model, context, context.features if val is context.features["val"] else context.media)
+    return replace(trained, curve=[*trained.curve[:-1], trained.curve[-1] | fitted])
 
 
 def early(context: TrainingContext, *, hides: bool) -> Trained:

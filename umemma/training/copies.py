@@ -1,0 +1,26 @@
+"""Copies of samples with modalities hidden, for what is fitted to all samples at once and must meet every pattern."""
+
+import torch
+
+from umemma.data.batch import Batch
+from umemma.missingness import thinned
+
+_NUM_COPIES, _MAX_ROWS = 4, 200_000
+
+
+def with_copies(data: Batch, *, seed: int) -> Batch:
+    """Return the samples as they are, followed by copies with modalities hidden; of one modality there are none.
+
+    Four copies, fewer of very many samples.
+    """
+    number = min(_NUM_COPIES, max(1, _MAX_ROWS // max(1, len(data)) - 1)) if len(data.modalities) > 1 else 0
+    rows = torch.arange(len(data)).repeat(1 + number)
+    present = [data.present, *(thinned(data.present, data.key, seed=seed, copy=copy) for copy in range(number))]
+    return data.rows(rows).with_present(torch.cat(present))
+
+
+def held_out(data: Batch, *, seed: int) -> tuple[Batch, float]:
+    """Return the samples that have anything, with copies, and how often each is there."""
+    data = data.rows(data.present.any(dim=1).nonzero().squeeze(1))
+    copied = with_copies(data, seed=seed)
+    return copied, len(copied) / max(1, len(data))
