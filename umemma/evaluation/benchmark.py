@@ -1,0 +1,127 @@
+"""Our model against the two baselines on one data set, over several runs, for chosen sets of modalities.
+
+A run is a seed, or an official split. Each metric of every model is a bootstrap estimate (1 + replicate,), averaged over
+runs: with the same test samples in all runs the draws are the same, so the average is paired; with other samples they are
+independent. The rival is the better baseline on these same test samples, which favours the baselines.
+
+Everything, and half of the modalities, are measured on all test samples, each with what it has of the set; a modality
+alone on the samples that have it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import stdev
+
+import torch
+
+from umemma.evaluation.bootstrap import Interval, Resamples, interval
+from umemma.evaluation.comparison import Model, check_same_samples
+from umemma.metrics import classification, ranking
+from umemma.missingness import Pattern, pattern_name
+
+OURS, BASELINES, SPECIALIST = "ours", ("linear", "trees"), "specialist"
+Run = Mapping[str, Model]  # by OURS, BASELINES and SPECIALIST
+RARE = 0.75  # from this share of one class on, accuracy tells little: AUROC and AUPRC do
+_REPLICATES = 1_000
+_MIN_FOR_HALVES = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric on one set of modalities: mean and spread over runs by model, and ours - the better baseline's."""
+
+    present: str
+    metric: str
+    num_samples: int
+    num_groups: int
+    mean: Mapping[str, float]
+    spread: Mapping[str, float | None]
+    rival: str
+    difference: Interval
+
+    @property
+    def verdict(self) -> str:
+        """`ahead`, `behind`, or `level`: the interval of the difference holds 0."""
+        low, high = self.difference["low"], self.difference["high"]
+        if low is None or high is None or low <= 0 <= high:
+            return "level"
+        return "ahead" if low > 0 else "behind"
+
+
+def rows(runs: Sequence[Run]) -> list[Row]:
+    """Return the rows of a data set: everything, each modality alone, and of four or more half of them.
+
+    Half of them: the mean over the sets of that size that were evaluated.
+    """
+    for run in runs:
+        check_same_samples(list(run.values()), run[OURS])
+    test = runs[0][OURS].splits["test"]
+    size = len(test.modalities)
+    everything, half = (True,) * size, (size + 1) // 2
+    halves = [pattern for pattern in test.patterns() if sum(pattern) == half]
+    parts = [("everything", [everything])]
+    parts += [(pattern_name(pattern, test.modalities), [pattern]) for pattern in test.patterns() if sum(pattern) == 1]
+    if size >= _MIN_FOR_HALVES:
+        parts.append((f"{half} of {size}, mean of {len(halves)} sets", halves))
+    draws = [Resamples(run[OURS].splits["test"].group, replicates=_REPLICATES, seed=0) for run in runs]
+    return [_row(runs, draws, name, patterns, metric) for name, patterns in parts for metric in _metrics(test.label)]
+
+
+Estimate = Callable[[Model, Pattern, torch.Tensor, Resamples], torch.Tensor]  # of some samples; (1 + replicate,)
+
+
+def _accuracy(model: Model, pattern: Pattern, rows: torch.Tensor, resamples: Resamples) -> torch.Tensor:
+    return resamples.mean(model.tables["test"].share_correct[pattern], rows)
+
+
+def _f1(model: Model, pattern: Pattern, rows: torch.Tensor, resamples: Resamples) -> torch.Tensor:
+    return classification.f1_micro(resamples.sums(model.tables["test"].counts[pattern], rows))
+
+
+def _ranking(model: Model, pattern: Pattern, rows: torch.Tensor, resamples: Resamples) -> ranking.Ranking:
+    logits, label = model.splits["test"].logits[pattern][rows], model.splits["test"].label[rows]
+    classes = ranking.ranked_classes(model.splits["test"].label, logits.shape[1])
+    return ranking.by_class(logits, label, classes, resamples.sample_weight(rows)).macro()
+
+
+METRICS: Mapping[str, Estimate] = {
+    "accuracy": _accuracy,
+    "micro F1": _f1,
+    "AUROC": lambda *arguments: _ranking(*arguments).auroc,
+    "AUPRC": lambda *arguments: _ranking(*arguments).auprc,
+}
+
+
+def _metrics(label: torch.Tensor) -> tuple[str, ...]:
+    if label.ndim == 2:
+        return ("micro F1",)
+    is_rare = torch.bincount(label).max().item() > RARE * len(label)
+    return ("AUROC", "AUPRC") if is_rare else ("accuracy",)
+
+
+def _rows_of(model: Model, patterns: Sequence[Pattern]) -> torch.Tensor:
+    """Return (sample,) bool: the test samples that are measured."""
+    test, (pattern, *_) = model.splits["test"], patterns
+    return test.has(pattern) if sum(pattern) == 1 < len(pattern) else torch.ones(len(test.label), dtype=torch.bool)
+
+
+def _row(runs: Sequence[Run], draws: Sequence[Resamples], name: str, patterns: Sequence[Pattern], metric: str) -> Row:
+    estimates: dict[str, list[torch.Tensor]] = {}
+    for run, resamples in zip(runs, draws, strict=True):
+        for key, model in run.items():
+            chosen = _rows_of(model, patterns)
+            parts = [METRICS[metric](model, pattern, chosen, resamples) for pattern in patterns]
+            estimates.setdefault(key, []).append(torch.stack(parts).mean(dim=0))
+    means = {key: torch.stack(values).mean(dim=0) for key, values in estimates.items()}
+    rival = max(BASELINES, key=lambda key: means[key][0].item())
+    chosen = _rows_of(runs[0][OURS], patterns)
+    return Row(
+        name,
+        metric,
+        int(chosen.sum()),
+        len(runs[0][OURS].splits["test"].group[chosen].unique()),
+        {key: value[0].item() for key, value in means.items()},
+        {key: stdev(v[0].item() for v in values) if len(values) > 1 else None for key, values in estimates.items()},
+        rival,
+        interval(means[OURS] - means[rival]),
+    )
