@@ -17,7 +17,7 @@ from umemma.files import write_json
 from umemma.models import safetensors
 from umemma.reporting import results
 from umemma.reporting.results import Accounting, Arm, Robustness
-from umemma.training.arms import BASELINES
+from umemma.training.arms import ARMS, BASELINES
 
 PREDICTIONS, OTHER_RUNS = Path("data/predictions"), Path("data/arms")
 REFERENCE = Path("data/reference")
@@ -83,6 +83,8 @@ def main() -> None:
         rates=settings.evaluate.rates,
         replicates=settings.evaluate.bootstrap_replicates,
     )
+    for row in content["arms"]:
+        row["about"] = ARMS[row["arm"]].about if row["arm"] in ARMS else ""
     account = Accounting.model_validate({"dataset": dataset, **content})
     results.write(Path("data/reports/accounting.json"), account)
     write_json(Path("data/reports/arms.json"), arm_table(account.arms))

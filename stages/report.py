@@ -7,28 +7,23 @@ import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages import run
 from umemma.data import quarantine
+from umemma.errors import DataError
 from umemma.files import sha256, written_whole
 from umemma.reporting import data_summary, results, tables, terminal
 from umemma.reporting.data_summary import Summary
-from umemma.reporting.results import Accounting, Gates, Masks, Robustness, Validation
+from umemma.reporting.next_step import next_step
+from umemma.reporting.preview import Preview
+from umemma.reporting.reports import Reports
+from umemma.reporting.results import Accounting, Classes, Gates, Masks, Robustness, Validation
 
-REPORTS = Path("data/reports")
+REPORTS, SHARDS = Path("data/reports"), Path("data/shards")
 PAGE, FOLDER = REPORTS / "report.html", REPORTS / "plots"
 _REASONS = 10  # listed in the page and the table
-
-
-class Reports(NamedTuple):
-    """The content of the page."""
-
-    robustness: Robustness
-    accounting: Accounting
-    gates: Gates
-    masks: Masks
-    data: Summary
+_PREVIEW_CHARS = 160_000  # of all pictures and sounds in the page
 
 
 def read() -> Reports:
@@ -38,6 +33,7 @@ def read() -> Reports:
         results.read(REPORTS / "accounting.json", Accounting),
         results.read(REPORTS / "gates.json", Gates),
         results.read(REPORTS / "masks.json", Masks),
+        results.read(REPORTS / "classes.json", Classes),
         read_data(),
     )
 
@@ -48,12 +44,40 @@ def read_data() -> Summary:
     return data_summary.summary(results.read(REPORTS / "validation.json", Validation), reasons)
 
 
+def previews(classes: Classes) -> dict[str, list[Preview]]:
+    """Return {key: previews} of the wrong answers, the most confident first, as long as there is room in the page.
+
+    A file that cannot be shown has the reason in its place.
+    """
+    from pyarrow import parquet
+
+    from umemma.data import shards
+    from umemma.media.preview import preview
+
+    rows = parquet.read_table(SHARDS / shards.MANIFEST, columns=["key", "shard"]).to_pylist()
+    shard = {row["key"]: row["shard"] for row in rows}
+    result: dict[str, list[Preview]] = {}
+    room = _PREVIEW_CHARS
+    for answer in classes.wrong:
+        shown = []
+        for modality, (suffix, content) in shards.files(SHARDS, shard[answer.key], answer.key).items():
+            try:
+                shown.append(preview(modality, suffix, content))
+            except DataError as error:
+                shown.append(Preview(modality, "text", f"cannot be shown: {error}"))
+        room -= sum(len(part.content) for part in shown)
+        if room < 0:
+            break
+        result[answer.key] = shown
+    return result
+
+
 def write(reports: Reports) -> None:
     """Write the page, the tables and one picture."""
     from umemma.reporting.page import page
 
     with written_whole(PAGE) as temporary:
-        temporary.write_text(page(*reports), "utf-8")
+        temporary.write_text(page(reports, previews(reports.classes)), "utf-8")
     for name, rows in tables.tables(reports.robustness, reports.accounting).items():
         _write_csv(FOLDER / f"{name}.csv", rows)
     with written_whole(FOLDER / "robustness.svg") as temporary:
@@ -67,22 +91,29 @@ def track(reports: Reports) -> None:
     from umemma.paths import home
 
     settings = parameters.read()
-    files = [PAGE, *(REPORTS / f"{name}.json" for name in results.REPORTS), *sorted(FOLDER.iterdir())]
+    files = [
+        PAGE,
+        REPORTS / "predictions.csv",
+        *(REPORTS / f"{name}.json" for name in results.REPORTS),
+        *sorted(FOLDER.iterdir()),
+    ]
     tracking.log(
         _tracking.record(settings, tables.metrics(reports.robustness, reports.accounting), {"report": files}),
         experiment=settings.dataset.name,
-        shards=Path("data/shards"),
-        shards_sha256=sha256(Path("data/shards/manifest.parquet")),
+        shards=SHARDS,
+        shards_sha256=sha256(SHARDS / "manifest.parquet"),
         home=home(),
     )
 
 
 def show(reports: Reports) -> None:
-    """Print the table."""
-    print(terminal.table(reports.robustness, reports.accounting))
-    print("", *terminal.data_lines(reports.data), sep="\n")
+    """Print the data, the verdict, the table and the next command."""
+    step = next_step(reports.robustness, reports.accounting)
+    print(*terminal.first_lines(reports.accounting), *terminal.data_lines(reports.data), sep="\n")
+    print("", *terminal.verdict_lines(reports.accounting), sep="\n")
+    print("", terminal.table(reports.robustness, reports.accounting), sep="\n")
     print(f"\nreport:  {PAGE}")
-    print("next:    source .venv/bin/activate; dvc exp run -S fuse.missing_rate=0.25; make exps; make ui")
+    print(*terminal.next_lines(step), sep="\n")
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ import random
 
 from umemma.missingness import pattern_name, patterns, probability
 from umemma.reporting.data_summary import Summary
+from umemma.reporting.reports import Reports
 from umemma.reporting.results import Accounting, Classes, Gate, Gates, Masks, Robustness, SplitMasks
 
 CLASSES = ["zero", "one", "two", "three", '"&']
@@ -29,12 +30,13 @@ def sample(kind, *, alone=False, passed=False, several=False):
     account = accounting(modalities, worth, results, alone=alone)
     if several:
         _with_f1(results, account)
-    return (
+    return Reports(
         Robustness.model_validate(results),
         Accounting.model_validate(account),
         gates(passed or alone),
         Masks(protocol=None, missing_rate=None, seed=None, splits={}) if alone else masks(modalities),
-        data(alone),
+        classes(several),
+        data(alone, modalities),
     )
 
 
@@ -291,6 +293,7 @@ def arms(modalities, metrics, rng):
         rows.append(
             {
                 "arm": arm,
+                "about": f"what {arm} is",
                 "missing_rate": None if arm in ("ensemble", "uni") else dict.fromkeys(modalities, 0.5),
                 "num_seeds": 3,
                 "patterns": {
@@ -381,7 +384,27 @@ def masks(modalities):
     )
 
 
-def data(clean):
+def statistics(modalities, used, complete):
+    """Return what holes() says of the test split, and the same shares of the others."""
+    exactly = {pattern_name(has, modalities): n for has, n in holes(modalities).items()}
+    if complete:
+        exactly = {pattern_name((True,) * len(modalities), modalities): 10_000}
+    lack = {name: sum(n for has, n in exactly.items() if name not in has.split("+")) for name in modalities}
+    return {
+        "num_samples": sum(used.values()),
+        "splits": used,
+        "groups": {split: count // 2 for split, count in used.items()},
+        "classes": {
+            split: {name: count // 5 - 300 * (number == 4) for number, name in enumerate(CLASSES)}
+            for split, count in used.items()
+        },
+        "presence": {name: dict.fromkeys(used, 1 - lack[name] / 10_000) for name in modalities},
+        "patterns": dict.fromkeys(used, exactly),
+        "gaps": {} if complete else {modalities[-1]: dict.fromkeys(used, 0.0712)},
+    }
+
+
+def data(clean, modalities=TWO[0]):
     """Return a data summary with rejected samples and warnings; `clean`: with neither."""
     used = {"train": 55000, "val": 5000, "test": 10000} | ({} if clean else {"": 0})
     reasons = (
@@ -413,5 +436,6 @@ def data(clean):
             "reasons": reasons,
             "warnings": [] if clean else ["clipping: train/audio, column audio_clipped_share: <i>too loud</i>"],
             "ignored": [] if clean else ["same_shape", "silence"],
+            "statistics": statistics(modalities, {split: used[split] for split in ("train", "val", "test")}, clean),
         }
     )

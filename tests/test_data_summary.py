@@ -53,7 +53,7 @@ def test_warnings_and_what_was_not_judged_are_named(summary):
 
 
 def test_the_terminal_says_how_many_are_left_out_of_which_split_and_why(summary):
-    first, header, *rows = terminal.data_lines(summary)
+    first, _, header, *rows = terminal.data_lines(summary)
     assert first == "data: 36 of 41 samples used, 5 in quarantine (data/reports/quarantine.parquet)"
     assert header.split() == ["train", "val", "test", "no", "split"]
     assert rows[0].startswith("no readable image ")
@@ -64,7 +64,16 @@ def test_the_terminal_says_how_many_are_left_out_of_which_split_and_why(summary)
 
 
 def test_where_nothing_is_left_out_one_line_says_so():
-    assert terminal.data_lines(data(clean=True)) == ["data: 70,000 of 70,000 samples used, 0 in quarantine"]
+    assert terminal.data_lines(data(clean=True)) == [
+        "data: 70,000 of 70,000 samples used, 0 in quarantine",
+        "5 classes: \u201czero\u201d is the most frequent, with 11,000 training samples (20%), "
+        '\u201c"&\u201d the rarest, with 10,700.',
+    ]
+
+
+def test_the_terminal_says_what_is_present_where_something_is_missing():
+    lines = terminal.data_lines(data(clean=False))
+    assert "present: image  train 96.0%  val 96.0%  test 96.0%" in lines
 
 
 def test_rare_reasons_are_added_up_so_that_none_goes_uncounted():

@@ -73,7 +73,7 @@ def browser():
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     for name, reports in KINDS.items():
-        (folder / f"{name}.html").write_text(page(*reports), encoding="utf-8")
+        (folder / f"{name}.html").write_text(page(reports), encoding="utf-8")
     return folder
 
 
@@ -193,4 +193,4 @@ def test_without_script_the_sliders_are_gone_and_the_rest_is_there(show):
     shown = show("two", script=False)
     assert not shown.locator("#explore").is_visible()
     assert shown.locator("#rates svg").first.is_visible()
-    assert shown.locator("h1").text_content().startswith("With everything present, ume-mma gets")
+    assert shown.locator("h1").text_content().startswith("toy: 70,000 samples of image and audio, 5 classes")

@@ -13,7 +13,7 @@ from umemma.files import read_json, write_json
 from umemma.reporting import results, terminal
 from umemma.reporting.results import Robustness
 
-NAMES = ("robustness", "accounting", "gates", "masks")
+NAMES = ("robustness", "accounting", "gates", "masks", "classes")
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -86,5 +86,7 @@ print("loaded", *sorted({"torch", "mlflow", "pandas", "jinja2", "matplotlib", "h
         env={"PYTHONPATH": str(ROOT)},
     )
     assert terminal.table(*sample(TWO)[:2]) in shown.stdout
-    assert "data: 10 of 11 samples used, 1 in quarantine" in shown.stdout
+    order = ["data: 10 of 11 samples used, 1 in quarantine", "With everything present", "present  ", "report:", "next:"]
+    at = [shown.stdout.index(part) for part in order]
+    assert at == sorted(at)
     assert shown.stdout.splitlines()[-1] == "loaded"

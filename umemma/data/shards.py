@@ -6,6 +6,7 @@
 """
 
 import hashlib
+import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,3 +110,16 @@ def members(folder: Path, shard: Shard, modality: str) -> Iterator[tuple[str, by
             yield sample["__key__"], next(content, None)
     if count != shard.num_samples:
         raise DataError(f"{folder / shard.name} gave {count} samples, {INDEX} says {shard.num_samples}")
+
+
+def files(folder: Path, shard: str, key: str) -> dict[str, tuple[str, bytes]]:
+    """Return {modality: (suffix, content)} of one sample, read from its shard without the others."""
+    with tarfile.open(folder / shard) as tar:
+        named = {member.name: member for member in tar if member.name.startswith(f"{key}.")}
+        found = {}
+        for name, member in named.items():
+            modality, _, suffix = name.removeprefix(f"{key}.").partition(".")
+            stream = tar.extractfile(member)
+            if suffix in KINDS and stream is not None:
+                found[modality] = (suffix, stream.read())
+    return found

@@ -6,7 +6,7 @@ colours are hard to read. Shapes and dashes repeat what colours distinguish.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -45,16 +45,27 @@ def tone(index: int) -> str:
     return f"c{index % NUM_COLOURS}"
 
 
-def dots(modalities: Sequence[str], present: Sequence[bool]) -> Markup:
-    """Return a row of dots, filled where the modality is present."""
-    parts = [
-        element("circle", cx=8 + 16 * index, cy=8, r=5, class_=f"{tone(index)} {'full' if is_present else 'empty'}")
-        for index, is_present in enumerate(present)
+def sprite(patterns: Mapping[str, Sequence[bool]]) -> Markup:
+    """Return the drawings of all patterns, once for the whole page; `dots` shows one of them by its number."""
+    symbols = [
+        element(
+            "symbol",
+            *(
+                element("circle", cx=8 + 16 * m, cy=8, r=5, class_=f"{tone(m)} {'full' if is_present else 'empty'}")
+                for m, is_present in enumerate(present)
+            ),
+            id=f"pattern-{number}",
+        )
+        for number, present in enumerate(patterns.values())
     ]
-    title = ", ".join(
-        f"{name} {'present' if is_present else 'missing'}" for name, is_present in zip(modalities, present, strict=True)
-    )
-    return drawing(16 * len(modalities), 16, parts, title=title)
+    return drawing(0, 0, symbols, title="Sets of modalities")
+
+
+def dots(number: int, modalities: Sequence[str], present: Sequence[bool]) -> Markup:
+    """Return a row of dots, filled where the modality is present: the pattern of this number in `sprite`."""
+    names = [name for name, is_present in zip(modalities, present, strict=True) if is_present]
+    title = f"{', '.join(names) or 'nothing'} present"
+    return drawing(16 * len(modalities), 16, [element("use", href=f"#pattern-{number}")], title=title)
 
 
 def strip_scale(values: Sequence[float]) -> Scale:

@@ -7,7 +7,7 @@ The split "" holds the samples that the data assign to no split.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from umemma.reporting.results import Result, Validation
+from umemma.reporting.results import Result, Statistics, Validation
 
 
 class Reason(Result):
@@ -26,7 +26,7 @@ class Reason(Result):
 class Summary(Result):
     """`judged`, `used` and `quarantined` count samples by split, in the order of `splits`.
 
-    `warnings` are sentences, `ignored` names of expectations.
+    `warnings` are sentences, `ignored` names of expectations; `statistics`: what is in the samples that were used.
     """
 
     splits: list[str]
@@ -36,6 +36,7 @@ class Summary(Result):
     reasons: list[Reason]
     warnings: list[str]
     ignored: list[str]
+    statistics: Statistics
 
 
 def summary(validation: Validation, reasons: Sequence[Mapping[str, Any]]) -> Summary:
@@ -49,4 +50,5 @@ def summary(validation: Validation, reasons: Sequence[Mapping[str, Any]]) -> Sum
         reasons=[Reason.model_validate(reason) for reason in reasons],
         warnings=validation.warnings,
         ignored=validation.ignored,
+        statistics=validation.statistics,
     )

@@ -1,6 +1,6 @@
 """The pictures of the page: which numbers of the reports each chart shows, in which order and on which scale."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from markupsafe import Markup
@@ -9,18 +9,20 @@ from umemma.reporting import charts, findings, formatting
 from umemma.reporting.charts import Line, Panel
 from umemma.reporting.expected import Metrics, expected
 from umemma.reporting.formatting import in_words, nats, percent
-from umemma.reporting.results import Accounting, Arm, ArmScores, Interval, Robustness
+from umemma.reporting.results import Accounting, Arm, ArmScores, Classes, Interval, Robustness
 from umemma.reporting.svg import element
 from umemma.reporting.tables import SCORES, rate_rows
 
 EVERY = "every modality"
+MOST_CLASSES = 40  # of a confusion matrix that can be read
+MOST_FLIPS = 40
 
 
-def strips(robustness: Robustness, accounting: Accounting) -> dict[str, Markup]:
+def strips(robustness: Robustness, accounting: Accounting, shown: Sequence[str]) -> dict[str, Markup]:
     """Return a picture for each pattern of accuracy, best tower, floor and ceiling, and the axis (key "")."""
     rows = {
-        name: (metrics.accuracy, accounting.information[name], robustness.patterns[name].uni)
-        for name, metrics in accounting.metrics.items()
+        name: (accounting.metrics[name].accuracy, accounting.information[name], robustness.patterns[name].uni)
+        for name in shown
     }
     values = [
         value
@@ -79,21 +81,21 @@ def rate_curves(robustness: Robustness, known: Mapping[frozenset[str], Metrics])
     )
 
 
-def information(accounting: Accounting) -> dict[str, dict[str, Any]]:
+def information(accounting: Accounting, shown: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return, for each pattern, H(Y) split into what is used, what only the best known model finds, and the rest.
 
     H(Y) is the entropy over the samples that have the pattern, on which cross-entropy and bound, its summands, were
     measured.
     """
-    rows, result = accounting.information, {}
+    rows, result = {name: accounting.information[name] for name in shown}, {}
     entropy = {
         name: _defined(row.lower_bound) + _defined(accounting.metrics[name].cross_entropy) for name, row in rows.items()
     }
     for name, row in rows.items():
         used, best = _defined(row.lower_bound), _defined(row.best_known)
-        shown = min(max(used, 0.0), entropy[name])
-        failure = max(best - shown, 0.0)
-        rest = max(entropy[name] - shown - failure, 0.0)
+        within = min(max(used, 0.0), entropy[name])
+        failure = max(best - within, 0.0)
+        rest = max(entropy[name] - within - failure, 0.0)
         title = (
             f"{in_words(name)}: this run uses {nats(used)} of {nats(entropy[name])} nats, "
             f"{row.best_known.model} finds {nats(failure)} more, {nats(rest)} unknown or lost"
@@ -103,7 +105,7 @@ def information(accounting: Accounting) -> dict[str, dict[str, Any]]:
             "rest": rest,
             "has_truth": row.truth is not None,
             "bar": charts.stack(
-                [("used", shown), ("failure", failure), ("rest", rest)],
+                [("used", within), ("failure", failure), ("rest", rest)],
                 total=max(entropy.values()),
                 mark=row.truth,
                 title=title,
@@ -159,11 +161,10 @@ def worth(accounting: Accounting) -> Markup:
     )
 
 
-def flips(accounting: Accounting) -> list[dict[str, Any]]:
+def flips(accounting: Accounting, shown: Sequence[str]) -> list[dict[str, Any]]:
     """Return the counter-intuitive rates, the worst first, each with its picture and the axis."""
-    rows = sorted(
-        (row for row in accounting.counter_intuitive if row.rate.value is not None), key=lambda row: -_defined(row.rate)
-    )
+    known = [row for row in accounting.counter_intuitive if row.rate.value is not None and row.present in shown]
+    rows = sorted(known, key=lambda row: -_defined(row.rate))[:MOST_FLIPS]
     scale = charts.strip_scale([0.0, *(row.rate.high or _defined(row.rate) for row in rows)])
     axis = charts.strip_axis(scale, formatting.tick)
     return [
@@ -178,12 +179,20 @@ def flips(accounting: Accounting) -> list[dict[str, Any]]:
     ]
 
 
-def reliability(accounting: Accounting) -> dict[str, Markup]:
+def reliability(accounting: Accounting, shown: Sequence[str]) -> dict[str, Markup]:
     """Return a reliability diagram for each pattern."""
     return {
         name: charts.reliability(bins, f"Reliability of {in_words(name)}: confidence across, accuracy up")
         for name, bins in accounting.reliability.items()
+        if name in shown
     }
+
+
+def confusion(classes: Classes) -> list[list[tuple[int, float]]] | None:
+    """Return rows of (count, share of the true class); None of too many classes, or where there is no matrix."""
+    if classes.confusion is None or len(classes.classes) > MOST_CLASSES:
+        return None
+    return [[(count, round(count / max(1, sum(row)), 2)) for count in row] for row in classes.confusion]
 
 
 def arms(accounting: Accounting) -> dict[str, Any]:

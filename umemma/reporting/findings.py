@@ -32,7 +32,7 @@ class Headline:
 def headline(accounting: Accounting) -> Headline:
     """Return the content of the headline."""
     metrics, everything = accounting.metrics, "+".join(accounting.modalities)
-    score: Literal["accuracy", "f1_micro"] = "f1_micro" if accounting.task == "multi_label" else "accuracy"
+    score = accounting.score
     utilised = [row.utilisation.value for row in accounting.information.values() if row.utilisation.value is not None]
     return Headline(
         everything if everything in metrics else max(metrics, key=lambda name: name.count("+")),
@@ -64,10 +64,10 @@ def _late_loses(accounting: Accounting) -> list[str]:
     versus_run = _versus(best, full)
     assert versus_run is not None, "every arm here was compared"
     if best.versus is None:
-        wins = all((high := other.difference.high) is not None and high < 0 and _holds(other) for other in others)
+        wins = all((high := other.difference.high) is not None and high < 0 and holds(other) for other in others)
     else:
         bounds = [0.0, *(1.0 if other.difference.high is None else other.difference.high for other in others)]
-        wins = _holds(versus_run) and versus_run.difference.low is not None and versus_run.difference.low > max(bounds)
+        wins = holds(versus_run) and versus_run.difference.low is not None and versus_run.difference.low > max(bounds)
     if not wins:
         return []
     who = "early fusion" if best.arm == EARLY else f"the {best.arm}"
@@ -79,7 +79,8 @@ def _late_loses(accounting: Accounting) -> list[str]:
     ]
 
 
-def _holds(versus: Versus) -> bool:
+def holds(versus: Versus) -> bool:
+    """Return whether a difference is significant after Holm's correction."""
     return versus.p_holm is not None and versus.p_holm < SIGNIFICANT
 
 

@@ -1,6 +1,6 @@
 """Formatting of numbers on the page: percent, nats, points, intervals, axis ticks. A dash stands for None."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -62,6 +62,16 @@ def settings(value: Any) -> str:
 def in_words(pattern: str) -> str:
     """Return a pattern's name for use in a sentence."""
     return pattern.replace("+", " + ")
+
+
+def listed(names: Sequence[str], conjunction: str = "and") -> str:
+    """Return names as a list in a sentence."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {conjunction} {names[-1]}"
+
+
+def quoted(name: str) -> str:
+    """Return the name of a class for use in a sentence."""
+    return f"\u201c{name}\u201d"
 
 
 def tick(fraction: float) -> str:

@@ -11,14 +11,21 @@ from typing import Any
 
 import jinja2
 
-from umemma.reporting import charts, figures, findings, formatting
-from umemma.reporting.data_summary import Summary
+from umemma.reporting import charts, data_figures, figures, findings, formatting, verdict
 from umemma.reporting.expected import Metrics, per_pattern, presence
-from umemma.reporting.results import Accounting, Gates, Masks, Robustness
+from umemma.reporting.next_step import next_step
+from umemma.reporting.preview import Preview
+from umemma.reporting.reports import Reports
+from umemma.reporting.results import Robustness
+from umemma.reporting.shown import shown_patterns
+
+_WIDE = 7  # columns of the table of models
+_LISTED_SETS = 16  # sets whose share is listed beside the sliders
 
 
-def page(robustness: Robustness, accounting: Accounting, gates: Gates, masks: Masks, data: Summary) -> str:
-    """Return report.html."""
+def page(reports: Reports, previews: Mapping[str, Sequence[Preview]] | None = None) -> str:
+    """Return report.html; `previews`: what there is to see of the wrongly predicted samples, by key."""
+    robustness, accounting, gates, masks, classes, data = reports
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -37,36 +44,57 @@ def page(robustness: Robustness, accounting: Accounting, gates: Gates, masks: Ma
             formatting.settings,
             formatting.chance,
             formatting.in_words,
+            formatting.listed,
         )
     }
-    modalities = accounting.modalities
+    modalities, shown = accounting.modalities, shown_patterns(accounting)
     known = per_pattern(robustness)
+    in_data = data_figures.patterns(data.statistics)
+    drawn = list(dict.fromkeys([*shown, *(name for name, _ in in_data if _is_set_of(name, modalities))]))
     return environment.get_template("page.html").render(
         robustness=robustness,
         accounting=accounting,
         gates=gates,
         masks=masks,
         data=data,
+        classes=classes,
+        labels=data_figures.classes(data.statistics),
+        in_data=in_data,
+        previews=previews or {},
+        confusion=figures.confusion(classes),
+        beaten=verdict.beaten(accounting),
+        verdict=verdict.sentences(accounting),
+        step=next_step(robustness, accounting),
+        shown=shown,
+        model_columns=shown if len(shown) <= _WIDE else [name for name in shown if name in (shown[0], *modalities)],
         modalities=modalities,
         headline=findings.headline(accounting),
+        about=next((row.about for row in accounting.arms if row.versus is None), ""),
         interaction=findings.interaction(accounting),
         tone={name: charts.tone(index) for index, name in enumerate(modalities)},
-        dots={
-            name: charts.dots(modalities, [modality in name.split("+") for modality in modalities])
-            for name in accounting.metrics
-        },
-        strips=figures.strips(robustness, accounting),
-        information=figures.information(accounting),
+        sprite=charts.sprite({name: _flags(name, modalities) for name in drawn}),
+        dots={name: charts.dots(number, modalities, _flags(name, modalities)) for number, name in enumerate(drawn)},
+        strips=figures.strips(robustness, accounting, shown),
+        information=figures.information(accounting, shown),
         rates=figures.rates(robustness),
         rate_curves=figures.rate_curves(robustness, known),
         explored=_explored(robustness, known, modalities),
         prices=figures.prices(accounting),
         worth=figures.worth(accounting),
-        flips=figures.flips(accounting),
+        flips=figures.flips(accounting, shown),
         arms=figures.arms(accounting),
-        reliability=figures.reliability(accounting),
+        reliability=figures.reliability(accounting, shown),
         budget=figures.budget(robustness),
     )
+
+
+def _flags(pattern: str, modalities: Sequence[str]) -> list[bool]:
+    present = pattern.split("+")
+    return [name in present for name in modalities]
+
+
+def _is_set_of(pattern: str, modalities: Sequence[str]) -> bool:
+    return set(filter(None, pattern.split("+"))) <= set(modalities)
 
 
 def _explored(
@@ -83,15 +111,15 @@ def _explored(
         "has_f1": all("labels" in metrics for metrics in known.values()),
         "rows": [
             {
-                "dots": charts.dots(modalities, present),
+                "pattern": "+".join(itertools.compress(modalities, present)),
                 "name": " + ".join(itertools.compress(modalities, present)) or "nothing",
             }
-            for present in flags.values()
+            for present in (flags.values() if len(flags) <= _LISTED_SETS else ())
         ],
         "data": {
             "modalities": list(modalities),
             "patterns": [{"present": flags[present], **metrics} for present, metrics in known.items()],
-            "rows": list(flags.values()),
+            "rows": list(flags.values()) if len(flags) <= _LISTED_SETS else [],
             "samples": [{"has": flags[has], "share": share} for has, share in presence(robustness).items()],
         },
     }

@@ -298,9 +298,10 @@ class Versus(Result):
 
 
 class Arm(Result):
-    """All models of one arm and rate; `versus` is by pattern, None for this run's own arm."""
+    """All models of one arm and rate; `versus` is by pattern, None for this run's own arm. `about`: what it is."""
 
     arm: str
+    about: str
     missing_rate: dict[str, float] | None
     num_seeds: int
     patterns: dict[str, ArmScores]
@@ -337,6 +338,11 @@ class Accounting(Result):
     models: list[ComparedModel]
     arms: list[Arm]
     matrices: list[Matrix]
+
+    @property
+    def score(self) -> Literal["f1_micro", "accuracy"]:
+        """The key of the headline score, as in `Robustness`."""
+        return "f1_micro" if self.task == "multi_label" else "accuracy"
 
 
 # classes.json

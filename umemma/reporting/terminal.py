@@ -1,11 +1,19 @@
-"""Results as lines for the terminal: the table of patterns, and a summary of the data.
+"""Results as lines for the terminal, in the order of the page: data, verdict, table of patterns, next step.
 
 Neither this module nor any that it imports may import a library that is slow to load.
 """
 
-from umemma.reporting.data_summary import Summary
-from umemma.reporting.results import Accounting, Interval, PatternScores, Robustness
+import textwrap
 
+from umemma.reporting import data_figures, verdict
+from umemma.reporting.data_summary import Summary
+from umemma.reporting.formatting import percent
+from umemma.reporting.next_step import NextStep
+from umemma.reporting.results import Accounting, Interval, PatternScores, Robustness, Statistics
+from umemma.reporting.shown import shown_patterns
+
+WIDTH = 110
+ACTIVATE = "source .venv/bin/activate"
 SOURCES = "data/reports/quarantine.parquet", "data/reports/validation.json"
 _SINGLE_LABEL = {"accuracy": 10, "95 %": 19, "best tower": 12}  # title of a column: its width
 _MULTI_LABEL = {"F1 micro": 10, "95 %": 19, "F1 macro": 10, "best tower micro": 18, "macro": 8}
@@ -13,7 +21,8 @@ _MULTI_LABEL = {"F1 micro": 10, "95 %": 19, "F1 macro": 10, "best tower micro": 
 
 def table(results: Robustness, accounting: Accounting) -> str:
     """Return the table of patterns: modalities present, n, the score, the best tower alone, utilisation."""
-    has_f1, dataset, rows = results.score == "f1_micro", results.dataset, results.patterns
+    has_f1, dataset = results.score == "f1_micro", results.dataset
+    rows = {name: results.patterns[name] for name in shown_patterns(accounting)}
     columns = _MULTI_LABEL if has_f1 else _SINGLE_LABEL
     present = max(24, *(len(name) + 2 for name in rows))
     which = max(10, *(len(row.uni_tower) + 2 for row in rows.values()))
@@ -32,7 +41,26 @@ def table(results: Robustness, accounting: Accounting) -> str:
             + f"  {'(' + row.uni_tower + ')':<{which}}{row.cross_entropy:>14.4f}"
             + f"{'' if used is None else f'{used:.3f}':>13}"
         )
+    if hidden := len(results.patterns) - len(rows):
+        lines.append(f"({hidden:,} more sets of modalities in data/reports/robustness.json)")
     return "\n".join(lines)
+
+
+def first_lines(accounting: Accounting) -> list[str]:
+    """Return what goes before everything else: that a baseline is better; often nothing."""
+    sentence = verdict.beaten(accounting)
+    return [*textwrap.wrap(sentence, WIDTH), ""] if sentence else []
+
+
+def verdict_lines(accounting: Accounting) -> list[str]:
+    """Return the verdict in sentences."""
+    return [line for sentence in verdict.sentences(accounting) for line in textwrap.wrap(sentence, WIDTH)]
+
+
+def next_lines(step: NextStep) -> list[str]:
+    """Return why, and the command."""
+    words = textwrap.wrap(step.sentence, WIDTH - 9)
+    return [f"next:    {words[0]}", *(f"         {line}" for line in words[1:]), f"         {ACTIVATE}; {step.command}"]
 
 
 def _figures(row: PatternScores, score: Interval, *, has_f1: bool) -> list[str]:
@@ -53,8 +81,11 @@ def data_lines(data: Summary) -> list[str]:
     judged, left_out = sum(data.judged.values()), sum(data.quarantined.values())
     lines = [
         f"data: {judged - left_out:,} of {judged:,} samples used, {left_out:,} in quarantine"
-        + (f" ({quarantine})" if left_out else "")
+        + (f" ({quarantine})" if left_out else ""),
+        *_presence(data.statistics),
     ]
+    if labels := data_figures.classes(data.statistics):
+        lines.append(labels.sentence)
     if left_out:
         width = max(len(row.reason) for row in data.reasons)
         lines.append(" " * width + "".join(f"{split or 'no split':>10}" for split in data.splits))
@@ -70,3 +101,13 @@ def data_lines(data: Summary) -> list[str]:
     if data.ignored:
         lines.append(f"not judged (validation.severity: ignore): {', '.join(data.ignored)}")
     return lines
+
+
+def _presence(statistics: Statistics) -> list[str]:
+    """Return the share of samples that have a modality, where some lack it."""
+    rows = {name: of_split for name, of_split in statistics.presence.items() if min(of_split.values()) < 1}
+    width = max(map(len, rows), default=0)
+    return [
+        f"present: {name:<{width}}" + "".join(f"  {split} {percent(share)}" for split, share in of_split.items())
+        for name, of_split in rows.items()
+    ]

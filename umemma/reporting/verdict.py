@@ -1,0 +1,195 @@
+"""The verdict in words: what the model reaches, alone and without each modality, against the answers that cost nothing.
+
+A difference is only claimed if its interval excludes zero. An interval that is wide is said to be too wide to tell; the
+number of groups counts, not that of samples, as samples of a group are not independent.
+"""
+
+from collections.abc import Iterator
+
+from umemma.reporting import findings
+from umemma.reporting.formatting import in_words, listed, percent, points, quoted
+from umemma.reporting.results import Accounting, Arm, Interval
+
+BASELINES = ("linear", "trees")  # arms that cost nothing
+SCORE_WIDE, DIFFERENCE_WIDE = 0.2, 0.1  # widths of intervals that leave the question open
+_MOST = 6  # modalities that a sentence names
+
+
+def beaten(accounting: Accounting) -> str | None:
+    """Return the sentence that goes before all others where a baseline is better than this run, else None."""
+    sentences = []
+    for arm in _baselines(accounting):
+        lost = [name for name in accounting.metrics if _is_better(arm, name)]
+        if lost:
+            sentences.append(
+                f"A plain baseline is better than this model: {_described(arm)}, "
+                + "; ".join(_lead(accounting, arm, name) for name in lost[:3])
+                + (f"; and {len(lost) - 3} more sets of modalities" if len(lost) > 3 else "")
+                + "."
+            )
+    return " ".join(sentences) or None
+
+
+def better_baselines(accounting: Accounting) -> list[str]:
+    """Return the baselines that are better than this run with everything present."""
+    fullest = findings.headline(accounting).fullest
+    return [row.arm for row in _baselines(accounting) if _is_better(row, fullest)]
+
+
+def sentences(accounting: Accounting) -> list[str]:
+    """Return the verdict, sentence by sentence."""
+    return [*_everything(accounting), *_alone(accounting), *_without(accounting), *_against_baselines(accounting)]
+
+
+def is_too_few(accounting: Accounting) -> bool:
+    """Return whether the score with everything present is too uncertain to say much."""
+    score = getattr(accounting.metrics[findings.headline(accounting).fullest], accounting.score)
+    width = _width(score)
+    return width is None or width > SCORE_WIDE
+
+
+def size(accounting: Accounting, pattern: str) -> str:
+    """Return how many test samples have a pattern, and from how many groups they come where that is fewer."""
+    row = accounting.metrics[pattern]
+    return f"{row.n:,} test samples" + (f" from {row.clusters:,} groups" if row.clusters < row.n else "")
+
+
+def _everything(accounting: Accounting) -> Iterator[str]:
+    head = findings.headline(accounting)
+    row, majority = accounting.metrics[head.fullest], accounting.majority[head.fullest]
+    score = getattr(row, accounting.score)
+    start = (
+        "With everything present" if head.everything else f"With {in_words(head.fullest)} present, the most there is"
+    )
+    reached = (
+        f"the model reaches a micro F1 of {_with_ends(score)} on {size(accounting, head.fullest)}"
+        if accounting.score == "f1_micro"
+        else f"{_with_ends(score)} of {size(accounting, head.fullest)} are predicted right"
+    )
+    yield f"{start}, {reached}."
+    labels = " + ".join(map(quoted, accounting.majority_labels)) or "no label at all"
+    if majority.gain.low is not None and majority.gain.low > 0:
+        yield f"Always answering {labels} would reach {percent(majority.score)}."
+    else:
+        yield (
+            f"That is not more than always answering {labels} reaches ({percent(majority.score)}), as far as these "
+            "samples can tell."
+        )
+    if is_too_few(accounting):
+        ends = (
+            ""
+            if score.low is None
+            else f": the truth may lie anywhere from {percent(score.low)} to {percent(score.high)}"
+        )
+        yield f"Too few samples to tell more, with {size(accounting, head.fullest)}{ends}."
+
+
+def _alone(accounting: Accounting) -> Iterator[str]:
+    alone = {name: accounting.metrics[name] for name in accounting.modalities if name in accounting.metrics}
+    if len(accounting.modalities) < 2 or not alone:
+        return
+    scores = {name: getattr(row, accounting.score) for name, row in alone.items()}
+    ranked = sorted(scores, key=lambda name: -(scores[name].value or 0.0))
+    named = ranked if len(ranked) <= _MOST else [*ranked[:3], *ranked[-2:]]
+    more = "" if named == ranked else f" (the {len(ranked) - len(named)} others in between)"
+    yield f"Alone, {listed([f'{name} reaches {_with_ends(scores[name])}' for name in named])}{more}."
+    useless = [name for name in ranked if (accounting.majority[name].gain.low or 0.0) <= 0]
+    if useless:
+        yield (
+            f"{listed(useless)} alone {'is' if len(useless) == 1 else 'are'} no better than always answering "
+            f"{' + '.join(map(quoted, accounting.majority_labels)) or 'no label'}, as far as these samples can tell."
+        )
+
+
+def _without(accounting: Accounting) -> Iterator[str]:
+    if len(accounting.modalities) < 2:
+        return
+    losses = {name: row.loss for name, row in accounting.by_modality.items() if row.loss.value is not None}
+    unit = "points of F1" if accounting.score == "f1_micro" else "points"
+    lost = {name: loss for name, loss in losses.items() if loss.low is not None and loss.low > 0}
+    won = {name: loss for name, loss in losses.items() if loss.high is not None and loss.high < 0}
+    rest = {name: loss for name, loss in losses.items() if name not in lost and name not in won}
+    open_ = [name for name, loss in rest.items() if (width := _width(loss)) is None or width > DIFFERENCE_WIDE]
+    if lost:
+        ranked = sorted(lost, key=lambda name: -(lost[name].value or 0.0))[:_MOST]
+        yield f"Without {listed([f'{name} it loses {_points(lost[name], unit)}' for name in ranked])}."
+    for name, gain in won.items():
+        yield f"Without {name} it is better, by {_points(_negated(gain), unit)}: the other modalities do not need it."
+    if still := [name for name in rest if name not in open_]:
+        yield f"Without {listed(still, 'or')} nothing changes that these samples could show."
+    if open_:
+        yield f"Whether {listed(open_, 'or')} is needed, these samples are too few to tell."
+
+
+def _against_baselines(accounting: Accounting) -> Iterator[str]:
+    fullest = findings.headline(accounting).fullest
+    for arm in _baselines(accounting):
+        versus = (arm.versus or {}).get(fullest)
+        if versus is None or versus.difference.value is None or _is_better(arm, fullest):
+            continue
+        against = _described(arm)
+        if versus.difference.high is not None and versus.difference.high < 0:
+            yield f"The baseline {against} is {_points(_negated(versus.difference))} behind with everything present."
+        else:
+            yield (
+                f"Between this model and the baseline {against} these samples show no difference with everything present "
+                f"({points(versus.difference.value)} points{_ends(versus.difference)})."
+            )
+
+
+def _baselines(accounting: Accounting) -> list[Arm]:
+    return [row for row in accounting.arms if row.arm in BASELINES and row.versus is not None]
+
+
+def _described(arm: Arm) -> str:
+    return f"{arm.arm} ({arm.about})" if arm.about else arm.arm
+
+
+def _is_better(arm: Arm, pattern: str) -> bool:
+    versus = (arm.versus or {}).get(pattern)
+    return (
+        versus is not None
+        and versus.difference.low is not None
+        and versus.difference.low > 0
+        and findings.holds(versus)
+    )
+
+
+def _lead(accounting: Accounting, arm: Arm, pattern: str) -> str:
+    assert arm.versus is not None, "only an arm that is compared can be better"
+    head = findings.headline(accounting)
+    where = "with everything present" if pattern == head.fullest and head.everything else f"with {in_words(pattern)}"
+    return (
+        f"{where} {percent(arm.patterns[pattern].accuracy.mean)} against "
+        f"{percent(accounting.metrics[pattern].accuracy.value)}{_ends(arm.versus[pattern].difference, 'points')}"
+    )
+
+
+def _with_ends(value: Interval) -> str:
+    return percent(value.value) + ("" if value.low is None else f" [{percent(value.low)} to {percent(value.high)}]")
+
+
+def _points(value: Interval, unit: str = "points") -> str:
+    """Return a difference that is surely above zero, without a sign."""
+
+    def unsigned(number: float | None) -> str:
+        return points(number).lstrip("+")
+
+    return f"{unsigned(value.value)} {unit} [{unsigned(value.low)} to {unsigned(value.high)}]"
+
+
+def _ends(value: Interval, unit: str = "") -> str:
+    if value.low is None or value.high is None:
+        return ""
+    return f" [{points(value.low)} to {points(value.high)}{f' {unit}' if unit else ''}]"
+
+
+def _negated(value: Interval) -> Interval:
+    def minus(number: float | None) -> float | None:
+        return None if number is None else -number
+
+    return Interval(value=minus(value.value), low=minus(value.high), high=minus(value.low))
+
+
+def _width(value: Interval) -> float | None:
+    return None if value.low is None or value.high is None else value.high - value.low
