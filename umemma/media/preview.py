@@ -8,7 +8,7 @@ import soundfile
 from PIL import Image
 
 from umemma.media import waveform
-from umemma.media.facts import KINDS
+from umemma.media.formats import KINDS
 from umemma.media.kinds import array, events, image, text, video
 from umemma.reporting.preview import Preview
 
