@@ -37,13 +37,14 @@ Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 FACTS = {
-    "image": {"height_px": 8, "width_px": 8, "channels": 1, "num_frames": 1},
+    "image": {"height_px": 8, "width_px": 8, "channels": 1, "num_frames": 1, "range_used": 1.0},
     "audio": {
         "sample_rate_hz": 8000,
         "seconds": 0.25,
         "channels": 1,
         "peak": 0.5,
         "clipped_share": 0.0,
+        "mix_level": 1.0,
         "constant": False,
     },
     "video": {"height_px": 8, "width_px": 8, "num_frames": 9, "seconds": 0.36, "has_sound": True},

@@ -5,6 +5,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -69,9 +70,10 @@ def video(
     samples: np.ndarray | None = None,
     sound_codec: str = "aac",
     index_first: bool = False,
+    shown_at: Sequence[float] | None = None,
     **metadata: str,
 ) -> bytes:
-    """Encode frames (height, width, 3) at 25 a second, with 16 kHz sound where `samples` (time,) are given."""
+    """Encode frames (height, width, 3) at 25 a second or at the times `shown_at`, with 16 kHz sound where `samples` (time,) are given."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip"
         options = {"movflags": "faststart"} if index_first else {}
@@ -82,7 +84,7 @@ def video(
                 pictures = container.add_stream(codec, rate=25)
                 pictures.height, pictures.width = frames[0].shape[:2]
                 pictures.pix_fmt, pictures.bit_rate = "yuv420p", 4_000_000
-                tracks.append((pictures, (av.VideoFrame.from_ndarray(frame, format="rgb24") for frame in frames)))
+                tracks.append((pictures, _pictures(frames, shown_at)))
             if samples is not None:
                 tracks.append((container.add_stream(sound_codec, rate=16000, layout="mono"), _pieces(samples)))
             for stream, pieces in tracks:
@@ -90,6 +92,14 @@ def video(
                     container.mux(stream.encode(piece))
                 container.mux(stream.encode(None))
         return path.read_bytes()
+
+
+def _pictures(frames: Sequence[np.ndarray], shown_at: Sequence[float] | None) -> Iterator[av.VideoFrame]:
+    for number, frame in enumerate(frames):
+        encoded = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        if shown_at is not None:
+            encoded.pts, encoded.time_base = round(25 * shown_at[number]), Fraction(1, 25)
+        yield encoded
 
 
 def _pieces(samples: np.ndarray) -> Iterator[av.AudioFrame]:
@@ -104,3 +114,8 @@ def turned(mp4: bytes) -> bytes:
     at = mp4.index(b"tkhd") + 44
     matrix = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
     return mp4[:at] + matrix + mp4[at + len(matrix) :]
+
+
+CHANGING_RATE = video(  # a screen recording: 25 frames in the first second, then one a second
+    numbered(30), form="matroska", shown_at=[*(i / 25 for i in range(25)), 1.0, 2.0, 3.0, 4.0, 5.0]
+)

@@ -1,18 +1,21 @@
 """Images and video frames as tensors: colours, sizes, orientation and the choice of frames."""
 
+import io
 import os
 import pickle
 import struct
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
+from av.stream import Disposition
 from PIL import Image
 from torchvision.io import ImageReadMode, decode_image
 
 from tests.conftest import ROOT
-from tests.media_files import PIXELS, numbered, picture, png, tone, turned, video
+from tests.media_files import CHANGING_RATE, PIXELS, numbered, picture, png, tone, turned, video
 from umemma.errors import DataError, ParameterError
 from umemma.media.decoders import frames
 from umemma.media.decoders.image import Decoder
@@ -233,6 +236,25 @@ def test_each_way_of_sampling_takes_its_frames(settings, expected):
 def test_frames_come_from_every_container(form):
     content = video(numbered(12), form=form[0], codec=form[1])
     assert shown(content, num_frames=4) == [1, 4, 7, 10]
+
+
+def test_uniform_means_uniform_in_time_whatever_the_rate_of_frames():
+    assert shown(CHANGING_RATE, num_frames=6) == [12, 25, 26, 27, 28, 29]
+
+
+def test_a_thumbnail_is_not_the_video(tmp_path):
+    cover = tmp_path / "cover.mp4"
+    with av.open(io.BytesIO(CLIP)) as clip, av.open(str(cover), "w") as made:
+        thumbnail, copied = made.add_stream("png", rate=1), made.add_stream_from_template(clip.streams.video[0])
+        thumbnail.height, thumbnail.width, thumbnail.pix_fmt = 24, 32, "rgb24"
+        thumbnail.disposition = Disposition.attached_pic
+        made.mux(thumbnail.encode(av.VideoFrame.from_ndarray(PIXELS, format="rgb24")))
+        made.mux(thumbnail.encode(None))
+        for packet in clip.demux(video=0):
+            if packet.size:
+                packet.stream = copied
+                made.mux(packet)
+    assert shown(cover.read_bytes(), num_frames=3) == [2, 6, 10]
 
 
 def test_a_video_of_one_frame_shows_it_all_the_time():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from tests.conftest import ROOT
-from tests.media_files import PIXELS, npy, numbered, picture, png, sound, tone, turned, video
+from tests.media_files import CHANGING_RATE, PIXELS, npy, numbered, picture, png, sound, tone, turned, video
 from umemma.errors import DataError
 from umemma.media import facts, formats
 from umemma.media.kinds import container, signature
@@ -94,7 +94,7 @@ def test_a_format_without_a_signature_is_the_one_of_its_suffix(form, suffix):
         (picture(GRAY), {"bits": 8, "low": GRAY.min(), "high": GRAY.max()}),
         (picture(TWELVE_BITS), {"bits": 16, "high": 16 * int(GRAY.max()), "range_used": 16 * int(GRAY.max()) / 65535}),
         (picture(TWELVE_BITS, "TIFF"), {"bits": 16, "high": 16 * int(GRAY.max())}),
-        (picture(GRAY.astype(np.float32) - 300, "TIFF"), {"bits": 32, "low": -300.0, "range_used": None}),
+        (picture(GRAY.astype(np.float32) - 300, "TIFF"), {"bits": 32, "low": -300.0, "range_used": 1.0}),
         (png(2, 1, 16, 2, b"\0" + bytes(10) + b"\x0f\0"), {"bits": 16, "high": 0x0F0F, "mode": "RGB"}),
         (picture(SAME_TWICE), {"bits": 8, "low": 9, "high": 9}),
         (picture(CLEAR), {"low": PIXELS.min(), "high": PIXELS.max()}),
@@ -312,3 +312,57 @@ def test_a_tag_before_the_sound_is_passed_over():
     assert signature.suffix(tag + sound(tone(), form="FLAC")) == "flac"
     assert signature.suffix(tag + sound(tone(), form="MP3")) == "mp3"
     assert facts.facts("a.mp3", tag + sound(tone(), form="MP3"))["seconds"] == 0.5
+
+
+TWO = np.stack([tone()[:, 0], -tone()[:, 0]], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("samples", "level"),
+    [(tone(), 1.0), (tone(channels=2), 1.0), (TWO, 0.0), (TWO * [1, 0], 0.5), (np.zeros((800, 2)), 1.0)],
+)
+def test_channels_that_cancel_out_are_noticed(samples, level):
+    assert facts.facts("a.wav", sound(samples))["mix_level"] == pytest.approx(level, abs=1e-3)
+
+
+@pytest.mark.parametrize("length", [0, 2**31 - 1, 2**32 - 1])
+def test_a_wav_whose_header_was_never_completed_is_read_to_its_end(length):
+    content = sound(tone())
+    at = content.index(b"data") + 4
+    unfinished = content[:at] + length.to_bytes(4, "little") + content[at + 4 :]
+    assert facts.facts("a.wav", unfinished)["seconds"] == 0.5
+    with pytest.raises(DataError, match="0 samples"):
+        facts.facts("a.wav", content[:at] + bytes(4) + b"LIST\4\0\0\0abcd")
+
+
+@pytest.mark.parametrize(
+    ("form", "format_"),
+    [("AIFF", "aiff"), ("AU", "au"), ("CAF", "caf"), ("W64", "w64"), ("VOC", "voc"), ("NIST", "sph"), ("RF64", "wav")],
+)
+def test_the_content_says_what_a_sound_is_whatever_its_suffix(form, format_):
+    result = facts.facts("a.mp3", sound(tone(), form=form))
+    assert (result["format"], result["seconds"]) == (format_, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "format_"),
+    [("adts", "aac", "aac"), ("asf", "mp2", "wmv"), ("ogg", "libopus", "ogg"), ("mpegts", "mp2", "ts")],
+)
+def test_sounds_that_libsndfile_does_not_know_are_read_by_ffmpeg(form, codec, format_):
+    result = facts.facts("a.wav", video([], form=form, samples=tone(seconds=1.0)[:, 0], sound_codec=codec))
+    assert result["format"] == format_
+    assert result["seconds"] == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "format_"),
+    [("mpegts", "mpeg2video", "ts"), ("asf", "wmv2", "wmv"), ("3gp", "mpeg4", "mp4"), ("flv", "flv", "flv")],
+)
+def test_the_content_says_what_a_video_is_whatever_its_suffix(form, codec, format_):
+    result = facts.facts("a.mp4", video(numbered(10), form=form, codec=codec))
+    assert (result["format"], result["num_frames"]) == (format_, 10)
+    assert result["seconds"] == pytest.approx(0.4, abs=0.01)
+
+
+def test_the_length_of_a_video_is_that_of_its_times_whatever_its_rate():
+    assert facts.facts("a.mkv", CHANGING_RATE)["seconds"] == pytest.approx(6.0, abs=0.01)

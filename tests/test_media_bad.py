@@ -65,6 +65,14 @@ TRUNCATED = {
         "it is truncated, 12 frames are promised, 5 are there",
     ),
     "cut avi": ("a.avi", cut(video(numbered(9), form="avi"), 0.7), "no readable video: it is truncated"),
+    "cut mkv": ("a.mkv", cut(video(numbered(9), form="matroska"), 0.7), "no readable video: it is truncated"),
+    "cut webm": ("a.webm", cut(video(numbered(9), form="webm", codec="vp9"), 0.7), "it is truncated"),
+    "cut wmv": ("a.wmv", cut(video(numbered(9), form="asf", codec="wmv2"), 0.7), "it is truncated"),
+    "cut aiff": ("a.aiff", cut(sound(tone(), form="AIFF"), 0.7), "it is truncated, 16,054 bytes are promised"),
+    "cut au": ("a.au", cut(sound(tone(), form="AU"), 0.7), "it is truncated, 16,024 bytes are promised"),
+    "cut caf": ("a.caf", cut(sound(tone(), form="CAF"), 0.7), "it is truncated"),
+    "cut w64": ("a.w64", cut(sound(tone(), form="W64"), 0.7), "it is truncated"),
+    "cut rf64": ("a.wav", cut(sound(tone(), form="RF64"), 0.7), "it is truncated"),
     "cut mpg": ("a.mpg", video(numbered(9), form="mpeg", codec="mpeg1video")[:60], "no readable video"),
     "cut npy": ("a.npy", cut(npy(np.arange(99.0)), 0.7), "it is truncated: 792 bytes of numbers are promised"),
 }
@@ -216,6 +224,6 @@ def test_a_file_that_lists_other_files_to_open_is_not_followed(tmp_path, monkeyp
     secret = tmp_path / "secret.ts"
     secret.write_bytes(video(numbered(4), form="mpegts", codec="mpeg2video", samples=tone()[:, 0], sound_codec="mp2"))
     monkeypatch.chdir(tmp_path)
-    for listed in (f"ffconcat version 1.0\nfile {secret}\n", f"#EXTM3U\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n"):
+    for listed in (f"ffconcat version 1.0\nfile '{secret.name}'\n", f"#EXTM3U\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n"):
         with pytest.raises(DataError, match="no readable"):
             facts.facts(kind, listed.encode())

@@ -80,6 +80,8 @@ SPOILT: dict[str, tuple[Spoil, str, str, list[str]]] = {
     "blank": (blank_images("val", 2), "val/image", "image_blank", ["val-00", "val-01"]),
     "silence": (first("val", 2, audio_peak=1e-5), "val/audio", "audio_peak", ["val-00", "val-01"]),
     "clipping": (first("val", 2, audio_clipped_share=0.2), "val/audio", "audio_clipped_share", ["val-00", "val-01"]),
+    "mixing": (first("val", 2, audio_mix_level=0.01), "val/audio", "audio_mix_level", ["val-00", "val-01"]),
+    "value_range": (first("val", 2, image_range_used=0.01), "val/image", "image_range_used", ["val-00", "val-01"]),
     "duration": (setting("val-03", video_seconds=9.0), "video", "video_seconds", ["val-03"]),
     "size_px": (setting("val-03", image_width_px=2), "image", "image_width_px", ["val-03"]),
     "animation": (setting("val-03", image_num_frames=7), "image", "image_num_frames", ["val-03"]),

@@ -100,6 +100,28 @@ def test_channels_are_averaged_or_one_is_taken():
     assert heard(sound(tone(channels=8))).shape == (8000,)
 
 
+@pytest.mark.parametrize("block", [1 << 16, 700])
+def test_channels_of_opposite_polarity_are_silent_in_the_mix_and_the_loudest_is_heard(monkeypatch, block):
+    monkeypatch.setattr(sound_kind, "BLOCK", block)
+    wave = tone()[:, 0]
+    content = sound(np.stack([0.5 * wave, -wave, 0.5 * wave], axis=1), subtype="FLOAT")
+    assert heard(content).abs().max() < 1e-6
+    assert torch.equal(heard(content, channel="loudest"), -torch.from_numpy(wave))
+    settings = {"sample_rate_hz": 16000, "n_fft": 512, "hop": 256, "frames": 9}
+    spoken, alone = spectrogram.Decoder(**settings, channel="loudest")(content), sound(-wave, subtype="FLOAT")
+    assert torch.equal(spoken, spectrogram.Decoder(**settings)(alone))
+
+
+def test_full_scale_of_floats_may_be_another():
+    content = sound(32768 * tone(), subtype="FLOAT")
+    torch.testing.assert_close(heard(content, full_scale=32768), torch.from_numpy(tone()[:, 0]))
+    settings = {"sample_rate_hz": 16000, "seconds": 0.5}
+    loud, usual = log_mel.Decoder(**settings, full_scale=32768)(content), log_mel.Decoder(**settings)
+    assert torch.equal(loud, usual(sound(tone(), subtype="FLOAT")))
+    with pytest.raises(ParameterError, match=r"decode\.full_scale is above 0, not 0"):
+        heard(content, full_scale=0)
+
+
 @pytest.mark.parametrize(("crop", "first"), [("start", 0), ("centre", 3000), ("end", 6000)])
 @pytest.mark.parametrize("block", [1 << 16, 700])
 @pytest.mark.parametrize("by_ffmpeg", [False, True])
@@ -229,7 +251,11 @@ def test_a_spectrogram_of_a_long_sound_is_that_of_its_beginning():
             {"sample_rate_hz": 8000, "seconds": 0.0},
             "sample_rate_hz, seconds and their product must be above 0",
         ),
-        (waveform, {"sample_rate_hz": 8000, "seconds": 1.0, "channel": -1}, "channel null or 0 and more"),
+        (
+            waveform,
+            {"sample_rate_hz": 8000, "seconds": 1.0, "channel": -1},
+            r"decode\.channel is null, a number from 0 on or loudest, not -1",
+        ),
         (
             waveform,
             {"sample_rate_hz": 8000, "seconds": 1.0, "store": "int8"},

@@ -110,10 +110,10 @@ def conf_text(proposal: Proposal, name: str, root: str) -> str:
         ]
     kinds = [proposal.kind(modality) for modality in values]
     lines.append(line(2, "early", starting_values.early(kinds), "of the arm `early` only"))
-    return "\n".join([*lines, *_gate_lines(proposal, kinds)]) + "\n"
+    return "\n".join([*lines, *_gate_lines(proposal, kinds, list(values.values()))]) + "\n"
 
 
-def _gate_lines(proposal: Proposal, kinds: Sequence[str]) -> list[str]:
+def _gate_lines(proposal: Proposal, kinds: Sequence[str], decoders: Sequence[starting_values.Values]) -> list[str]:
     total = sum(proposal.label.counts.values())
     seconds = [value for result in proposal.surveys.values() for value in result.facts.get("seconds", ())]
     bounds = starting_values.validation(
@@ -121,11 +121,12 @@ def _gate_lines(proposal: Proposal, kinds: Sequence[str]) -> list[str]:
         seconds,
         kinds,
         smallest_split=min(proposal.num_samples.values()),
+        decoders=decoders,
     )
     comments = {
         "max_quarantined": "a few files of the smallest split",
         "min_class_share": "about half the share of the rarest class",
-        "severity": "decoding makes shapes equal",
+        "severity": "what decoding evens out",
     }
     lines = [line(2, key, value, comments.get(key, "")) for key, value in bounds.items()]
     return ["validation:  # bounds of the gate between data and training that these data need", *lines] if lines else []

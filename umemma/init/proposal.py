@@ -16,8 +16,9 @@ from umemma.data.sample import SPLITS
 from umemma.errors import DataError, some
 from umemma.init import dialect, modalities, paths, roles, series
 from umemma.init.columns import Column, column
+from umemma.init.giveaways import giveaways
 from umemma.init.roles import Label
-from umemma.init.survey import Survey, survey
+from umemma.init.survey import Survey, encoding, survey
 from umemma.sources.adapters.table import Adapter
 from umemma.sources.tables.rows import SPELLINGS
 
@@ -79,7 +80,7 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
     options["modalities"] = guesses.entries
     guessed = deepcopy(guesses.entries)
     adapter = Adapter(root, classes=label.classes, task=label.task, **options)
-    said = series.complete(guesses.entries, adapter)
+    said = [*series.complete(guesses.entries, adapter), *_name_encodings(guesses.entries, adapter)]
     if guesses.entries != guessed:
         adapter = Adapter(root, classes=label.classes, task=label.task, **options)
     surveys = {
@@ -89,6 +90,10 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
     rejected = Counter(rejection.reason.split(":")[0] for rejection in adapter.rejected)
     unsure = [*opened.said, *chosen.unsure, *guesses.unsure, *said, *_rare(label)]
     unsure += [doubt for name in surveys for doubt in _doubts(name, surveys[name])]
+    if label.task == "single_label":
+        labels = {row: value for row, value in adapter.rows.label.items() if isinstance(value, int)}
+        for name, entry in guesses.entries.items():
+            unsure += giveaways(name, str(entry["kind"]), surveys[name], labels)
     return Proposal(
         options,
         label,
@@ -107,6 +112,18 @@ def _shares(split: Column | None) -> dict[str, Any]:
     present = {SPELLINGS.get(spelling.casefold()) for spelling in split.counts} if split else set(SPLITS)
     lacking = [name for name in SPLITS if name not in present and name != "train"]
     return {"shares": dict.fromkeys(lacking, 0.15)} if lacking else {}
+
+
+def _name_encodings(entries: dict[str, dict[str, Any]], adapter: Adapter) -> list[str]:
+    """Add to the entries of texts in files that are not UTF-8 their likely encoding; return sentences for the user."""
+    said = []
+    for name, entry in entries.items():
+        if entry["kind"] == "text" and entry.get("inline") is False:
+            likely = encoding(adapter.members, name, list(adapter.rows.label))
+            if likely:
+                entry["encoding"] = likely
+                said.append(f"{name}: its files are not UTF-8; they are taken to be {likely} (its `encoding`)")
+    return said
 
 
 def _num_present(adapter: Adapter) -> dict[str, int]:

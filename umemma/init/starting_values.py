@@ -16,6 +16,8 @@ BUCKETS = 20_000
 _SAMPLES_SEEN = 30_000  # by an encoder in training; 12 epochs of the data set digits are 13,000
 _MIN_EPOCHS, _MAX_EPOCHS = 3, 30
 _FEW_BAD = 3  # unusable samples that must not stop a small data set: one of 90 is more than 1 %
+_CANCELLED = 0.2  # mix level of a recording whose channels cancel out, twice the gate's bound
+_BEYOND = 4.0  # peak above which full scale is not 1: floats of 16 or 24 bits
 _LONG_FRAMES = 128  # frames of a spectrogram above which the first convolution has a stride in time
 
 
@@ -47,7 +49,12 @@ def early(kinds: Sequence[str]) -> Values:
 
 
 def validation(
-    class_shares: Sequence[float], seconds: Sequence[float], kinds: Sequence[str], *, smallest_split: int
+    class_shares: Sequence[float],
+    seconds: Sequence[float],
+    kinds: Sequence[str],
+    *,
+    smallest_split: int,
+    decoders: Sequence[Values] = (),
 ) -> Values:
     """Return the validation bounds that must differ from conf/config.yaml for these data.
 
@@ -64,6 +71,11 @@ def validation(
         bounds["max_seconds"] = float(math.ceil(max(seconds) * 1.2))
     if {"image", "audio", "video", "series"} & set(kinds):
         bounds["severity"] = {"same_shape": "ignore"}
+    settings = {setting for decoder in decoders for setting in decoder}
+    if settings & {"max_value", "full_scale"}:
+        bounds.setdefault("severity", {})["value_range"] = "ignore"
+    if "channel" in settings:
+        bounds.setdefault("severity", {})["mixing"] = "ignore"
     return bounds
 
 
@@ -73,7 +85,31 @@ def _image(facts: Facts) -> Values:
         "name": "image",
         "mode": "gray" if channels and max(channels) <= 2 else "rgb",
         "size_px": _size_px(facts.get("height_px", ()), facts.get("width_px", ())),
-    }
+    } | _white(facts)
+
+
+def _white(facts: Facts) -> Values:
+    """Return which values are black and white, of gray images of more than eight bits that need it.
+
+    Those of 16 bits get the whole range of the bits that are used: 4095 of twelve.
+    """
+    if max(facts.get("bits", (8,))) == 8:
+        return {}
+    deep = [
+        (bits, low, high)
+        for bits, channels, low, high in zip(
+            *(facts[fact] for fact in ("bits", "channels", "low", "high")), strict=True
+        )
+        if bits > 8 and channels == 1
+    ]
+    if not deep:
+        return {}
+    lowest, highest = min(low for _, low, _ in deep), max(high for *_, high in deep)
+    if max(bits for bits, *_ in deep) == 16:
+        top = 2 ** max(1, math.ceil(math.log2(highest + 1))) - 1
+        return {"max_value": top} if top < 2**16 - 1 else {}
+    usual = next((top for top in (1.0, 255.0, 65_535.0) if highest <= top), None) if lowest >= 0 else None
+    return {"min_value": 0.0 if lowest >= 0 else _outwards(lowest), "max_value": usual or _outwards(highest)}
 
 
 def _audio(facts: Facts) -> Values:
@@ -87,7 +123,14 @@ def _audio(facts: Facts) -> Values:
         "n_fft": 2 ** round(math.log2(0.06 * rate_hz)),
         "hop": max(1, round(0.01 * rate_hz)),
         "n_mels": 40,
-    }
+    } | _channel(facts)
+
+
+def _channel(facts: Facts) -> Values:
+    """Return which channel to take if averaging them silences some, and full scale if it is not 1."""
+    chosen: Values = {"channel": "loudest"} if min(facts.get("mix_level", (1.0,))) < _CANCELLED else {}
+    peak = max(facts.get("peak", (1.0,)))
+    return chosen | ({"full_scale": float(2 ** math.ceil(math.log2(peak)))} if peak > _BEYOND else {})
 
 
 def _video(facts: Facts) -> Values:
@@ -164,6 +207,14 @@ def _usual(values: Sequence[float], otherwise: float) -> float:
 def _most(values: Sequence[float], otherwise: float) -> float:
     """Return the 95th percentile."""
     return sorted(values)[math.ceil(0.95 * len(values)) - 1] if values else otherwise
+
+
+def _outwards(value: float) -> float:
+    """Round to two significant digits, away from zero."""
+    if not value:
+        return 0.0
+    place = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    return float(f"{math.copysign(math.ceil(abs(value) / place) * place, value):.6g}")
 
 
 def _down(share: float) -> float:

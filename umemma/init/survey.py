@@ -1,5 +1,9 @@
-"""Inspects a sample of a table's media: sizes, durations, unreadable files."""
+"""Inspects a sample of a table's media: sizes, durations, formats, encodings of texts, unreadable files.
 
+The sample is random, but always the same: in a table in which classes take turns, evenly spaced rows could all be of one.
+"""
+
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +11,11 @@ from dataclasses import dataclass
 from umemma.data.sample import BadSample
 from umemma.errors import DataError
 from umemma.media.facts import facts
+from umemma.media.kinds import text
 from umemma.sources.tables.members import Members
 
-MOST_FILES = {"video": 12}  # each of a video's frames is decoded
-_MOST = 50
+MOST_FILES = {"video": 12, "text": 500, "series": 200, "vector": 50}  # each of a video's frames is decoded
+_MOST = 100
 _SHOWN = {
     "image": {"height_px": "px high", "width_px": "px wide"},
     "audio": {"sample_rate_hz": "Hz", "seconds": "s"},
@@ -23,19 +28,24 @@ _SHOWN = {
 
 @dataclass(frozen=True)
 class Survey:
-    """One modality: `facts` {fact: a value for each file that was read}, `troubles` {reason: count}, `num_seen`."""
+    """One modality: `facts` {fact: a value for each file that was read}, `troubles` {reason: count}, `num_seen`.
+
+    `rows` and `formats` are those of the files that were read.
+    """
 
     facts: Mapping[str, Sequence[float]]
+    rows: Sequence[int]
+    formats: Sequence[str]
     troubles: Mapping[str, int]
     num_seen: int
     example: str | None
 
 
 def survey(members: Members, modality: str, kind: str, rows: Sequence[int]) -> Survey:
-    """Read the modality in evenly spaced rows that have it."""
-    rows_with = [row for row in rows if members.has(modality, row)]
-    most = MOST_FILES.get(kind, _MOST)
-    chosen = rows_with[:: -(-len(rows_with) // most)] if rows_with else []
+    """Read the modality in some rows that have it."""
+    chosen = _chosen(members, modality, kind, rows)
+    read: list[int] = []
+    formats: list[str] = []
     values_of: dict[str, list[float]] = {}
     troubles: Counter[str] = Counter()
     example: str | None = None
@@ -51,12 +61,32 @@ def survey(members: Members, modality: str, kind: str, rows: Sequence[int]) -> S
             troubles[str(error).split(": ", 1)[-1].split(":")[0]] += 1
             example = example or members.place(row)
             continue
+        read.append(row)
+        formats.append(str(values["format"]))
         if kind == "text":
             values["num_words"] = len(content.split())
         for fact, value in values.items():
             if isinstance(value, int | float):
                 values_of.setdefault(fact, []).append(float(value))
-    return Survey(values_of, troubles, len(chosen), example)
+    return Survey(values_of, read, formats, troubles, len(chosen), example)
+
+
+def encoding(members: Members, modality: str, rows: Sequence[int]) -> str | None:
+    """Return the likely encoding of a text's files; None if those that can be opened are UTF-8, or none fits."""
+    contents = []
+    for row in _chosen(members, modality, "text", rows):
+        try:
+            file = members.content(modality, row)
+        except BadSample:  # `survey` counts it
+            continue
+        contents += [file[2]] if file else []
+    return text.likely_encoding(contents)
+
+
+def _chosen(members: Members, modality: str, kind: str, rows: Sequence[int]) -> list[int]:
+    rows_with = [row for row in rows if members.has(modality, row)]
+    most = MOST_FILES.get(kind, _MOST)
+    return sorted(random.Random(0).sample(rows_with, most)) if len(rows_with) > most else rows_with
 
 
 def sentence(kind: str, result: Survey) -> str:

@@ -28,6 +28,7 @@ SHARES = {  # expectation of most files: the bound of the share of the others
     "blank": "max_blank",
     "silence": "max_blank",
     "clipping": "max_clipped_files",
+    "mixing": "max_blank",
     "text_encoding": "max_replaced",
 }
 _UNITS = {"max_mib": 2**20}  # of what is judged, in one of the bound

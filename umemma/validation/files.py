@@ -18,8 +18,8 @@ from umemma.validation.settings import Validation
 
 FACTS = ("kind", "num_bytes", "sha256", "blank")  # of every file that is present
 KIND_FACTS = {
-    "image": ("channels", "height_px", "num_frames", "width_px"),
-    "audio": ("channels", "clipped_share", "constant", "peak", "sample_rate_hz", "seconds"),
+    "image": ("channels", "height_px", "num_frames", "range_used", "width_px"),
+    "audio": ("channels", "clipped_share", "constant", "mix_level", "peak", "sample_rate_hz", "seconds"),
     "video": ("has_sound", "height_px", "num_frames", "seconds", "width_px"),
     "text": ("num_chars", "num_replaced"),
     "vector": ("num_missing", "num_values"),
@@ -85,7 +85,7 @@ def _every(name: str, kind: str, bounds: Validation) -> list[Expectation]:
     px, seconds = (bounds.min_px, bounds.max_px, "size_px"), (bounds.min_seconds, bounds.max_seconds, "duration")
     limits: Mapping[str, Mapping[str, tuple[float, float | None, str]]] = {
         "image": {"height_px": px, "width_px": px, "num_frames": (1, 1, "animation")},
-        "audio": {"seconds": seconds},
+        "audio": {"seconds": seconds, "peak": (0, bounds.max_peak, "value_range")},
         "video": {
             "height_px": px,
             "width_px": px,
@@ -109,8 +109,13 @@ def _most(name: str, kind: str, bounds: Validation) -> list[Expectation]:
         expected += [
             among(f"{name}_constant", [False], "blank", mostly=1 - bounds.max_blank),
             between(f"{name}_peak", bounds.min_peak, None, "silence", mostly=1 - bounds.max_blank),
+            between(f"{name}_mix_level", bounds.min_mix, None, "mixing", mostly=1 - bounds.max_blank),
             between(f"{name}_clipped_share", None, bounds.max_clipped, "clipping", mostly=1 - bounds.max_clipped_files),
         ]
+    if kind == "image":
+        expected.append(
+            between(f"{name}_range_used", bounds.min_range, None, "value_range", mostly=1 - bounds.max_blank)
+        )
     if kind == "text":
         expected.append(between(f"{name}_num_replaced", None, 0, "text_encoding", mostly=1 - bounds.max_replaced))
     return expected

@@ -52,6 +52,15 @@ class Severities(Section):
     """At most `max_blank` of the recordings stay below `min_peak`."""
     clipping: Severity
     """At most `max_clipped_files` of the recordings are clipped."""
+    mixing: Severity
+    """At most `max_blank` of the recordings become silent when their channels are averaged (`min_mix`), as two of opposite
+    polarity do; `ignore` where `decode.channel` takes one.
+    """
+    value_range: Severity
+    """At most `max_blank` of the images of 16 bits use less than `min_range` of what these can hold, as those of cameras
+    of twelve bits do, and no recording exceeds `max_peak`, as floats that hold the numbers of 16 bits do; `ignore`
+    where `decode.max_value` or `decode.full_scale` says what is white or loudest.
+    """
     duration: Severity
     """Sounds and videos last `min_seconds` to `max_seconds`."""
     size_px: Severity
@@ -101,6 +110,14 @@ class Validation(Section):
     """Largest share of a recording's values at full scale; a recording with more is clipped."""
     max_clipped_files: Fraction
     """Largest share of recordings that are clipped."""
+    min_mix: Fraction
+    """Least loudness of the average of a recording's channels, as a share of that of the loudest channel."""
+    min_range: Fraction
+    """Least largest value of an image of 16 bits, as a share of 65,535: below a tenth, fewer than 26 gray levels are left
+    of it.
+    """
+    max_peak: Positive
+    """Largest peak of a recording; full scale is 1, which floats may exceed a little."""
     min_seconds: Positive
     """Shortest sound or video."""
     max_seconds: Positive

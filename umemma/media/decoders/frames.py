@@ -21,7 +21,7 @@ _MODES = {"gray": "gray", "rgb": "rgb24"}
 class Decoder:
     """Decode MP4, MPG and other videos to uint8 (frame, channel, height, width), `num_frames` of each.
 
-    `sampling`: `uniform` takes the middle frame of as many equal parts, `centre` consecutive frames in the middle,
+    `sampling`: `uniform` takes the frame shown in the middle of each of as many equal parts of its time, `centre` consecutive frames in the middle,
     `fps` frames at `fps` per second in the middle; a shorter video repeats some frames, or its last one. `mode`
     gray or rgb; `region_px`, `size_px`, `fit`, `interpolation`, `antialias`, `background`: as for images.
     """
@@ -83,7 +83,9 @@ class Decoder:
 
 
 def _uniform(times: Sequence[float], num: int, _: float) -> list[int]:
-    return [(2 * i + 1) * len(times) // (2 * num) for i in range(num)]
+    """By time, not by number: a screen recording has many frames where much moves, and few where little does."""
+    seconds = video.shown_until(times) - times[0]
+    return _at(times, [times[0] + (i + 0.5) * seconds / num for i in range(num)])
 
 
 def _centre(times: Sequence[float], num: int, _: float) -> list[int]:
@@ -93,10 +95,15 @@ def _centre(times: Sequence[float], num: int, _: float) -> list[int]:
 
 def _fps(times: Sequence[float], num: int, fps: float) -> list[int]:
     """Return the frame shown in the middle of each `1 / fps` seconds; if one begins at that time, that one."""
-    frame_seconds = (times[-1] - times[0]) / max(1, len(times) - 1)
-    seconds = times[-1] - times[0] + frame_seconds
-    start = times[0] + max(0.0, (seconds - num / fps) / 2) + frame_seconds / 100  # timestamps are rounded
-    return [max(0, bisect_right(times, start + (i + 0.5) / fps) - 1) for i in range(num)]
+    seconds = video.shown_until(times) - times[0]
+    start = times[0] + max(0.0, (seconds - num / fps) / 2)
+    return _at(times, [start + (i + 0.5) / fps for i in range(num)])
+
+
+def _at(times: Sequence[float], moments: Sequence[float]) -> list[int]:
+    """Return the numbers of the frames shown at these moments."""
+    rounding = (times[-1] - times[0]) / max(1, len(times) - 1) / 100  # timestamps are rounded
+    return [max(0, bisect_right(times, moment + rounding) - 1) for moment in moments]
 
 
 SAMPLINGS: dict[str, Callable[[Sequence[float], int, float], list[int]]] = {

@@ -11,6 +11,7 @@ from torchaudio.transforms import MelSpectrogram
 
 from umemma.errors import DataError, ParameterError, unknown
 from umemma.media import crop_or_pad, waveform
+from umemma.media.waveform import check_channel
 
 _SCALES = ("log", "db")
 _MAX_FLOAT16 = 60_000.0
@@ -21,8 +22,8 @@ class Decoder:
 
     Power in `n_mels` bands from `f_min` to `f_max` Hz (null: half the rate) of a centred STFT, Hann window of `window`
     samples (null: `n_fft`). `scale`: `log` is the natural logarithm of power + `floor`; `db` is decibels above
-    `floor`, cut at `top_db` below the loudest value of the sample (null: not cut). `crop`, `pad` and `channel`: as in
-    `waveform`, before the transform.
+    `floor`, cut at `top_db` below the loudest value of the sample (null: not cut). `crop`, `pad`, `channel` and
+    `full_scale`: as in `waveform`, before the transform.
     """
 
     def __init__(
@@ -41,7 +42,8 @@ class Decoder:
         top_db: float | None = None,
         crop: str = "start",
         pad: str = "end",
-        channel: int | None = None,
+        channel: int | str | None = None,
+        full_scale: float = 1.0,
     ) -> None:
         self._num_samples = round(sample_rate_hz * seconds)
         top_hz = sample_rate_hz / 2 if f_max is None else f_max
@@ -51,18 +53,18 @@ class Decoder:
                 "sample_rate_hz, n_fft, hop, n_mels, window and floor must be above 0, and seconds longer "
                 f"than half of n_fft {n_fft}; seconds are {seconds}"
             )
-        if not 0 <= f_min < top_hz <= sample_rate_hz / 2 or window > n_fft or (channel or 0) < 0:
+        if not 0 <= f_min < top_hz <= sample_rate_hz / 2 or window > n_fft:
             raise ValueError(
-                f"0 <= f_min < f_max <= sample_rate_hz / 2, window <= n_fft and channel null or 0 and "
-                f"more; they are {f_min}, {f_max}, {window} and {channel}"
+                f"0 <= f_min < f_max <= sample_rate_hz / 2 and window <= n_fft; they are {f_min}, {f_max} and {window}"
             )
         if scale not in _SCALES:
             raise ParameterError(unknown("decode.scale", "scale", scale, _SCALES))
         if top_db is not None and (scale != "db" or top_db <= 0):
             raise ValueError(f"top_db is above 0 and goes with scale db; it is {top_db} with scale {scale}")
         crop_or_pad.check(crop, pad)
+        check_channel(channel, full_scale)
         self._sample_rate_hz, self._scale, self._floor, self._top_db = sample_rate_hz, scale, floor, top_db
-        self._crop, self._pad, self._channel = crop, pad, channel
+        self._crop, self._pad, self._channel, self._full_scale = crop, pad, channel, full_scale
         self._mel = MelSpectrogram(
             sample_rate_hz, n_fft, win_length=window, hop_length=hop, f_min=f_min, f_max=top_hz, n_mels=n_mels
         )
@@ -75,6 +77,7 @@ class Decoder:
             num_samples=self._num_samples,
             crop=self._crop,
             channel=self._channel,
+            full_scale=self._full_scale,
         )
         power = self._mel(crop_or_pad.fitted(samples, self._num_samples, crop=self._crop, pad=self._pad))
         if self._scale == "log":

@@ -8,7 +8,7 @@ import torch
 from torchaudio.functional import spectrogram
 
 from umemma.errors import DataError
-from umemma.media.waveform import load
+from umemma.media.waveform import check_channel, load
 
 
 class Decoder:
@@ -16,7 +16,8 @@ class Decoder:
 
     Magnitudes of a centred Hann STFT (`n_fft`, `hop` in samples at `sample_rate_hz`), in decibels below the sample's
     maximum, cut at `top_db` and scaled to 0..255; `frames` columns, cropped or padded with silence (0); `min_bin` and
-    `max_bin` keep a band of the `n_fft // 2 + 1` frequencies. Channels are averaged, other rates resampled.
+    `max_bin` keep a band of the `n_fft // 2 + 1` frequencies. Other rates are
+    resampled; `channel`: as in `waveform`.
     """
 
     def __init__(
@@ -29,12 +30,15 @@ class Decoder:
         top_db: float = 60.0,
         min_bin: int = 0,
         max_bin: int | None = None,
+        channel: int | str | None = None,
     ) -> None:
         if min(sample_rate_hz, n_fft, hop, frames, top_db) <= 0 or not 0 <= min_bin < (max_bin or n_fft // 2 + 1):
             raise ValueError(
                 f"sample_rate_hz, n_fft, hop, frames and top_db must be above 0, min_bin below max_bin "
                 f"and {n_fft // 2 + 1}"
             )
+        check_channel(channel, 1.0)
+        self._channel = channel
         self._sample_rate_hz, self._n_fft, self._hop, self._frames = sample_rate_hz, n_fft, hop, frames
         self._top_db, self._bins = top_db, slice(min_bin, max_bin)
         self._window = torch.hann_window(n_fft)
@@ -42,7 +46,7 @@ class Decoder:
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the spectrogram. Raises DataError for unreadable sound and for too little of it."""
         num_needed = self._frames * self._hop + self._n_fft  # later samples affect no column that is kept
-        waveform = load(content, sample_rate_hz=self._sample_rate_hz, num_samples=num_needed)
+        waveform = load(content, sample_rate_hz=self._sample_rate_hz, num_samples=num_needed, channel=self._channel)
         if len(waveform) <= self._n_fft // 2:
             raise DataError(f"sound has {len(waveform)} samples, too few for decode.n_fft {self._n_fft}")
         magnitude = spectrogram(waveform, 0, self._window, self._n_fft, self._hop, self._n_fft, 1.0, False)

@@ -8,7 +8,7 @@ import torch
 
 from umemma.errors import ParameterError, unknown
 from umemma.media import crop_or_pad
-from umemma.media.waveform import load
+from umemma.media.waveform import check_channel, load
 
 _FULL_SCALE = 32767
 _STORES = ("float32", "float16", "int16")
@@ -18,7 +18,8 @@ class Decoder:
     """Decode sound, or a video's sound track, to (time,): `seconds` at `sample_rate_hz`, one channel, -1..1.
 
     `crop` (start, centre, end) a longer sound, `pad` (end, both, hold, repeat) a shorter one: see `crop_or_pad`.
-    `channel` null averages the channels, a number takes one. `store`: float32, float16, or int16 (-32,767..32,767).
+    `channel` null averages the channels, a number takes one, `loudest` the one with the most energy in each sound.
+    `full_scale` is the value that becomes 1: 32768 for a float WAV that holds the numbers of 16 bits. `store`: float32, float16, or int16 (-32,767..32,767).
     """
 
     def __init__(
@@ -28,19 +29,21 @@ class Decoder:
         seconds: float,
         crop: str = "start",
         pad: str = "end",
-        channel: int | None = None,
+        channel: int | str | None = None,
+        full_scale: float = 1.0,
         store: str = "float32",
     ) -> None:
-        if sample_rate_hz < 1 or round(sample_rate_hz * seconds) < 1 or (channel or 0) < 0:
+        if sample_rate_hz < 1 or round(sample_rate_hz * seconds) < 1:
             raise ValueError(
-                f"sample_rate_hz, seconds and their product must be above 0, channel null or 0 and more; "
-                f"they are {sample_rate_hz}, {seconds} and {channel}"
+                f"sample_rate_hz, seconds and their product must be above 0; they are {sample_rate_hz} and {seconds}"
             )
         if store not in _STORES:
             raise ParameterError(unknown("decode.store", "type to store", store, _STORES))
         crop_or_pad.check(crop, pad)
+        check_channel(channel, full_scale)
         self._sample_rate_hz, self._num_samples = sample_rate_hz, round(sample_rate_hz * seconds)
         self._crop, self._pad, self._channel, self._store = crop, pad, channel, store
+        self._full_scale = full_scale
 
     def __call__(self, content: bytes) -> torch.Tensor:
         """Return the waveform. Raises DataError for unreadable sound."""
@@ -50,6 +53,7 @@ class Decoder:
             num_samples=self._num_samples,
             crop=self._crop,
             channel=self._channel,
+            full_scale=self._full_scale,
         )
         waveform = crop_or_pad.fitted(samples, self._num_samples, crop=self._crop, pad=self._pad)
         if self._store == "int16":

@@ -14,11 +14,14 @@ def facts(content: bytes) -> dict[str, object]:
     """Return rate, length, channels and level: `peak` (1 is full scale) and the share of clipped samples.
 
     `blank`: digital silence, below the resolution of 16 bits. `constant`: no channel ever changes, as with silence or
-    a dead microphone. Raises DataError for no samples, NaN or infinity, and implausible size.
+    a dead microphone. `mix_level`: how loud the average of the channels is against the loudest of them, as a ratio of
+    their root mean squares: 1 for one channel, near 0 where two channels cancel out, as with one of reversed polarity.
+    Raises DataError for no samples, NaN or infinity, and implausible size.
     """
     known = sound.header(content)
     _check_size(known)
     num_samples, num_clipped = 0, 0
+    energy, energy_of_mix = np.zeros(known.channels), 0.0
     low, high = np.full(known.channels, np.inf), np.full(known.channels, -np.inf)
     for block in sound.blocks(content, known):
         if not np.isfinite(block).all():
@@ -28,6 +31,8 @@ def facts(content: bytes) -> dict[str, object]:
         if num_samples > MAX_SECONDS * known.rate_hz:
             raise DataError(f"sound is longer than {MAX_SECONDS:,} s, the most that is read")
         num_clipped += int((np.abs(block) >= known.full_scale).sum())
+        energy += np.square(block, dtype=np.float64).sum(axis=0)
+        energy_of_mix += float(np.square(block.mean(axis=1), dtype=np.float64).sum())
         low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
     if not num_samples:
         raise DataError("no readable sound: it has 0 samples")
@@ -39,6 +44,7 @@ def facts(content: bytes) -> dict[str, object]:
         "peak": peak,
         "clipped_share": num_clipped / (num_samples * known.channels),
         "blank": peak < _HALF_STEP,
+        "mix_level": float(np.sqrt(energy_of_mix / energy.max())) if energy.max() else 1.0,
         "constant": bool((low == high).all()),
     }
 

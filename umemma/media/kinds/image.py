@@ -25,7 +25,7 @@ FORMATS = (
 MAX_PIXELS = 89_478_485  # Pillow's own limit, a quarter of a gigabyte as RGB; Pillow only warns up to twice as many
 _SHALLOW = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
 _DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
-_FULL = {8: 255, 16: 65_535, 32: 2**32 - 1}
+_FULL = {8: 255, 16: 65_535}
 _UNUSED_PNG = (b"iCCP", b"zTXt")
 
 
@@ -47,9 +47,9 @@ def facts(content: bytes) -> dict[str, object]:
     """Return size, channels and Pillow's mode as stored; `blank`: one colour, or fully transparent.
 
     A palette has three channels, or one if all its colours are gray. `bits` of a value, and the least and the largest
-    value of any channel, `low` and `high`; of a palette they are those of its colours. `range_used`: the largest as a
-    share of what the bits can hold, null for 32 bits, which have no usual largest value: cameras of twelve bits write
-    16, and all of a picture may be in the lowest sixteenth.
+    value of any channel, `low` and `high`; of a palette they are those of its colours. `range_used`: of 16 bits the
+    largest value as a share of what they can hold: cameras of twelve bits write sixteen, and then all of a picture is
+    in the lowest sixteenth. It is 1 for eight bits, which are used as they are, and for 32, which have no usual range.
     """
     image, num_frames, bits = _read(content)
     low, high = _extremes(image, bits)
@@ -62,7 +62,7 @@ def facts(content: bytes) -> dict[str, object]:
         "bits": bits,
         "low": low,
         "high": high,
-        "range_used": high / _FULL[bits] if bits < 32 else None,
+        "range_used": high / _FULL[bits] if bits == 16 else 1.0,
         "blank": _is_blank(image),
     }
 

@@ -37,7 +37,7 @@ def header(content: bytes) -> Header:
     if signature.suffix(content) in _VIDEO:
         return _ffmpeg_header(content)
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
+        with soundfile.SoundFile(io.BytesIO(container.completed(content))) as file:
             full_scale = 1 - 2.0 ** (1 - _BITS.get(file.subtype, 16))
             return Header(file.samplerate, file.channels, file.frames, full_scale, is_by_ffmpeg=False)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: raw audio, recognised by file name only
@@ -74,7 +74,7 @@ def count(content: bytes, known: Header) -> int:
 
 def _sndfile_blocks(content: bytes, first: int) -> Iterator[np.ndarray]:
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
+        with soundfile.SoundFile(io.BytesIO(container.completed(content))) as file:
             file.seek(first)
             while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
                 yield block
