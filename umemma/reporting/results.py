@@ -454,6 +454,24 @@ class Quarantine(Result):
     dropped: dict[str, int] = {}
 
 
+class PresenceTest(Result):
+    """Whether the presence of a modality tells the label: p after Holm's correction, and Cramer's V."""
+
+    p: float
+    effect: float
+
+
+class PresenceTellsLabel(Result):
+    """What knowing nothing but which modalities are there is worth: accuracy on test, and of the commonest class.
+
+    With several labels a sample: of yes and no, the mean over classes. `modalities`: those that some samples lack.
+    """
+
+    accuracy: float | None
+    majority: float | None
+    modalities: dict[str, PresenceTest]
+
+
 class Statistics(Result):
     """What is in the shards, by split: samples, groups, labels by class, and samples by what they have.
 
@@ -469,6 +487,7 @@ class Statistics(Result):
     presence: dict[str, dict[str, float]] = {}
     patterns: dict[str, dict[str, int]] = {}
     gaps: dict[str, dict[str, float]] = {}
+    presence_tells_label: PresenceTellsLabel | None = None
 
 
 class Validation(Result):

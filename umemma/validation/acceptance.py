@@ -15,6 +15,7 @@ BOUNDS: Mapping[str, tuple[str | None, str | None]] = {  # expectation: bound be
     "label_support": ("min_class_samples", None),
     "class_balance": ("min_class_share", "max_class_share"),
     "presence": ("min_presence", "max_presence"),
+    "presence_tells_label": (None, "max_presence_effect"),
     "presence_drift": (None, "max_drift"),
     "class_drift": (None, "max_drift"),
     "file_size": (None, "max_mib"),

@@ -37,11 +37,15 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Table:
-    """A table and the expectations of it; its column `key` names the rows."""
+    """A table and the expectations of it; its column `key` names the rows.
+
+    `sentence` says what was found where a violation needs more words than a column and a bound.
+    """
 
     name: str
     rows: pd.DataFrame
     expected: Sequence[Expectation]
+    sentence: str = ""
 
 
 def columns(names: Sequence[str]) -> Expectation:

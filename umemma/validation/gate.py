@@ -24,7 +24,7 @@ from great_expectations.data_context.types.base import (
 from great_expectations.expectations.metadata_types import FailureSeverity
 
 from umemma.data import quarantine
-from umemma.validation import acceptance, drift, files, samples, statistics
+from umemma.validation import acceptance, drift, files, informative, samples, statistics
 from umemma.validation.expectation import Evidence, Table
 from umemma.validation.settings import Validation
 
@@ -36,6 +36,7 @@ STEPS: dict[str, Step] = {
     "columns": lambda evidence, bounds: [samples.left_out(evidence, bounds), *files.present(evidence)],
     "mandatory": lambda evidence, _: samples.mandatory(evidence),
     "contents": lambda evidence, bounds: [
+        informative.table(evidence, bounds.max_presence_effect),
         *samples.contents(evidence, bounds),
         *drift.tables(evidence, bounds.max_drift),
         *files.files(evidence, bounds),
@@ -55,7 +56,12 @@ def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
     return {
         "passed": all(entry["passed"] for entry in judged if entry["severity"] == "error"),
         "statistics": {"num_samples": len(evidence.manifest)}
-        | (_plain(statistics.statistics(evidence)) if complete else {}),
+        | (
+            _plain(statistics.statistics(evidence))
+            | {"presence_tells_label": _plain(informative.content(informative.of(evidence)))}
+            if complete
+            else {}
+        ),
         "quarantine": {
             "judged": dict(index.judged),
             "kept": {split: count - index.quarantined[split] for split, count in index.judged.items()},
@@ -64,13 +70,13 @@ def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
             "dropped": dict(index.dropped),
         },
         "failures": [
-            _sentence(entry) + _accepted(entry, index.dataset)
+            entry["sentence"] + _accepted(entry, index.dataset)
             for entry in judged
             if not entry["passed"] and entry["severity"] == "error"
         ],
-        "warnings": [_sentence(entry) for entry in judged if not entry["passed"] and entry["severity"] == "warn"],
+        "warnings": [entry["sentence"] for entry in judged if not entry["passed"] and entry["severity"] == "warn"],
         "ignored": [name for name, severity in bounds.severity.model_dump().items() if severity == "ignore"],
-        "expectations": judged,
+        "expectations": [{key: value for key, value in entry.items() if key != "sentence"} for entry in judged],
     }
 
 
@@ -150,7 +156,7 @@ def _entry(table: Table, result: Any, severities: Mapping[str, str]) -> dict[str
     observed = figures.get("observed_value", figures.get("partial_unexpected_list"))
     lacking = figures.get("details", {}).get("mismatched", {}).get("missing")
     name = _name(result.expectation_config)
-    return _plain(
+    entry = _plain(
         {
             "expectation": result.expectation_config.type,
             "name": name,
@@ -165,6 +171,7 @@ def _entry(table: Table, result: Any, severities: Mapping[str, str]) -> dict[str
             "accepted_by": "" if result.success else acceptance.line(name, table, kwargs, figures),
         }
     )
+    return entry | {"sentence": f"{name}: {table.sentence}" if table.sentence else _sentence(entry)}
 
 
 def _sentence(entry: Mapping[str, Any]) -> str:

@@ -38,6 +38,8 @@ class Severities(Section):
     """Presence rates lie between `min_presence` and `max_presence`."""
     gaps: Severity
     """At most `max_gaps` of the numbers in a modality of vectors or series were not measured."""
+    presence_tells_label: Severity
+    """No modality's presence tells the label beyond chance and `max_presence_effect`."""
     presence_drift: Severity
     """Presence rates moved by at most `max_drift` since the accepted version."""
     class_drift: Severity
@@ -96,6 +98,8 @@ class Validation(Section):
     """Largest share of a split's samples that may have a modality."""
     max_gaps: Fraction
     """Largest share of the numbers in vectors and series that were not measured."""
+    max_presence_effect: Fraction
+    """Largest Cramer's V of presence against label, from 0 (presence tells nothing) to 1 (presence is the label)."""
     max_drift: Fraction
     """Largest change of a presence or class share since the accepted version, beyond chance (three standard errors)."""
     max_mib: Positive

@@ -24,8 +24,10 @@ SPELLINGS = {
     "valid": "val",
     "validation": "val",
     "dev": "val",
+    "publictest": "val",  # as in FER-2013
     "test": "test",
     "testing": "test",
+    "privatetest": "test",
 }
 DUPLICATES = ("error", "first")
 _NAMED = 10  # keys listed in one error
