@@ -29,7 +29,7 @@ def rows_of(count=60):
 
 def opened(path, content, encoding=None):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return dialect.opened(path, path.parent, encoding)
+    return dialect.opened(path, encoding)
 
 
 CASES = {  # name: (file, text, options that differ from the defaults, what is said)
@@ -102,7 +102,7 @@ CASES = {  # name: (file, text, options that differ from the defaults, what is s
 def test_how_a_table_is_written_is_found_said_and_kept_as_options(tmp_path, case):
     name, text, options, said = CASES[case]
     result = opened(tmp_path / name, text)
-    assert result.options == {"file": name} | options
+    assert result.options == options
     assert bool(result.said) == bool(said)
     assert said in " ".join(result.said)
     again = table_file.read(tmp_path / name, Dialect(**options))
@@ -195,13 +195,13 @@ def test_an_encoding_that_the_user_names_is_taken(tmp_path):
     result = opened(tmp_path / "t.csv", "id,city\n1,Łódź\n2,Ełk\n3,Ruś\n".encode("iso8859-2"), "iso8859-2")
     assert (result.table.columns["city"], result.said) == (("Łódź", "Ełk", "Ruś"), [])
     with pytest.raises(DataError, match=r"is no utf-8: byte 0xa3\. Name its encoding in --encoding \("):
-        dialect.opened(tmp_path / "t.csv", tmp_path, "utf-8")
+        dialect.opened(tmp_path / "t.csv", "utf-8")
 
 
 def test_a_spreadsheet_is_refused_with_the_line_that_converts_it(tmp_path):
     (tmp_path / "t.xlsx").write_bytes(b"PK\3\4")
     with pytest.raises(DataError, match=r"pandas\.read_excel\('t\.xlsx'\)\.to_csv\('t\.csv', index=False\)"):
-        dialect.opened(tmp_path / "t.xlsx", tmp_path, None)
+        dialect.opened(tmp_path / "t.xlsx", None)
 
 
 def test_numbers_are_not_taken_for_a_header_because_they_are_whole():

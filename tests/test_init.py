@@ -1,5 +1,6 @@
 """`umemma init`: from a user's table to a working conf, reporting what was detected and what is uncertain."""
 
+import io
 import itertools
 import json
 import os
@@ -222,13 +223,35 @@ ROLES = {  # name: (further columns, expected options, expected message)
         "with val drawn from its train",
     ),
     "no split": (
-        {"set": lambda i: ("a", "b")[i % 2]},
+        {"set": lambda i: f"s{i}"},
         {"split": None, "shares": {"train": 0.7, "val": 0.15, "test": 0.15}},
         "drawn by shares",
     ),
     "a group": ({"Subject-ID": lambda i: f"s{i // 4}"}, {"group": "Subject-ID"}, "group     Subject-ID"),
     "a likely group": ({"ward": lambda i: f"w{i // 4}"}, {"group": None}, "is it ward? --group COLUMN names one"),
-    "unused words": ({"city": lambda i: ("Rom", "Oslo")[i % 2]}, {}, r"not used  city (neither numbers nor sentences"),
+    "too many words": (
+        {"city": lambda i: f"c{i % 30}"},
+        {},
+        "city (30 different words in 60 rows, as 'c0': too many for categories, too short for texts; options.columns can",
+    ),
+    "names": ({"code": lambda i: f"{i}.1.2"}, {}, "code (a different name or id in every row, as '0.1.2')"),
+    "half numbers": (
+        {"pulse": lambda i: ("high", "low", str(60 + i))[i % 3 if i % 2 else 2]},
+        {},
+        "pulse (67% of its cells are numbers, the others say 'low' (10), 'high' (10))",
+    ),
+    "units that differ": (
+        {"dose": lambda i: f"{i} {('mg', 'g')[i % 2]}"},
+        {},
+        "dose (numbers in different units: mg (30), g (30); options.columns can say what each is worth",
+    ),
+    "lists of words": ({"things": lambda i: [["a", "b"], ["c"]][i % 2]}, {}, "things (lists of words, neither"),
+    "files of another kind": (
+        {"model": lambda i: f"x/{i}.obj"},
+        {},
+        "model (names files that end in .obj, which are not",
+    ),
+    "addresses": ({"pic": lambda i: f"https://a.org/{i}.png"}, {}, "pic (addresses; files must be on disk: download"),
     "a column of one value": ({"year": lambda i: 2026}, {}, "year (the same in every row)"),
     "an empty column": ({"memo": lambda i: None}, {}, "memo (empty)"),
     "row numbers": ({"number": lambda i: i}, {}, "number (looks like a row number)"),
@@ -334,7 +357,7 @@ def test_a_table_without_anything_like_a_label_or_without_media_says_so(tmp_path
     with pytest.raises(DataError, match=r"none of the columns id, plot looks like a label; name it: --label COLUMN"):
         initiated(home, write_table(tmp_path / "t.csv", rows))
     rows = [{"id": f"r{i}", "label": "ab"[i % 2], "city": "Rom"} for i in range(20)]
-    with pytest.raises(DataError, match=r"holds media, texts or numbers to learn from; city: neither numbers"):
+    with pytest.raises(DataError, match=r"holds media, texts or numbers to learn from; city: the same in every row"):
         initiated(home, write_table(tmp_path / "t.csv", rows))
     rows = rows_of(label=lambda i: "all the same")
     with pytest.raises(DataError, match=r"none of the columns id, label, plot looks like a label"):
@@ -362,20 +385,310 @@ def test_numbers_become_vectors_by_name_and_by_where_they_are_empty(tmp_path, ho
         "numbers": ["height", "weight"],
         "age": ["age"],
     }
-    assert "numbers that stand together are one modality: acc (acc_x, acc_y); emb (emb0, emb1)" in output
+    assert (
+        "one modality: acc (acc_x, acc_y: their names begin alike); emb (emb0, emb1: their names begin alike); "
+        "numbers (height, weight: the others); age (age: the others); --modality NAME=COLUMN,COLUMN"
+    ) in output
 
 
-def test_single_holes_in_many_numbers_are_filled_and_that_is_said(tmp_path, home):
+def test_single_holes_in_many_numbers_are_not_measured(tmp_path, home):
     rows = rows_of(
         **{
             name: (lambda i, n=n: None if i % 7 == n else i / 3 + n)
             for n, name in enumerate(["age", "height", "weight", "pulse", "oxygen", "sugar"])
         }
     )
+    _, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    entry = parameters.dataset.options["modalities"]["numbers"]
+    assert entry == {"columns": ["age", "height", "weight", "pulse", "oxygen", "sugar"], "kind": "vector"}
+    made = build.built(parameters.dataset, tmp_path)
+    assert not made.rejected
+    holes = [np.isnan(np.load(io.BytesIO(one.members["numbers.npy"]))).sum() for one in samples(made)]
+    assert sorted(set(holes)) == [0, 1]
+
+
+def test_six_hundred_columns_with_three_prefixes_are_three_modalities_whatever_holes_they_have(tmp_path, home):
+    rng = np.random.default_rng(0)
+    holes = {prefix: rng.random((60, 200)) < 0.02 for prefix in ("eeg", "blood", "gait")}
+    rows = rows_of(
+        **{
+            f"{prefix}_{n % 20}_{n // 20}": (lambda i, p=prefix, n=n: None if holes[p][i, n] else (i * 7 + n) % 17 / 7)
+            for prefix in holes
+            for n in range(1, 201)
+            if n < 200
+        }
+    )
     output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
-    assert parameters.dataset.options["modalities"]["numbers"]["fill"] == 0.0
-    assert "rows have some of its columns and not others; the empty ones are taken as 0.0 (fill)" in output
-    assert not build.built(parameters.dataset, tmp_path).rejected
+    sizes = {name: len(entry.get("columns", [0])) for name, entry in parameters.dataset.options["modalities"].items()}
+    assert sizes == {"plot": 1, "eeg": 199, "blood": 199, "gait": 199}
+    assert (
+        "blood (blood_1_0, blood_2_0, blood_3_0, blood_4_0, blood_5_0 and 194 more: their names begin alike)" in output
+    )
+
+
+def test_what_names_begin_with_decides_where_all_begin_alike(tmp_path, home):
+    rows = rows_of(
+        **{f"lab_{part}_{n}": (lambda i, n=n: (i * 7 + ord(n)) % 11 / 3) for part in ("liver", "blood") for n in "abc"}
+    )
+    _, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert list(parameters.dataset.options["modalities"]) == ["plot", "lab_liver", "lab_blood"]
+    rows = rows_of(**{f"ch{n}_{part}": (lambda i, n=n: (i * 7 + n) % 11 / 3) for n in range(3) for part in "ab"})
+    _, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert list(parameters.dataset.options["modalities"]) == ["plot", "ch"], "channels are numbered, not kinds"
+
+
+def test_modalities_can_be_said_by_names_and_patterns(tmp_path, home):
+    rows = rows_of(
+        **{
+            name: (lambda i, n=n: (i * 7 + n) % 13 / 3)
+            for n, name in enumerate(["hb", "wbc", "eeg_1", "eeg_2", "eeg_x"])
+        },
+        sex=lambda i: "mf"[i % 7 % 2],
+    )
+    path = write_table(tmp_path / "t.csv", rows)
+    given = {"brain": ["eeg_[12]"], "blood": ["hb", "wbc", "sex"], "story": ["plot"]}
+    _, parameters = initiated(home, path, modalities=given)
+    entries = parameters.dataset.options["modalities"]
+    assert {name: entry.get("columns", entry.get("column")) for name, entry in entries.items()} == {
+        "story": "plot",
+        "brain": ["eeg_1", "eeg_2"],
+        "blood": ["hb", "wbc", "sex"],
+        "eeg_x": ["eeg_x"],
+    }
+    assert len(samples(build.built(parameters.dataset, tmp_path))) == 60
+    with pytest.raises(ParameterError, match=r"--modality brain: there is no free column called 'eg_\*'"):
+        initiated(home, path, modalities={"brain": ["eg_*"]})
+    with pytest.raises(ParameterError, match="--modality all: plot cannot be part of a vector"):
+        initiated(home, path, modalities={"all": ["plot", "hb"]})
+    result = command(
+        tmp_path, "init", "t.csv", "--project", str(home), "--modality", "blood=hb,wbc", "--modality", "b=eeg_*"
+    )
+    assert (home / "conf/dataset/t.yaml").is_file(), result.stderr
+    assert "b: {columns: [eeg_1, eeg_2, eeg_x], kind: vector}" in (home / "conf/dataset/t.yaml").read_text()
+    assert "is not NAME=COLUMN,COLUMN" in command(tmp_path, "init", "t.csv", "--modality", "hb").stderr
+
+
+def test_more_than_eight_modalities_are_counted_in_patterns(tmp_path, home):
+    rows = rows_of(**{f"{name}_{n}": (lambda i: i % 7 / 3) for name in "abcdefgh" for n in "xy"})
+    output, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert "9 modalities can be present or missing in 511 ways (9 alone, 36 in pairs ...)" in output
+
+
+WRITTEN = {  # name: (the cells of row i, how they are read, what is said, the first numbers)
+    "holes of other words": (
+        lambda i: "?" if i % 10 == 1 else 40 + i,
+        {"type": "number", "missing": ["?"]},
+        "'?' (6) is taken for holes",
+        [40, np.nan, 42],
+    ),
+    "thousands": (
+        lambda i: f"{i * 999:,}",
+        {"type": "number", "thousands": ","},
+        "is read as 1998; decimal: ',' would make it 1.998",
+        [0, 999, 1998],
+    ),
+    "decimal commas": (
+        lambda i: f"{i / 4:.2f}".replace(".", ","),
+        {"type": "number", "decimal": ","},
+        "0,00 is read with a decimal comma",
+        [0, 0.25, 0.5],
+    ),
+    "points and decimal commas": (
+        lambda i: f"{i * 1000.5:,.1f}".translate(str.maketrans(",.", ".,")),
+        {"type": "number", "decimal": ",", "thousands": "."},
+        "is read with a decimal comma",
+        [0, 1000.5, 2001],
+    ),
+    "percent": (lambda i: f"{i} %", {"type": "number", "units": {"%": 1}}, "", [0, 1, 2]),
+    "units": (lambda i: f"{i}.5kg", {"type": "number", "units": {"kg": 1}}, "", [0.5, 1.5, 2.5]),
+    "money": (
+        lambda i: f"$ {i + 1},000",
+        {"type": "number", "thousands": ",", "units": {"$": 1}},
+        "",
+        [1000, 2000, 3000],
+    ),
+    "thousands and millions": (
+        lambda i: f"{i}{'KM'[i % 2]}",
+        {"type": "number", "units": {"K": 1e3, "M": 1e6}},
+        "",
+        [0, 1e6, 2000],
+    ),
+    "minus signs of typesetters": (lambda i: f"\u2212{i}.5", {"type": "number"}, "", [-0.5, -1.5, -2.5]),
+    "yes and no": (lambda i: ("yes", "no")[i % 3 % 2], {"type": "number", "words": {"yes": 1, "no": 0}}, "", [1, 0, 1]),
+    "words of a few kinds": (
+        lambda i: ("male", "female")[i % 5 % 2],
+        {"type": "category", "words": ["female", "male"]},
+        "",
+        [0, 1, 0, 1, 0, 0, 0, 1, 0],
+    ),
+    "some that are no numbers": (
+        lambda i: "<0.5" if i in (1, 30) else i,
+        {"type": "number", "unreadable": "missing"},
+        "2 of 60 cells (3.3%) are no numbers: '<0.5' (2); they count as not measured (unreadable: missing)",
+        [0, np.nan, 2],
+    ),
+    "days": (
+        lambda i: f"2024-03-{1 + i % 9:02d}",
+        {"type": "time", "format": "iso", "since": "2024-03-01T00:00:00+00:00", "parts": ["days"]},
+        "times as iso, taken as days",
+        [0, 1, 2],
+    ),
+    "days of another form": (
+        lambda i: f"{1 + i % 30}.4.2024 12:00",
+        {
+            "type": "time",
+            "format": "%d.%m.%Y %H:%M",
+            "since": "2024-04-01T12:00:00+00:00",
+            "parts": ["days", "weekday"],
+        },
+        "times as %d.%m.%Y %H:%M",
+        [0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 1],
+    ),
+    "days and months that could be exchanged": (
+        lambda i: f"{1 + i % 3:02d}/02/2024",
+        {"type": "time", "format": "%d/%m/%Y", "since": "2024-02-01T00:00:00+00:00", "parts": ["days"]},
+        "is read as %d/%m/%Y (the day first); format: '%m/%d/%Y' would exchange day and month",
+        [0, 1, 2],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRITTEN)
+def test_numbers_words_and_times_are_read_as_they_are_written_and_that_is_said(tmp_path, home, case):
+    cell, read, said, numbers = WRITTEN[case]
+    output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows_of(x=cell)))
+    options = parameters.dataset.options
+    assert options["columns"]["x"] == read
+    assert f"- x: {said}" in output if said and said[0] in "'2" else said in output
+    assert options["modalities"]["x"] == {"columns": ["x"], "kind": "vector"}
+    made = build.built(parameters.dataset, tmp_path)
+    assert not made.rejected
+    values = {
+        unquote(one.key): np.load(io.BytesIO(one.members["x.npy"])) for one in samples(made) if "x.npy" in one.members
+    }
+    first = np.concatenate([values.get(f"r{i}", [np.nan]) for i in range(3)])
+    np.testing.assert_allclose(first[: len(numbers)], np.float32(numbers))
+
+
+LISTS = {
+    "a Python list": lambda v: str(v.tolist()),
+    "as NumPy prints": str,
+    "JSON": lambda v: json.dumps(v.tolist()),
+    "blanks, as in FER-2013": lambda v: " ".join(map(str, v)),
+}
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_an_embedding_that_is_written_as_text_is_a_vector(tmp_path, home, case):
+    values = np.random.default_rng(0).normal(size=(60, 64)).round(3)
+    with np.printoptions(linewidth=70):
+        rows = rows_of(face=lambda i: LISTS[case](values[i]))
+    output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert parameters.dataset.options["modalities"]["face"] == {"column": "face", "kind": "vector"}
+    assert "as pixels of a picture they would be {column: face, kind: image, shape: [8, 8]}" in output
+    (sample,) = [one for one in samples(build.built(parameters.dataset, tmp_path)) if one.key == "r7"]
+    np.testing.assert_array_equal(np.load(io.BytesIO(sample.members["face.npy"])), values[7].astype(np.float32))
+
+
+def test_an_array_of_which_numpy_left_numbers_out_is_no_embedding(tmp_path, home):
+    rows = rows_of(face=lambda i: str(np.arange(2000.0) + i))
+    output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert list(parameters.dataset.options["modalities"]) == ["plot"]
+    assert "face (numbers were left out when it was written, '...'" in output
+
+
+def test_sentences_in_scripts_without_blanks_are_text_and_objects_are_columns(tmp_path, home):
+    rows = rows_of(
+        said=lambda i: f"这家餐厅的味道非常好下次还会再来{i}",
+        caption=lambda i: str({"text": f"a boat on the sea {i}", "size": i / 7}),
+    )
+    output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    entries = parameters.dataset.options["modalities"]
+    assert {name: entry["kind"] for name, entry in entries.items()} == {
+        "plot": "text",
+        "said": "text",
+        "caption_text": "text",
+        "caption_size": "vector",
+    }
+    assert "the cells of caption are objects written as text; each of their keys is a column" in output
+
+
+LAYOUTS = {  # name: (file of row i, cell of row i, entry)
+    "no suffix": (lambda i: f"part_{i % 2}/ISIC_{i}.png", lambda i: f"ISIC_{i}", ["part_0/{}.png", "part_1/{}.png"]),
+    "a folder per class": (lambda i: f"all/{('cat', 'dog')[i % 2]}/{i}.png", lambda i: f"{i}.png", "all/{label}/{}"),
+    "numbers without zeros": (lambda i: f"{i:05d}.png", lambda i: i, "{:0>5}.png"),
+    "addresses": (lambda i: f"img/a b{i}.png", lambda i: f"https://x.org/p/a%20b{i}.png?size=2", "img/{:name}"),
+    "another machine": (lambda i: f"img/{i}.png", lambda i: rf"D:\me\pics\{i}.png", "img/{:name}"),
+    "another suffix": (lambda i: f"img/{i}.png", lambda i: f"{i}.bmp2", "img/{:stem}.png"),
+}
+
+
+@pytest.mark.parametrize("case", LAYOUTS)
+def test_files_are_found_where_a_folder_or_a_suffix_is_to_be_added(tmp_path, home, case):
+    file, cell, path = LAYOUTS[case]
+    root = tmp_path / "data"
+    contents = {}
+    for i in range(60):
+        (root / file(i)).parent.mkdir(parents=True, exist_ok=True)
+        contents[f"r{i}"] = png(np.random.default_rng(i), side_px=8)
+        (root / file(i)).write_bytes(contents[f"r{i}"])
+    output, parameters = initiated(home, write_table(root / "t.csv", rows_of(pic=cell)))
+    entry = parameters.dataset.options["modalities"]["pic"]
+    assert (entry["kind"], entry["path"]) == ("image", path)
+    assert "pic: its cells name files as" in output
+    assert "(60 of 60 looked at)" in output
+    assert "that no column names" not in output
+    made = samples(build.built(parameters.dataset, root))
+    assert {one.key: one.members["pic.png"] for one in made} == contents
+
+
+def test_paths_that_were_written_elsewhere_are_matched_and_that_is_said(tmp_path, home):
+    (tmp_path / "img").mkdir()
+    forms = ["./img/A{}.png", "~/img/A{}.png", "file:///img/A{}.png", "img/A{}%2Epng", "img\\A{}.png", "IMG/a{}.PNG "]
+    for i in range(60):
+        (tmp_path / f"img/A{i}.png").write_bytes(png(np.random.default_rng(i), side_px=8))
+    output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows_of(pic=lambda i: forms[i % 6].format(i))))
+    assert parameters.dataset.options["modalities"]["pic"] == {"column": "pic", "kind": "image", "match": "loose"}
+    assert "pic: 50 of 60 paths looked at are written another way than their files are called" in output
+    assert all("pic.png" in one.members for one in samples(build.built(parameters.dataset, tmp_path)))
+
+
+def test_one_column_may_name_a_picture_and_a_sound_and_a_key_may_name_files(tmp_path, home):
+    rng = np.random.default_rng(0)
+    for i in range(60):
+        (tmp_path / f"r{i}.png").write_bytes(png(rng, side_px=8))
+        (tmp_path / f"r{i}.wav").write_bytes(wav(rng, 0.1))
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/x.png").write_bytes(png(rng, side_px=8))
+    output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows_of()))
+    assert parameters.dataset.options["key"] == "id"
+    assert parameters.dataset.options["modalities"] == {
+        "plot": {"column": "plot", "kind": "text"},
+        "id_image": {"column": "id", "kind": "image", "path": "{}.png"},
+        "id_audio": {"column": "id", "kind": "audio", "path": "{}.wav"},
+    }
+    assert "that no column names: 1 in more" in output
+
+
+def test_of_two_columns_that_name_the_same_files_one_is_used(tmp_path, home):
+    for i in range(60):
+        (tmp_path / f"r{i}.png").write_bytes(png(np.random.default_rng(i), side_px=8))
+    output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows_of(pic=lambda i: f"r{i}.png")))
+    assert list(parameters.dataset.options["modalities"]) == ["plot", "pic"]
+    assert "not used  id (names the same files as pic)" in output
+
+
+def test_files_beside_the_tables_folder_make_the_folder_above_the_root(tmp_path, home):
+    (tmp_path / "set/meta").mkdir(parents=True)
+    (tmp_path / "set/audio").mkdir()
+    for i in range(60):
+        (tmp_path / f"set/audio/{i}.wav").write_bytes(wav(np.random.default_rng(i), 0.1))
+    path = write_table(tmp_path / "set/meta/t.csv", rows_of(filename=lambda i: f"{i}.wav"))
+    output = init(path, None, "mine", Given(), home=home)
+    dataset = parameters.check(composition.composed(home / "conf", ["dataset=mine"]), "conf").dataset
+    assert f"root      {tmp_path / 'set'}; --root names another" in output
+    assert dataset.options["file"] == "meta/t.csv"
+    assert len(samples(build.built(dataset, tmp_path / "set"))) == 60
 
 
 def test_files_are_told_apart_by_their_names_and_arrays_by_their_axes(tmp_path, home):

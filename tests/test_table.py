@@ -370,8 +370,9 @@ def test_a_vector_is_made_of_numbers_words_and_times_in_every_format(tmp_path, s
         for i, row in enumerate(plain_rows())
     ]
     rows[2] |= {"sex": None}
+    rows[4] |= {"sex": "x", "weight": "heavy"}
     columns = {
-        "weight": {"type": "number", "decimal": ",", "thousands": ".", "units": {"kg": 1}},
+        "weight": {"type": "number", "decimal": ",", "thousands": ".", "units": {"kg": 1}, "unreadable": "missing"},
         "sex": {"type": "category", "words": ["f", "m"]},
         "seen": {"type": "time", "since": "2024-01-01"},
     }
@@ -384,6 +385,9 @@ def test_a_vector_is_made_of_numbers_words_and_times_in_every_format(tmp_path, s
     np.testing.assert_array_equal(
         vector(made.sample("test", 0).members["person.npy"]), np.float32([1200.5, np.nan, np.nan, np.nan, 2])
     )
+    np.testing.assert_array_equal(vector(made.sample("val", 1).members["person.npy"]), np.float32([np.nan, 0, 0, 1, 4]))
+    assert made.sample("val", 1).dropped == {"unreadable weight": 1, "a rare word in sex": 1}
+    assert not made.sample("train", 1).dropped
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the cells of a table column contain; `umemma init` guesses the column's role from it."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +9,21 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from umemma.sources.tables.cells import is_missing, number, text, yes_or_no
+from umemma.sources.tables.cells import is_missing, number, structure, text, yes_or_no
+from umemma.sources.tables.members import embedded
+from umemma.sources.tables.readings import NumberList
 from umemma.sources.tables.sources import SUFFIXES
+from umemma.sources.tables.templates import last_part
 
 _SUFFIX_KINDS = {suffix: kind for kind, suffixes in SUFFIXES.items() for suffix in suffixes}
+_OPENINGS = ("[", "{", "(", "array(", "tensor(", "np.array(", "torch.tensor(")
 _MOSTLY = 0.8  # minimum share of cells with a media suffix for a column to count as paths
+_MANY_NUMBERS = 8  # in one cell, from which on a text of numbers is a list of them
 _LONG_WORDS, _LONG_CHARS = 4, 25  # averages above which text counts as sentences rather than names
+
+_UNSPACED = re.compile(  # scripts without blanks between words; two letters count as a word
+    "[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 
 
 @dataclass(frozen=True)
@@ -26,26 +36,45 @@ class Column:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """Number of occurrences of each distinct cell, as text; empty for lists."""
-        return Counter() if self.holds_lists else Counter(map(text, self.filled))
+        """Number of occurrences of each distinct cell, as text; empty for lists and files."""
+        return Counter() if self.holds_lists or self.holds_files else Counter(map(text, self.filled))
 
     @cached_property
     def holds_lists(self) -> bool:
-        """Whether any cell is a list."""
-        return any(isinstance(cell, list | np.ndarray) for cell in self.filled)
+        """Whether cells are lists, native or written as text."""
+        return any(isinstance(cell, list | np.ndarray) for cell in self.filled) or self.holds_written_lists
+
+    @cached_property
+    def holds_written_lists(self) -> bool:
+        """Whether every cell is a list or object that is written as text: `['a', 'b']`."""
+        return bool(self.filled) and all(
+            isinstance(cell, str) and _may_open(cell) and structure(cell) is not None for cell in self.filled
+        )
+
+    @cached_property
+    def holds_files(self) -> bool:
+        """Whether cells are files themselves: bytes, or {bytes, path}."""
+        return any(isinstance(cell, bytes | dict) for cell in self.filled) and all(
+            embedded(cell) is not None or (isinstance(cell, dict) and cell.get("path")) for cell in self.filled
+        )
 
     @cached_property
     def path_kind(self) -> str | None:
         """The kind of media file that the cells name, or None if they name none; `vector` for .npy."""
         if self.holds_lists or not self.filled or not all(isinstance(cell, str) for cell in self.filled):
             return None
-        kinds = Counter(
-            _SUFFIX_KINDS.get(PurePosixPath(text(cell)).suffix.lower().removeprefix("."))
-            for cell in self.filled
-            if len(str(cell)) < 1000 and "\n" not in str(cell)
-        )
+        kinds = Counter(_SUFFIX_KINDS.get(suffix) for suffix in self.suffixes.elements())
         kind, count = kinds.most_common(1)[0] if kinds else (None, 0)
         return kind if count >= _MOSTLY * len(self.filled) else None
+
+    @cached_property
+    def suffixes(self) -> Counter[str]:
+        """Suffixes of the files that the cells may name, in lower case; '' for a cell without one."""
+        return Counter(
+            PurePosixPath(last_part(str(cell))).suffix.lower().removeprefix(".")
+            for cell in self.filled
+            if isinstance(cell, str) and len(cell) < 1000 and "\n" not in cell.strip()
+        )
 
     @cached_property
     def are_numbers(self) -> bool:
@@ -64,19 +93,31 @@ class Column:
 
     @cached_property
     def are_number_lists(self) -> bool:
-        """Whether every cell is a list of numbers: an embedding."""
-        return bool(self.filled) and all(
-            isinstance(cell, list | np.ndarray) and all(map(_is_number, cell)) for cell in self.filled
-        )
+        """Whether every cell is a list of numbers - an embedding, pixels - native or written as text."""
+        return bool(self.filled) and all(map(_is_number_list, self.filled))
+
+    @cached_property
+    def list_shapes(self) -> Counter[tuple[int, ...]]:
+        """Shapes of the lists of numbers."""
+        return Counter(NumberList()(cell).shape for cell in self.filled)
 
     @cached_property
     def is_long_text(self) -> bool:
         """Whether the cells are sentences rather than names."""
-        if self.holds_lists or self.are_numbers or not self.filled:
+        if self.holds_lists or self.holds_files or self.are_numbers or not self.filled:
             return False
-        lengths = [(len(str(cell).split()), len(str(cell))) for cell in self.filled]
+        lengths = [(_num_words(str(cell)), len(str(cell))) for cell in self.filled]
         words, chars = (sum(column) / len(lengths) for column in zip(*lengths, strict=True))
         return words >= _LONG_WORDS or (chars >= _LONG_CHARS and words >= 2)
+
+    def cell(self, row: int) -> object | None:
+        """Return the cell of a row; None if it is missing."""
+        place = self._places[row]
+        return self.filled[place - 1] if self.present[row] else None
+
+    @cached_property
+    def _places(self) -> list[int]:
+        return np.cumsum(self.present).tolist()
 
     @property
     def is_complete(self) -> bool:
@@ -86,13 +127,32 @@ class Column:
     @property
     def is_unique(self) -> bool:
         """Whether all cells are distinct."""
-        return not self.holds_lists and len(self.counts) == len(self.filled)
+        return bool(self.counts) and len(self.counts) == len(self.filled)
 
 
 def column(name: str, cells: Sequence[object]) -> Column:
     """Describe a column by its cells."""
     present = tuple(not is_missing(cell) for cell in cells)
     return Column(name, [cell for cell, is_present in zip(cells, present, strict=True) if is_present], present)
+
+
+def _may_open(cell: str) -> bool:
+    return cell.lstrip().startswith(_OPENINGS)
+
+
+def _num_words(cell: str) -> int:
+    unspaced = len(_UNSPACED.findall(cell))
+    return len(_UNSPACED.sub(" ", cell).split()) + unspaced // 2 if unspaced else len(cell.split())
+
+
+def _is_number_list(cell: object) -> bool:
+    if isinstance(cell, str) and not _may_open(cell):
+        parts = cell.replace(",", " ").replace(";", " ").split()
+        return len(parts) >= _MANY_NUMBERS and all(map(_is_number, parts))
+    try:
+        return isinstance(cell, list | np.ndarray | str) and NumberList()(cell).size > 0
+    except ValueError:
+        return False
 
 
 def _flag(cell: object) -> bool | None:

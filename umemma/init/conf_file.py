@@ -27,9 +27,12 @@ def flow(value: object) -> str:
 
 
 def line(indent: int, key: str, value: object, comment: str = "") -> str:
-    """Return `key: value  # comment`, with a list that is too long for one line wrapped."""
+    """Return `key: value  # comment`, with a list that is too long for one line wrapped, a mapping on several."""
     start = f"{' ' * indent}{flow(key)}: "
     text = start + flow(value)
+    if len(text) > WIDTH and isinstance(value, Mapping):
+        head = start.rstrip() + (f"  # {comment}" if comment else "")
+        return "\n".join([head, *(line(indent + 2, str(name), item) for name, item in value.items())])
     if len(text) > WIDTH and isinstance(value, Sequence) and not isinstance(value, str):
         text = start + "[" + f",\n{' ' * (indent + 2)}".join(_packed(list(map(flow, value)), WIDTH - indent - 4)) + "]"
     return text + (f"  # {comment}" if comment else "")

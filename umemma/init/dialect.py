@@ -4,7 +4,6 @@ Every guess that differs from the defaults is said and written down as an option
 dialect is tried on the file; the one under which most lines have the same number of cells is taken.
 """
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -12,9 +11,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from umemma.errors import some
 from umemma.sources.tables import file as table_file
-from umemma.sources.tables.cells import number, shown
+from umemma.sources.tables.cells import is_missing, number, shown, structure
 from umemma.sources.tables.file import DELIMITERS, JSON_LINES, RIVALS, Dialect, NotInDialect, Table
+from umemma.sources.tables.readings import readings, with_objects
 from umemma.sources.tables.text import decoded, likely_encoding
 
 _JUDGED_CHARS = 2_000_000
@@ -32,8 +33,8 @@ class Opened:
     said: Sequence[str]
 
 
-def opened(file: Path, root: Path, encoding: str | None) -> Opened:
-    """Read a table below `root`; `encoding` None: guessed. Raises DataError if it cannot be read."""
+def opened(file: Path, encoding: str | None) -> Opened:
+    """Read a table; `encoding` None: guessed. Raises DataError if it cannot be read."""
     suffix = file.suffix.lower().removeprefix(".")
     dialect, said = Dialect(), []
     if suffix in DELIMITERS or suffix in JSON_LINES:
@@ -50,7 +51,20 @@ def opened(file: Path, root: Path, encoding: str | None) -> Opened:
         for field in fields(Dialect)
         if getattr(dialect, field.name) != field.default
     }
-    return Opened(table_file.read(file, dialect), {"file": os.path.relpath(file, root)} | differing, said)
+    table = table_file.read(file, dialect)
+    objects = {name: {"type": "object"} for name, cells in table.columns.items() if _are_objects(cells)}
+    if objects:
+        differing["columns"] = objects
+        said.append(f"the cells of {some(objects)} are objects written as text; each of their keys is a column")
+    return Opened(with_objects(table, readings(objects)), differing, said)
+
+
+def _are_objects(cells: Sequence[object]) -> bool:
+    """Whether every cell is an object that is written as text."""
+    filled = [cell for cell in cells if not is_missing(cell)]
+    return bool(filled) and all(
+        isinstance(cell, str) and cell.lstrip().startswith("{") and isinstance(structure(cell), dict) for cell in filled
+    )
 
 
 def detected(text: str, usual: str, encoding: str) -> Dialect:
@@ -68,8 +82,9 @@ def detected(text: str, usual: str, encoding: str) -> Dialect:
                 continue
             if (fit := _fit(rows)) is None:
                 continue
-            share, width, num_merged = fit
-            score = (share, delimiter != " ", width, -num_merged * (quotes["quote"] is not None), -position)
+            share, width, num_above, num_merged = fit
+            is_merged = num_merged > 0 and quotes["quote"] is not None
+            score = (share, num_above == 0, delimiter != " ", not is_merged, -position, width)
             if best is None or score > best[0]:
                 best = (score, dialect, rows)
     if best is None:
@@ -77,16 +92,17 @@ def detected(text: str, usual: str, encoding: str) -> Dialect:
     return _with_header(best[1], sample, best[2])
 
 
-def _fit(rows: Sequence[Sequence[str]]) -> tuple[float, int, int] | None:
-    """Return the share of rows that have the usual number of cells, that number, and how many cells hold a line break.
+def _fit(rows: Sequence[Sequence[str]]) -> tuple[float, int, int, int] | None:
+    """Return the share of rows with the usual number of cells, that number, rows above the header, cells with line breaks.
 
     Lines above the header do not count. None where rows have a single cell.
     """
     width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (1, 0)
     if width < 2:
         return None
-    rows = rows[_num_above(rows, width) :]
-    return count / len(rows), width, sum("\n" in cell for row in rows for cell in row)
+    above = _num_above(rows, width)
+    rows = rows[above:]
+    return count / len(rows), width, above, sum("\n" in cell for row in rows for cell in row)
 
 
 def _num_above(rows: Sequence[Sequence[str]], width: int) -> int:

@@ -19,14 +19,14 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command. Raises ParameterError if the output file exists, and any error that the table causes."""
     given = _parser().parse_args(arguments)
     file = Path(os.path.abspath(given.file))
-    root = Path(os.path.abspath(given.root)) if given.root else file.parent
+    root = Path(os.path.abspath(given.root)) if given.root else None
     name = given.name or re.sub(r"\W+", "_", file.stem, flags=re.ASCII).strip("_").lower()
     print(
         init(
             file,
             root,
             name,
-            Given(given.key, given.split, given.label or (), given.group, given.encoding),
+            Given(given.key, given.split, given.label or (), given.group, given.encoding, dict(given.modality or ())),
             home=project(given.project),
             force=given.force,
         )
@@ -49,18 +49,18 @@ def project(named: str | None) -> Path:
     )
 
 
-def init(file: Path, root: Path, name: str, given: Given, *, home: Path, force: bool = False) -> str:
-    """Write `home`/conf/dataset/`name`.yaml and return a summary for the user."""
+def init(file: Path, root: Path | None, name: str, given: Given, *, home: Path, force: bool = False) -> str:
+    """Write `home`/conf/dataset/`name`.yaml and return a summary for the user; `root` None: guessed."""
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, flags=re.ASCII):
         raise ParameterError(f"--name: {name!r} must be letters, digits, _ and -")
-    if not file.is_relative_to(root):
+    if root is not None and not file.is_relative_to(root):
         raise ParameterError(f"--root: {root} must hold {file}")
     path = home / f"conf/dataset/{name}.yaml"
     if path.exists() and not force:
         raise ParameterError(f"{path} already exists; --force overwrites it, --name NAME writes another file")
     proposal = propose(file, root, given)
     with written_whole(path) as temporary:
-        temporary.write_text(conf_text(proposal, name, _root_text(root, home)), "utf-8")
+        temporary.write_text(conf_text(proposal, name, _root_text(proposal.root, home)), "utf-8")
     shown = path.relative_to(home)
     return "\n".join(
         [
@@ -133,6 +133,7 @@ def _gate_lines(proposal: Proposal, kinds: Sequence[str], decoders: Sequence[sta
 
 
 def _option_lines(proposal: Proposal) -> list[str]:
+    nested = {"columns": "how cells are read", "modalities": ""}  # with a line for each entry, in this order
     options, comments = (
         proposal.options,
         {
@@ -143,7 +144,7 @@ def _option_lines(proposal: Proposal) -> list[str]:
             "media_root": "the folder that paths are relative to",
         },
     )
-    lines = [line(4, key, value, comments.get(key, "")) for key, value in options.items() if key != "modalities"]
+    lines = [line(4, key, value, comments.get(key, "")) for key, value in options.items() if key not in nested]
     if "key" not in options:
         lines.append(line(4, "key", None, "a column; null: a hash of the row's content"))
     if "group" not in options:
@@ -154,7 +155,14 @@ def _option_lines(proposal: Proposal) -> list[str]:
             line(4, "shares", {"train": 0.7, "val": 0.15, "test": 0.15}),
             line(4, "seed", 0),
         ]
-    return [*lines, "    modalities:", *(line(6, name, entry) for name, entry in options["modalities"].items())]
+    for key, comment in nested.items():
+        if key not in options:
+            continue
+        lines += [
+            f"    {key}:" + (f"  # {comment}" if comment else ""),
+            *(line(6, name, entry) for name, entry in options[key].items()),
+        ]
+    return lines
 
 
 def report(proposal: Proposal, file: Path) -> list[str]:
@@ -169,6 +177,7 @@ def report(proposal: Proposal, file: Path) -> list[str]:
     sizes = ", ".join(f"{count} {name}" for name, count in proposal.num_samples.items())
     lines = [
         f"{file.name}: {proposal.num_rows} rows; {sizes}",
+        *([f"  root      {proposal.root}; --root names another"] if proposal.root != file.parent else []),
         f"  label     {columns}: {len(label.classes)} classes{several}: {some(label.classes, 8)}",
         f"  split     {split}",
         f"  key       {options.get('key', 'none')}",
@@ -189,6 +198,13 @@ def report(proposal: Proposal, file: Path) -> list[str]:
     return lines + (["Unsure:", *(f"  - {doubt}" for doubt in proposal.unsure)] if proposal.unsure else [])
 
 
+def _modality(written: str) -> tuple[str, list[str]]:
+    name, equals, columns = written.partition("=")
+    if not equals or not name.isidentifier() or not columns:
+        raise argparse.ArgumentTypeError(f"{written!r} is not NAME=COLUMN,COLUMN with a name of letters, digits and _")
+    return name, columns.split(",")
+
+
 def _root_text(root: Path, home: Path) -> str:
     return str(root.relative_to(home)) if root.is_relative_to(home) else str(root)
 
@@ -198,7 +214,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", help="a .csv, .tsv, .parquet or .jsonl file with a row for every sample")
     parser.add_argument("--project", metavar="DIR", help="the project's root; by default that of the current folder")
     parser.add_argument("--name", help="of the data set; by default the file's")
-    parser.add_argument("--root", help="the folder that contains all files; by default the file's own")
+    parser.add_argument(
+        "--root", help="the folder that contains all files; by default the file's own, or the one above"
+    )
     parser.add_argument("--key", metavar="COLUMN", help="the column that identifies a sample")
     parser.add_argument(
         "--label", metavar="COLUMN", nargs="+", help="the label, or one column of 0 and 1 for each class"
@@ -206,5 +224,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--group", metavar="COLUMN", help="what must not be in two splits")
     parser.add_argument("--split", metavar="COLUMN", help="train, val and test")
     parser.add_argument("--encoding", help="of a text table; guessed, and said, where it is not UTF-8")
+    parser.add_argument(
+        "--modality",
+        metavar="NAME=COLUMN,...",
+        action="append",
+        type=_modality,
+        help="columns that are one modality, by name or pattern: --modality 'eeg=eeg_*' --modality blood=hb,wbc",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
     return parser

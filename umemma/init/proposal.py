@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from umemma.errors import DataError, some
 from umemma.init import dialect, modalities, paths, roles, series
 from umemma.init.columns import Column, column
 from umemma.init.giveaways import giveaways
+from umemma.init.names import Files, likely_root, namings
 from umemma.init.roles import Label
 from umemma.init.survey import Survey, encoding, survey
 from umemma.sources.adapters.table import Adapter
@@ -27,19 +28,21 @@ _FEW_ROWS = 10
 
 @dataclass(frozen=True)
 class Given:
-    """What the user has specified: columns by name, and the table's encoding."""
+    """What the user has specified: columns by name, the table's encoding, modalities as {name: columns or patterns}."""
 
     key: str | None = None
     split: str | None = None
     label: Sequence[str] = ()
     group: str | None = None
     encoding: str | None = None
+    modalities: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Proposal:
     """Options for the adapter; `surveys`, `num_present` by modality; `unused` {column: reason}; `unsure`: sentences."""
 
+    root: Path
     options: Mapping[str, Any]
     label: Label
     num_rows: int
@@ -55,15 +58,24 @@ class Proposal:
         return str(self.options["modalities"][modality]["kind"])
 
 
-def propose(file: Path, root: Path, given: Given) -> Proposal:
-    """Inspect a table below `root`. Raises DataError or ParameterError if it cannot be used."""
-    opened = dialect.opened(file, root, given.encoding)
-    options, table = opened.options, opened.table
+def propose(file: Path, root: Path | None, given: Given) -> Proposal:
+    """Inspect a table below `root`, None: the folder that holds its files. Raises DataError or ParameterError if it cannot be used."""
+    opened = dialect.opened(file, given.encoding)
+    options, table = dict(opened.options), opened.table
     columns = {name: column(name, cells) for name, cells in table.columns.items()}
+    root = root or likely_root(file, columns.values())
+    options = {"file": os.path.relpath(file, root)} | options
     chosen = roles.roles(columns, key=given.key, split=given.split, label=given.label, group=given.group)
     rest = {name: candidate for name, candidate in columns.items() if name not in chosen.reserved}
     base = paths.start(file, root, rest.values())
-    guesses = modalities.modalities(rest, lambda candidate: paths.num_axes(candidate, base, root))
+    files = Files(root, file)
+    probe = modalities.Probe(
+        axes=lambda candidate: paths.num_axes(candidate, base, root),
+        namings=lambda candidate: namings(candidate, columns, base, files),
+    )
+    guesses = modalities.modalities(
+        rest, probe, key=chosen.key if chosen.key and chosen.key.name not in rest else None, given=given.modalities
+    )
     if not guesses.entries:
         raise DataError(
             f"{file}: none of the columns {some(columns, 20)} holds media, texts or numbers to learn from"
@@ -77,6 +89,8 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
     options |= {option: candidate.name for option, candidate in named.items() if candidate} | _shares(chosen.split)
     if base != file.parent:
         options["media_root"] = os.path.relpath(base, root)
+    if read_as := options.pop("columns", {}) | guesses.columns:
+        options["columns"] = read_as
     options["modalities"] = guesses.entries
     guessed = deepcopy(guesses.entries)
     adapter = Adapter(root, classes=label.classes, task=label.task, **options)
@@ -88,13 +102,18 @@ def propose(file: Path, root: Path, given: Given) -> Proposal:
         for name, entry in guesses.entries.items()
     }
     rejected = Counter(rejection.reason.split(":")[0] for rejection in adapter.rejected)
+    unnamed = files.unnamed(set().union(*guesses.files.values()))
     unsure = [*opened.said, *chosen.unsure, *guesses.unsure, *said, *_rare(label)]
+    if unnamed:
+        folders = some((f"{count} in {folder}" for folder, count in unnamed.items()), 3)
+        unsure.append(f"pictures, sounds or videos below {root} that no column names: {folders}")
     unsure += [doubt for name in surveys for doubt in _doubts(name, surveys[name])]
     if label.task == "single_label":
         labels = {row: value for row, value in adapter.rows.label.items() if isinstance(value, int)}
         for name, entry in guesses.entries.items():
             unsure += giveaways(name, str(entry["kind"]), surveys[name], labels)
     return Proposal(
+        root,
         options,
         label,
         len(table.places),

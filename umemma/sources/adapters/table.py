@@ -151,7 +151,8 @@ class Adapter:
             group=self._names.group[row],
             members=dict(members.values()),
             files=files,
-            dropped={f"{name}: its file does not exist": 1 for name in self._dead_links(row)},
+            dropped=dict(self.members.dropped.get(row, {}))
+            | {f"{name}: its file does not exist": 1 for name in self._dead_links(row)},
         )
 
     def _dead_links(self, row: int) -> list[str]:

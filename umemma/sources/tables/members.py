@@ -18,6 +18,7 @@ from umemma.errors import DataError, ParameterError
 from umemma.media import formats
 from umemma.media.kinds import text as media_text
 from umemma.sources.tables import paths, readings, series
+from umemma.sources.tables.categories import Category
 from umemma.sources.tables.cells import is_missing, text
 from umemma.sources.tables.file import Table
 from umemma.sources.tables.matching import Matching
@@ -37,8 +38,8 @@ class Folders:
 class Members:
     """The modalities of every row of `table`; only `member` opens files.
 
-    `columns` says how cells are read; `unread` counts the cells of a column that were taken as not measured because
-    they could not be read.
+    `columns` says how cells are read; `dropped` {row: {reason: 1}} the cells that could not be read and count as not
+    measured, and the words that count as other.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Members:
             for column in template.columns - {""}
         }
         self.bad: dict[int, str] = {}  # rows with an invalid vector, and why
-        self.unread: dict[str, int] = {}
+        self.dropped: dict[int, dict[str, int]] = {}
         self._vectors = {name: self._vector(source, table) for name, source in sources.items() if source.are_numbers}
         self.names = tuple(sources)
 
@@ -183,8 +184,9 @@ class Members:
             result = readings.numbers(reading, table.cells(column, source.where), self._missing)
             for row, why in result.bad.items():
                 self.bad.setdefault(row, f"no usable number: in {column}, {why}")
-            if result.unread:
-                self.unread[column] = result.unread
+            what = "a rare word in" if isinstance(reading, Category) else "unreadable"
+            for row in result.dropped:
+                self.dropped.setdefault(row, {})[f"{what} {column}"] = 1
             blocks.append(result.values)
         values = np.concatenate(blocks, axis=1)
         holes = np.isnan(values)

@@ -46,7 +46,9 @@ class Number(Section):
 
     def __call__(self, cell: object) -> Sequence[float]:
         """Return the number in a cell. Raises ValueError if it is none."""
-        if not isinstance(cell, str) or self.is_plain:
+        if not isinstance(cell, str):
+            return (number(cell),)
+        if self.is_plain and cell.strip()[:1] not in ("\u2212", "("):
             return (number(cell),)
         written = cell.strip().casefold()
         if written in self._words:

@@ -103,12 +103,13 @@ def with_objects(table: Table, columns: Mapping[str, Reading | NumberList | Obje
 class Numbers:
     """The numbers of a column: float32 (row, number), NaN where nothing was measured.
 
-    `bad`: rows whose cell cannot be read, and why. `unread`: how often such a cell was taken as not measured.
+    `bad`: rows whose cell cannot be read, and why. `dropped`: rows whose cell could not be read and counts as not
+    measured, or says a word that is not listed.
     """
 
     values: np.ndarray
     bad: dict[int, str] = field(default_factory=dict)
-    unread: int = 0
+    dropped: list[int] = field(default_factory=list)
 
 
 def numbers(reading: Reading, cells: Sequence[object], spellings: Collection[str]) -> Numbers:
@@ -127,6 +128,8 @@ def numbers(reading: Reading, cells: Sequence[object], spellings: Collection[str
             _unreadable(reading, result, row, outcome)
         elif outcome is not None:
             result.values[row] = outcome
+    if isinstance(reading, Category):
+        result.dropped = np.flatnonzero(result.values[:, -1] == 1).tolist()
     return result
 
 
@@ -168,4 +171,4 @@ def _unreadable(reading: Reading, result: Numbers, row: int, why: str) -> None:
     if isinstance(reading, Category) or reading.unreadable == "reject":
         result.bad[row] = why
     else:
-        result.unread += 1
+        result.dropped.append(row)
