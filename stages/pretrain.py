@@ -28,11 +28,13 @@ def main() -> None:
         num_classes=len(dataset.classes),
         seed=settings.seed,
         augmentation=modality.augment,
+        group=targets.group["train"],
     )
     result = unimodal_fit.report(trained, data)
     with written_whole(Path("data/towers") / dataset.name / name) as temporary:
         unimodal.save(trained.tower, temporary / "tower.safetensors")
-        safetensors.write(temporary / "features.safetensors", trained.features, {"modality": name})
+        facts = {"modality": name, "is_out_of_fold": trained.is_out_of_fold}
+        safetensors.write(temporary / "features.safetensors", trained.features, facts)
         write_json(temporary / "result.json", result)
     write_json(Path("data/reports/curves") / dataset.name / f"{name}.json", trained.curve)
     print(f"{name}: " + "  ".join(f"{key} {value:g}" for key, value in result.items()))

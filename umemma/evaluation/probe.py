@@ -19,6 +19,8 @@ def is_correct(
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
+    train, test = train.nan_to_num(0.0), test.nan_to_num(0.0)  # what was not measured counts as the mean
+
     def correct_for(label: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
         with threadpool_limits(1):  # more threads synchronise at every small product: minutes on a busy machine

@@ -25,6 +25,19 @@ class FittedHead(Protocol):
         ...
 
 
+@runtime_checkable
+class ResizedHead(Protocol):
+    """A head whose size follows from how it was fitted."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `resize` needs."""
+        ...
+
+    def resize(self, facts: Mapping[str, Any], /) -> None:
+        """Take this size; the numbers are still to be loaded."""
+        ...
+
+
 class LateFusion(nn.Module):
     """Batch -> logits (batch, class), from the modalities present. `settings` are those it was built with."""
 
@@ -51,11 +64,15 @@ class LateFusion(nn.Module):
         """Return logits from the features of `encode`, for any `present` (batch, modality)."""
         in_use = {name: partial(encode_in_use, encoder) for name, encoder in self.parts().items()}
         filled, visible = self.substitute(features, present, key, in_use)
+        if not getattr(self.head, "takes_gaps", False):  # of columns beside the answer of trees
+            filled = {name: value.nan_to_num(0.0) for name, value in filled.items()}
         return self.head(filled, visible)
 
     def facts(self) -> dict[str, Any]:
         """Return the facts needed to rebuild this model."""
-        return {"kind": "late", **self.settings, "encoders": [encoder.facts() for encoder in self.parts().values()]}
+        encoders = [encoder.facts() for encoder in self.parts().values()]
+        grown = {"residual": self.head.facts()} if isinstance(self.head, ResizedHead) else {}
+        return {"kind": "late", **self.settings, "encoders": encoders, **grown}
 
 
 def build(
@@ -96,7 +113,7 @@ def blank(facts: Mapping[str, Any], num_classes: int) -> LateFusion:
         for name, tower in towers.items()
     }
     rows = {name: torch.zeros(facts["num_rows"][name], *shape) for name, shape in shapes.items()}
-    return build(
+    model = build(
         towers,
         head=facts["head"],
         substitute=facts["substitute"],
@@ -104,3 +121,6 @@ def blank(facts: Mapping[str, Any], num_classes: int) -> LateFusion:
         log_prior=torch.zeros(num_classes),
         rows=rows,
     )
+    if isinstance(model.head, ResizedHead):
+        model.head.resize(facts["residual"])
+    return model

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -33,6 +33,8 @@ class Encoder(nn.Module):
       first axis in the training set; `whole` (of all else), by those of all values; `none`, for ids, and for pixels
       where pre-trained weights fix the scale.
     - `value_range`: the smallest and largest decoded value it accepts.
+    - `takes_gaps`: its `forward` takes decoded values as they are, NaN included.
+    - `num_answers`: its first features are logits, the answer of a tower that needs no head.
     - `masks_padding`: its `forward` takes a second argument, (batch, time), true where a series is padded.
 
     NaN in a vector or series was not measured, and becomes 0 after scaling, the mean of the training set. Where the
@@ -60,6 +62,8 @@ class Encoder(nn.Module):
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
         """Scale, fill in what was not measured, then encode."""
+        if getattr(self.body, "takes_gaps", False):
+            return self.body(value).float()
         scaled = self.scaled(value)
         if not measured.can_have_gaps(self.shape) or not value.is_floating_point():
             return self.body(scaled).float()
@@ -183,6 +187,23 @@ def build(modality: str, sample: torch.Tensor, encoder: Settings | nn.Module) ->
     return Encoder(modality, sample.shape[1:], encoder, measured.gaps(sample))
 
 
+class Answer(nn.Module):
+    """The head of an encoder that answers itself: its first features, calibrated by `scale` and `shift` (class,)."""
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("shift", torch.zeros(out_features))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(batch, dim) -> logits (batch, class)."""
+        return features[:, : self.out_features] * self.scale + self.shift
+
+
 class Tower(nn.Module):
     """Encoder and linear head; `temperature` (a scalar, 1 until fitted on validation data) calibrates the logits.
 
@@ -197,7 +218,8 @@ class Tower(nn.Module):
     def __init__(self, encoder: AnyEncoder, num_classes: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Linear(encoder.dim, num_classes)
+        kind = Answer if hasattr(encoder.body, "num_answers") else nn.Linear
+        self.head = cast(nn.Linear, kind(encoder.dim, num_classes))
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("log_prior", torch.zeros(num_classes))
 
@@ -215,6 +237,11 @@ class Tower(nn.Module):
 
     def calibrated_head(self) -> nn.Linear:
         """Return a copy of the head with the calibration folded into its weights."""
+        if isinstance(self.head, Answer):
+            answer = Answer(self.head.in_features, self.head.out_features)
+            answer.scale.copy_(1 / self.temperature)
+            answer.shift.copy_(tempered(torch.zeros_like(self.log_prior), self.temperature, self.log_prior))
+            return cast(nn.Linear, answer)
         head = nn.Linear(self.head.in_features, self.head.out_features)
         with torch.no_grad():
             head.weight.copy_(self.head.weight / self.temperature)

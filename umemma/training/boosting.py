@@ -14,15 +14,18 @@ import torch
 
 from umemma.data.batch import Batch
 from umemma.errors import SettingError
+from umemma.metrics.classification import nll
 from umemma.models.forest import Forest
+from umemma.models.heads.pool_residual import Head
 from umemma.models.pooling import Pooling
 from umemma.models.run_encoders import encode_split
 from umemma.models.trees import Trees, side_by_side
 from umemma.training.context import TrainingContext
-from umemma.training.copies import with_copies
+from umemma.training.copies import HeldOut, with_copies
 
 MAX_COLUMNS = 100  # of a text
 _MAX_ROWS = 200_000
+_MIN_WEIGHT = 3.0  # of a leaf: p (1 - p), summed
 _MAX_ROUNDS, _PATIENCE = 400, 30
 _LR, _LR_OF_MANY_CLASSES, _MANY_CLASSES = 0.05, 0.1, 4
 _MIN_COLUMNS = 20  # of a node; below, trees on few columns would hardly ever meet the one that counts
@@ -51,6 +54,22 @@ def pool(poolings: Mapping[str, Pooling], data: Batch, context: TrainingContext)
     data = data.rows(data.present.any(dim=1).nonzero().squeeze(1))
     data = data.with_values(encode_split(poolings, data, batch_size=500, device=context.device))
     return with_copies(data, seed=context.seed)
+
+
+@torch.no_grad()
+def residual(head: Head, train: HeldOut, val: HeldOut, *, seed: int) -> Forest:
+    """Return trees that add to a pool's logits what several modalities together say; none, if `val` is not better."""
+    samples = {"train": train, "val": val}
+    several = {split: each.visible.sum(dim=1) > 1 for split, each in samples.items()}
+    columns = {split: side_by_side(each.features, each.visible)[several[split]] for split, each in samples.items()}
+    start = {split: head.pooled(each.features, each.visible)[several[split]] for split, each in samples.items()}
+    label = {split: each.label[several[split]] for split, each in samples.items()}
+    nothing = Forest(0, 1, 0, start["train"].shape[1])
+    if min(len(value) for value in label.values()) == 0:
+        return nothing
+    forest = boost(columns, label, start, seed=seed, min_child_weight=_MIN_WEIGHT * train.copies)
+    better = nll(start["val"] + forest(columns["val"]), label["val"]).mean() < nll(start["val"], label["val"]).mean()
+    return forest if better else nothing
 
 
 def boost(
@@ -94,7 +113,7 @@ def boost(
             "colsample_bynode": min(1.0, max(0.2, _MIN_COLUMNS / num_columns)),
             "subsample": 0.7,
             "reg_lambda": 5.0,
-            "min_child_weight": 3.0,
+            "min_child_weight": _MIN_WEIGHT,
             "seed": seed,
             "nthread": torch.get_num_threads(),
             "verbosity": 0,

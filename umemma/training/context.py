@@ -29,7 +29,8 @@ class TrainingContext:
     """What all arms of a run share.
 
     `media` and `features` hold the same samples of each split: as arrays (or the features of a frozen backbone), and as
-    the towers' features. `augment` applies to the media, {modality: settings}.
+    the towers' features. `augment` applies to the media, {modality: settings}. `is_out_of_fold`: are all towers' answers for
+    training samples by models that were not trained on these, so that a head may be fitted to them?
     """
 
     towers: Mapping[str, Tower]
@@ -42,6 +43,7 @@ class TrainingContext:
     num_classes: int
     seed: int
     augment: Mapping[str, Settings] = field(default_factory=dict)
+    is_out_of_fold: bool = False
 
     @cached_property
     def device(self) -> Device:
@@ -105,7 +107,8 @@ def load(
 
     names = list(dataset.modalities)
     media = {split: arrays.load(inputs, split, targets) for split in SPLITS}
-    by_tower = {name: safetensors.read(towers[name] / "features.safetensors")[0] for name in names}
+    read = {name: safetensors.read(towers[name] / "features.safetensors") for name in names}
+    by_tower = {name: tensors for name, (tensors, _) in read.items()}
     features = {
         split: batch.with_values({name: by_tower[name][split] for name in names}) for split, batch in media.items()
     }
@@ -120,4 +123,5 @@ def load(
         len(dataset.classes),
         seed,
         {name: modality.augment for name, modality in dataset.modalities.items()},
+        all(facts.get("is_out_of_fold", False) for _, facts in read.values()),
     )

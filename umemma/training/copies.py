@@ -1,11 +1,30 @@
 """Copies of samples with modalities hidden, for what is fitted to all samples at once and must meet every pattern."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import torch
 
 from umemma.data.batch import Batch
 from umemma.missingness import thinned
 
 _NUM_COPIES, _MAX_ROWS = 4, 200_000
+
+
+class HeldOut(NamedTuple):
+    """What a head gets for samples and their copies: features, visible, label, and how often each sample is there."""
+
+    features: Mapping[str, torch.Tensor]
+    visible: torch.Tensor
+    label: torch.Tensor
+    copies: float
+
+    def joined(self, other: "HeldOut") -> "HeldOut":
+        """Return both."""
+        features = {name: torch.cat([value, other.features[name]]) for name, value in self.features.items()}
+        number = len(self.label) / self.copies + len(other.label) / other.copies
+        visible, label = torch.cat([self.visible, other.visible]), torch.cat([self.label, other.label])
+        return HeldOut(features, visible, label, len(label) / number)
 
 
 def with_copies(data: Batch, *, seed: int) -> Batch:

@@ -21,6 +21,7 @@ from umemma.missingness import Pattern, hide, outcomes, panel, pattern_name
 from umemma.models import late_fusion
 from umemma.models.checkpoint import Model
 from umemma.models.early_fusion import EarlyFusion
+from umemma.models.heads import pool_residual
 from umemma.models.late_fusion import FittedHead, LateFusion
 from umemma.models.per_pattern import PerPattern
 from umemma.models.run_encoders import encode_in_use, encode_split
@@ -30,6 +31,7 @@ from umemma.prediction.predictions import Predictions
 from umemma.training import augment
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
+from umemma.training.copies import HeldOut
 from umemma.training.copies import held_out as copies_of
 from umemma.training.loop import Curve, train
 from umemma.training.schedule import Schedule
@@ -106,29 +108,46 @@ def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
             context.features,
             forward=lambda batch: model.fuse(batch.values, batch.present, batch.key),
         )
-        return _with_fitted_head(trained, model, context, context.features["val"])
+        return _with_fitted_head(trained, model, context, context.features)
     for encoder in model.parts().values():  # only what the encoder's `trainable` allows
         groups += encoder.parameter_groups(tower_lr)
     trained = _trained(model, groups, context, hides, context.media, scratch=scratch)
     if not isinstance(model.head, FittedHead):
         return trained
-    val = context.media["val"]
-    features = encode_split(model.parts(), val, batch_size=500, device=context.device)
-    return _with_fitted_head(trained, model, context, val.with_values(features))
+    encoded = {
+        split: batch.with_values(encode_split(model.parts(), batch, batch_size=500, device=context.device))
+        for split, batch in context.media.items()
+        if split != "test"
+    }
+    return _with_fitted_head(trained, model, context, encoded)
+
+
+def _with_fitted_head(
+    trained: Trained, model: LateFusion, context: TrainingContext, features: Mapping[str, Batch]
+) -> Trained:
+    """Fit a head that is not trained step by step, to held-out features with copies that miss modalities.
+
+    Held out are those of `val`, and of `train` too where the towers' answers for it are out of fold.
+    """
+    if not isinstance(model.head, FittedHead):
+        return trained
+    train, val = (_filled(model, features[split], context.seed) for split in ("train", "val"))
+    model.head.fit(*(train.joined(val) if context.is_out_of_fold else val))
+    if isinstance(model.head, pool_residual.Head):
+        from umemma.training.boosting import residual  # it imports a library that no other head needs
+
+        model.head.residual = residual(model.head, train, val, seed=context.seed)
+    data = context.features if features is context.features else context.media
+    return replace(trained, curve=[*trained.curve[:-1], trained.curve[-1] | _validated(model, context, data)])
 
 
 @torch.no_grad()
-def _with_fitted_head(trained: Trained, model: LateFusion, context: TrainingContext, val: Batch) -> Trained:
-    """Fit a head that is not trained step by step to held-out features: `val`'s, with copies that miss modalities."""
-    if not isinstance(model.head, FittedHead):
-        return trained
-    held_out, copies = copies_of(val, seed=context.seed)
+def _filled(model: LateFusion, data: Batch, seed: int) -> HeldOut:
+    """Return what the head gets for the samples and their copies."""
+    copied, copies = copies_of(data, seed=seed)
     in_use = {name: partial(encode_in_use, encoder) for name, encoder in model.parts().items()}
-    filled, visible = model.substitute(held_out.values, held_out.present, held_out.key, in_use)
-    with torch.enable_grad():
-        model.head.fit({name: value.detach() for name, value in filled.items()}, visible, held_out.label, copies)
-    fitted = _validated(model, context, context.features if val is context.features["val"] else context.media)
-    return replace(trained, curve=[*trained.curve[:-1], trained.curve[-1] | fitted])
+    filled, visible = model.substitute(copied.values, copied.present, copied.key, in_use)
+    return HeldOut(filled, visible, copied.label, copies)
 
 
 def early(context: TrainingContext, *, hides: bool) -> Trained:

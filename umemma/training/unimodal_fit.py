@@ -26,11 +26,15 @@ _MAX_VALIDATED = 10_000  # samples that choose the best evaluation, of a larger 
 
 @dataclass(frozen=True)
 class TrainedTower:
-    """A calibrated tower; `features` {split: (sample, dim)} are of all samples, zero where missing."""
+    """A calibrated tower; `features` {split: (sample, dim)} are of all samples, zero where missing.
+
+    `is_out_of_fold`: are the answers in those of `train` by models that were not trained on the sample?
+    """
 
     tower: unimodal.Tower
     features: Mapping[str, torch.Tensor]
     curve: Curve
+    is_out_of_fold: bool = False
 
 
 def fit(
@@ -43,11 +47,12 @@ def fit(
     num_classes: int,
     seed: int,
     augmentation: Settings | None = None,
+    group: torch.Tensor | None = None,
 ) -> TrainedTower:
     """Train a tower on the samples of `train` that have its modality, and calibrate it on those of `val`.
 
     `data` {split: Batch} has one modality. `encoder` is the name of a plug-in with its settings, or a module (batch,
-    *shape) -> (batch, dim), of which a copy is trained. Raises DataError if no sample has the modality.
+    *shape) -> (batch, dim), of which a copy is trained. `group` (sample,) of `train`: what may not be cut by folds. Raises DataError if no sample has the modality.
     """
     (name,) = data["train"].modalities
     shape = data["train"].values[name].shape[1:]
@@ -56,6 +61,8 @@ def fit(
     for split in ("train", "val"):
         if len(present[split]) == 0:
             raise DataError(f"modality {name} is present in no sample of split {split}; nothing to train its tower on")
+    if not isinstance(encoder, nn.Module) and encoder["name"] == "trees":
+        return _boosted(data, num_classes, seed, group)
     torch.manual_seed(seed)
     tower = unimodal.Tower(unimodal.build(name, present["train"].values[name], encoder), num_classes)
     tower.log_prior.copy_(log_prior(present["train"].label, num_classes))
@@ -94,6 +101,16 @@ def fit(
     has = data["val"].present[:, 0]
     tower.fit_temperature(all_features["val"][has], data["val"].label[has])
     return TrainedTower(tower, all_features, curve)
+
+
+def _boosted(data: Mapping[str, Batch], num_classes: int, seed: int, group: torch.Tensor | None) -> TrainedTower:
+    from umemma.training import boosted_tower  # it imports libraries that no other tower needs
+
+    tower, features = boosted_tower.fit(data, num_classes=num_classes, seed=seed, group=group)
+    has = data["val"].present[:, 0]
+    scores = _scores(tower.answer(features["val"][has]), data["val"].label[has], "val")
+    row = {"epoch": 1, "step": 1, "samples_seen": tower.samples_seen} | scores
+    return TrainedTower(tower, features, [row], is_out_of_fold=True)
 
 
 def report(trained: TrainedTower, data: Mapping[str, Batch]) -> dict[str, float]:

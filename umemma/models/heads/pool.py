@@ -46,6 +46,10 @@ class Head(nn.Module):
 
     def forward(self, features: Mapping[str, torch.Tensor], visible: torch.Tensor) -> torch.Tensor:
         """Return unnormalised log-probabilities."""
+        return self.pooled(features, visible)
+
+    def pooled(self, features: Mapping[str, torch.Tensor], visible: torch.Tensor) -> torch.Tensor:
+        """Return the pool's logits."""
         evidence = self._evidence(features, visible)
         return _pooled(evidence, visible, self.share, self.bias, self.independence) + self.log_prior
 
