@@ -6,7 +6,7 @@ import math
 import operator
 import random
 
-from umemma.missingness import pattern_name, patterns, probability
+from umemma.missingness import panel, pattern_name, probability
 from umemma.reporting.data_summary import Summary
 from umemma.reporting.reports import Reports
 from umemma.reporting.results import Accounting, Classes, Gate, Gates, Masks, Robustness, SplitMasks
@@ -17,6 +17,7 @@ ARMS = ["ume-mma", "joint", "joint+mma", "ump", "ensemble", "frozen", "early", "
 GRID = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]
 TWO = (("image", "audio"), (0.63, 0.52))
 FOUR = (("image", "audio", "inertial", "text"), (0.55, 0.42, 0.2, 0.33))
+TEN = (tuple(f"group {number}" for number in range(10)), tuple(0.05 + 0.03 * number for number in range(10)))
 HOSTILE = (("</script><b>bold</b>", 'sound"&'), (0.6, 0.5))
 
 
@@ -74,13 +75,14 @@ def strength(pattern, worth):
 
 def holes(modalities):
     """Return how many of the 10,000 test samples have exactly each pattern, the empty one too."""
-    rare = dict.fromkeys([*patterns(len(modalities))[1:], (False,) * len(modalities)], 200)
+    others = [*panel(len(modalities))[1:], (False,) * len(modalities)]
+    rare = dict.fromkeys(others, min(200, 5_000 // len(others)))
     return {(True,) * len(modalities): 10_000 - sum(rare.values()), **rare}
 
 
 def robustness(modalities, worth):
     results = {}
-    for pattern in [*patterns(len(modalities)), (False,) * len(modalities)]:
+    for pattern in [*panel(len(modalities)), (False,) * len(modalities)]:
         share = strength(pattern, worth)
         results[pattern] = {
             "accuracy": round(0.2 + 0.78 * share, 6),
@@ -91,13 +93,15 @@ def robustness(modalities, worth):
     alone = [tuple(rate * (number == m) for number in range(num)) for m in range(num) for rate in GRID]
     for rate in dict.fromkeys([*((rate,) * num for rate in GRID), *alone]):
         shares = {pattern: probability(pattern, rate) for pattern in results}
+        if sum(shares.values()) < 1 - 1e-9:
+            continue  # a pattern that is not in the panel can occur
         expected = {
             key: round(sum(shares[pattern] * results[pattern][key] for pattern in results), 6)
             for key in ("accuracy", "cross_entropy")
         }
         rates.append({"missing_rate": dict(zip(modalities, rate, strict=True)), **expected})
     rows = {}
-    for pattern in patterns(len(modalities)):
+    for pattern in panel(len(modalities)):
         value, tower = max(
             (w, name) for w, name, is_present in zip(worth, modalities, pattern, strict=True) if is_present
         )
@@ -158,7 +162,7 @@ def ranked(share):
 def accounting(modalities, worth, results, *, alone):
     rng = random.Random(0)
     metrics, information, reliability = {}, {}, {}
-    for pattern in patterns(len(modalities)):
+    for pattern in panel(len(modalities)):
         name = pattern_name(pattern, modalities)
         row, share = results["patterns"][name], strength(pattern, worth)
         metrics[name] = pattern_metrics(row, share, rng)
@@ -195,7 +199,7 @@ def accounting(modalities, worth, results, *, alone):
                 "added": name,
                 "rate": interval(0.015 + 0.03 * rng.random(), 0.004),
             }
-            for pattern in patterns(len(modalities))
+            for pattern in panel(len(modalities))
             for name, is_present in zip(modalities, pattern, strict=True)
             if not is_present
         ],

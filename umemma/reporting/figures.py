@@ -57,7 +57,7 @@ def rate_curves(robustness: Robustness, known: Mapping[frozenset[str], Metrics])
     """Return expected accuracy over the missing rate of one modality and of all; None if there is only one rate.
 
     The lines are exact between the measured points too, as they follow from `known`, the metrics by pattern; without
-    these they only join the points.
+    the score there they only join the points. A line that needs sets which were not evaluated is left out.
     """
     rows, lines, key, title = rate_rows(robustness), [], robustness.score, SCORES[robustness.score]
     if len({row["missing_rate"] for row in rows}) < 2:
@@ -70,6 +70,8 @@ def rate_curves(robustness: Robustness, known: Mapping[frozenset[str], Metrics])
             for rate in (step / 50 for step in range(51))
             if points[0][0] <= rate <= points[-1][0]
         ]
+        if any(metrics is None for _, metrics in exact):  # sets in between were not evaluated: a line would be a guess
+            continue
         path = [(rate, metrics[key]) for rate, metrics in exact if metrics is not None and key in metrics]
         lines.append(Line(name, "all" if name == EVERY else charts.tone(index), path or points, points))
     return _for_every_screen(
