@@ -22,7 +22,7 @@ HOSTILE = (("</script><b>bold</b>", 'sound"&'), (0.6, 0.5))
 
 
 def sample(kind, *, alone=False, passed=False, several=False):
-    """Return the arguments of `page`: TWO, FOUR or HOSTILE; `alone`: only this run, with null wherever null is allowed.
+    """Return the reports of TWO, FOUR, TEN or HOSTILE; `alone`: only this run, with null wherever null is allowed.
 
     `several`: several labels a sample, so that F1 stands beside accuracy.
     """

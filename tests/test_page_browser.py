@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.page_sample import FOUR, HOSTILE, TWO, sample
+from tests.page_sample import FOUR, HOSTILE, TEN, TWO, sample
 from umemma.missingness import patterns, probability
 from umemma.reporting.expected import kept, presence
 from umemma.reporting.page import page
@@ -20,7 +20,13 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-KINDS = {"two": sample(TWO), "four": sample(FOUR), "hostile": sample(HOSTILE), "several": sample(TWO, several=True)}
+KINDS = {
+    "two": sample(TWO),
+    "four": sample(FOUR),
+    "hostile": sample(HOSTILE),
+    "several": sample(TWO, several=True),
+    "ten": sample(TEN),
+}
 TEXTS_THAT_TOUCH = """() => [...document.querySelectorAll('svg')].flatMap((svg) => {
   const frame = svg.getBoundingClientRect();
   const boxes = [...svg.querySelectorAll('text')].map((text) => [text.textContent, text.getBoundingClientRect()])
@@ -111,6 +117,28 @@ def test_nothing_overlaps_and_a_narrow_page_does_not_scroll_sideways(show, name)
     shown.set_viewport_size({"width": 1280, "height": 740})
     assert shown.evaluate(TEXTS_THAT_TOUCH) == []
     assert shown.evaluate("document.querySelectorAll('svg text').length") > 100
+
+
+CUT = """(id) => [...document.querySelectorAll(`${id} .scroll`)].filter((one) => one.checkVisibility()
+  && one.scrollWidth > one.clientWidth + 1).map((one) => one.getAttribute('aria-label'))"""
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_table_that_is_open_at_first_is_cut(show, name):
+    shown = show(name)
+    assert set(shown.evaluate(CUT, "main")) <= {"Chart of arms", "Table of masks"}
+    shown.set_viewport_size({"width": 390, "height": 740})
+    assert shown.evaluate(CUT, "#verdict") == shown.evaluate(CUT, "#classes") == []
+
+
+def test_dots_of_a_pattern_have_the_colours_of_its_modalities(show):
+    shown = show("two")
+    colours = shown.evaluate("""() => [...document.querySelectorAll('symbol .full')].slice(0, 2)
+      .map((one) => getComputedStyle(one).fill)""")
+    swatches = shown.evaluate("""() => [...document.querySelectorAll('#data .swatch')].slice(0, 2)
+      .map((one) => getComputedStyle(one).backgroundColor)""")
+    assert colours == swatches
+    assert len(set(colours)) == 2
 
 
 def test_light_and_dark_differ_and_both_can_be_read(show):

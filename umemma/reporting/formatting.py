@@ -8,6 +8,7 @@ from markupsafe import Markup
 from umemma.reporting.results import Interval
 from umemma.reporting.svg import element
 
+_MANY, _FEW = 5, 2  # modalities of a data set, and missing ones, from which and up to which patterns have short names
 NONE, MINUS = "\u2013", "\u2212"
 
 
@@ -59,9 +60,12 @@ def settings(value: Any) -> str:
     return ", ".join(f"{name} {setting}" for name, setting in value.items())
 
 
-def in_words(pattern: str) -> str:
-    """Return a pattern's name for use in a sentence."""
-    return pattern.replace("+", " + ")
+def in_words(pattern: str, modalities: Sequence[str] = ()) -> str:
+    """Return a pattern's name for use in a sentence; of many `modalities`, where few are missing, by what is missing."""
+    missing = [name for name in modalities if name not in pattern.split("+")]
+    if len(modalities) < _MANY or len(missing) > _FEW:
+        return pattern.replace("+", " + ")
+    return f"all but {listed(missing)}" if missing else "everything"
 
 
 def listed(names: Sequence[str], conjunction: str = "and") -> str:

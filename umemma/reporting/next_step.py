@@ -53,17 +53,17 @@ def _tower(robustness: Robustness, accounting: Accounting) -> NextStep | None:
     row = robustness.patterns[fullest]
     tower = row.uni if key == "accuracy" else row.uni_f1_micro
     fused = getattr(row, key)
-    if "+" not in fullest or tower is None or fused is None or tower <= fused:
+    if "+" not in fullest or tower is None or fused is None or tower <= fused or robustness.training.head == "pool":
         return None
     return NextStep(
-        f"{row.uni_tower} alone ({percent(tower)}) is better than all modalities together ({percent(fused)}): a fusion "
-        "without weights of its own cannot fall for the training data.",
-        f"{EXPERIMENT}arm=ensemble",
+        f"{row.uni_tower} alone ({percent(tower)}) is better than all modalities together ({percent(fused)}): a head whose "
+        "weights depend on what is present keeps a weak tower from spoiling the others.",
+        f"{EXPERIMENT}fuse.head=pool",
     )
 
 
-def _interaction(_: Robustness, accounting: Accounting) -> NextStep | None:
-    if not findings.interaction(accounting):
+def _interaction(robustness: Robustness, accounting: Accounting) -> NextStep | None:
+    if not findings.interaction(accounting) or robustness.training.head in ("gated", "attention"):
         return None
     return NextStep(
         "Something is only to be seen in several modalities together: try a head that lets them interact.",

@@ -17,7 +17,7 @@ from umemma.reporting.next_step import next_step
 from umemma.reporting.preview import Preview
 from umemma.reporting.reports import Reports
 from umemma.reporting.results import Robustness
-from umemma.reporting.shown import shown_patterns
+from umemma.reporting.shown import ALL_OF, shown_patterns
 
 _WIDE = 7  # columns of the table of models
 _LISTED_SETS = 16  # sets whose share is listed beside the sliders
@@ -43,11 +43,12 @@ def page(reports: Reports, previews: Mapping[str, Sequence[Preview]] | None = No
             formatting.interval,
             formatting.settings,
             formatting.chance,
-            formatting.in_words,
             formatting.listed,
         )
     }
     modalities, shown = accounting.modalities, shown_patterns(accounting)
+    environment.filters["in_words"] = lambda pattern: formatting.in_words(pattern, modalities)
+    few = [name for name in shown if name in (shown[0], *modalities)]
     known = per_pattern(robustness)
     in_data = data_figures.patterns(data.statistics)
     drawn = list(dict.fromkeys([*shown, *(name for name, _ in in_data if _is_set_of(name, modalities))]))
@@ -66,7 +67,8 @@ def page(reports: Reports, previews: Mapping[str, Sequence[Preview]] | None = No
         verdict=verdict.sentences(accounting),
         step=next_step(robustness, accounting),
         shown=shown,
-        model_columns=shown if len(shown) <= _WIDE else [name for name in shown if name in (shown[0], *modalities)],
+        model_columns=shown if len(shown) <= _WIDE else few,
+        arm_tables=shown if len(shown) <= ALL_OF else few,
         modalities=modalities,
         headline=findings.headline(accounting),
         about=next((row.about for row in accounting.arms if row.versus is None), ""),

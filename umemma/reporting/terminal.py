@@ -4,10 +4,11 @@ Neither this module nor any that it imports may import a library that is slow to
 """
 
 import textwrap
+from collections.abc import Sequence
 
 from umemma.reporting import data_figures, verdict
 from umemma.reporting.data_summary import Summary
-from umemma.reporting.formatting import percent
+from umemma.reporting.formatting import in_words, percent
 from umemma.reporting.next_step import NextStep
 from umemma.reporting.results import Accounting, Interval, PatternScores, Robustness, Statistics
 from umemma.reporting.shown import shown_patterns
@@ -24,7 +25,8 @@ def table(results: Robustness, accounting: Accounting) -> str:
     has_f1, dataset = results.score == "f1_micro", results.dataset
     rows = {name: results.patterns[name] for name in shown_patterns(accounting)}
     columns = _MULTI_LABEL if has_f1 else _SINGLE_LABEL
-    present = max(24, *(len(name) + 2 for name in rows))
+    title = {name: _title(name, accounting.modalities) for name in rows}
+    present = max(24, *(len(name) + 2 for name in title.values()))
     which = max(10, *(len(row.uni_tower) + 2 for row in rows.values()))
     lines = [
         f"{dataset.name} ({dataset.fingerprint[:12]}), arm {results.arm}, seed {results.seed}, test split",
@@ -36,7 +38,7 @@ def table(results: Robustness, accounting: Accounting) -> str:
         figures = _figures(row, getattr(accounting.metrics[name], results.score), has_f1=has_f1)
         used = accounting.information[name].utilisation.value
         lines.append(
-            f"{name:<{present}}{row.n:>7}"
+            f"{title[name]:<{present}}{row.n:>7}"
             + "".join(f"{figure:>{width}}" for figure, width in zip(figures, columns.values(), strict=True))
             + f"  {'(' + row.uni_tower + ')':<{which}}{row.cross_entropy:>14.4f}"
             + f"{'' if used is None else f'{used:.3f}':>13}"
@@ -44,6 +46,11 @@ def table(results: Robustness, accounting: Accounting) -> str:
     if hidden := len(results.patterns) - len(rows):
         lines.append(f"({hidden:,} more sets of modalities in data/reports/robustness.json)")
     return "\n".join(lines)
+
+
+def _title(pattern: str, modalities: Sequence[str]) -> str:
+    """Return a pattern's name, in words where they are shorter."""
+    return min(pattern, in_words(pattern, modalities), key=len)
 
 
 def first_lines(accounting: Accounting) -> list[str]:

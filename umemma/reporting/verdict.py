@@ -59,7 +59,9 @@ def _everything(accounting: Accounting) -> Iterator[str]:
     row, majority = accounting.metrics[head.fullest], accounting.majority[head.fullest]
     score = getattr(row, accounting.score)
     start = (
-        "With everything present" if head.everything else f"With {in_words(head.fullest)} present, the most there is"
+        "With everything present"
+        if head.everything
+        else f"With {in_words(head.fullest, accounting.modalities)} present, the most there is"
     )
     reached = (
         f"the model reaches a micro F1 of {_with_ends(score)} on {size(accounting, head.fullest)}"
@@ -158,7 +160,11 @@ def _is_better(arm: Arm, pattern: str) -> bool:
 def _lead(accounting: Accounting, arm: Arm, pattern: str) -> str:
     assert arm.versus is not None, "only an arm that is compared can be better"
     head = findings.headline(accounting)
-    where = "with everything present" if pattern == head.fullest and head.everything else f"with {in_words(pattern)}"
+    where = (
+        "with everything present"
+        if pattern == head.fullest and head.everything
+        else f"with {in_words(pattern, accounting.modalities)}"
+    )
     return (
         f"{where} {percent(arm.patterns[pattern].accuracy.mean)} against "
         f"{percent(accounting.metrics[pattern].accuracy.value)}{_ends(arm.versus[pattern].difference, 'points')}"
