@@ -653,6 +653,14 @@ def test_paths_that_were_written_elsewhere_are_matched_and_that_is_said(tmp_path
     assert all("pic.png" in one.members for one in samples(build.built(parameters.dataset, tmp_path)))
 
 
+def test_files_without_a_suffix_are_known_by_their_content(tmp_path, home):
+    for i in range(60):
+        (tmp_path / f"pic{i}").write_bytes(png(np.random.default_rng(i), side_px=8))
+    _, parameters = initiated(home, write_table(tmp_path / "t.csv", rows_of(pic=lambda i: f"pic{i}")))
+    assert parameters.dataset.options["modalities"]["pic"] == {"column": "pic", "kind": "image"}
+    assert all("pic.png" in one.members for one in samples(build.built(parameters.dataset, tmp_path)))
+
+
 def test_one_column_may_name_a_picture_and_a_sound_and_a_key_may_name_files(tmp_path, home):
     rng = np.random.default_rng(0)
     for i in range(60):

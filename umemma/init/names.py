@@ -15,12 +15,14 @@ from pathlib import Path, PurePosixPath
 
 from umemma.data.sample import BadSample
 from umemma.init.columns import Column
+from umemma.media import formats
 from umemma.sources.tables.cells import text
 from umemma.sources.tables.matching import Matching
 from umemma.sources.tables.sources import SUFFIXES
 from umemma.sources.tables.templates import OWN, Template, last_part, stem
 
 _MOST_FILES = 300_000
+_FIRST_BYTES = 1024
 _TRIED = 60  # cells of a column
 _LEAST_SHARE = 0.5  # of the cells tried whose files are found
 _SURE_SHARE = 0.9  # of cells that are numbers: an age may happen to be the name of a file
@@ -94,7 +96,7 @@ def _as_paths(column: Column, cells: Mapping[int, str], base: Path, root: Path) 
             continue
         if "\0" not in matched and _is_file(base / matched):
             loose.append(matched)
-    kinds = Counter(map(_kind, loose))
+    kinds = Counter(_kind(path) or _kind_of_content(base / path) for path in loose)
     if len(loose) < _least(column) * len(cells) or not kinds:
         return []
     kind, _ = kinds.most_common(1)[0]
@@ -214,6 +216,15 @@ def _least(column: Column) -> float:
 
 def _kind(path: str) -> str | None:
     return _KINDS.get(PurePosixPath(path).suffix.lower().removeprefix("."))
+
+
+def _kind_of_content(path: Path) -> str | None:
+    """Return the kind of a file whose name has no suffix, or one that says nothing, by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            return formats.kind_of(file.read(_FIRST_BYTES))
+    except OSError:  # it may not be read: the survey says so if another column's kind is found
+        return None
 
 
 def _is_file(path: Path) -> bool:
