@@ -19,7 +19,7 @@ from umemma.training.arms import BASELINES
 from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, fit, late, specialists
 
-HEADS = ("sum_logits", "gated")
+HEADS, HEADS_OF_TREES = ("sum_logits", "gated"), ("pool", "pool_residual")
 MIN_EPOCHS = 3  # an arm may train less; the yardstick must be hard to beat
 
 
@@ -38,7 +38,8 @@ def reference(context: TrainingContext) -> Trained:
         )
         return late(replace(subset, fuse=fuse), "head", hides=False)
 
-    return specialists(context, tuple(partial(train_head, head) for head in HEADS))
+    heads = HEADS_OF_TREES if context.is_out_of_fold else HEADS  # towers of trees have no linear head to train
+    return specialists(context, tuple(partial(train_head, head) for head in heads))
 
 
 def main() -> None:

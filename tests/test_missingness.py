@@ -9,7 +9,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umemma.missingness import PROTOCOLS, hide, key_digest, outcomes, panel, pattern_name, patterns, probability
+from umemma.missingness import (
+    PROTOCOLS,
+    hide,
+    key_digest,
+    outcomes,
+    panel,
+    pattern_name,
+    patterns,
+    probability,
+    specialists_panel,
+)
 from umemma.training.settings import Fuse
 
 KEYS = key_digest([f"sample-{i}" for i in range(20_000)])
@@ -49,6 +59,14 @@ def test_the_panel_holds_all_sets_of_few_modalities_and_of_many_those_that_say_m
     for size in range(1, num + 1):
         count = sum(sum(pattern) == size for pattern in chosen)
         assert count == math.comb(num, size) if size in (1, num - 1, num) else count >= 6
+
+
+def test_specialists_of_many_modalities_are_few_and_each_modality_has_one():
+    assert specialists_panel(4) == patterns(4)
+    chosen = specialists_panel(10)
+    assert set(chosen) < set(panel(10))
+    assert sorted({sum(pattern) for pattern in chosen}) == [1, 5, 9, 10]
+    assert len(chosen) == 10 + 6 + 10 + 1
 
 
 def test_patterns_are_all_non_empty_sets_and_the_complete_one_comes_first():

@@ -46,6 +46,19 @@ def panel(num_modalities: int) -> list[Pattern]:
     return drawn
 
 
+def specialists_panel(num_modalities: int) -> list[Pattern]:
+    """Return the patterns of `panel` that get a model of their own as a yardstick.
+
+    All of them for up to 6 modalities. Beyond, a model of each set would cost more than all the rest of a run: every
+    modality alone, every one left out, all, and six sets of half of them.
+    """
+    chosen = panel(num_modalities)
+    if num_modalities <= MAX_EXHAUSTIVE:
+        return chosen
+    half = [pattern for pattern in chosen if sum(pattern) == num_modalities // 2][:_SETS_OF_A_SIZE]
+    return [pattern for pattern in chosen if sum(pattern) in (1, num_modalities - 1, num_modalities) or pattern in half]
+
+
 def pattern_name(pattern: Pattern, modalities: Sequence[str]) -> str:
     """Return the names of the present modalities joined with `+`, in the data set's order."""
     return "+".join(name for name, is_present in zip(modalities, pattern, strict=True) if is_present)

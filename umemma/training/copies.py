@@ -36,10 +36,3 @@ def with_copies(data: Batch, *, seed: int) -> Batch:
     rows = torch.arange(len(data)).repeat(1 + number)
     present = [data.present, *(thinned(data.present, data.key, seed=seed, copy=copy) for copy in range(number))]
     return data.rows(rows).with_present(torch.cat(present))
-
-
-def held_out(data: Batch, *, seed: int) -> tuple[Batch, float]:
-    """Return the samples that have anything, with copies, and how often each is there."""
-    data = data.rows(data.present.any(dim=1).nonzero().squeeze(1))
-    copied = with_copies(data, seed=seed)
-    return copied, len(copied) / max(1, len(data))

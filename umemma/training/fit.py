@@ -17,7 +17,7 @@ from torch import nn
 from umemma.data.batch import Batch
 from umemma.metrics.classification import nll, share_correct
 from umemma.metrics.objective import log_class_weight
-from umemma.missingness import Pattern, hide, outcomes, panel, pattern_name
+from umemma.missingness import Pattern, hide, outcomes, panel, pattern_name, specialists_panel
 from umemma.models import late_fusion
 from umemma.models.checkpoint import Model
 from umemma.models.early_fusion import EarlyFusion
@@ -31,8 +31,7 @@ from umemma.prediction.predictions import Predictions
 from umemma.training import augment
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
-from umemma.training.copies import HeldOut
-from umemma.training.copies import held_out as copies_of
+from umemma.training.copies import HeldOut, with_copies
 from umemma.training.loop import Curve, train
 from umemma.training.schedule import Schedule
 from umemma.training.settings import ArmName, missing_rates
@@ -108,7 +107,7 @@ def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
             context.features,
             forward=lambda batch: model.fuse(batch.values, batch.present, batch.key),
         )
-        return _with_fitted_head(trained, model, context, context.features)
+        return _with_fitted_head(trained, model, context, context.features, hides=hides)
     for encoder in model.parts().values():  # only what the encoder's `trainable` allows
         groups += encoder.parameter_groups(tower_lr)
     trained = _trained(model, groups, context, hides, context.media, scratch=scratch)
@@ -119,19 +118,20 @@ def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
         for split, batch in context.media.items()
         if split != "test"
     }
-    return _with_fitted_head(trained, model, context, encoded)
+    return _with_fitted_head(trained, model, context, encoded, hides=hides)
 
 
 def _with_fitted_head(
-    trained: Trained, model: LateFusion, context: TrainingContext, features: Mapping[str, Batch]
+    trained: Trained, model: LateFusion, context: TrainingContext, features: Mapping[str, Batch], *, hides: bool
 ) -> Trained:
-    """Fit a head that is not trained step by step, to held-out features with copies that miss modalities.
+    """Fit a head that is not trained step by step, to held-out features, if the arm `hides` with copies that miss some.
 
     Held out are those of `val`, and of `train` too where the towers' answers for it are out of fold.
     """
     if not isinstance(model.head, FittedHead):
         return trained
-    train, val = (_filled(model, features[split], context.seed) for split in ("train", "val"))
+    batches = [features[split].rows(features[split].present.any(dim=1)) for split in ("train", "val")]
+    train, val = (_filled(model, data, with_copies(data, seed=context.seed) if hides else data) for data in batches)
     model.head.fit(*(train.joined(val) if context.is_out_of_fold else val))
     if isinstance(model.head, pool_residual.Head):
         from umemma.training.boosting import residual  # it imports a library that no other head needs
@@ -142,12 +142,11 @@ def _with_fitted_head(
 
 
 @torch.no_grad()
-def _filled(model: LateFusion, data: Batch, seed: int) -> HeldOut:
-    """Return what the head gets for the samples and their copies."""
-    copied, copies = copies_of(data, seed=seed)
+def _filled(model: LateFusion, data: Batch, copied: Batch) -> HeldOut:
+    """Return what the head gets for the samples with their copies."""
     in_use = {name: partial(encode_in_use, encoder) for name, encoder in model.parts().items()}
     filled, visible = model.substitute(copied.values, copied.present, copied.key, in_use)
-    return HeldOut(filled, visible, copied.label, copies)
+    return HeldOut(filled, visible, copied.label, len(copied) / max(1, len(data)))
 
 
 def early(context: TrainingContext, *, hides: bool) -> Trained:
@@ -177,13 +176,13 @@ def classical(name: ArmName, context: TrainingContext) -> Trained:
 def specialists(context: TrainingContext, ways: tuple[Callable[[TrainingContext], Trained], ...]) -> Trained:
     """Train a model for every set of modalities in several ways each, and keep the best by validation cross-entropy.
 
-    For a single modality it is the tower.
+    For a single modality it is the tower. Of many modalities, the sets are those of `missingness.specialists_panel`.
     """
     members: dict[Pattern, nn.Module] = {}
     takes: dict[Pattern, list[str]] = {}
     curve: Curve = []
     seen = 0
-    for pattern in panel(len(context.modalities)):
+    for pattern in specialists_panel(len(context.modalities)):
         subset = context.of(pattern)
         takes[pattern] = list(subset.modalities)
         if sum(pattern) == 1 or min(len(batch) for batch in subset.media.values()) == 0:
