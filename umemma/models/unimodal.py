@@ -16,6 +16,7 @@ from umemma.metrics.calibration import temperature, tempered
 from umemma.models import measured, pretrained, safetensors
 from umemma.models.backbone import Backbone
 from umemma.models.given_encoder import GivenEncoder
+from umemma.models.linear_columns import LinearColumns
 from umemma.models.measured import Gaps
 from umemma.settings import Settings, call, module_name
 
@@ -62,16 +63,25 @@ class Encoder(nn.Module):
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
         """Scale, fill in what was not measured, then encode."""
+        return self.body(*self._inputs(value)).float()
+
+    def _inputs(self, value: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return what the module gets: scaled values without NaN, and which steps are padding, if it asks for these."""
         if getattr(self.body, "takes_gaps", False):
-            return self.body(value).float()
+            return (value,)
         scaled = self.scaled(value)
         if not measured.can_have_gaps(self.shape) or not value.is_floating_point():
-            return self.body(scaled).float()
+            return (scaled,)
         missing = value.isnan()
         scaled = self._with_presence(scaled.masked_fill(missing, 0.0), missing)
         if self.gaps.has_padding and getattr(self.body, "masks_padding", False):
-            return self.body(scaled, measured.is_padding(missing)).float()
-        return self.body(scaled).float()
+            return scaled, measured.is_padding(missing)
+        return (scaled,)
+
+    def columns(self, value: torch.Tensor) -> torch.Tensor:
+        """Return the columns in which the encoder is linear, if its module is a `LinearColumns`."""
+        assert isinstance(self.body, LinearColumns), "only a linear encoder has columns"
+        return self.body.columns(*self._inputs(value))
 
     def scaled(self, value: torch.Tensor) -> torch.Tensor:
         """Return decoded media on the scale that the encoder's module expects; NaN stays NaN."""
@@ -129,6 +139,8 @@ class Encoder(nn.Module):
         fresh = Encoder(self.modality, self.shape, self.settings, self.gaps)
         fresh.mean.copy_(self.mean)
         fresh.std.copy_(self.std)
+        if isinstance(self.body, LinearColumns):
+            fresh.body.load_state_dict(dict(self.body.named_buffers()), strict=False)
         return fresh
 
     def fit_scale(self, sample: torch.Tensor) -> None:
@@ -145,6 +157,8 @@ class Encoder(nn.Module):
             mean, std = measured.scale(sample)
             self.mean.copy_(mean.reshape(self.mean.shape))
             self.std.copy_(std.reshape(self.std.shape))
+        if isinstance(self.body, LinearColumns):
+            self.body.fit(*self._inputs(sample))
 
     def _check_range(self, sample: torch.Tensor) -> None:
         least, largest = getattr(self.body, "value_range", None) or (-math.inf, math.inf)

@@ -1,7 +1,7 @@
 """Training a regularised logistic regression on each modality's pooled columns: the arm `linear`."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,48 @@ from torch import nn
 from umemma.data.batch import Batch
 from umemma.metrics.calibration import temperature
 from umemma.metrics.classification import nll
+from umemma.models.linear_columns import LinearColumns
 from umemma.models.linear_experts import Expert, LinearExperts
 from umemma.models.pooling import Pooling
+from umemma.models.unimodal import Encoder, Tower
+from umemma.training.average import state
 from umemma.training.context import TrainingContext
+from umemma.training.loop import Curve, kept
 
 _MAX_ROWS = 20_000  # of the training set: more costs minutes, and a linear model has long learned what it can
 _MAX_COLUMNS = 10_000  # of a text: all of its words
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # C of scikit-learn, of standardised columns: from strong to weak
 _ROWS_AT_ONCE = 500
+_DENSE = 0.2  # share of numbers other than 0
+
+
+@torch.no_grad()
+def fit_tower(tower: Tower, data: Batch, validate: Callable[[], dict[str, float]]) -> Curve:
+    """Solve a tower whose encoder is linear in fixed columns (`LinearColumns`), for several strengths of its L2 penalty.
+
+    `data` has the tower's modality alone, in every sample. Returns a row for each strength, from strong to weak; the tower
+    has the solution of the row `kept`.
+    """
+    from scipy.sparse import csr_matrix, vstack
+
+    encoder, device = tower.encoder, tower.head.weight.device
+    assert isinstance(encoder, Encoder)
+    body = encoder.body
+    assert isinstance(body, LinearColumns)
+    (value,) = data.values.values()
+    columns = [encoder.columns(part.to(device)).cpu().numpy() for part in value[:_MAX_ROWS].split(_ROWS_AT_ONCE)]
+    is_sparse = (columns[0] != 0).mean() < _DENSE
+    x = vstack([csr_matrix(part) for part in columns]) if is_sparse else np.concatenate(columns)
+    curve: Curve = []
+    best = state(tower)
+    for number, (weight, bias) in enumerate(_solutions(x, data.label[:_MAX_ROWS], tower.log_prior.cpu()), start=1):
+        body.take(weight, bias, tower.head)
+        row = {"epoch": number, "step": number, "samples_seen": number * x.shape[0]} | validate()
+        curve.append({key: round(score, 6) if isinstance(score, float) else score for key, score in row.items()})
+        if kept(curve) is curve[-1]:
+            best = state(tower)
+    tower.load_state_dict(best)
+    return curve
 
 
 def linear(context: TrainingContext) -> LinearExperts:
@@ -44,7 +78,7 @@ def _expert(name: str, data: Mapping[str, Batch], context: TrainingContext) -> E
         _fit_scale(expert, columns["train"])
     taken = {split: expert.standardised(value) for split, value in columns.items()}
     best: tuple[float, Any, torch.Tensor] | None = None
-    for weight, bias in _solutions(taken["train"], label["train"], context):
+    for weight, bias in _solutions(taken["train"].numpy(), label["train"], context.log_prior):
         logits = nn.functional.linear(taken["val"], weight, bias)
         cross_entropy = nll(logits, label["val"]).mean().item()
         if best is None or cross_entropy < best[0]:
@@ -66,19 +100,23 @@ def _fit_scale(expert: Expert, columns: torch.Tensor) -> None:
     expert.std.copy_(torch.where(variance > 1e-12, variance.sqrt(), 1.0))
 
 
-def _solutions(columns: torch.Tensor, label: torch.Tensor, context: TrainingContext) -> Any:
-    """Yield (weight (class, column), bias (class,)) for each C, each starting from the one before."""
-    from scipy.sparse import csr_matrix
+def _solutions(
+    columns: Any, label: torch.Tensor, log_prior: torch.Tensor
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield (weight (class, column), bias (class,)) for each C, each starting from the one before.
+
+    `columns` (sample, column) may be sparse. `log_prior` (class,) is what is known of a class without a sample.
+    """
+    from scipy.sparse import csr_matrix, issparse
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    is_sparse = (columns != 0).float().mean() < 0.2
-    x = csr_matrix(columns.numpy()) if is_sparse else columns.numpy()
+    x = columns if issparse(columns) or (columns != 0).mean() >= _DENSE else csr_matrix(columns)
     targets = [label[:, k].numpy() for k in range(label.shape[1])] if label.ndim == 2 else [label.numpy()]
-    models = [LogisticRegression(max_iter=100, tol=1e-3, warm_start=True) for _ in targets]
+    models = [LogisticRegression(max_iter=300, tol=1e-5, warm_start=True) for _ in targets]
     for strength in _STRENGTHS:
-        weight = torch.zeros(context.num_classes, columns.shape[1])
-        bias = context.log_prior.clone()  # of a class without a sample here
+        weight = torch.zeros(len(log_prior), columns.shape[1])
+        bias = log_prior.clone()
         for number, (model, target) in enumerate(zip(models, targets, strict=True)):
             if len(np.unique(target)) < 2:
                 continue

@@ -13,9 +13,10 @@ from umemma.metrics.classification import nll, share_correct
 from umemma.metrics.objective import log_class_weight, log_prior
 from umemma.models import unimodal
 from umemma.models.device import Device
+from umemma.models.linear_columns import LinearColumns
 from umemma.models.run_encoders import encode_split
 from umemma.settings import Auto, Settings
-from umemma.training import augment
+from umemma.training import augment, regression
 from umemma.training.loop import Curve, train
 from umemma.training.schedule import Schedule
 from umemma.training.settings import Compute, Pretrain
@@ -81,20 +82,23 @@ def fit(
         prior = tower.log_prior.cpu()
         return _scores(tempered(logits, temperature(logits, validated.label, prior), prior), validated.label, "val")
 
-    curve = train(
-        tower,
-        lambda batch: tower(batch.values[name]),
-        tower.parameter_groups(pretrain.lr),
-        present["train"],
-        schedule=Schedule(epochs, pretrain.batch_size, pretrain.weight_decay, pretrain.label_smoothing),
-        seed=seed,
-        device=device,
-        present=lambda batch, _: batch.present,
-        validate=validate,
-        name=name,
-        augment=augment.of_batches({name: augmentation or {}}, {name: shape}, seed),
-        log_weight=log_class_weight(tower.log_prior.cpu(), pretrain.class_balance),
-    )
+    if isinstance(tower.encoder.body, LinearColumns):
+        curve = regression.fit_tower(tower, present["train"], validate)
+    else:
+        curve = train(
+            tower,
+            lambda batch: tower(batch.values[name]),
+            tower.parameter_groups(pretrain.lr),
+            present["train"],
+            schedule=Schedule(epochs, pretrain.batch_size, pretrain.weight_decay, pretrain.label_smoothing),
+            seed=seed,
+            device=device,
+            present=lambda batch, _: batch.present,
+            validate=validate,
+            name=name,
+            augment=augment.of_batches({name: augmentation or {}}, {name: shape}, seed),
+            log_weight=log_class_weight(tower.log_prior.cpu(), pretrain.class_balance),
+        )
     all_features = {split: features(batch) for split, batch in data.items()}
     tower.cpu().eval()
     tower.samples_seen = int(curve[-1]["samples_seen"])
