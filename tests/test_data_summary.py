@@ -4,12 +4,14 @@ import pytest
 
 from stages import report as stage
 from tests.manifest_sample import evidence, severe, whole
-from tests.page_sample import data
+from tests.page_sample import TWO, data, sample
 from umemma.data import quarantine
 from umemma.data.quarantine import Quarantined
 from umemma.errors import DataError
 from umemma.files import write_json
 from umemma.reporting import terminal
+from umemma.reporting.data_summary import Summary
+from umemma.reporting.page import page
 from umemma.validation import gate
 
 BAD = [
@@ -97,3 +99,17 @@ def test_a_quarantine_that_is_missing_or_damaged_is_named(tmp_path):
     (tmp_path / "quarantine.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"quarantine\.parquet cannot be read"):
         quarantine.read(tmp_path / "quarantine.parquet")
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "p", "is_said"), [(0.9, 0.001, True), (0.9, 0.2, False), (0.21, 0.001, False), (None, 0.001, False)]
+)
+def test_that_presence_tells_the_label_is_said_where_it_does_beyond_chance(accuracy, p, is_said):
+    found = {"accuracy": accuracy, "majority": 0.2, "modalities": {"audio": {"p": p, "effect": 0.8}}}
+    content = data(clean=False).content()
+    content["statistics"]["presence_tells_label"] = found
+    changed = Summary.model_validate(content)
+    text = " ".join(terminal.data_lines(changed))
+    assert ("Whether a sample has audio tells its class: from that alone" in text) == is_said
+    assert ("90.0% of the test samples are predicted right, against 20.0%" in text) == is_said
+    assert ("Whether a sample has audio tells" in page(sample(TWO)._replace(data=changed))) == is_said

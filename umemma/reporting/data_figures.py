@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from umemma.reporting.formatting import quoted, rate
+from umemma.reporting.formatting import listed, percent, quoted, rate
 from umemma.reporting.results import Statistics
 
 TRAIN = "train"
 MOST_PATTERNS = 12
+SIGNIFICANT, NOTABLE = 0.01, 0.02  # p of a test, and the gain in accuracy that is worth a sentence
 RARE, FREQUENT = 0.05, 0.7  # shares in training: below the one a class is rare, above the other it hides the rest
 
 
@@ -49,6 +50,21 @@ def classes(statistics: Statistics) -> Classes | None:
     return Classes(
         [(name, {split: counts[name] for split, counts in by_split.items()}) for name in names],
         statistics.splits[TRAIN],
+    )
+
+
+def presence_tells(statistics: Statistics) -> str | None:
+    """Return the sentence that presence alone tells the label, where it does so beyond chance and to an effect."""
+    found = statistics.presence_tells_label
+    if found is None or found.accuracy is None or found.majority is None:
+        return None
+    names = [name for name, test in found.modalities.items() if test.p < SIGNIFICANT]
+    if not names or found.accuracy - found.majority < NOTABLE:
+        return None
+    return (
+        f"Whether a sample has {listed(names, 'or')} tells its class: from that alone, without a look at what is there, "
+        f"{percent(found.accuracy)} of the test samples are predicted right, against {percent(found.majority)} for the most "
+        "frequent class. Part of what the model reaches may be this."
     )
 
 

@@ -26,7 +26,8 @@ class Reason(Result):
 class Summary(Result):
     """`judged`, `used` and `quarantined` count samples by split, in the order of `splits`.
 
-    `warnings` are sentences, `ignored` names of expectations; `statistics`: what is in the samples that were used.
+    `warnings` are sentences, `ignored` names of expectations; `statistics`: what is in the samples that were used,
+    of which values were `dropped`, by reason.
     """
 
     splits: list[str]
@@ -37,6 +38,7 @@ class Summary(Result):
     warnings: list[str]
     ignored: list[str]
     statistics: Statistics
+    dropped: dict[str, int] = {}
 
 
 def summary(validation: Validation, reasons: Sequence[Mapping[str, Any]]) -> Summary:
@@ -51,4 +53,5 @@ def summary(validation: Validation, reasons: Sequence[Mapping[str, Any]]) -> Sum
         warnings=validation.warnings,
         ignored=validation.ignored,
         statistics=validation.statistics,
+        dropped=validation.quarantine.dropped,
     )

@@ -61,6 +61,7 @@ def page(reports: Reports, previews: Mapping[str, Sequence[Preview]] | None = No
         classes=classes,
         labels=data_figures.classes(data.statistics),
         in_data=in_data,
+        presence_tells=data_figures.presence_tells(data.statistics),
         previews=previews or {},
         confusion=figures.confusion(classes),
         beaten=verdict.beaten(accounting),

@@ -93,6 +93,8 @@ def data_lines(data: Summary) -> list[str]:
     ]
     if labels := data_figures.classes(data.statistics):
         lines.append(labels.sentence)
+    if tells := data_figures.presence_tells(data.statistics):
+        lines += textwrap.wrap(tells, WIDTH)
     if left_out:
         width = max(len(row.reason) for row in data.reasons)
         lines.append(" " * width + "".join(f"{split or 'no split':>10}" for split in data.splits))
@@ -102,6 +104,8 @@ def data_lines(data: Summary) -> list[str]:
             + (f"  {row.example}" if row.example else "")
             for row in data.reasons
         ]
+    if data.dropped:
+        lines.append(f"dropped values: {', '.join(f'{reason} {count:,}' for reason, count in data.dropped.items())}")
     if data.warnings:
         lines.append(f"warnings: {len(data.warnings)} ({validation})")
         lines += [f"- {sentence}" for sentence in data.warnings]

@@ -12,6 +12,7 @@ from umemma.reporting.results import Accounting, Arm, Interval
 
 BASELINES = ("linear", "trees")  # arms that cost nothing
 SCORE_WIDE, DIFFERENCE_WIDE = 0.2, 0.1  # widths of intervals that leave the question open
+_ROUNDED = 0.0005  # what is shown as zero
 _MOST = 6  # modalities that a sentence names
 
 
@@ -108,8 +109,8 @@ def _without(accounting: Accounting) -> Iterator[str]:
         return
     losses = {name: row.loss for name, row in accounting.by_modality.items() if row.loss.value is not None}
     unit = "points of F1" if accounting.score == "f1_micro" else "points"
-    lost = {name: loss for name, loss in losses.items() if loss.low is not None and loss.low > 0}
-    won = {name: loss for name, loss in losses.items() if loss.high is not None and loss.high < 0}
+    lost = {name: loss for name, loss in losses.items() if loss.low is not None and loss.low > _ROUNDED}
+    won = {name: loss for name, loss in losses.items() if loss.high is not None and loss.high < -_ROUNDED}
     rest = {name: loss for name, loss in losses.items() if name not in lost and name not in won}
     open_ = [name for name, loss in rest.items() if (width := _width(loss)) is None or width > DIFFERENCE_WIDE]
     if lost:
