@@ -440,6 +440,7 @@ def data(clean, modalities=TWO[0]):
             "reasons": reasons,
             "warnings": [] if clean else ["clipping: train/audio, column audio_clipped_share: <i>too loud</i>"],
             "ignored": [] if clean else ["same_shape", "silence"],
+            "dropped": {} if clean else {"no such file": 31},
             "statistics": statistics(modalities, {split: used[split] for split in ("train", "val", "test")}, clean),
         }
     )

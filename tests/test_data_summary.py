@@ -76,6 +76,8 @@ def test_where_nothing_is_left_out_one_line_says_so():
 def test_the_terminal_says_what_is_present_where_something_is_missing():
     lines = terminal.data_lines(data(clean=False))
     assert "present: image  train 96.0%  val 96.0%  test 96.0%" in lines
+    assert "dropped values: no such file 31" in lines
+    assert "Values were dropped from samples that were used: no such file (31)." in page(sample(TWO))
 
 
 def test_rare_reasons_are_added_up_so_that_none_goes_uncounted():

@@ -38,7 +38,7 @@ class Summary(Result):
     warnings: list[str]
     ignored: list[str]
     statistics: Statistics
-    dropped: dict[str, int] = {}
+    dropped: dict[str, int]
 
 
 def summary(validation: Validation, reasons: Sequence[Mapping[str, Any]]) -> Summary:
