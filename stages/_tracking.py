@@ -42,5 +42,9 @@ def record(settings: Parameters, metrics: Mapping[str, float], artifacts: Mappin
 
 def _tower(name: str, dataset: str, parameters: Mapping[str, object]) -> Record:
     folder, curve = Path("data/towers") / dataset / name, read_json(CURVES / dataset / f"{name}.json")
-    result = {key: value for key, value in read_json(folder / "result.json").items() if key not in curve[-1]}
+    result = {
+        key: value
+        for key, value in read_json(folder / "result.json").items()
+        if key not in curve[-1] and isinstance(value, int | float)
+    }
     return Record(f"pretrain {name}", parameters, result, curve, {"model": [folder / "tower.safetensors"]})

@@ -8,7 +8,7 @@ from umemma.data import arrays, manifest
 from umemma.data.sample import SPLITS
 from umemma.files import write_json, written_whole
 from umemma.models import frozen, safetensors, unimodal
-from umemma.training import unimodal_fit
+from umemma.training import encoder_search, unimodal_fit
 
 
 def main() -> None:
@@ -19,25 +19,32 @@ def main() -> None:
     folder = {name: Path("data") / dataset.inputs[name] / dataset.name / name}
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
     data = {split: arrays.load(folder, split, targets) for split in SPLITS}
-    trained = unimodal_fit.fit(
+    encoders = [frozen.trained_part(modality.encoder), *modality.candidates][: settings.pretrain.search]
+    trained, result = encoder_search.best(
+        encoders,
         data,
-        frozen.trained_part(modality.encoder),
-        settings.pretrain,
-        settings.compute,
-        epochs=modality.epochs,
-        num_classes=len(dataset.classes),
-        seed=settings.seed,
-        augmentation=modality.augment,
-        group=targets.group["train"],
+        lambda encoder: unimodal_fit.fit(
+            data,
+            encoder,
+            settings.pretrain,
+            settings.compute,
+            epochs=modality.epochs,
+            num_classes=len(dataset.classes),
+            seed=settings.seed,
+            augmentation=modality.augment,
+            group=targets.group["train"],
+        ),
     )
-    result = unimodal_fit.report(trained, data)
     with written_whole(Path("data/towers") / dataset.name / name) as temporary:
         unimodal.save(trained.tower, temporary / "tower.safetensors")
         facts = {"modality": name, "is_out_of_fold": trained.is_out_of_fold}
         safetensors.write(temporary / "features.safetensors", trained.features, facts)
         write_json(temporary / "result.json", result)
     write_json(Path("data/reports/curves") / dataset.name / f"{name}.json", trained.curve)
-    print(f"{name}: " + "  ".join(f"{key} {value:g}" for key, value in result.items()))
+    figures = {key: value for key, value in result.items() if isinstance(value, int | float)}
+    print(f"{name}: " + "  ".join(f"{key} {value:g}" for key, value in figures.items()))
+    if len(encoders) > 1:
+        print(f"{name}: chose {result['encoder']}, {result['why']}")
 
 
 if __name__ == "__main__":

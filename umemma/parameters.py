@@ -86,6 +86,14 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
             yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _, a letter first)"
         chosen.append((f"dataset.modalities.{name}.encoder.name", "encoders", modality.encoder.get("name")))
         chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))
+        for number, candidate in enumerate(modality.candidates):
+            where = f"dataset.modalities.{name}.candidates.{number}"
+            chosen.append((f"{where}.name", "encoders", candidate.get("name")))
+            if has_frozen_backbone(candidate) or has_frozen_backbone(modality.encoder):
+                yield (
+                    f"{where}: the search trains on decoded arrays, but a network with trainable: frozen or head is "
+                    "read as features that are computed once; name it as `encoder`, without candidates, or leave it out"
+                )
         if modality.augment and has_frozen_backbone(modality.encoder):
             yield (
                 f"dataset.modalities.{name}: augment changes what is decoded, but with encoder.trainable: "

@@ -13,7 +13,7 @@ class Modality(Section):
 
     `decode` and `encoder` name a module of `umemma/media/decoders` and `umemma/models/encoders`; other keys are its
     settings. Some encoders have variants: `torchvision:resnet18`. `augment` changes decoded values in training, by the
-    names in `umemma/training/augment.py`. It is the only optional key: without it nothing is changed.
+    names in `umemma/training/augment.py`; without it nothing is changed. `candidates` are encoders to be tried as well.
     """
 
     decode: Settings
@@ -26,6 +26,8 @@ class Modality(Section):
     """
     augment: Settings = Field(default_factory=dict)
     """Random changes of decoded values in training, by name; may be left out."""
+    candidates: Sequence[Settings] = ()
+    """Encoders that `pretrain.search` tries besides `encoder`; may be left out."""
 
 
 class Watch(Section):

@@ -29,6 +29,10 @@ class Pretrain(Section):
     `class_balance`: 0 weights every sample the same, 1 every class; see `umemma.metrics.objective.loss`.
     """
 
+    search: Count = 1
+    """How many encoders are tried for each modality, `encoder` first, then its `candidates`; the best on validation data
+    is kept. 1: no search.
+    """
     batch_size: CountOrAuto
     """Samples per step; `auto`: by the number of training samples, 16 to 512."""
     lr: Positive
