@@ -24,6 +24,7 @@ from flows.graph import project_root
 from flows.overrides import check_overrides
 from flows.plan import legal
 from flows.processes import Children
+from flows.sweep import SHOWN_LINES
 from flows.workspace import experiment
 from umemma.errors import ParameterError, UmemmaError, run
 from umemma.evaluation.benchmark import BASELINES, OURS, SPECIALIST, Row, Run, rows
@@ -58,7 +59,8 @@ class Benchmark:
             try:
                 return rows([self._run(dataset, variant, Path(folder)) for variant in variants])
             except UmemmaError as error:
-                self.failed[dataset] = str(error).splitlines()[-1]
+                lines = [line.strip() for line in str(error).splitlines()]
+                self.failed[dataset] = next((line for line in lines if line.startswith("ERROR")), lines[-1])
                 print(f"{dataset}: {error}", flush=True)
                 return []
 
@@ -73,8 +75,8 @@ class Benchmark:
                 on_line=lambda line: _tell(name, line),
             )
             if done.returncode:
-                errors = [line for line in done.tail if re.match(r"(ERROR|FAILED)", line)] or done.tail
-                raise RunFailed(f"{name} failed after {time.monotonic() - start:.0f} s:\n{errors[0]}")
+                said = "\n    ".join(done.tail[-SHOWN_LINES:]) or "DVC failed without output"
+                raise RunFailed(f"{name} failed after {time.monotonic() - start:.0f} s:\n    {said}")
             kept = {key: folder / f"{len(list(folder.iterdir()))}-{key}.safetensors" for key in PREDICTIONS}
             for key, path in PREDICTIONS.items():
                 shutil.copyfile(here.root / path, kept[key])

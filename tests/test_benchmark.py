@@ -1,13 +1,15 @@
 """The benchmark: figures by hand on made-up predictions, who is ahead, and the table's place in a page."""
 
 import dataclasses
+import sys
 
 import pytest
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from flows.benchmark import _over
+from flows.benchmark import PREDICTIONS, _over
 from flows.benchmark_table import BEGIN, END, replaced, summary, written
+from tests.test_flows import call, nothing_left
 from umemma.errors import DataError, ParameterError
 from umemma.evaluation.benchmark import rows
 from umemma.evaluation.comparison import Model
@@ -102,3 +104,72 @@ def test_a_key_without_values_is_named():
     assert _over(["dataset.options.split", "1", "2"]) == [("dataset.options.split=1",), ("dataset.options.split=2",)]
     with pytest.raises(ParameterError, match=r"--over seed: give values"):
         _over(["seed"])
+
+
+STEP = """
+import os, pathlib, sys, yaml
+from tests.test_benchmark import PREDICTED, run
+from umemma.prediction import predictions
+params = yaml.safe_load(pathlib.Path("params.yaml").read_text())
+with open(pathlib.Path(os.environ["DVC_ROOT"], ".dvc/tmp/log"), "a") as log:
+    log.write(f"{params['dataset']['name']} {params['seed']}\\n")
+if params["dataset"]["name"] == "broken":
+    sys.exit("ERROR: no such file")
+for name, model in run(ours=0.8 + params["seed"] / 10).items():
+    path = pathlib.Path(PREDICTED[name])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    predictions.write(path, model.splits, {"arm": name, "seed": 0, "missing_rate": None, "budget": None, "fingerprint": ""})
+pathlib.Path("data/reports").mkdir(exist_ok=True)
+pathlib.Path("data/reports/report.html").write_text("made")
+"""
+PREDICTED = {name: str(path) for name, path in PREDICTIONS.items()}
+FILES = {
+    "dvc.yaml": "stages: {all: {cmd: python step.py, deps: [step.py], params: [seed, dataset],"
+    " outs: [data/predictions, data/reference, data/reports/report.html]}}",
+    "step.py": STEP,
+    "conf/config.yaml": "defaults: [_self_, {dataset: good}]\nseed: 0\n",
+    "conf/dataset/good.yaml": "name: good\n",
+    "conf/dataset/broken.yaml": "name: broken\n",
+    ".gitignore": "/data/\n",
+    "params.yaml": "seed: 7\ndataset: {name: mine}\n",
+}
+
+
+@pytest.mark.slow
+def test_data_sets_run_in_worktrees_are_not_run_again_and_a_broken_one_stops_no_other(tmp_path):
+    for path, text in FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    for command in (
+        "git init -q -b main",
+        "dvc init -q",
+        "dvc config hydra.enabled true",
+        "git add .",
+        "git commit -q -m toy",
+    ):
+        call(tmp_path, *command.split())
+    command = [
+        sys.executable,
+        "-m",
+        "flows.benchmark",
+        "--datasets",
+        "broken",
+        "good",
+        "--seeds",
+        "0",
+        "1",
+        "--output",
+        "b.md",
+    ]
+    said = call(tmp_path, *command, code=1)
+    assert "ERROR: no such file" in said
+    page = (tmp_path / "b.md").read_text()
+    assert "| `good` | everything | 200 | accuracy | 85.0 ± 7.1 | 70.0 ± 0.0 |" in page
+    assert "Not run: `broken` (ERROR: no such file)." in page
+    log = tmp_path / ".dvc/tmp/log"
+    assert log.read_text().splitlines() == ["broken 0", "good 0", "good 1"]
+    call(tmp_path, *command[:4], *command[5:])
+    assert log.read_text().splitlines() == ["broken 0", "good 0", "good 1"], "what is done comes from the cache"
+    assert nothing_left(tmp_path)
+    assert (tmp_path / "params.yaml").read_text() == FILES["params.yaml"]
+    assert call(tmp_path, "git", "status", "--porcelain").strip() == "?? b.md"
