@@ -25,6 +25,7 @@ from umemma.training.copies import HeldOut, with_copies
 
 MAX_COLUMNS = 100  # of a text
 _MAX_ROWS = 200_000
+_MIN_FAMILIAR = 10  # training samples of a set that has trees without copies
 _MIN_WEIGHT = 3.0  # of a leaf: p (1 - p), summed
 _MAX_ROUNDS, _PATIENCE = 400, 30
 _LR, _LR_OF_MANY_CLASSES, _MANY_CLASSES = 0.05, 0.1, 4
@@ -57,8 +58,20 @@ def pool(poolings: Mapping[str, Pooling], data: Batch, context: TrainingContext)
 
 
 @torch.no_grad()
-def residual(head: Head, train: HeldOut, val: HeldOut, *, seed: int) -> Forest:
-    """Return trees that add to a pool's logits what several modalities together say; none, if `val` is not better."""
+def grow_residual(head: Head, train: HeldOut, val: HeldOut, *, seed: int) -> None:
+    """Grow what several modalities together say beyond the pool; nothing, where `val` is not better for it."""
+    head.residual = _residual(head, train, val, seed)
+    if train.copies == 1:
+        return
+    as_they_are, val_as_is = train.without_copies(), val.without_copies()
+    sets, number = as_they_are.visible.unique(dim=0, return_counts=True)
+    head.familiar = sets[(number >= _MIN_FAMILIAR) & (sets.sum(dim=1) > 1)]
+    head.residual_of_familiar = _residual(head, as_they_are, val_as_is, seed + 1)
+    if len(head.residual_of_familiar.output) == 0:
+        head.familiar = head.familiar[:0]
+
+
+def _residual(head: Head, train: HeldOut, val: HeldOut, seed: int) -> Forest:
     samples = {"train": train, "val": val}
     several = {split: each.visible.sum(dim=1) > 1 for split, each in samples.items()}
     columns = {split: side_by_side(each.features, each.visible)[several[split]] for split, each in samples.items()}

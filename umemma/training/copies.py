@@ -12,12 +12,18 @@ _NUM_COPIES, _MAX_ROWS = 4, 200_000
 
 
 class HeldOut(NamedTuple):
-    """What a head gets for samples and their copies: features, visible, label, and how often each sample is there."""
+    """What a head gets: features, visible and label of samples, then of copies; how often each sample is there."""
 
     features: Mapping[str, torch.Tensor]
     visible: torch.Tensor
     label: torch.Tensor
     copies: float
+
+    def without_copies(self) -> "HeldOut":
+        """Return the samples as they are."""
+        rows = slice(0, round(len(self.label) / self.copies))
+        features = {name: value[rows] for name, value in self.features.items()}
+        return HeldOut(features, self.visible[rows], self.label[rows], 1.0)
 
     def joined(self, other: "HeldOut") -> "HeldOut":
         """Return both."""

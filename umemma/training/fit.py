@@ -134,9 +134,9 @@ def _with_fitted_head(
     train, val = (_filled(model, data, with_copies(data, seed=context.seed) if hides else data) for data in batches)
     model.head.fit(*(train.joined(val) if context.is_out_of_fold else val))
     if isinstance(model.head, pool_residual.Head):
-        from umemma.training.boosting import residual  # it imports a library that no other head needs
+        from umemma.training.boosting import grow_residual  # it imports a library that no other head needs
 
-        model.head.residual = residual(model.head, train, val, seed=context.seed)
+        grow_residual(model.head, train, val, seed=context.seed)
     data = context.features if features is context.features else context.media
     return replace(trained, curve=[*trained.curve[:-1], trained.curve[-1] | _validated(model, context, data)])
 

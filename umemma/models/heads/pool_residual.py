@@ -3,6 +3,9 @@
 A sum of answers cannot hold an interaction. On PhysioNet 2012, ten groups of variables, it explains half of what a
 model of all columns does (docs/results.md). The trees add to the pool's logits, over copies with modalities hidden; with
 a single visible modality they add nothing, so it is answered exactly as by its tower.
+
+Copies cost what is nowhere hidden: so trees that never saw one are averaged in where what is visible is a set that
+training samples have by themselves (`familiar`), which is everything where data have no holes of their own.
 """
 
 from collections.abc import Mapping
@@ -21,20 +24,33 @@ class Head(pool.Head):
 
     takes_gaps = True
 
+    familiar: torch.Tensor
+
     def __init__(self, towers: Mapping[str, nn.Linear], log_prior: torch.Tensor) -> None:
-        """As the pool's; the residual is empty until it is grown."""
+        """As the pool's; the residuals are empty until they are grown."""
         super().__init__(towers, log_prior)
         self.residual = Forest(0, 1, 0, len(log_prior))
+        self.residual_of_familiar = Forest(0, 1, 0, len(log_prior))
+        self.register_buffer("familiar", torch.zeros(0, len(towers), dtype=torch.bool))
 
     def forward(self, features: Mapping[str, torch.Tensor], visible: torch.Tensor) -> torch.Tensor:
         """Return unnormalised log-probabilities."""
-        added = self.residual(side_by_side(features, visible))
+        columns = side_by_side(features, visible)
+        added = self.residual(columns)
+        is_familiar = (visible[:, None] == self.familiar).all(dim=2).any(dim=1)
+        if is_familiar.any():
+            rows = is_familiar.nonzero().squeeze(1)
+            both = (added[rows] + self.residual_of_familiar(columns[rows])) / 2
+            added = added.index_copy(0, rows, both)
         return self.pooled(features, visible) + torch.where(visible.sum(dim=1, keepdim=True) > 1, added, 0.0)
 
     def facts(self) -> dict[str, Any]:
         """Return what `resize` needs."""
-        return self.residual.facts()
+        forests = {"residual": self.residual.facts(), "residual_of_familiar": self.residual_of_familiar.facts()}
+        return {**forests, "familiar": len(self.familiar)}
 
     def resize(self, facts: Mapping[str, Any]) -> None:
-        """Make room for the residual that `facts` describe, its numbers still to be loaded."""
-        self.residual = Forest.blank(facts)
+        """Make room for what `facts` describe, its numbers still to be loaded."""
+        self.residual = Forest.blank(facts["residual"])
+        self.residual_of_familiar = Forest.blank(facts["residual_of_familiar"])
+        self.familiar = self.familiar.new_zeros(facts["familiar"], self.familiar.shape[1])
