@@ -118,10 +118,23 @@ def test_a_model_of_trees_is_saved_and_leaks_nothing(of_trees, tmp_path):
     assert not failures
 
 
+def test_sets_that_samples_have_by_themselves_are_answered_by_trees_that_never_saw_a_copy(of_trees):
+    head = fit("frozen", of_trees).model.head
+    assert sorted(map(tuple, head.familiar.tolist())) == [(True, True, False), (True, True, True)]
+    test = of_trees.features["test"]
+    hidden = test.present & torch.tensor([True, False, True])
+    before = [head(dict(test.values), present) for present in (test.present, hidden)]
+    head.residual_of_familiar.value += 1
+    after = [head(dict(test.values), present) for present in (test.present, hidden)]
+    assert not torch.equal(before[0], after[0])
+    assert torch.equal(before[1], after[1])
+
+
 def test_a_residual_that_validation_data_do_not_want_is_empty(of_trees):
     shuffled = of_trees.features["val"].label[torch.randperm(300, generator=torch.Generator().manual_seed(3))]
     features = dict(of_trees.features) | {"val": replace(of_trees.features["val"], label=shuffled)}
-    assert len(fit("frozen", replace(of_trees, features=features)).model.head.residual.output) == 0
+    head = fit("frozen", replace(of_trees, features=features)).model.head
+    assert len(head.residual.output) == len(head.residual_of_familiar.output) == len(head.familiar) == 0
 
 
 def test_a_probe_reads_columns_with_gaps(of_trees):
