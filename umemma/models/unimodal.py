@@ -34,7 +34,7 @@ class Encoder(nn.Module):
       first axis in the training set; `whole` (of all else), by those of all values; `none`, for ids, and for pixels
       where pre-trained weights fix the scale.
     - `value_range`: the smallest and largest decoded value it accepts.
-    - `takes_gaps`: its `forward` takes decoded values as they are, NaN included.
+    - `takes_gaps`: its `forward` takes scaled values as they are, NaN included, and no further channels.
     - `num_answers`: its first features are logits, the answer of a tower that needs no head.
     - `masks_padding`: its `forward` takes a second argument, (batch, time), true where a series is padded.
 
@@ -51,8 +51,10 @@ class Encoder(nn.Module):
         self.modality, self.shape, self.settings, self.gaps = modality, tuple(shape), dict(settings), gaps
         self._where = f"dataset.modalities.{modality}.encoder"
         module = import_module(f"umemma.models.encoders.{module_name(settings['name'])}")
+        self.body: nn.Module = call(module.build, settings, self._where, shape)
         input_shape = self._input_shape()
-        self.body: nn.Module = call(module.build, settings, self._where, input_shape)
+        if input_shape != self.shape:
+            self.body = call(module.build, settings, self._where, input_shape)
         self.scaling = getattr(self.body, "scaling", "channel" if measured.can_have_gaps(shape) else "whole")
         size = (shape[0], *[1] * (len(shape) - 1)) if self.scaling == "channel" else ()
         if len(shape) == 3:
@@ -68,7 +70,7 @@ class Encoder(nn.Module):
     def _inputs(self, value: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return what the module gets: scaled values without NaN, and which steps are padding, if it asks for these."""
         if getattr(self.body, "takes_gaps", False):
-            return (value,)
+            return (self.scaled(value),)
         scaled = self.scaled(value)
         if not measured.can_have_gaps(self.shape) or not value.is_floating_point():
             return (scaled,)
@@ -91,6 +93,8 @@ class Encoder(nn.Module):
 
     def _input_shape(self) -> tuple[int, ...]:
         """Return the shape of what the module gets: that of decoded media, with more channels if there are gaps."""
+        if getattr(self.body, "takes_gaps", False):
+            return self.shape
         further = len(self.gaps.channels) * len(self.shape)  # presence, and for series time since
         return (self.shape[0] + further, *self.shape[1:])
 

@@ -1,7 +1,7 @@
 """Statistics of each channel of a series: the encoder for a few hundred series, where shapes in time are not learned.
 
 Mean, deviation, slope, quantiles, first and last value, mean change, and of long series the spectrum
-(`umemma.models.pooling`), each standardised by the training set. What is padded counts for nothing.
+(`umemma.models.pooling`), each standardised by the training set. What was not measured, padding too, counts for nothing.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def build(shape: Sequence[int], *, dim: int = 64) -> nn.Module:
 class Statistics(LinearColumns):
     """(batch, channel, time) -> (batch, dim)."""
 
-    masks_padding = True
+    takes_gaps = True
     centre: torch.Tensor
     spread: torch.Tensor
 
@@ -34,18 +34,14 @@ class Statistics(LinearColumns):
         self.register_buffer("centre", torch.zeros(num_columns))
         self.register_buffer("spread", torch.ones(num_columns))
 
-    def columns(self, value: torch.Tensor, *padding: torch.Tensor) -> torch.Tensor:
-        """Return (batch, column); 0, the mean of the training set, where nothing of a channel is left."""
-        return ((_statistics(value, *padding) - self.centre) / self.spread).nan_to_num(0.0)
+    def columns(self, value: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+        """Return (batch, column); 0, the mean of the training set, where nothing of a channel was measured."""
+        return ((pooling.series(value) - self.centre) / self.spread).nan_to_num(0.0)
 
-    def fit(self, sample: torch.Tensor, *padding: torch.Tensor) -> None:
+    def fit(self, sample: torch.Tensor, *_: torch.Tensor) -> None:
         """Take mean and standard deviation of each column; a constant one is not divided."""
-        columns = _statistics(sample, *padding).double()
+        columns = pooling.series(sample).double()
         centre = columns.nanmean(dim=0).nan_to_num(0.0)
         spread = (columns - centre).square().nanmean(dim=0).sqrt().nan_to_num(0.0)
         self.centre.copy_(centre)
         self.spread.copy_(torch.where(spread > 1e-5, spread, 1.0))
-
-
-def _statistics(value: torch.Tensor, padding: torch.Tensor | None = None) -> torch.Tensor:
-    return pooling.series(value if padding is None else value.masked_fill(padding[:, None], torch.nan))
