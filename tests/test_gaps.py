@@ -160,6 +160,22 @@ def test_the_time_since_a_measurement_counts_from_before_the_first_step():
     assert (5 * measured.time_since(missing)).flatten().tolist() == pytest.approx([1, 0, 1, 2, 0])
 
 
+@pytest.mark.parametrize("name", ["statistics", "gru"])
+def test_other_encoders_of_series_learn_over_gaps(name, tmp_path):
+    data = {"train": made_up(150), "val": made_up(seed=2)}
+    encoder = {"name": name, "width": 16, "dim": 5, "dropout": 0.0}
+    tower = train_tower("pulse", encoder, data, epochs=15, batch_size=32, lr=0.02)
+    value, label = made_up(60, seed=3).values["pulse"], made_up(60, seed=3).label
+    unimodal.save(tower, tmp_path / "tower")
+    with torch.no_grad():
+        logits = tower(value)
+        assert (logits.argmax(dim=1) == label).float().mean() > 0.7
+        assert torch.equal(unimodal.load(tmp_path / "tower")(value), logits)
+        value[5, :, 2] = NAN
+        is_other = torch.arange(60) != 5
+        assert torch.equal(tower(value)[is_other], logits[is_other])
+
+
 def test_padding_is_no_gap():
     values = made_up(gaps=False).values["pulse"]
     assert measured.gaps(values) == Gaps()
@@ -170,17 +186,19 @@ def test_padding_is_no_gap():
     assert measured.gaps((values * 0).nan_to_num(0.0).int()) == Gaps()
 
 
-def test_the_amount_of_padding_does_not_change_the_answer_of_a_tcn():
+@pytest.mark.parametrize("name", ["tcn", "gru"])
+def test_the_amount_of_padding_does_not_change_the_answer(name):
     torch.manual_seed(0)
     value = torch.nn.functional.pad(torch.randn(6, 2, 20), (0, 12), value=NAN)
-    encoder = unimodal.build("m", value, {"name": "tcn", "width": 8, "dim": 5})
+    encoder = unimodal.build("m", value, {"name": name, "width": 8, "dim": 5})
     encoder.fit_scale(value)
     encoder.train()
     encoder(value)  # statistics of batch normalisation other than 0 and 1
     with torch.no_grad():
         answer = encoder.eval()(value)
         torch.testing.assert_close(encoder(value[:, :, :21]), answer)
-        torch.testing.assert_close(encoder(torch.nn.functional.pad(value, (9, 0), value=NAN)), answer)
+        if name == "tcn":  # a recurrent network has memory of what was before
+            torch.testing.assert_close(encoder(torch.nn.functional.pad(value, (9, 0), value=NAN)), answer)
         assert not torch.allclose(encoder(value.nan_to_num(0.0)), answer)
 
 

@@ -17,6 +17,7 @@ r"""Your own data: a CSV, TSV, Parquet or JSON-lines file with a row per sample.
 - `duplicate_keys`: `error`, or `first`: keep only the first of the rows with the same key.
 - `missing`: spellings of a missing value besides an empty cell, in any case (`tables/cells.py`).
 - `delimiter`, `quote`, `escape`, `header`, `skip`, `comment`, `encoding`: how a text table is written (`tables/file.py`).
+- `windows`: series are cut into windows, each a sample: {seconds: 2.0, stride: 1.0} (`tables/windows.py`).
 - `columns`: how the cells of a column are read: {column: {type: ...}} (`tables/readings.py`).
 - `missing_files`: `error`, or `hole`: a named file that does not exist is a missing modality, not a damaged sample.
 - `media_root`: the folder that paths are relative to, itself relative to the root; null: the table's folder.
@@ -33,6 +34,7 @@ A file replaced by one of the same size and time goes unnoticed: `dvc repro --fo
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +47,8 @@ from umemma.sources.tables.labels import Labels
 from umemma.sources.tables.members import Folders, Members
 from umemma.sources.tables.readings import readings, with_objects
 from umemma.sources.tables.sources import source
+from umemma.sources.tables.windows import Members as Parts
+from umemma.sources.tables.windows import cut
 
 MISSING_FILES = ("error", "hole")
 
@@ -88,6 +92,7 @@ class Adapter:
         other_roots: Sequence[str] = (),
         columns: Mapping[str, object] | None = None,
         missing_files: str = "error",
+        windows: Mapping[str, object] | None = None,
     ) -> None:
         if missing_files not in MISSING_FILES:
             raise ParameterError(unknown("dataset.options.missing_files", "choice", missing_files, MISSING_FILES))
@@ -130,19 +135,22 @@ class Adapter:
         self._of_split = {
             name: [row for row, row_split in self.rows.split.items() if row_split == name] for name in SPLITS
         }
-        self.num_samples: Mapping[str, int] = {name: len(split_rows) for name, split_rows in self._of_split.items()}
+        self._cut = None if windows is None else cut(windows, sources)
+        self._last: tuple[int, Parts] | None = None  # a row's members, as its windows follow each other
         self.modalities, self.classes, self.lists = tuple(sources), tuple(classes), (path,)
         self.rejected = tuple(self.rows.rejected)
         self._may_lack_files = missing_files == "hole"
 
     def sample(self, split: str, index: int) -> Sample:
         """Make sample `index` of `split` from its files. Raises BadSample if one of them is unusable."""
-        row = self._of_split[split][index]
-        key = rows.escaped(self._names.key[row])
+        row, window = self._samples[split][index]
+        key = rows.escaped(self._names.key[row]) + ("" if self._cut is None else f"-{window:05d}")
         try:
-            members = {name: self.members.member(name, row) for name in self.modalities if self.members.has(name, row)}
+            members = self._members(row)
         except BadSample as error:
             raise BadSample(error.file, error.reason, key) from error
+        if self._cut is not None:
+            members = self._cut(members, window)
         files = {member: file for name, (member, _) in members.items() if (file := self.members.file(name, row))}
         return Sample(
             key=key,
@@ -154,6 +162,35 @@ class Adapter:
             dropped=dict(self.members.dropped.get(row, {}))
             | {f"{name}: its file does not exist": 1 for name in self._dead_links(row)},
         )
+
+    @property
+    def num_samples(self) -> Mapping[str, int]:
+        """How many samples each split has. Of windows they are counted when first asked for: all files are read."""
+        return {split: len(samples) for split, samples in self._samples.items()}
+
+    @cached_property
+    def _samples(self) -> dict[str, list[tuple[int, int]]]:
+        """For each split (row, window) of every sample."""
+        return {
+            split: [(row, window) for row in rows_of_split for window in range(self._num_windows(row))]
+            for split, rows_of_split in self._of_split.items()
+        }
+
+    def _num_windows(self, row: int) -> int:
+        if self._cut is None:
+            return 1
+        try:
+            return self._cut.num_windows(self._members(row))
+        except BadSample:  # `sample` raises it again, and the sample is counted
+            return 1
+
+    def _members(self, row: int) -> Parts:
+        if self._last is None or self._last[0] != row:
+            self._last = (
+                row,
+                {name: self.members.member(name, row) for name in self.modalities if self.members.has(name, row)},
+            )
+        return self._last[1]
 
     def _dead_links(self, row: int) -> list[str]:
         return (
