@@ -23,6 +23,7 @@ _SHOWN = {
     "text": {"num_words": "words"},
     "series": {"num_steps": "steps", "channels": "channels"},
     "vector": {"num_values": "numbers"},
+    "events": {"num_events": "events"},
 }
 
 

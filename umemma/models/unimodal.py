@@ -51,10 +51,11 @@ class Encoder(nn.Module):
         self.modality, self.shape, self.settings, self.gaps = modality, tuple(shape), dict(settings), gaps
         self._where = f"dataset.modalities.{modality}.encoder"
         module = import_module(f"umemma.models.encoders.{module_name(settings['name'])}")
-        self.body: nn.Module = call(module.build, settings, self._where, shape)
-        input_shape = self._input_shape()
+        body = call(module.build, settings, self._where, shape)
+        input_shape = self.shape if getattr(body, "takes_gaps", False) else self._shape_with_presence()
         if input_shape != self.shape:
-            self.body = call(module.build, settings, self._where, input_shape)
+            body = call(module.build, settings, self._where, input_shape)
+        self.body: nn.Module = body
         self.scaling = getattr(self.body, "scaling", "channel" if measured.can_have_gaps(shape) else "whole")
         size = (shape[0], *[1] * (len(shape) - 1)) if self.scaling == "channel" else ()
         if len(shape) == 3:
@@ -91,10 +92,8 @@ class Encoder(nn.Module):
             value = (value.float() - self.mean) / self.std
         return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
 
-    def _input_shape(self) -> tuple[int, ...]:
-        """Return the shape of what the module gets: that of decoded media, with more channels if there are gaps."""
-        if getattr(self.body, "takes_gaps", False):
-            return self.shape
+    def _shape_with_presence(self) -> tuple[int, ...]:
+        """Return the shape of decoded media, with more channels if there are gaps."""
         further = len(self.gaps.channels) * len(self.shape)  # presence, and for series time since
         return (self.shape[0] + further, *self.shape[1:])
 

@@ -137,7 +137,7 @@ class Adapter:
         }
         self._cut = None if windows is None else cut(windows, sources)
         self._last: tuple[int, Parts] | None = None  # a row's members, as its windows follow each other
-        self.modalities, self.classes, self.lists = tuple(sources), tuple(classes), (path,)
+        self.modalities, self.classes, self.lists = tuple(sources), tuple(classes), (path, *self.members.tables())
         self.rejected = tuple(self.rows.rejected)
         self._may_lack_files = missing_files == "hole"
 

@@ -70,6 +70,9 @@ class Members:
         self.dropped: dict[int, dict[str, int]] = {}
         self._vectors = {name: self._vector(source, table) for name, source in sources.items() if source.are_numbers}
         self.names = tuple(sources)
+        self._events = {
+            name: source.events.read(folders.base, folders.roots) for name, source in sources.items() if source.events
+        }
 
     def has(self, modality: str, row: int) -> bool:
         """Whether a row has a modality."""
@@ -77,11 +80,13 @@ class Members:
             return not np.isnan(self._vectors[modality][row]).all()
         if is_missing(self._cells[modality][row], self._missing):
             return False
+        if modality in self._events:
+            return text(self._cells[modality][row]) in self._events[modality]
         return not (self._dead_links_are_holes and self.is_dead_link(modality, row))
 
     def is_dead_link(self, modality: str, row: int) -> bool:
         """Whether a row names a file of a modality that does not exist."""
-        if modality in self._vectors or is_missing(self._cells[modality][row], self._missing):
+        if self._is_in_tables(modality) or is_missing(self._cells[modality][row], self._missing):
             return False
         if (modality, row) not in self._dead:
             try:
@@ -99,6 +104,8 @@ class Members:
         if modality in self._vectors:
             return f"{modality}.npy", series.npy(self._vectors[modality][row])
         source, cell = self._sources[modality], self._cells[modality][row]
+        if modality in self._events:
+            return f"{modality}.events", series.npy(self._events[modality][text(cell)])
         place = f"{self.place(row)}, {source.columns[0]}"
         if source.inline:
             return f"{modality}.txt", (cell if isinstance(cell, str) else text(cell)).encode()
@@ -116,7 +123,7 @@ class Members:
         Raises BadSample if the path cannot be built from the row's cells.
         """
         source = self._sources[modality]
-        if modality in self._vectors or source.inline:
+        if self._is_in_tables(modality) or source.inline:
             return None
         cell = self._cells[modality][row]
         if isinstance(self._columns.get(source.columns[0]), NumberList) or isinstance(cell, list | np.ndarray):
@@ -127,9 +134,17 @@ class Members:
 
     def content(self, modality: str, row: int) -> tuple[str, str, bytes] | None:
         """Return path, suffix and bytes of the file that a row names; None if it names none. Raises BadSample."""
-        if modality in self._vectors or (file := self.file(modality, row)) is None:
+        if (file := self.file(modality, row)) is None:
             return None
         return file, *_opened(file, self._sources[modality], self._folders)
+
+    def tables(self) -> tuple[Path, ...]:
+        """Return the tables of events."""
+        named = {source.events.file for source in self._sources.values() if source.events}
+        return tuple(self._folders.base / file for file in sorted(named))
+
+    def _is_in_tables(self, modality: str) -> bool:
+        return modality in self._vectors or modality in self._events
 
     def digest(self, row: int, group: str) -> str:
         """Return 16 hex digits of a hash of a row's paths, texts and numbers, and its group."""

@@ -6,6 +6,7 @@
 | text | the text itself, or with `inline: false` the path of a file in `encoding` (utf-8) | UTF-8 |
 | series | the path of an array or of lines of numbers (`tables/recordings.py`), or a list of lists | .npy of two axes (step, channel) |
 | vector | with `columns`, single values; with `column`, a list of numbers or the path of an array | .npy of one axis |
+| events | what names the sample in a table of events beside it, `events` (`tables/events.py`) | .events (event, 3) |
 
 `path` builds the path from cells (`tables/templates.py`); of several the first is taken whose file is there. `match:
 loose` finds files whose paths were written elsewhere (`tables/matching.py`).
@@ -20,6 +21,7 @@ from umemma.media import formats
 from umemma.media.kinds.text import check_encoding
 from umemma.settings import section
 from umemma.sources.tables import series
+from umemma.sources.tables.events import Events, events
 from umemma.sources.tables.recordings import Recording
 from umemma.sources.tables.series import AXES, LAYOUTS, Reading
 from umemma.sources.tables.templates import OWN, Template
@@ -28,11 +30,12 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "series": series.SUFFIXES["series"],
     **{kind: formats.SUFFIXES[kind] for kind in ("image", "audio", "video", "text")},
     "vector": series.SUFFIXES["vector"],
+    "events": (),
 }
 MATCHES = ("exact", "loose")
 _SETTINGS = (
     *("kind", "column", "columns", "inline", "fill", "path", "match", "shape", "encoding"),
-    *("layout", "array", "recording"),
+    *("layout", "array", "recording", "events"),
 )
 
 
@@ -50,6 +53,7 @@ class Source:
     are_numbers: bool
     inline: bool
     reading: Reading | None
+    events: Events | None
     paths: tuple[Template, ...]
     is_loose: bool
     shape: tuple[int, ...] | None
@@ -90,11 +94,20 @@ def source(modality: str, entry: object) -> Source:
         are_numbers=are_numbers,
         inline=inline,
         reading=_reading(where, str(kind), entry),
+        events=_events(where, str(kind), entry.get("events")),
         paths=_paths(where, entry.get("path", OWN)),
         is_loose=match == "loose",
         shape=_shape(where, str(kind), entry.get("shape")),
         encoding=_encoding(where, entry, is_in_files=kind == "text" and not inline),
     )
+
+
+def _events(where: str, kind: str, entry: object) -> Events | None:
+    if kind != "events":
+        if entry is not None:
+            raise ParameterError(f"{where}.events is for the kind events, not for {kind}")
+        return None
+    return events(entry, where)
 
 
 def _paths(where: str, given: object) -> tuple[Template, ...]:
