@@ -160,10 +160,13 @@ def test_the_time_since_a_measurement_counts_from_before_the_first_step():
     assert (5 * measured.time_since(missing)).flatten().tolist() == pytest.approx([1, 0, 1, 2, 0])
 
 
-@pytest.mark.parametrize("name", ["statistics", "gru"])
-def test_other_encoders_of_series_learn_over_gaps(name, tmp_path):
+@pytest.mark.parametrize(
+    "encoder",
+    [{"name": "statistics"}, {"name": "gru", "width": 16, "dim": 5, "dropout": 0.0}],
+    ids=lambda encoder: encoder["name"],
+)
+def test_other_encoders_of_series_learn_over_gaps(encoder, tmp_path):
     data = {"train": made_up(150), "val": made_up(seed=2)}
-    encoder = {"name": name, "width": 16, "dim": 5, "dropout": 0.0}
     tower = train_tower("pulse", encoder, data, epochs=15, batch_size=32, lr=0.02)
     value, label = made_up(60, seed=3).values["pulse"], made_up(60, seed=3).label
     unimodal.save(tower, tmp_path / "tower")
