@@ -81,7 +81,7 @@ def test_channels_that_cancel_out_and_floats_beyond_full_scale_get_their_setting
     wave = np.stack([tone()[:, 0], -tone()[:, 0]], axis=1)
     proposal = table(tmp_path, "heard", [sound(9000 * wave * (1 + i / 50), subtype="FLOAT") for i in range(45)], "wav")
     decoder = starting_values.decode("audio", proposal.surveys["heard"].facts)
-    assert (decoder["channel"], decoder["full_scale"]) == ("loudest", 16384.0)
+    assert (decoder["channel"], decoder["full_scale"]) == ("loudest", 32768.0)
     text = init.conf_text(proposal, "heard", ".")
     assert "mixing: ignore" in text
     assert "value_range: ignore" in text
@@ -93,3 +93,12 @@ def test_the_encoding_of_texts_in_files_is_proposed_and_said(tmp_path):
     assert proposal.options["modalities"]["letter"]["encoding"] == "cp1252"
     assert not proposal.surveys["letter"].troubles
     assert any("letter: its files are not UTF-8; they are taken to be cp1252" in doubt for doubt in proposal.unsure)
+
+
+def test_what_is_no_text_is_said_with_its_reason_once_and_no_encoding_is_proposed(tmp_path):
+    generator = np.random.default_rng(0)
+    proposal = table(tmp_path, "letter", [b"\0" + generator.bytes(500) for _ in range(45)], "txt")
+    assert "encoding" not in proposal.options["modalities"]["letter"]
+    (doubt,) = (doubt for doubt in proposal.unsure if doubt.startswith("letter: of 45 looked at 45 cannot be used"))
+    assert doubt.endswith("as 0.txt: no readable text: not utf-8 from byte ... on; it is likely no text (45)")
+    assert len(doubt) < 300

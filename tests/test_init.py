@@ -750,7 +750,7 @@ def test_files_that_cannot_be_used_are_counted_with_an_example(tmp_path, home):
     (tmp_path / "7.png").unlink()
     rows = [{"id": i, "label": "ab"[i % 2], "pic": f"{i}.png"} for i in range(20)]
     output, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
-    assert "pic: of 20 looked at 4 cannot be used, as t.csv line 2:" in output
+    assert "pic: of 20 looked at 4 cannot be used, as 0.png:" in output
     assert "does not exist (1)" in output
 
 

@@ -18,6 +18,7 @@ _MIN_EPOCHS, _MAX_EPOCHS = 3, 30
 _FEW_BAD = 3  # unusable samples that must not stop a small data set: one of 90 is more than 1 %
 _CANCELLED = 0.2  # mix level of a recording whose channels cancel out, twice the gate's bound
 _BEYOND = 4.0  # peak above which full scale is not 1: floats of 16 or 24 bits
+_INTEGERS = (2.0**15, 2.0**23, 2.0**31)  # full scale of numbers of 16, 24 and 32 bits
 _LONG_FRAMES = 128  # frames of a spectrogram above which the first convolution has a stride in time
 
 
@@ -130,7 +131,9 @@ def _channel(facts: Facts) -> Values:
     """Return which channel to take if averaging them silences some, and full scale if it is not 1."""
     chosen: Values = {"channel": "loudest"} if min(facts.get("mix_level", (1.0,))) < _CANCELLED else {}
     peak = max(facts.get("peak", (1.0,)))
-    return chosen | ({"full_scale": float(2 ** math.ceil(math.log2(peak)))} if peak > _BEYOND else {})
+    return chosen | (
+        {"full_scale": next((scale for scale in _INTEGERS if peak <= scale), peak)} if peak > _BEYOND else {}
+    )
 
 
 def _video(facts: Facts) -> Values:

@@ -4,6 +4,7 @@ The sample is random, but always the same: in a table in which classes take turn
 """
 
 import random
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from umemma.sources.tables.members import Members
 
 MOST_FILES = {"video": 12, "text": 500, "series": 200, "vector": 50}  # each of a video's frames is decoded
 _MOST = 100
+_LONGEST = 120  # characters of a reason
 _SHOWN = {
     "image": {"height_px": "px high", "width_px": "px wide"},
     "audio": {"sample_rate_hz": "Hz", "seconds": "s"},
@@ -55,12 +57,12 @@ def survey(members: Members, modality: str, kind: str, rows: Sequence[int]) -> S
             name, content = members.member(modality, row)
             values = facts(name, content)
         except BadSample as error:
-            troubles[error.reason.split(":")[0]] += 1
+            troubles[_plain(error.reason)] += 1
             example = example or error.file
             continue
         except DataError as error:
-            troubles[str(error).split(": ", 1)[-1].split(":")[0]] += 1
-            example = example or members.place(row)
+            troubles[_plain(str(error).split(": ", 1)[-1])] += 1
+            example = example or members.file(modality, row) or members.place(row)
             continue
         read.append(row)
         formats.append(str(values["format"]))
@@ -70,6 +72,12 @@ def survey(members: Members, modality: str, kind: str, rows: Sequence[int]) -> S
             if isinstance(value, int | float):
                 values_of.setdefault(fact, []).append(float(value))
     return Survey(values_of, read, formats, troubles, len(chosen), example)
+
+
+def _plain(reason: str) -> str:
+    """Return a reason without its numbers, which differ from file to file, and not too long."""
+    plain = re.sub(r"(?<![\w-])\d[\d,.]*", "...", reason)
+    return plain if len(plain) <= _LONGEST else plain[:_LONGEST] + " ..."
 
 
 def encoding(members: Members, modality: str, rows: Sequence[int]) -> str | None:

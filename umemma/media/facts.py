@@ -8,7 +8,7 @@ from a series of three channels.
 
 from collections.abc import Callable, Mapping
 
-from umemma.errors import DataError
+from umemma.errors import DataError, some
 from umemma.media import formats
 from umemma.media.formats import KINDS
 from umemma.media.kinds import array, audio, events, image, signature, text, video
@@ -33,7 +33,7 @@ def facts(name: str, content: bytes) -> dict[str, object]:
     """
     suffix = name.rsplit(".", 1)[-1].lower()
     if suffix not in KINDS:
-        raise DataError(f"{name}: no media kind is known by '.{suffix}'; there are {', '.join(sorted(KINDS))}")
+        raise DataError(f"{name}: no media kind is known by '.{suffix}'; there are {some(sorted(KINDS), 12)}")
     kind = KINDS[suffix]
     if not content:
         raise DataError(f"{name}: the file is empty, it has 0 bytes")

@@ -30,7 +30,8 @@ def facts(content: bytes) -> dict[str, object]:
         num_samples += len(block)
         if num_samples > MAX_SECONDS * known.rate_hz:
             raise DataError(f"sound is longer than {MAX_SECONDS:,} s, the most that is read")
-        num_clipped += int((np.abs(block) >= known.full_scale).sum())
+        level = np.abs(block)
+        num_clipped += int(((level >= known.full_scale) & (level <= 1)).sum())  # a float beyond 1 is not clipped
         energy += np.square(block, dtype=np.float64).sum(axis=0)
         energy_of_mix += float(np.square(block.mean(axis=1), dtype=np.float64).sum())
         low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))

@@ -86,7 +86,7 @@ def check_encoding(encoding: object, where: str) -> None:
 def likely_encoding(contents: Sequence[bytes]) -> str | None:
     """Return the encoding that texts are most likely in, all of them; None if they are UTF-8 or none fits."""
     unmarked = [content for content in contents if not _marked(content)]
-    if all(_decodes(content, "utf-8") for content in unmarked):
+    if any(b"\0" in content for content in unmarked) or all(_decodes(content, "utf-8") for content in unmarked):
         return None
     fitting = [name for name in ENCODINGS if all(_decodes(content, name) for content in unmarked)]
     telling = b"\n".join(content for content in unmarked if not _decodes(content, "utf-8"))[:_FEW_BYTES]
