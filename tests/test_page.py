@@ -493,13 +493,23 @@ def test_multi_label_f1_is_shown_wherever_accuracy_is():
     assert "micro F1" not in page(sample(FOUR))
 
 
-def test_the_table_in_the_terminal_has_f1_of_several_labels_and_of_the_best_tower():
+def test_the_table_in_the_terminal_has_f1_of_several_labels_auroc_auprc_and_the_best_modality_alone():
     results, account, *_ = sample(TWO, several=True)
     line = next(line for line in table(results, account).splitlines() if line.startswith("image "))
-    row = results.patterns["image"]
-    assert [f"{getattr(row, key):.4f}" for key in ("f1_micro", "f1_macro", "uni_f1_micro", "uni_f1_macro")] == [
-        word for word in line.split() if re.fullmatch(r"0\.\d{4}", word)
-    ][0:1] + [word for word in line.split() if re.fullmatch(r"0\.\d{4}", word)][3:6]
+    row, ends = results.patterns["image"], account.metrics["image"].f1_micro
+    expected = [
+        row.f1_micro,
+        ends.low,
+        ends.high,
+        row.f1_macro,
+        row.auroc,
+        row.auprc,
+        row.uni_f1_micro,
+        row.uni_f1_macro,
+    ]
+    assert [word for word in line.split() if re.fullmatch(r"[01]\.\d{4}", word)] == [
+        f"{value:.4f}" for value in expected
+    ]
 
 
 @pytest.mark.parametrize("several", [False, True])

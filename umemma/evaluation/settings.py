@@ -9,13 +9,13 @@ from umemma.settings import Count, Fraction, Section
 
 
 class Evaluate(Section):
-    """`rates`: the missing rates of each modality in the grid. `significance`: of the gates' tests.
+    """`rates`: the missing rates of one modality, and of all alike. `significance`: of the gates' tests.
 
     `threshold`: per-class decision thresholds for multi-label data.
     """
 
     rates: Annotated[Sequence[Fraction], Field(min_length=1)]
-    """Missing rates that each modality takes in the grid of results."""
+    """Missing rates of one modality, and of all alike, at which results are listed."""
     batch_size: Count
     """Samples per forward pass; changes no result."""
     bootstrap_replicates: Count

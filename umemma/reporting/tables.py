@@ -26,14 +26,16 @@ def tables(results: Robustness, accounting: Accounting) -> dict[str, list[dict[s
 
 
 def metrics(results: Robustness, accounting: Accounting) -> dict[str, float]:
-    """Return the metrics in MLflow's table of runs: scores, cross-entropy and utilisation of every pattern."""
+    """Return the metrics in MLflow's table of runs: scores, gain over the majority and utilisation by pattern."""
     result: dict[str, float] = {}
     for name, row in results.patterns.items():
         scores = {key: getattr(row, key) for key in SCORED}
         result |= {f"test_{key}/{name}": value for key, value in scores.items() if value is not None}
-        used = accounting.information[name].utilisation.value
-        if used is not None:
-            result[f"utilisation/{name}"] = used
+        others = {
+            "utilisation": accounting.information[name].utilisation.value,
+            "test_gain_over_majority": accounting.majority[name].gain.value,
+        }
+        result |= {f"{key}/{name}": value for key, value in others.items() if value is not None}
     return result
 
 

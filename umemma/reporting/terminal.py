@@ -16,12 +16,13 @@ from umemma.reporting.shown import shown_patterns
 WIDTH = 110
 ACTIVATE = "source .venv/bin/activate"
 SOURCES = "data/reports/quarantine.parquet", "data/reports/validation.json"
-_SINGLE_LABEL = {"accuracy": 10, "95 %": 19, "best tower": 12}  # title of a column: its width
-_MULTI_LABEL = {"F1 micro": 10, "95 %": 19, "F1 macro": 10, "best tower micro": 18, "macro": 8}
+_RANKED = {"AUROC": 9, "AUPRC": 9}
+_SINGLE_LABEL = {"accuracy": 10, "95 %": 19, **_RANKED, "best alone": 12}  # title of a column: its width
+_MULTI_LABEL = {"F1 micro": 10, "95 %": 19, "F1 macro": 10, **_RANKED, "best alone micro": 18, "macro": 8}
 
 
 def table(results: Robustness, accounting: Accounting) -> str:
-    """Return the table of patterns: modalities present, n, the score, the best tower alone, utilisation."""
+    """Return the table of patterns: modalities present, n, the score, AUROC and AUPRC, the best modality alone."""
     has_f1, dataset = results.score == "f1_micro", results.dataset
     rows = {name: results.patterns[name] for name in shown_patterns(accounting)}
     columns = _MULTI_LABEL if has_f1 else _SINGLE_LABEL
@@ -29,19 +30,17 @@ def table(results: Robustness, accounting: Accounting) -> str:
     present = max(24, *(len(name) + 2 for name in title.values()))
     which = max(10, *(len(row.uni_tower) + 2 for row in rows.values()))
     lines = [
-        f"{dataset.name} ({dataset.fingerprint[:12]}), arm {results.arm}, seed {results.seed}, test split",
+        f"{dataset.name} ({dataset.fingerprint[:12]}), trained as {results.arm}, seed {results.seed}, test split",
         f"{'present':<{present}}{'n':>7}"
         + "".join(f"{title:>{width}}" for title, width in columns.items())
-        + f"  {'(which)':<{which}}{'cross-entropy':>14}{'utilisation':>13}",
+        + f"  {'(which)':<{which}}",
     ]
     for name, row in rows.items():
         figures = _figures(row, getattr(accounting.metrics[name], results.score), has_f1=has_f1)
-        used = accounting.information[name].utilisation.value
         lines.append(
             f"{title[name]:<{present}}{row.n:>7}"
             + "".join(f"{figure:>{width}}" for figure, width in zip(figures, columns.values(), strict=True))
-            + f"  {'(' + row.uni_tower + ')':<{which}}{row.cross_entropy:>14.4f}"
-            + f"{'' if used is None else f'{used:.3f}':>13}"
+            + f"  {'(' + row.uni_tower + ')':<{which}}"
         )
     if hidden := len(results.patterns) - len(rows):
         lines.append(f"({hidden:,} more sets of modalities in data/reports/robustness.json)")
@@ -73,9 +72,11 @@ def next_lines(step: NextStep) -> list[str]:
 def _figures(row: PatternScores, score: Interval, *, has_f1: bool) -> list[str]:
     """Return the cells that differ between single-label and multi-label data, in column order."""
     between = f"{_digits(score.low)} to {_digits(score.high)}"
+    ranked = [_digits(row.auroc), _digits(row.auprc)]
     if has_f1:
-        return [_digits(row.f1_micro), between, *map(_digits, (row.f1_macro, row.uni_f1_micro, row.uni_f1_macro))]
-    return [_digits(row.accuracy), between, _digits(row.uni)]
+        alone = [_digits(row.uni_f1_micro), _digits(row.uni_f1_macro)]
+        return [_digits(row.f1_micro), between, _digits(row.f1_macro), *ranked, *alone]
+    return [_digits(row.accuracy), between, *ranked, _digits(row.uni)]
 
 
 def _digits(value: float | None) -> str:
