@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from umemma.missingness import (
     PROTOCOLS,
     hide,
+    in_order,
     key_digest,
     outcomes,
     panel,
@@ -175,3 +176,7 @@ def test_the_protocols_are_those_that_parameters_allow_and_no_other_is_taken():
     ):
         with pytest.raises(KeyError, match="balancd"):
             ask()
+
+
+def test_patterns_from_a_file_come_back_in_their_order():
+    assert in_order([*reversed(patterns(4)), (False,) * 4]) == [*patterns(4), (False,) * 4]

@@ -59,6 +59,11 @@ def specialists_panel(num_modalities: int) -> list[Pattern]:
     return [pattern for pattern in chosen if sum(pattern) in (1, num_modalities - 1, num_modalities) or pattern in half]
 
 
+def in_order(some: Iterable[Pattern]) -> list[Pattern]:
+    """Return patterns in the order of `patterns`, whatever order a file had them in."""
+    return sorted(some, key=lambda pattern: (-sum(pattern), [not is_present for is_present in pattern]))
+
+
 def pattern_name(pattern: Pattern, modalities: Sequence[str]) -> str:
     """Return the names of the present modalities joined with `+`, in the data set's order."""
     return "+".join(name for name, is_present in zip(modalities, pattern, strict=True) if is_present)

@@ -14,7 +14,7 @@ import torch
 
 from umemma.evaluation.information import pattern_shares
 from umemma.metrics import classification, ranking
-from umemma.missingness import PROTOCOLS, Pattern, outcomes, pattern_name, probability
+from umemma.missingness import PROTOCOLS, Pattern, in_order, outcomes, pattern_name, probability
 from umemma.prediction.predictions import Predictions
 
 
@@ -50,11 +50,7 @@ class Table:
 
     def patterns(self) -> list[Pattern]:
         """Return the non-empty patterns on file that some sample has in full, the complete one first."""
-        return [
-            pattern
-            for pattern in sorted(self.logits, key=lambda p: -sum(p))
-            if any(pattern) and self.has[pattern].any()
-        ]
+        return [pattern for pattern in in_order(self.logits) if any(pattern) and self.has[pattern].any()]
 
     def accuracy(self, pattern: Pattern) -> float:
         """Return the accuracy on the samples that have the whole pattern."""
@@ -209,7 +205,10 @@ def results(main: Table, uni: Table, grid: Sequence[float], classes: Sequence[st
     return {
         "classes": list(classes),
         "patterns": by_pattern,
-        "kept": {pattern_name(pattern, main.modalities): _rounded(main.over_all(pattern)) for pattern in main.logits},
+        "kept": {
+            pattern_name(pattern, main.modalities): _rounded(main.over_all(pattern))
+            for pattern in in_order(main.logits)
+        },
         "rates": [
             {"missing_rate": dict(zip(main.modalities, rates, strict=True)), **_rounded(main.expected(rates))}
             for rates in _lines(len(main.modalities), grid)

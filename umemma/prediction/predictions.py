@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from umemma.missingness import Pattern
+from umemma.missingness import Pattern, in_order
 from umemma.models import safetensors
 
 
@@ -54,8 +54,7 @@ class Predictions:
 
     def patterns(self) -> list[Pattern]:
         """Return the non-empty patterns on file that some sample has in full, the complete one first."""
-        ordered = sorted(self.logits, key=lambda pattern: -sum(pattern))
-        return [pattern for pattern in ordered if any(pattern) and self.has(pattern).any()]
+        return [pattern for pattern in in_order(self.logits) if any(pattern) and self.has(pattern).any()]
 
     def has(self, pattern: Pattern) -> torch.Tensor:
         """Return (sample,) bool: does the sample have every modality of the pattern?"""

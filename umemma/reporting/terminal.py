@@ -28,19 +28,19 @@ def table(results: Robustness, accounting: Accounting) -> str:
     columns = _MULTI_LABEL if has_f1 else _SINGLE_LABEL
     title = {name: _title(name, accounting.modalities) for name in rows}
     present = max(24, *(len(name) + 2 for name in title.values()))
-    which = max(10, *(len(row.uni_tower) + 2 for row in rows.values()))
+    which = max(10, *(len(row.uni_tower) + 4 for row in rows.values()))
     lines = [
         f"{dataset.name} ({dataset.fingerprint[:12]}), trained as {results.arm}, seed {results.seed}, test split",
         f"{'present':<{present}}{'n':>7}"
         + "".join(f"{title:>{width}}" for title, width in columns.items())
-        + f"  {'(which)':<{which}}",
+        + f"{'(which)':>{which}}",
     ]
     for name, row in rows.items():
         figures = _figures(row, getattr(accounting.metrics[name], results.score), has_f1=has_f1)
         lines.append(
             f"{title[name]:<{present}}{row.n:>7}"
             + "".join(f"{figure:>{width}}" for figure, width in zip(figures, columns.values(), strict=True))
-            + f"  {'(' + row.uni_tower + ')':<{which}}"
+            + f"{'(' + row.uni_tower + ')':>{which}}"
         )
     if hidden := len(results.patterns) - len(rows):
         lines.append(f"({hidden:,} more sets of modalities in data/reports/robustness.json)")
