@@ -17,6 +17,7 @@ from umemma.sources.tables.templates import last_part
 
 _SUFFIX_KINDS = {suffix: kind for kind, suffixes in SUFFIXES.items() for suffix in suffixes}
 _OPENINGS = ("[", "{", "(", "array(", "tensor(", "np.array(", "torch.tensor(")
+_MOST_JUDGED = 5000
 _MOSTLY = 0.8  # minimum share of cells with a media suffix for a column to count as paths
 _MANY_NUMBERS = 8  # in one cell, from which on a text of numbers is a list of them
 _LONG_WORDS, _LONG_CHARS = 4, 25  # averages above which text counts as sentences rather than names
@@ -37,7 +38,25 @@ class Column:
     @cached_property
     def counts(self) -> Counter[str]:
         """Number of occurrences of each distinct cell, as text; empty for lists and files."""
-        return Counter() if self.holds_lists or self.holds_files else Counter(map(text, self.filled))
+        if self.holds_lists or self.holds_files:
+            return Counter()
+        return Counter(map(str.strip if self._are_texts else text, self.filled))  # type: ignore[arg-type]
+
+    @cached_property
+    def _are_texts(self) -> bool:
+        return all(cell.__class__ is str for cell in self.filled)
+
+    @cached_property
+    def _floats(self) -> np.ndarray | None:
+        """The cells as numbers, None if one is not a finite number that float32 can hold."""
+        if self.holds_lists or self.holds_files:
+            return None
+        try:
+            values = np.array([float(cell) for cell in self.filled])  # type: ignore[arg-type]
+        except (ValueError, TypeError, OverflowError):
+            return None
+        has_underscores = any("_" in cell for cell in self.filled if isinstance(cell, str))
+        return None if has_underscores or not (np.abs(values) <= np.finfo(np.float32).max).all() else values
 
     @cached_property
     def holds_lists(self) -> bool:
@@ -59,37 +78,42 @@ class Column:
         )
 
     @cached_property
+    def judged(self) -> Sequence[object]:
+        """Evenly spaced cells, enough to tell shares and averages."""
+        return self.filled[:: -(-len(self.filled) // _MOST_JUDGED) or 1]
+
+    @cached_property
     def path_kind(self) -> str | None:
         """The kind of media file that the cells name, or None if they name none; `vector` for .npy."""
-        if self.holds_lists or not self.filled or not all(isinstance(cell, str) for cell in self.filled):
+        if self.holds_lists or not self._are_texts or not self.filled or self.are_numbers:
             return None
         kinds = Counter(_SUFFIX_KINDS.get(suffix) for suffix in self.suffixes.elements())
         kind, count = kinds.most_common(1)[0] if kinds else (None, 0)
-        return kind if count >= _MOSTLY * len(self.filled) else None
+        return kind if count >= _MOSTLY * len(self.judged) else None
 
     @cached_property
     def suffixes(self) -> Counter[str]:
-        """Suffixes of the files that the cells may name, in lower case; '' for a cell without one."""
+        """Suffixes of the files that the `judged` cells may name, in lower case; '' for a cell without one."""
         return Counter(
             PurePosixPath(last_part(str(cell))).suffix.lower().removeprefix(".")
-            for cell in self.filled
+            for cell in self.judged
             if isinstance(cell, str) and len(cell) < 1000 and "\n" not in cell.strip()
         )
 
     @cached_property
     def are_numbers(self) -> bool:
         """Whether every cell is a single finite number."""
-        return bool(self.filled) and all(_is_number(cell) for cell in self.filled)
+        return bool(self.filled) and self._floats is not None
 
     @cached_property
     def are_whole(self) -> bool:
         """Whether every cell is a whole number."""
-        return self.are_numbers and all(number(cell).is_integer() for cell in self.filled)
+        return self.are_numbers and self._floats is not None and bool((self._floats % 1 == 0).all())
 
     @cached_property
     def are_flags(self) -> bool:
         """Whether every row is 0 or 1, with both values occurring."""
-        return self.is_complete and bool(self.filled) and {_flag(cell) for cell in self.filled} == {False, True}
+        return self.is_complete and bool(self.filled) and set(map(_flag, self.counts)) == {False, True}
 
     @cached_property
     def are_number_lists(self) -> bool:
@@ -106,7 +130,7 @@ class Column:
         """Whether the cells are sentences rather than names."""
         if self.holds_lists or self.holds_files or self.are_numbers or not self.filled:
             return False
-        lengths = [(_num_words(str(cell)), len(str(cell))) for cell in self.filled]
+        lengths = [(_num_words(str(cell)), len(str(cell))) for cell in self.judged]
         words, chars = (sum(column) / len(lengths) for column in zip(*lengths, strict=True))
         return words >= _LONG_WORDS or (chars >= _LONG_CHARS and words >= 2)
 
@@ -132,7 +156,13 @@ class Column:
 
 def column(name: str, cells: Sequence[object]) -> Column:
     """Describe a column by its cells."""
-    present = tuple(not is_missing(cell) for cell in cells)
+    distinct = set(cells) if all(cell.__class__ is str for cell in cells) else None  # hashed once, read once
+    if distinct is None:
+        present = tuple(not is_missing(cell) for cell in cells)
+    elif holes := {cell for cell in distinct if is_missing(cell)}:
+        present = tuple(cell not in holes for cell in cells)
+    else:
+        present = (True,) * len(cells)
     return Column(name, [cell for cell, is_present in zip(cells, present, strict=True) if is_present], present)
 
 

@@ -11,14 +11,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from umemma.errors import some
+from umemma.errors import DataError, some
 from umemma.sources.tables import file as table_file
 from umemma.sources.tables.cells import is_missing, number, shown, structure
 from umemma.sources.tables.file import DELIMITERS, JSON_LINES, RIVALS, Dialect, NotInDialect, Table
 from umemma.sources.tables.readings import readings, with_objects
 from umemma.sources.tables.text import decoded, likely_encoding
 
-_JUDGED_CHARS = 2_000_000
+_JUDGED_CHARS = 500_000  # at first; the whole text where it cannot be read as these seem to be written
 _MOST_SKIPPED = 20  # lines above the header
 _QUOTES: Sequence[Mapping[str, Any]] = ({"quote": '"'}, {"quote": '"', "escape": "\\"}, {"quote": None})
 _NAMES = RIVALS | {" ": "blanks"}
@@ -44,7 +44,7 @@ def opened(file: Path, encoding: str | None) -> Opened:
         if encoding is None and dialect.encoding != "utf-8":
             said.append(_about_encoding(text, dialect.encoding))
         if suffix in DELIMITERS:
-            dialect = detected(text, DELIMITERS[suffix], dialect.encoding)
+            dialect = _readable(file, text, DELIMITERS[suffix], dialect.encoding)
             said += _about(dialect)
     differing = {
         field.name: getattr(dialect, field.name)
@@ -61,17 +61,31 @@ def opened(file: Path, encoding: str | None) -> Opened:
 
 def _are_objects(cells: Sequence[object]) -> bool:
     """Whether every cell is an object that is written as text."""
-    filled = [cell for cell in cells if not is_missing(cell)]
-    return bool(filled) and all(
+    if not isinstance(next((cell for cell in cells if not is_missing(cell)), None), str):
+        return False
+    filled = (cell for cell in cells if not is_missing(cell))
+    return all(
         isinstance(cell, str) and cell.lstrip().startswith("{") and isinstance(structure(cell), dict) for cell in filled
     )
 
 
-def detected(text: str, usual: str, encoding: str) -> Dialect:
+def _readable(file: Path, text: str, usual: str, encoding: str) -> Dialect:
+    """Return the dialect of the start of a text, or of the whole where the rest cannot be read so."""
+    cut = text.rfind("\n", 0, _JUDGED_CHARS) + 1
+    if len(text) <= _JUDGED_CHARS or not cut:
+        return detected(text, usual, encoding)
+    dialect = detected(text[:cut], usual, encoding)
+    try:
+        table_file.read(file, dialect)
+    except DataError:
+        return detected(text, usual, encoding)
+    return dialect
+
+
+def detected(sample: str, usual: str, encoding: str) -> Dialect:
     """Return the dialect of a text whose suffix says the delimiter `usual`; the default where none fits better."""
-    sample = text if len(text) <= _JUDGED_CHARS else text[: text.rindex("\n", 0, _JUDGED_CHARS) + 1]
     best: tuple[tuple[float, ...], Dialect, list[list[str]]] | None = None
-    for delimiter in dict.fromkeys([usual, *_NAMES]):
+    for delimiter in dict.fromkeys([usual, *(mark for mark in _NAMES if mark in sample)]):
         for position, quotes in enumerate(_QUOTES):
             if "escape" in quotes and '\\"' not in sample:
                 continue

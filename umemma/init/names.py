@@ -260,8 +260,8 @@ def suffixes_not_read(column: Column) -> Sequence[str]:
     """Return the suffixes of files that the cells name although no kind of media has them; empty if they name none."""
     if column.holds_lists or column.holds_files or column.are_numbers or not column.filled:
         return []
-    common = [suffix for suffix, count in column.suffixes.most_common(3) if count > 0.05 * len(column.filled)]
+    common = [suffix for suffix, count in column.suffixes.most_common(3) if count > 0.05 * len(column.judged)]
     usual = [suffix for suffix in common if 2 <= len(suffix) <= 5 and suffix.isalnum() and suffix[0].isalpha()]
-    share = sum(column.suffixes[suffix] for suffix in usual) / len(column.filled)
-    are_paths = sum("/" in str(cell) or "\\" in str(cell) or " " not in str(cell) for cell in column.filled)
-    return usual if share >= 0.8 and are_paths >= 0.8 * len(column.filled) else []
+    share = sum(column.suffixes[suffix] for suffix in usual) / len(column.judged)
+    are_paths = sum("/" in str(cell) or "\\" in str(cell) or " " not in str(cell) for cell in column.judged)
+    return usual if share >= 0.8 and are_paths >= 0.8 * len(column.judged) else []

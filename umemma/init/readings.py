@@ -92,6 +92,7 @@ _TIME_NAMES = re.compile(
     r"(?:^|[_\W])(?:time|timestamp|date|datetime|epoch|ts|created|updated|at|day|dob)(?:$|[_\W])", re.IGNORECASE
 )
 _SHORTENED = re.compile(r"^\[.*\s\.\.\.\s.*\]$", re.DOTALL)
+_JUDGED = 2000  # on which forms that fit those are compared
 _TRIED = 40  # distinct cells on which a form of time is tried before all are
 
 
@@ -285,7 +286,7 @@ def _yes_no(column: Column) -> Guess | None:
 
 def _epoch(column: Column) -> Guess | None:
     """Return the reading of whole numbers that count seconds, or parts of them, since 1970 - by name and size."""
-    if not column.are_whole or not _TIME_NAMES.search(column.name):
+    if not _TIME_NAMES.search(column.name) or not column.are_whole:
         return None
     values = [number(cell) for cell in column.counts]
     for form, factor in UNITS.items():
@@ -301,12 +302,13 @@ def _times(column: Column) -> Guess | None:
         return None
     step = -(-len(cells) // _TRIED)
     likely = [form for form in _FORMS if _share(cells[::step], form) >= _MOSTLY]
-    forms = sorted(likely, key=lambda form: -_share(cells, form)) if len(likely) > 1 else likely
+    judged = cells[:: -(-len(cells) // _JUDGED)]
+    forms = sorted(likely, key=lambda form: -_share(judged, form)) if len(likely) > 1 else likely
     if not forms:
         return None
     form, said = forms[0], []
     rivals = [
-        other for other in forms[1:] if _share(cells, other) >= _share(cells, form) and sorted(other) == sorted(form)
+        other for other in forms[1:] if _share(judged, other) >= _share(judged, form) and sorted(other) == sorted(form)
     ]
     if rivals:
         said.append(f"{cells[0]} is read as {form} (the day first); format: '{rivals[0]}' would exchange day and month")
