@@ -106,8 +106,7 @@ def test_early_fusion_stands_gaps(substitute, tmp_path):
     assert torch.equal(checkpoint.load(tmp_path / "model")(data), clean)
 
 
-@pytest.mark.parametrize("arm", ["ume-mma", "joint+mma"])
-@pytest.mark.parametrize("at", ["feature", "input"])
+@pytest.mark.parametrize(("arm", "at"), [("ume-mma", "input"), ("joint+mma", "feature")])
 def test_fusion_is_trained_over_gaps(towers, arm, at):
     data = {"train": made_up(), "val": made_up(seed=2)}
     fusion = train_fusion(
@@ -162,7 +161,7 @@ def test_the_time_since_a_measurement_counts_from_before_the_first_step():
 
 @pytest.mark.parametrize(
     "encoder",
-    [{"name": "statistics"}, {"name": "gru", "width": 16, "dim": 5, "dropout": 0.0}],
+    [{"name": "statistics"}, {"name": "gru", "width": 16, "hidden": 8, "dim": 5, "dropout": 0.0}],
     ids=lambda encoder: encoder["name"],
 )
 def test_other_encoders_of_series_learn_over_gaps(encoder, tmp_path):
