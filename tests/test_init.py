@@ -34,6 +34,7 @@ from umemma.init.proposal import Given
 from umemma.models.unimodal import Encoder
 from umemma.settings import call
 from umemma.sources import build
+from umemma.training import augment
 
 WORDS = ("the", "ship", "leaves", "harbour", "at", "night", "and", "nobody", "sees", "it", "go")
 
@@ -163,8 +164,11 @@ def test_every_starting_value_is_of_a_decoder_and_an_encoder_that_take_it():
     for kind, known in facts.items():
         decoder = starting_values.decode(kind, known)
         call(import_module(f"umemma.media.decoders.{decoder['name']}").Decoder, decoder, kind)
-        encoder = Encoder(kind, shapes[kind], starting_values.encoder(kind, decoder)).eval()
-        assert encoder(torch.zeros(1, *shapes[kind])).ndim == 2
+        for chosen in starting_values.encoders(kind, decoder, 500):
+            if chosen["name"] != "trees":  # they are grown, not built
+                encoder = Encoder(kind, shapes[kind], chosen).eval()
+                assert encoder(torch.zeros(1, *shapes[kind])).ndim == 2
+        augment.build(starting_values.augment(kind, decoder), shapes[kind])
         for more in ({}, {name: values[:1] for name, values in known.items()}):
             call(
                 import_module(f"umemma.media.decoders.{decoder['name']}").Decoder,
@@ -198,11 +202,24 @@ def test_starting_values_follow_the_sizes_of_the_media(kind, facts, setting, val
     assert starting_values.decode(kind, facts).get(setting) == value
 
 
-def test_epochs_follow_the_number_of_samples_and_long_spectrograms_are_strided():
-    assert [starting_values.epochs(count) for count in (10, 2_500, 60_000)] == [30, 12, 3]
+def test_simple_encoders_are_candidates_where_there_is_little_data():
+    text = {"name": "words", "length": 64, "buckets": 1_000}
+    names = {
+        count: [values["name"] for values in starting_values.encoders("text", text, count)] for count in (500, 90_000)
+    }
+    assert names == {500: ["bag_of_words", "text_cnn"], 90_000: ["text_cnn"]}
+    assert all(values["vocabulary"] == 1_000 for values in starting_values.encoders("text", text, 500))
+    few = starting_values.training(500, [0.98, 0.02], ["text", "image"])
+    assert few["pretrain"] == {"search": 2, "batch_size": "auto", "class_balance": 0.5}
+    assert few["fuse"]["epochs"] == "auto"
+    many = starting_values.training(90_000, [0.5, 0.5], ["text", "image"])["pretrain"]
+    assert many == {"search": 1, "batch_size": "auto"}
+
+
+def test_long_spectrograms_are_strided():
     short, long = ({"sample_rate_hz": 16000, "seconds": seconds, "hop": 160} for seconds in (1.0, 5.0))
-    assert "stem_stride" not in starting_values.encoder("audio", short)
-    assert starting_values.encoder("audio", long)["stem_stride"] == [1, 4]
+    assert "stem_stride" not in starting_values.encoders("audio", short, 500)[0]
+    assert starting_values.encoders("audio", long, 500)[0]["stem_stride"] == [1, 4]
 
 
 def test_bounds_of_the_gate_are_set_only_where_the_data_need_others():

@@ -11,8 +11,10 @@ from umemma.files import written_whole
 from umemma.init import starting_values, survey
 from umemma.init.conf_file import flow, line
 from umemma.init.proposal import Given, Proposal, propose
+from umemma.paths import weights_file
 
 CONFIG = "conf/config.yaml"  # the file that marks a project's root
+SQUEEZENET = "weights/squeezenet1_0_imagenet_from_deepcompression.pth"  # as in conf/encoder/squeezenet.yaml
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -105,12 +107,40 @@ def conf_text(proposal: Proposal, name: str, root: str) -> str:
         lines += [
             f"    {modality}:" + (f"  # {seen}" if seen else ""),
             line(6, "decode", decoder),
-            line(6, "encoder", starting_values.encoder(kind, decoder)),
-            line(6, "epochs", starting_values.epochs(num_train)),
+            *_training_lines(kind, decoder, num_train),
         ]
     kinds = [proposal.kind(modality) for modality in values]
     lines.append(line(2, "early", starting_values.early(kinds), "of the arm `early` only"))
+    shares = [count / proposal.num_rows for count in label.counts.values()]
+    for section, training in starting_values.training(num_train, shares, kinds).items():
+        lines += [f"{section}:", *(line(2, key, value, _TRAINING[key]) for key, value in training.items())]
     return "\n".join([*lines, *_gate_lines(proposal, kinds, list(values.values()))]) + "\n"
+
+
+_TRAINING = {
+    "search": "encoders tried for each modality, the best on validation data is kept; 1: `encoder` alone",
+    "epochs": "until validation cross-entropy no longer improves",
+    "batch_size": "by the number of training samples",
+    "class_balance": "weights up rare classes; probabilities stay calibrated",
+}
+
+
+def _training_lines(kind: str, decoder: starting_values.Values, num_train: int) -> list[str]:
+    encoder, *candidates = starting_values.encoders(kind, decoder, num_train)
+    pretrained = kind == "image" and weights_file(SQUEEZENET).is_file()
+    lines = [
+        line(
+            6,
+            "encoder",
+            encoder,
+            "or, pre-trained: ${encoder:squeezenet}, for pictures in colour" if pretrained else "",
+        )
+    ]
+    if candidates:
+        lines.append(line(6, "candidates", candidates, "tried as well, see pretrain.search"))
+    if changes := starting_values.augment(kind, decoder):
+        lines.append(line(6, "augment", changes, "random changes in training"))
+    return [*lines, line(6, "epochs", "auto", _TRAINING["epochs"])]
 
 
 def _gate_lines(proposal: Proposal, kinds: Sequence[str], decoders: Sequence[starting_values.Values]) -> list[str]:
