@@ -364,7 +364,7 @@ def test_labels_are_found_in_every_form_with_their_classes_in_sorted_order(tmp_p
     output, parameters = initiated(home, write_table(tmp_path / "t.jsonl", rows))
     assert {name: parameters.dataset.options[name] for name in options} == options
     assert (parameters.dataset.task, parameters.dataset.classes) == (task, classes)
-    assert ("the label is taken to be" in output) == (
+    assert ("columns of 0 and 1" in output or "the column of the fewest" in output) == (
         case in {"columns of 0 and 1", "one of several columns", "the column of fewest values"}
     )
     assert len(samples(build.built(parameters.dataset, tmp_path))) == 90
@@ -767,9 +767,13 @@ def test_files_that_cannot_be_used_are_counted_with_an_example(tmp_path, home):
         (tmp_path / f"{i}.png").write_bytes(b"no picture" if i < 3 else png(np.random.default_rng(i), side_px=8))
     (tmp_path / "7.png").unlink()
     rows = [{"id": i, "label": "ab"[i % 2], "pic": f"{i}.png"} for i in range(20)]
-    output, _ = initiated(home, write_table(tmp_path / "t.csv", rows))
-    assert "pic: of 20 looked at 4 cannot be used, as 0.png:" in output
-    assert re.search(r"does not exist: .*missing_files: hole.* \(1\)", output)
+    path = write_table(tmp_path / "t.csv", rows)
+    output, parameters = initiated(home, path)
+    assert "pic: of 19 looked at 3 cannot be used, as 0.png:" in output
+    assert "files that do not exist: 1 of the 20 that pic names. They are taken as missing modalities" in output
+    assert parameters.dataset.options["missing_files"] == "hole"
+    _, parameters = initiated(home, path, missing_files="error")
+    assert parameters.dataset.options["missing_files"] == "error"
 
 
 def test_rows_that_are_left_out_are_counted_by_reason(tmp_path, home):

@@ -97,6 +97,17 @@ def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
         raise ParameterError(f"{conf}/config.yaml: {error}") from error
 
 
+def is_a_name(name: str) -> bool:
+    """Whether `dataset=NAME` chooses a file of that name: Hydra reads 2021 and 1e5 as numbers, true and null as such."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return isinstance(OverridesParser.create().parse_override(f"dataset={name}").value(), str)
+    except HydraException:
+        return False
+
+
 def _checked(config: Any) -> dict[str, Any]:
     """Return the composition as plain values, without Hydra's section. Raises ParameterError if it is invalid."""
     from omegaconf import OmegaConf

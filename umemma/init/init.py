@@ -6,12 +6,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from umemma.errors import ParameterError, some
+from umemma import composition
+from umemma.errors import ParameterError
 from umemma.files import written_whole
-from umemma.init import starting_values, survey
+from umemma.init import settling, starting_values, summary, survey
 from umemma.init.conf_file import flow, line
 from umemma.init.proposal import Given, Proposal, propose
 from umemma.paths import weights_file
+from umemma.sources.adapters.table import MISSING_FILES
+from umemma.sources.tables import spelling
 
 CONFIG = "conf/config.yaml"  # the file that marks a project's root
 SQUEEZENET = "weights/squeezenet1_0_imagenet_from_deepcompression.pth"  # as in conf/encoder/squeezenet.yaml
@@ -22,17 +25,36 @@ def main(arguments: Sequence[str]) -> None:
     given = _parser().parse_args(arguments)
     file = Path(os.path.abspath(given.file))
     root = Path(os.path.abspath(given.root)) if given.root else None
-    name = given.name or re.sub(r"\W+", "_", file.stem, flags=re.ASCII).strip("_").lower()
+    name = given.name or _plain_name(file.stem)
     print(
         init(
             file,
             root,
             name,
-            Given(given.key, given.split, given.label or (), given.group, given.encoding, dict(given.modality or ())),
+            Given(
+                key=given.key,
+                split=given.split,
+                label=given.label or (),
+                group=given.group,
+                drop=given.drop or (),
+                keep=given.keep or (),
+                missing=given.missing,
+                spellings=given.spellings,
+                encoding=given.encoding,
+                modalities=dict(given.modality or ()),
+                rare=given.rare,
+                missing_files=given.missing_files,
+            ),
             home=project(given.project),
             force=given.force,
         )
     )
+
+
+def _plain_name(stem: str) -> str:
+    """Return a data set's name made of a file's: `2021` becomes data_2021, as YAML and Hydra read a bare 2021 as a number."""
+    name = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_").lower()
+    return name if composition.is_a_name(name) else f"data_{name}"
 
 
 def project(named: str | None) -> Path:
@@ -55,6 +77,11 @@ def init(file: Path, root: Path | None, name: str, given: Given, *, home: Path, 
     """Write `home`/conf/dataset/`name`.yaml and return a summary for the user; `root` None: guessed."""
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, flags=re.ASCII):
         raise ParameterError(f"--name: {name!r} must be letters, digits, _ and -")
+    if not composition.is_a_name(name):
+        raise ParameterError(
+            f"--name: `make run DATASET={name}` would read {name!r} as a number or as true, false or null; "
+            f"--name data_{name} would do"
+        )
     if root is not None and not file.is_relative_to(root):
         raise ParameterError(f"--root: {root} must hold {file}")
     path = home / f"conf/dataset/{name}.yaml"
@@ -66,7 +93,7 @@ def init(file: Path, root: Path | None, name: str, given: Given, *, home: Path, 
     shown = path.relative_to(home)
     return "\n".join(
         [
-            *report(proposal, file),
+            *summary.lines(proposal, file),
             "",
             f"Wrote {shown}: look at it, and change what was guessed wrong. Then",
             f"  git add {shown}",
@@ -144,19 +171,27 @@ def _training_lines(kind: str, decoder: starting_values.Values, num_train: int) 
 
 
 def _gate_lines(proposal: Proposal, kinds: Sequence[str], decoders: Sequence[starting_values.Values]) -> list[str]:
-    total = sum(proposal.label.counts.values())
     seconds = [value for result in proposal.surveys.values() for value in result.facts.get("seconds", ())]
+    counts = settling.class_counts(proposal.adapter)
     bounds = starting_values.validation(
-        [count / total for count in proposal.label.counts.values()],
+        [count / max(1, of_split.total()) for of_split in counts.values() for count in of_split.values()],
         seconds,
         kinds,
         smallest_split=min(proposal.num_samples.values()),
         decoders=decoders,
     )
+    bounds |= starting_values.small(
+        least_of_class=min(counts["train"][name] for name in proposal.label.classes),
+        lacks_classes=bool(settling.lacking_classes(proposal.adapter)),
+        presence=settling.presence_shares(proposal.adapter),
+        damaged=proposal.damaged_share,
+        severity=bounds.get("severity", {}) | {name: "warn" for name in proposal.repeated},
+        max_quarantined=bounds.get("max_quarantined", 0.01),
+    )
     comments = {
-        "max_quarantined": "a few files of the smallest split",
+        "max_quarantined": "a few files of the smallest split, and what init could not read",
         "min_class_share": "about half the share of the rarest class",
-        "severity": "what decoding evens out",
+        "min_presence": "about half the share of the rarest modality",
     }
     lines = [line(2, key, value, comments.get(key, "")) for key, value in bounds.items()]
     return ["validation:  # bounds of the gate between data and training that these data need", *lines] if lines else []
@@ -172,6 +207,10 @@ def _option_lines(proposal: Proposal) -> list[str]:
             "group": "what must not be in two splits",
             "key": "identifies a sample",
             "media_root": "the folder that paths are relative to",
+            "seed": "the first whose splits all have every class and modality",
+            "missing_files": "a file that does not exist: hole, or error",
+            "relabel": "class as written: another class, or null to leave it out",
+            "spellings": "exact, form or case: which spellings are one class",
         },
     )
     lines = [line(4, key, value, comments.get(key, "")) for key, value in options.items() if key not in nested]
@@ -183,7 +222,7 @@ def _option_lines(proposal: Proposal) -> list[str]:
         lines += [
             line(4, "split", None, "a column of train, val and test"),
             line(4, "shares", {"train": 0.7, "val": 0.15, "test": 0.15}),
-            line(4, "seed", 0),
+            *([] if "seed" in options else [line(4, "seed", 0)]),
         ]
     for key, comment in nested.items():
         if key not in options:
@@ -193,39 +232,6 @@ def _option_lines(proposal: Proposal) -> list[str]:
             *(line(6, name, entry) for name, entry in options[key].items()),
         ]
     return lines
-
-
-def report(proposal: Proposal, file: Path) -> list[str]:
-    """Return the lines that summarise the table and list what is uncertain."""
-    options, label = proposal.options, proposal.label
-    columns = label.columns if isinstance(label.columns, str) else ", ".join(label.columns)
-    several = ", several a row" if label.task == "multi_label" else ""
-    split = str(options.get("split", "drawn by shares"))
-    if "split" in options and "shares" in options:
-        split += f", with {' and '.join(options['shares'])} drawn from its train"
-    num_rows = sum(proposal.num_samples.values())
-    sizes = ", ".join(f"{count} {name}" for name, count in proposal.num_samples.items())
-    lines = [
-        f"{file.name}: {proposal.num_rows} rows; {sizes}",
-        *([f"  root      {proposal.root}; --root names another"] if proposal.root != file.parent else []),
-        f"  label     {columns}: {len(label.classes)} classes{several}: {some(label.classes, 8)}",
-        f"  split     {split}",
-        f"  key       {options.get('key', 'none')}",
-        f"  group     {options.get('group', 'none')}",
-        "  modalities",
-    ]
-    width = max(map(len, options["modalities"]))
-    for name, entry in options["modalities"].items():
-        missing = num_rows - proposal.num_present[name]
-        seen = survey.sentence(proposal.kind(name), proposal.surveys[name])
-        source = entry.get("column") or some(entry["columns"])
-        gaps = f"missing in {missing} of {num_rows} ({missing / num_rows:.0%})"
-        lines.append(f"    {name:{width}}  {entry['kind']:6}  {gaps}; from {source}" + (f"; {seen}" if seen else ""))
-    if proposal.unused:
-        lines.append("  not used  " + "; ".join(f"{name} ({why})" for name, why in proposal.unused.items()))
-    if proposal.rejected:
-        lines.append("  left out  " + "; ".join(f"{count} rows: {why}" for why, count in proposal.rejected.items()))
-    return lines + (["Unsure:", *(f"  - {doubt}" for doubt in proposal.unsure)] if proposal.unsure else [])
 
 
 def _modality(written: str) -> tuple[str, list[str]]:
@@ -247,12 +253,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--root", help="the folder that contains all files; by default the file's own, or the one above"
     )
-    parser.add_argument("--key", metavar="COLUMN", help="the column that identifies a sample")
+    parser.add_argument("--key", metavar="COLUMN", help="the column that identifies a sample; none: a hash")
     parser.add_argument(
         "--label", metavar="COLUMN", nargs="+", help="the label, or one column of 0 and 1 for each class"
     )
-    parser.add_argument("--group", metavar="COLUMN", help="what must not be in two splits")
-    parser.add_argument("--split", metavar="COLUMN", help="train, val and test")
+    parser.add_argument("--group", metavar="COLUMN", help="what must not be in two splits; none: nothing")
+    parser.add_argument("--split", metavar="COLUMN", help="train, val and test; none: splits are drawn")
+    parser.add_argument("--drop", metavar="COLUMN", nargs="+", help="columns that are not to be used")
+    parser.add_argument("--keep", metavar="COLUMN", nargs="+", help="columns to use although they tell label or group")
+    parser.add_argument("--missing", metavar="WORD", nargs="+", help="words that mean an empty cell, none NA ?")
+    parser.add_argument("--spellings", choices=spelling.LEVELS, help="which spellings of a label are one class")
+    parser.add_argument(
+        "--rare", choices=settling.RARE, default="drop", help="what becomes of classes too small for three splits"
+    )
+    parser.add_argument("--missing-files", choices=MISSING_FILES, help="what a file is that does not exist")
     parser.add_argument("--encoding", help="of a text table; guessed, and said, where it is not UTF-8")
     parser.add_argument(
         "--modality",

@@ -6,56 +6,109 @@ Media are only sampled (`survey`).
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from umemma.data.sample import SPLITS
+import numpy as np
+
+from umemma.data.sample import SPLITS, BadSample
 from umemma.errors import DataError, some
-from umemma.init import dialect, modalities, paths, roles, series
+from umemma.init import dialect, modalities, paths, roles, series, settling
 from umemma.init.columns import Column, column
 from umemma.init.giveaways import giveaways
+from umemma.init.label import Label
 from umemma.init.names import Files, likely_root, namings
-from umemma.init.roles import Label
+from umemma.init.roles import Guess, Named
 from umemma.init.survey import Survey, encoding, survey
 from umemma.sources.adapters.table import Adapter
 from umemma.sources.tables.rows import SPELLINGS
+from umemma.validation import informative
 
 _FEW_ROWS = 10
+MAX_EFFECT = 0.1  # of presence on the label, as in conf/config.yaml
 
 
 @dataclass(frozen=True)
-class Given:
-    """What the user has specified: columns by name, the table's encoding, modalities as {name: columns or patterns}."""
+class Given(Named):
+    """What the user has specified: columns by name, the table's encoding, modalities as {name: columns or patterns}.
 
-    key: str | None = None
-    split: str | None = None
-    label: Sequence[str] = ()
-    group: str | None = None
+    `rare`: what becomes of classes that are too small; `missing_files`: of files that do not exist.
+    """
+
     encoding: str | None = None
     modalities: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    rare: str = "drop"
+    missing_files: str | None = None
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Options for the adapter; `surveys`, `num_present` by modality; `unused` {column: reason}; `unsure`: sentences."""
+    """Options for the adapter, and the adapter with them; `surveys` by modality; `unused` {column: reason}.
+
+    Sentences: `first` is what may spoil every result, `unsure` the rest.
+    """
 
     root: Path
     options: Mapping[str, Any]
     label: Label
+    guesses: Sequence[Guess]
     num_rows: int
-    num_samples: Mapping[str, int]
-    num_present: Mapping[str, int]
+    adapter: Adapter
     rejected: Mapping[str, int]
     surveys: Mapping[str, Survey]
     unused: Mapping[str, str]
+    first: Sequence[str]
     unsure: Sequence[str]
 
     def kind(self, modality: str) -> str:
         """Return the kind of a modality."""
         return str(self.options["modalities"][modality]["kind"])
+
+    @property
+    def num_samples(self) -> Mapping[str, int]:
+        """The number of samples of each split."""
+        return self.adapter.num_samples
+
+    @property
+    def damaged_share(self) -> float:
+        """The largest share of samples that could not be read: of rows in a split, or of a modality's files looked at."""
+        rows = Counter(rejection.split for rejection in self.adapter.rejected if rejection.is_damage)
+        judged = {split: count + rows[split] for split, count in self.num_samples.items()}
+        shares = [rows[split] / count for split, count in judged.items() if count]
+        seen = [sum(result.troubles.values()) / max(1, result.num_seen) for result in self.surveys.values()]
+        return max([*shares, sum(seen), rows[""] / self.num_rows])
+
+    @property
+    def repeated(self) -> list[str]:
+        """Names of expectations that a file which several rows name would violate."""
+        names = [
+            name
+            for name, entry in self.options["modalities"].items()
+            if entry.get("inline") is False or "path" in entry or entry["kind"] in ("image", "audio", "video", "series")
+        ]
+        for name in names:
+            files = Counter(self._files(name))
+            if files and max(files.values()) > 1:
+                return ["duplicates_across_splits", "conflicting_labels"]
+        return []
+
+    def _files(self, modality: str) -> Iterator[str]:
+        for row in self.adapter.rows.label:
+            if self.adapter.members.has(modality, row):
+                try:
+                    file = self.adapter.members.file(modality, row)
+                except BadSample:  # `sample` says why
+                    continue
+                if file is not None:
+                    yield file
+
+    def num_present(self, modality: str) -> int:
+        """Return the number of samples that have a modality."""
+        return sum(self.adapter.members.has(modality, row) for row in self.adapter.rows.label)
 
 
 def propose(file: Path, root: Path | None, given: Given) -> Proposal:
@@ -65,7 +118,7 @@ def propose(file: Path, root: Path | None, given: Given) -> Proposal:
     columns = {name: column(name, cells) for name, cells in table.columns.items()}
     root = root or likely_root(file, columns.values())
     options = {"file": os.path.relpath(file, root)} | options
-    chosen = roles.roles(columns, key=given.key, split=given.split, label=given.label, group=given.group)
+    chosen = roles.roles(columns, table.columns, _with_kept(given, columns))
     rest = {name: candidate for name, candidate in columns.items() if name not in chosen.reserved}
     base = paths.start(file, root, rest.values())
     files = Files(root, file)
@@ -81,10 +134,10 @@ def propose(file: Path, root: Path | None, given: Given) -> Proposal:
             f"{file}: none of the columns {some(columns, 20)} holds media, texts or numbers to learn from"
             + "".join(f"; {name}: {why}" for name, why in list(guesses.unused.items())[:5])
         )
-    label = chosen.label
-    options |= {"label": label.columns}
-    if label.task == "multi_label" and isinstance(label.columns, str):
-        options["separator"] = label.separator
+    unused = {name: f"{why}; --keep takes it" if why != "--drop" else why for name, why in chosen.left_out.items()}
+    unused |= guesses.unused
+    label, first = settling.without_rare(chosen.label, chosen.group, chosen.split is not None, given.rare, file)
+    options |= {"label": label.columns} | dict(label.options)
     named = {"key": chosen.key, "group": chosen.group, "split": chosen.split}
     options |= {option: candidate.name for option, candidate in named.items() if candidate} | _shares(chosen.split)
     if base != file.parent:
@@ -92,14 +145,18 @@ def propose(file: Path, root: Path | None, given: Given) -> Proposal:
     if read_as := options.pop("columns", {}) | guesses.columns:
         options["columns"] = read_as
     options["modalities"] = guesses.entries
-    guessed = deepcopy(guesses.entries)
-    adapter = Adapter(root, classes=label.classes, task=label.task, **options)
-    said = [*series.complete(guesses.entries, adapter), *_name_encodings(guesses.entries, adapter)]
-    if guesses.entries != guessed:
-        adapter = Adapter(root, classes=label.classes, task=label.task, **options)
+    settled = settling.settled(root, options, label, unused, given.missing_files)
+    entries = settled.options["modalities"]
+    guessed = deepcopy(entries)
+    said = [*series.complete(entries, settled.adapter), *_name_encodings(entries, settled.adapter)]
+    if entries != guessed:
+        options["modalities"] = entries
+        settled = settling.settled(root, options, label, settled.unused, given.missing_files)
+    adapter, options, unused = settled.adapter, settled.options, dict(settled.unused)
+    entries = options["modalities"]
     surveys = {
         name: survey(adapter.members, name, str(entry["kind"]), list(adapter.rows.label))
-        for name, entry in guesses.entries.items()
+        for name, entry in entries.items()
     }
     rejected = Counter(rejection.reason.split(":")[0] for rejection in adapter.rejected)
     unnamed = files.unnamed(set().union(*guesses.files.values()))
@@ -110,20 +167,35 @@ def propose(file: Path, root: Path | None, given: Given) -> Proposal:
     unsure += [doubt for name in surveys for doubt in _doubts(name, surveys[name])]
     if label.task == "single_label":
         labels = {row: value for row, value in adapter.rows.label.items() if isinstance(value, int)}
-        for name, entry in guesses.entries.items():
-            unsure += giveaways(name, str(entry["kind"]), surveys[name], labels)
+        for name, entry in entries.items():
+            first += giveaways(name, str(entry["kind"]), surveys[name], labels)
+    first = [*_presence(adapter), *settled.said, *chosen.label.said, *first, *settling.lacking_classes(adapter)]
     return Proposal(
-        root,
-        options,
-        label,
-        len(table.places),
-        adapter.num_samples,
-        _num_present(adapter),
-        rejected,
-        surveys,
-        guesses.unused,
-        unsure,
+        root, options, label, chosen.guesses, len(table.places), adapter, rejected, surveys, unused, first, unsure
     )
+
+
+def _with_kept(given: Given, columns: Mapping[str, Column]) -> Given:
+    """Return what is given; a column that the user makes part of a modality is kept."""
+    patterns = [pattern for several in given.modalities.values() for pattern in several]
+    named = [name for name in columns if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    return replace(given, keep=[*given.keep, *named])
+
+
+def _presence(adapter: Adapter) -> list[str]:
+    """Return a sentence if the presence of modalities tells the label."""
+    rows = list(adapter.rows.label)
+    present = {name: np.array([adapter.members.has(name, row) for row in rows]) for name in adapter.modalities}
+    labels = [adapter.rows.label[row] for row in rows]
+    if all(isinstance(label, int) for label in labels):
+        codes = np.array(labels)
+    else:
+        codes = np.zeros((len(rows), len(adapter.classes)), bool)
+        for row, label in enumerate(labels):
+            codes[row, list(label) if isinstance(label, tuple) else label] = True
+    presence = informative.judged(present, codes, [adapter.rows.split[row] for row in rows])
+    said = informative.sentence(presence, presence.telling(MAX_EFFECT))
+    return [said] if said else []
 
 
 def _shares(split: Column | None) -> dict[str, Any]:
@@ -143,10 +215,6 @@ def _name_encodings(entries: dict[str, dict[str, Any]], adapter: Adapter) -> lis
                 entry["encoding"] = likely
                 said.append(f"{name}: its files are not UTF-8; they are taken to be {likely} (its `encoding`)")
     return said
-
-
-def _num_present(adapter: Adapter) -> dict[str, int]:
-    return {name: sum(adapter.members.has(name, row) for row in adapter.rows.label) for name in adapter.modalities}
 
 
 def _rare(label: Label) -> list[str]:

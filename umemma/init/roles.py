@@ -1,272 +1,169 @@
-"""Guesses for `umemma init`, by name and content: which column is the key, the split, the label, the group.
+"""Guesses for `umemma init`: which column is the key, the split, the label, the group, and which are left out.
 
-Uncertain guesses are reported as such. Columns that the user names are taken as given.
+Every guess has its reason, and the flag that names another column or, with `none`, none at all. What the user names is
+taken as named. A guess that would make a run impossible is not taken.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from umemma.errors import DataError, ParameterError, some, unknown
+from umemma.errors import ParameterError, some, unknown
+from umemma.init import label as labels
 from umemma.init.columns import Column
-from umemma.sources.tables.cells import items, yes_or_no
+from umemma.init.groups import groups
+from umemma.init.label import Asked, Label
+from umemma.init.leaks import leaks
 from umemma.sources.tables.rows import SPELLINGS
 
+NONE = "none"  # what a flag says instead of a column
 KEYS = ("key", "id", "sample_id", "uid", "uuid", "identifier", "index")
-SPLITS = ("split", "set", "subset", "partition", "fold")
-LABELS = (
-    "label",
-    "labels",
-    "class",
-    "classes",
-    "target",
-    "y",
-    "category",
-    "categories",
-    "genre",
-    "genres",
-    "tag",
-    "tags",
-    "emotion",
-    "sentiment",
-    "diagnosis",
-    "species",
-    "outcome",
-)
-GROUPS = (
-    "group",
-    "group_id",
-    "subject",
-    "subject_id",
-    "patient",
-    "patient_id",
-    "person",
-    "person_id",
-    "participant",
-    "speaker",
-    "speaker_id",
-    "actor",
-    "user",
-    "user_id",
-    "author",
-    "director",
-    "studio",
-    "artist",
-    "session",
-    "recording",
-    "video_id",
-    "film_id",
-    "movie_id",
-    "document_id",
-    "scene",
-    "family",
-    "site",
-    "device",
-)
-SEPARATORS = ("|", ";", ",")
-_MOST_CLASSES = 1000
+SPLITS = ("split", "set", "subset", "partition", "fold", "usage")
 
 
 @dataclass(frozen=True)
-class Label:
-    """The label column or columns, and their classes in sorted order (whole numbers by value)."""
+class Named:
+    """What the user has said about columns; None or empty: nothing. `none` as a name: there is none."""
 
-    columns: str | list[str]
-    task: Literal["single_label", "multi_label"]
-    separator: str
-    classes: tuple[str, ...]
-    counts: Mapping[str, int]
+    key: str | None = None
+    split: str | None = None
+    label: Sequence[str] = ()
+    group: str | None = None
+    drop: Sequence[str] = ()
+    keep: Sequence[str] = ()
+    missing: Sequence[str] | None = None
+    spellings: str | None = None
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One guess: what for, what it is, why, and the flag that undoes it; `reason` empty if the user said so."""
+
+    role: str
+    value: str
+    reason: str
+    flag: str
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns with a role; `reserved`: those that cannot be modalities (a key of paths may be one as well)."""
+    """The columns with a role; `left_out` {column: reason}; `unsure`: sentences."""
 
     key: Column | None
     split: Column | None
     group: Column | None
     label: Label
-    reserved: frozenset[str]
-    unsure: tuple[str, ...]
+    left_out: Mapping[str, str]
+    guesses: Sequence[Guess]
+    unsure: Sequence[str]
+
+    @property
+    def reserved(self) -> set[str]:
+        """The columns that cannot be modalities; a key of paths may be one as well."""
+        named = {column.name for column in (self.split, self.group) if column and not column.path_kind}
+        if self.key and self.key.path_kind is None:
+            named.add(self.key.name)
+        return {*named, *self.label.names, *self.left_out}
 
 
-def roles(
-    columns: Mapping[str, Column], *, key: str | None, split: str | None, label: Sequence[str], group: str | None
-) -> Roles:
-    """Return every column's role; arguments are names that the user has given, None or empty if not given."""
-    split_column = named(columns, split, "split") if split else _split(columns)
-    taken = {*label, *([split_column.name] if split_column else [])}
-    group_column = named(columns, group, "group") if group else _group(columns, taken)
-    taken |= {group_column.name} if group_column else set()
-    key_column = named(columns, key, "key") if key else _key(columns, taken)
-    is_word_key = key_column is not None and key_column.path_kind is None
-    taken |= {key_column.name} if key_column and is_word_key else set()
-    chosen_label, unsure = _label(columns, label, taken - set(label))
-    label_columns = [chosen_label.columns] if isinstance(chosen_label.columns, str) else chosen_label.columns
-    doubts = [unsure] if unsure else []
-    if key_column is None:
-        doubts.append(
-            "no column has unique names, so the samples are identified by a hash of their "
-            "content; --key COLUMN names one"
-        )
-    if group_column is None:
-        likely = [
-            column.name
-            for column in columns.values()
-            if column.name not in taken and column.name not in label_columns and _may_be_a_group(column)
-        ]
-        doubts.append(
-            "no column is taken to say what must stay in one split, such as a person, a recording, a film"
-            + (f"; is it {some(likely)}?" if likely else ";")
-            + " --group COLUMN names one"
-        )
+def roles(columns: Mapping[str, Column], cells: Mapping[str, Sequence[object]], named: Named) -> Roles:
+    """Return every column's role. Raises DataError or ParameterError if there is no label, or a name is no column."""
+    dropped = {_known(columns, name, "drop").name: "--drop" for name in named.drop}
+    for name in named.keep:
+        _known(columns, name, "keep")
+    asked = Asked(named.missing, named.spellings)
+    free = {name: column for name, column in columns.items() if name not in dropped}
+    split, split_guess, unsure = _split(free, named.split)
+    taken = {*named.label, *([split.name] if split else [])}
+    key, key_guess = _key(free, named.key, {*taken, *([named.group] if named.group else [])})
+    words = {key.name} if key and key.path_kind is None else set()
+    if named.label:
+        for name in named.label:
+            _known(columns, name, "label")
+        label, reason = labels.given(columns, cells, named.label, asked), ""
+    else:
+        others = {column for column in (named.group, named.key) if column}
+        label, reason = labels.guessed(free, cells, {*taken, *words, *others, *named.keep}, asked)
+    guesses = [Guess("label", some(label.names, 3), reason, "--label COLUMN ...")]
+    group, group_guess, group_doubts = _group(free, label, named.group, {*taken, *words, *label.names, *named.keep})
+    others = {*label.names, *words, *([split.name] if split else []), *([group.name] if group else [])}
+    left_out = dropped | leaks({name: column for name, column in free.items() if name not in others}, label, named.keep)
     return Roles(
-        key_column, split_column, group_column, chosen_label, frozenset({*taken, *label_columns}), tuple(doubts)
+        key, split, group, label, left_out, [*guesses, key_guess, group_guess, split_guess], [*group_doubts, *unsure]
     )
 
 
-def named(columns: Mapping[str, Column], name: str, role: str) -> Column:
+def _known(columns: Mapping[str, Column], name: str, flag: str) -> Column:
     """Return the column that the user has named. Raises ParameterError if it does not exist."""
     if name not in columns:
-        raise ParameterError(unknown(f"--{role}", "column", name, columns))
+        raise ParameterError(unknown(f"--{flag}", "column", name, columns))
     return columns[name]
 
 
-def _split(columns: Mapping[str, Column]) -> Column | None:
+def _split(columns: Mapping[str, Column], name: str | None) -> tuple[Column | None, Guess, list[str]]:
     """Return the column whose cells are all names of splits, at least two different ones."""
-    candidates = [
-        column
+    if name == NONE:
+        return None, Guess("split", "drawn", "", "--split COLUMN"), []
+    if name is not None:
+        return _known(columns, name, "split"), Guess("split", name, "", "--split COLUMN"), []
+    known = {column.name: {SPELLINGS.get(value.casefold()) for value in column.counts} for column in columns.values()}
+    fitting = [column for column in columns.values() if None not in known[column.name] and len(known[column.name]) > 1]
+    if fitting:
+        best = min(fitting, key=lambda column: _rank(column, SPLITS))
+        return (
+            best,
+            Guess("split", best.name, f"its cells are {some(sorted(best.counts))}", "--split COLUMN | none"),
+            [],
+        )
+    doubts = [
+        f"{column.name} looks like a split, but its {some(map(repr, _unknown(column)), 3)} is none of "
+        f"{some(SPELLINGS, 9)}; rename it in the table, or splits are drawn anew"
         for column in columns.values()
-        if not column.holds_lists
-        and column.counts
-        and all(value.casefold() in SPELLINGS for value in column.counts)
-        and len({SPELLINGS[value.casefold()] for value in column.counts}) > 1
+        if len(known[column.name] - {None}) and len(column.counts) <= 6 and _rank(column, SPLITS) < len(SPLITS)
     ]
-    return min(candidates, key=lambda column: _rank(column, SPLITS), default=None)
+    return None, Guess("split", "drawn", "no column names train, val and test", "--split COLUMN"), doubts
 
 
-def _key(columns: Mapping[str, Column], taken: Collection[str]) -> Column | None:
+def _unknown(column: Column) -> list[str]:
+    return [value for value in column.counts if value.casefold() not in SPELLINGS]
+
+
+def _key(columns: Mapping[str, Column], name: str | None, taken: Collection[str]) -> tuple[Column | None, Guess]:
     """Return a column of unique cells: by name, else one of words, else one of paths; numbers only by name."""
+    if name == NONE:
+        return None, Guess("key", NONE, "", "--key COLUMN")
+    if name is not None:
+        return _known(columns, name, "key"), Guess("key", name, "", "--key COLUMN")
     free = [
         column for column in columns.values() if column.name not in taken and column.is_complete and column.is_unique
     ]
     by_name = [column for column in free if _plain(column.name) in KEYS or _plain(column.name).endswith("_id")]
-    if by_name:
-        return min(by_name, key=lambda column: _rank(column, KEYS))
     words = [column for column in free if not column.are_numbers and not column.is_long_text]
-    return min(words, key=lambda column: column.path_kind is not None, default=None)
-
-
-def _group(columns: Mapping[str, Column], taken: Collection[str]) -> Column | None:
-    """Return a column by name, unless its cells are all distinct."""
-    candidates = [
-        column
-        for column in columns.values()
-        if column.name not in taken
-        and _plain(column.name) in GROUPS
-        and not column.holds_lists
-        and 1 < len(column.counts) < len(column.filled)
-    ]
-    return min(candidates, key=lambda column: _rank(column, GROUPS), default=None)
-
-
-def _label(columns: Mapping[str, Column], given: Sequence[str], taken: Collection[str]) -> tuple[Label, str | None]:
-    """Return the label, and a sentence if it is uncertain. Raises DataError if no column looks like a label."""
-    if given:
-        chosen = [named(columns, name, "label") for name in given]
-        return (_flags(chosen) if len(chosen) > 1 else _single_column(chosen[0])), None
-    free = [
-        column
-        for column in columns.values()
-        if column.name not in taken
-        and column.path_kind is None
-        and not (column.is_long_text and len(column.counts) > len(column.filled) / 2)
-    ]
-    by_name = [
-        column for column in free if _plain(column.name) in LABELS and (column.holds_lists or len(column.counts) > 1)
-    ]
-    if by_name:
-        return _single_column(min(by_name, key=lambda column: _rank(column, LABELS))), None
-    flags = [column for column in free if column.are_flags]
-    if len(flags) > 1:
-        return _flags(flags), (
-            f"the label is taken to be the columns of 0 and 1, {some(column.name for column in flags)}; "
-            "--label COLUMN ... names others"
-        )
-    few = [
-        column
-        for column in free
-        if not column.holds_lists
-        and column.counts
-        and 2 <= len(column.counts) <= len(column.filled) / 4
-        and (column.are_whole or not column.are_numbers)
-    ]
-    if not few:
-        raise DataError(
-            f"none of the columns {some(columns, 20)} looks like a label; name it: --label COLUMN, or one "
-            "column of 0 and 1 for each class: --label COLUMN COLUMN ..."
-        )
-    fewest = min(few, key=lambda column: len(column.counts))
-    return _single_column(fewest), (
-        f"the label is taken to be {fewest.name}, the column of the fewest different "
-        "values; --label COLUMN names another"
+    best = (
+        min(by_name, key=lambda column: _rank(column, KEYS))
+        if by_name
+        else min(words, key=lambda column: column.path_kind is not None, default=None)
     )
+    if best is None:
+        return None, Guess("key", NONE, "no column has unique names: a hash of the row's content", "--key COLUMN")
+    return best, Guess("key", best.name, "different in every row", "--key COLUMN | none")
 
 
-def _may_be_a_group(column: Column) -> bool:
-    """Whether a column holds names that each occur in a few rows, 2 to 20 on average."""
-    return (
-        not column.holds_lists
-        and not column.are_numbers
-        and not column.path_kind
-        and not column.is_long_text
-        and len(column.filled) / 20 <= len(column.counts) <= len(column.filled) / 2
+def _group(
+    columns: Mapping[str, Column], label: Label, name: str | None, taken: Collection[str]
+) -> tuple[Column | None, Guess, list[str]]:
+    if name == NONE:
+        return None, Guess("group", NONE, "", "--group COLUMN"), []
+    if name is not None:
+        return _known(columns, name, "group"), Guess("group", name, "", "--group COLUMN"), []
+    found = groups(columns, label, taken)
+    if found.column:
+        return found.column, Guess("group", found.column.name, found.reason, "--group COLUMN | none"), []
+    doubt = (
+        "no column is taken to say what must stay in one split, such as a person, a recording, a film"
+        + (f"; is it {some(found.likely)}?" if found.likely else ";")
+        + " --group COLUMN names one"
     )
-
-
-def _single_column(column: Column) -> Label:
-    separator = "|" if column.holds_lists else _separator(column)
-    is_multi = column.holds_lists or separator is not None
-    counts = (
-        Counter(value for cell in column.filled for value in set(items(cell, separator or "|")))
-        if is_multi
-        else column.counts
-    )
-    if not 2 <= len(counts) <= _MOST_CLASSES:
-        raise DataError(f"column {column.name} holds {len(counts)} different labels; 2 to {_MOST_CLASSES} make classes")
-    return Label(column.name, "multi_label" if is_multi else "single_label", separator or "|", _sorted(counts), counts)
-
-
-def _flags(chosen: Sequence[Column]) -> Label:
-    """Return the label made of several columns of 0 and 1; single-label if every row has exactly one 1."""
-    for column in chosen:
-        if not column.are_flags:
-            raise ParameterError(f"--label: each of several label columns must say 0 or 1, and {column.name} does not")
-    applies = {column.name: [yes_or_no(cell) for cell in column.filled] for column in chosen}
-    is_single = all(sum(row) == 1 for row in zip(*applies.values(), strict=True))
-    counts = {name: sum(rows) for name, rows in applies.items()}
-    return Label(list(counts), "single_label" if is_single else "multi_label", "|", _sorted(counts), counts)
-
-
-def _separator(column: Column) -> str | None:
-    """Return the separator of several labels in a cell: splitting by it must reduce the number of distinct names.
-
-    A bar is hardly ever part of a name, a semicolon or comma may be ("Male speech, man speaking").
-    """
-    for mark in SEPARATORS:
-        parts = {part for value in column.counts for part in items(value, mark)}
-        if any(mark in value for value in column.counts) and (
-            len(parts) < len(column.counts) or (mark == "|" and len(parts) <= 2 * len(column.counts))
-        ):
-            return mark
-    return None
-
-
-def _sorted(names: Mapping[str, int]) -> tuple[str, ...]:
-    if all(name.isdecimal() and name.isascii() for name in names):
-        return tuple(sorted(names, key=int))
-    return tuple(sorted(names))
+    return None, Guess("group", NONE, found.reason, "--group COLUMN"), [doubt]
 
 
 def _plain(name: str) -> str:
