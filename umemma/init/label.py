@@ -98,7 +98,7 @@ def guessed(
         for column in columns.values()
         if column.name not in taken
         and column.path_kind is None
-        and not column.are_number_lists
+        and (not column.are_number_lists or _rank(column, columns) is not None)
         and not (column.is_long_text and len(column.counts) > len(column.filled) / 2)
     ]
     called = sorted(

@@ -295,7 +295,7 @@ def _about_many(count: int) -> str:
 
 def _new_name(name: str, guesses: Guesses) -> str:
     """Derive a modality's name from a column's: lower-case letters, digits and _, numbered if already taken."""
-    plain = re.sub(r"\W+", "_", name.casefold().strip()).strip("_")
+    plain = re.sub(r"\W+", "_", name.casefold().strip(), flags=re.ASCII).strip("_")
     plain = _ENDINGS.sub("", plain) or plain or "modality"
     plain = plain if plain.isidentifier() else f"m_{plain}"
     taken, number = plain, 2
