@@ -34,7 +34,15 @@ class GivenEncoder(nn.Module):
         return [(trained, lr)] if trained else []
 
     def fit_scale(self, sample: torch.Tensor) -> None:
-        """Do nothing: a caller's module scales its own input, or gets it scaled."""
+        """Scale nothing: a caller's module scales its own input, or gets it scaled.
+
+        Raises SettingError for numbers that were not measured (NaN), unless the module has `takes_gaps` true.
+        """
+        if sample.is_floating_point() and sample.isnan().any() and not getattr(self.body, "takes_gaps", False):
+            raise SettingError(
+                f"{self.modality} holds NaN, numbers that were not measured, and a caller's own module gets values "
+                "unchanged; fill them in, or give the module an attribute `takes_gaps = True` if it takes NaN"
+            )
 
     def fresh(self) -> "GivenEncoder":
         """Return the encoder as it was before training."""
