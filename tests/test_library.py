@@ -20,7 +20,12 @@ from umemma.models import checkpoint, unimodal
 from umemma.models.given_encoder import GivenEncoder
 
 EXAMPLE = ROOT / "examples/late_fusion.py"
-OF_THE_PIPELINE = {"umemma/__main__.py", "umemma/parameters.py", "umemma/composition.py"}
+OF_THE_PIPELINE = {  # the last proposes the pipeline's commands, for its report
+    "umemma/__main__.py",
+    "umemma/parameters.py",
+    "umemma/composition.py",
+    "umemma/reporting/next_step.py",
+}
 ROW = re.compile(r"(left\+right|left|right) +accuracy (\d\.\d{3})  cross-entropy (\d\.\d{3})")
 
 
@@ -206,6 +211,16 @@ def test_a_callers_module_is_named_where_a_file_cannot_hold_it(data, towers, tmp
 def test_a_module_that_does_not_fit_is_named(data, module, message):
     with pytest.raises(SettingError, match=message):
         GivenEncoder("vector", data["train"].values["vector"], module)
+
+
+def test_a_callers_module_is_told_of_numbers_that_were_not_measured(data):
+    values = data["train"].values["vector"].clone()
+    values[3, 1] = torch.nan
+    module = nn.Linear(5, 3)
+    with pytest.raises(SettingError, match="vector holds NaN.* takes_gaps = True"):
+        GivenEncoder("vector", values, module).fit_scale(values)
+    module.takes_gaps = True
+    GivenEncoder("vector", values, module).fit_scale(values)
 
 
 @pytest.mark.parametrize(
