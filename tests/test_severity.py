@@ -142,7 +142,7 @@ def test_an_error_fails_a_warning_passes_and_what_is_ignored_is_not_judged_but_s
     assert [verdict["passed"] for verdict in (error, warn, ignore)] == [False, True, True]
     assert [len(verdict["warnings"]) for verdict in (error, warn, ignore)] == [0, 1, 0]
     assert error["failures"][0].startswith(warn["warnings"][0]), "the same sentence"
-    assert error["failures"][0].endswith("conf/dataset/made-up.yaml accepts it: validation: {max_blank: 0.17}")
+    assert error["failures"][0].endswith("in the data set's file accepts it: validation: {max_blank: 0.17}")
     assert {expectation["severity"] for expectation in failures_of(warn, "blank")} == {"warn"}
     assert not [expectation for expectation in ignore["expectations"] if expectation["name"] == "blank"]
     assert (error["ignored"], ignore["ignored"]) == ([], ["blank"])

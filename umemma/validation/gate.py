@@ -70,7 +70,7 @@ def judge(evidence: Evidence, bounds: Validation) -> dict[str, Any]:
             "dropped": dict(index.dropped),
         },
         "failures": [
-            entry["sentence"] + _accepted(entry, index.dataset)
+            entry["sentence"] + _accepted(entry)
             for entry in judged
             if not entry["passed"] and entry["severity"] == "error"
         ],
@@ -182,10 +182,10 @@ def _sentence(entry: Mapping[str, Any]) -> str:
     return f"{name}{where}: {entry['expectation']}{bound}; found {entry['observed']}{rows}"
 
 
-def _accepted(entry: Mapping[str, Any], dataset: str) -> str:
+def _accepted(entry: Mapping[str, Any]) -> str:
     if not entry["accepted_by"]:
         return ""
-    return f". If that is as it should be, this line of conf/dataset/{dataset}.yaml accepts it: {entry['accepted_by']}"
+    return f". If that is as it should be, this line in the data set's file accepts it: {entry['accepted_by']}"
 
 
 def _plain(value: Any) -> Any:
