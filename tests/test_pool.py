@@ -77,6 +77,22 @@ def test_one_modality_left_is_its_tower_and_none_the_prior():
     torch.testing.assert_close(head(logits, nothing), head.log_prior.expand(len(label), -1))
 
 
+def test_samples_that_are_all_right_do_not_make_the_pool_certain():
+    label = torch.arange(50) % 4
+    logits = {f"m{m}": 3.0 * nn.functional.one_hot(label, 4) for m in range(3)}
+    head = pool.Head({name: Answers() for name in logits}, torch.full((4,), 0.25).log())
+    head.fit(logits, torch.ones(50, 3, dtype=torch.bool), label, 1)
+    assert 1 <= head.independence < 1.3
+
+
+def test_none_of_the_towers_is_the_prior_however_independent_they_are():
+    head = fitted(3, 4, 200)[0]
+    head.independence.fill_(6.0)
+    nothing = torch.zeros(5, 3, dtype=torch.bool)
+    logits = head({f"m{m}": torch.randn(5, 4) for m in range(3)}, nothing)
+    torch.testing.assert_close(logits, head.log_prior.expand(5, -1))
+
+
 def test_few_samples_move_the_shares_less_than_many():
     few, many = (fitted(4, 3, num)[0] for num in (20, 2000))
     assert few.share.std() < many.share.std()

@@ -21,7 +21,7 @@ from umemma.metrics import objective
 
 # Nats for a difference of 1: what held-out samples must outweigh. Chosen on synthetic towers, 2 to 10 of them, of unequal
 # strength and confidence, that share errors, with 60 to 1,200 samples.
-_TO_EQUAL_SHARES, _TO_NO_BIAS = 0.2, 8.0
+_TO_EQUAL_SHARES, _TO_NO_BIAS, _TO_PRODUCT = 0.2, 8.0, 2.0
 
 
 class Head(nn.Module):
@@ -58,7 +58,8 @@ class Head(nn.Module):
     ) -> None:
         """Fit to samples that no tower was trained on, of which each is there `copies` times.
 
-        Shrunk to equal shares and no bias: the fewer samples there are, the nearer the pool is to that.
+        Shrunk to a product of equal shares without bias: the fewer samples there are, the nearer the pool is to that.
+        Of some fifty samples that are all right, certainty without bound would be the best fit.
         """
         several = visible.sum(dim=1) > 1
         if not several.any():
@@ -75,7 +76,8 @@ class Head(nn.Module):
             optimiser.zero_grad()
             logits = _pooled(evidence, visible, share, bias, independence) + self.log_prior
             nats = objective.loss(logits, label) * num_variables * len(label) / copies
-            value = nats + share.square().sum() * _TO_EQUAL_SHARES + bias.square().sum() * _TO_NO_BIAS
+            shrunk = share.square().sum() * _TO_EQUAL_SHARES + bias.square().sum() * _TO_NO_BIAS
+            value = nats + shrunk + (independence - 1).square() * _TO_PRODUCT
             value.backward()
             return value
 
@@ -95,7 +97,8 @@ def _pooled(
     """Return (batch, class): the evidence of all towers together."""
     hidden = ~visible
     p = share.expand(visible.shape).masked_fill(hidden, -1e9).softmax(dim=1).masked_fill(hidden, 0.0)
-    number = 1 / p.square().sum(dim=1, keepdim=True).clamp_min(1e-9)
+    squares = p.square().sum(dim=1, keepdim=True)
+    number = 1 / torch.where(squares > 0, squares, 1.0)  # of no tower, 1: zero times a power that overflows would be NaN
     weight = p * number**independence
     others = (visible.sum(dim=1, keepdim=True) - 1).clamp_min(0)
     return torch.einsum("bm,bmk->bk", weight, evidence) + (others * p) @ bias
