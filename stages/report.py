@@ -1,4 +1,4 @@
-"""The JSON and the quarantine of data/reports -> one page (report.html) and what `dvc plots` draws, both to MLflow.
+"""The JSON and the quarantine of data/reports, and the towers' results -> one page (report.html) and what `dvc plots` draws, both to MLflow.
 
 `--show` only prints the table; slow imports happen only when the report is written.
 """
@@ -18,9 +18,9 @@ from umemma.reporting.data_summary import Summary
 from umemma.reporting.next_step import next_step
 from umemma.reporting.preview import Preview
 from umemma.reporting.reports import Reports
-from umemma.reporting.results import Accounting, Classes, Gates, Masks, Robustness, Validation
+from umemma.reporting.results import Accounting, Classes, Gates, Masks, Robustness, TowerResult, Validation
 
-REPORTS, SHARDS = Path("data/reports"), Path("data/shards")
+REPORTS, SHARDS, TOWERS = Path("data/reports"), Path("data/shards"), Path("data/towers")
 PAGE, FOLDER = REPORTS / "report.html", REPORTS / "plots"
 _REASONS = 10  # listed in the page and the table
 _PREVIEW_CHARS = 160_000  # of all pictures and sounds in the page
@@ -28,13 +28,16 @@ _PREVIEW_CHARS = 160_000  # of all pictures and sounds in the page
 
 def read() -> Reports:
     """Read the reports of the last run."""
+    accounting = results.read(REPORTS / "accounting.json", Accounting)
+    towers = TOWERS / accounting.dataset.name
     return Reports(
         results.read(REPORTS / "robustness.json", Robustness),
-        results.read(REPORTS / "accounting.json", Accounting),
+        accounting,
         results.read(REPORTS / "gates.json", Gates),
         results.read(REPORTS / "masks.json", Masks),
         results.read(REPORTS / "classes.json", Classes),
         read_data(),
+        {name: results.read(towers / name / "result.json", TowerResult) for name in accounting.modalities},
     )
 
 
@@ -112,7 +115,8 @@ def show(reports: Reports) -> None:
     print(*terminal.first_lines(reports.accounting), *terminal.data_lines(reports.data), sep="\n")
     print("", *terminal.verdict_lines(reports.accounting), sep="\n")
     print("", terminal.table(reports.robustness, reports.accounting), sep="\n")
-    print(f"\nreport:  {PAGE}")
+    print(*terminal.encoder_lines(reports.towers), sep="\n")
+    print(f"report:  {PAGE}")
     print(*terminal.next_lines(step), sep="\n")
 
 

@@ -9,7 +9,7 @@ import random
 from umemma.missingness import panel, pattern_name, probability
 from umemma.reporting.data_summary import Summary
 from umemma.reporting.reports import Reports
-from umemma.reporting.results import Accounting, Classes, Gate, Gates, Masks, Robustness, SplitMasks
+from umemma.reporting.results import Accounting, Classes, Gate, Gates, Masks, Robustness, SplitMasks, TowerResult
 
 CLASSES = ["zero", "one", "two", "three", '"&']
 ENTROPY = math.log(5)
@@ -38,6 +38,7 @@ def sample(kind, *, alone=False, passed=False, several=False):
         Masks(protocol=None, missing_rate=None, seed=None, splits={}) if alone else masks(modalities),
         classes(several),
         data(alone, modalities),
+        towers(modalities, alone),
     )
 
 
@@ -386,6 +387,24 @@ def masks(modalities):
         seed=0,
         splits={"train": split(55000, 0.0003), "val": split(5000, -0.0021), "test": split(10000, 0.0016)},
     )
+
+
+def towers(modalities, alone):
+    """Return the towers' results: of the first modality two encoders were tried and a third failed, unless `alone`."""
+
+    def tower(number):
+        scores = {"val_cross_entropy": 0.7 + 0.01 * number, "val_accuracy": 0.66 - 0.01 * number, "samples_seen": 900}
+        tried = [{"encoder": {"name": "tcn", "width": 32}} | scores]
+        if number == 0 and not alone:
+            worse = {**scores, "val_cross_entropy": 0.93, "val_accuracy": 0.512}
+            failed = {"encoder": {"name": "mlp"}, "failed": "<i>NaN</i> after 3 steps"}
+            tried = [{"encoder": {"name": "trees"}} | worse, failed, *tried]
+        test = {"n_test": 100, "test_accuracy": 0.6, "test_cross_entropy": 0.8}
+        return TowerResult.model_validate(
+            {"n_val": 100, "temperature": 1.1, **scores, **test, "encoder": "tcn", "tried": tried, "why": "the lowest"}
+        )
+
+    return {name: tower(number) for number, name in enumerate(modalities)}
 
 
 def statistics(modalities, used, complete):

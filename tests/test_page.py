@@ -21,7 +21,7 @@ from umemma.reporting.formatting import tick
 from umemma.reporting.page import page
 from umemma.reporting.reports import Reports
 from umemma.reporting.results import Accounting, Gates, Robustness
-from umemma.reporting.terminal import table
+from umemma.reporting.terminal import encoder_lines, table
 
 VOID = {"meta", "link", "input", "br"}
 
@@ -243,7 +243,7 @@ def test_provenance_and_gates_are_reported_in_full(shown):
 
 
 def test_whatever_is_in_quarantine_is_counted_by_split_and_reason(shown):
-    data, parsed = shown[-2], shown[-1]
+    data, parsed = shown[-3], shown[-1]
     assert "Of 70,020 samples 20 could not be used and are in quarantine" in " ".join(parsed.text.split())
     for name in ("judged", "used", "quarantined"):
         row = parsed.row("Table of data", name)
@@ -272,17 +272,20 @@ def test_names_from_the_data_cannot_become_markup():
 
 def test_the_same_reports_give_the_same_bytes_in_every_process():
     reports = sample(FOUR)
+    contents, towers = [report.content() for report in reports[:-1]], reports.towers
     code = """
 import json, sys
 from umemma.reporting import data_summary, page, reports, results
 kinds = (*list(results.REPORTS.values())[:5], data_summary.Summary)
-reports = reports.Reports(*(kind.model_validate(c) for kind, c in zip(kinds, json.load(sys.stdin), strict=True)))
+*contents, towers = json.load(sys.stdin)
+towers = {name: results.TowerResult.model_validate(content) for name, content in towers.items()}
+reports = reports.Reports(*(kind.model_validate(c) for kind, c in zip(kinds, contents, strict=True)), towers)
 sys.stdout.write(page.page(reports))
 """
     pages = [
         subprocess.run(
             [sys.executable, "-c", code],
-            input=json.dumps([report.content() for report in reports]),
+            input=json.dumps([*contents, {name: tower.content() for name, tower in towers.items()}]),
             capture_output=True,
             text=True,
             check=True,
@@ -303,6 +306,24 @@ def test_a_gate_that_the_arm_does_not_promise_is_reported_as_a_finding_and_not_c
     assert "all 2 gates passed" in parsed.text
     assert "not judged, as ume-mma does not promise it; a finding, 3 checked" in parsed.text
     assert "joint, audio: accuracy 0.499, tower audio 0.618: 0.119 lower" in parsed.text
+
+
+def test_encoders_that_were_tried_are_compared_and_the_best_is_named():
+    reports = sample(TWO)
+    parsed = Parsed(page(reports))
+    rows = [parsed.row("Table of encoders", "image", name) for name in ("tcn width 32", "trees", "mlp")]
+    assert [row.split("%")[0] for row in rows] == [
+        "image tcn width 32 0.700 66.0",
+        "image trees 0.930 51.2",
+        "image mlp failed: <i>NaN</i> after 3 steps",
+    ]
+    assert encoder_lines(reports.towers) == ["", "encoders, by validation data: image tcn (not trees or mlp)"]
+
+
+def test_without_a_search_nothing_is_said_of_encoders():
+    reports = sample(TWO, alone=True)
+    assert "Encoders that were tried" not in page(reports)
+    assert encoder_lines(reports.towers) == [""]
 
 
 def test_a_run_that_is_alone_gets_a_page_without_what_it_lacks():

@@ -56,6 +56,8 @@ def test_the_table_loads_no_library_that_takes_long(tmp_path):
     folder = tmp_path / "data/reports"
     for name, report in zip(NAMES, sample(TWO), strict=False):
         results.write(folder / f"{name}.json", report)
+    for name, tower in sample(TWO).towers.items():
+        results.write(tmp_path / "data/towers/toy" / name / "result.json", tower)
     splits = {"train": 9, "val": 1, "test": 1}
     results.write(
         folder / "validation.json",

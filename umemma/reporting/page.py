@@ -11,7 +11,7 @@ from typing import Any
 
 import jinja2
 
-from umemma.reporting import charts, data_figures, figures, findings, formatting, verdict
+from umemma.reporting import charts, data_figures, encoders, figures, findings, formatting, verdict
 from umemma.reporting.expected import Metrics, per_pattern, presence
 from umemma.reporting.next_step import next_step
 from umemma.reporting.preview import Preview
@@ -25,7 +25,7 @@ _LISTED_SETS = 16  # sets whose share is listed beside the sliders
 
 def page(reports: Reports, previews: Mapping[str, Sequence[Preview]] | None = None) -> str:
     """Return report.html; `previews`: what there is to see of the wrongly predicted samples, by key."""
-    robustness, accounting, gates, masks, classes, data = reports
+    robustness, accounting, gates, masks, classes, data, towers = reports
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -86,6 +86,7 @@ def page(reports: Reports, previews: Mapping[str, Sequence[Preview]] | None = No
         worth=figures.worth(accounting),
         flips=figures.flips(accounting, shown),
         arms=figures.arms(accounting),
+        tried=encoders.tried(towers),
         reliability=figures.reliability(accounting, shown),
         budget=figures.budget(robustness),
     )

@@ -440,6 +440,35 @@ class Masks(Result):
     splits: dict[str, SplitMasks]
 
 
+# data/towers/<data set>/<modality>/result.json
+
+
+class TriedEncoder(Result):
+    """An encoder that a modality's tower was trained with, its calibrated figures on validation data, or why it `failed`."""
+
+    encoder: dict[str, Any]
+    val_cross_entropy: float | None = None
+    val_accuracy: float | None = None
+    samples_seen: int | None = None
+    failed: str | None = None
+
+
+class TowerResult(Result):
+    """The calibrated tower: its figures, the name of its `encoder`, what was `tried`, in order, and `why` it was chosen."""
+
+    samples_seen: int
+    temperature: float
+    n_val: int
+    val_accuracy: float
+    val_cross_entropy: float
+    n_test: int
+    test_accuracy: float
+    test_cross_entropy: float
+    encoder: str
+    tried: list[TriedEncoder]
+    why: str
+
+
 class Quarantine(Result):
     """Samples by split, and those in quarantine by reason; the split "" is for samples without a split.
 

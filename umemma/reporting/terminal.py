@@ -4,13 +4,13 @@ Neither this module nor any that it imports may import a library that is slow to
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from umemma.reporting import data_figures, verdict
+from umemma.reporting import data_figures, encoders, verdict
 from umemma.reporting.data_summary import Summary
 from umemma.reporting.formatting import in_words, percent
 from umemma.reporting.next_step import NextStep
-from umemma.reporting.results import Accounting, Interval, PatternScores, Robustness, Statistics
+from umemma.reporting.results import Accounting, Interval, PatternScores, Robustness, Statistics, TowerResult
 from umemma.reporting.shown import shown_patterns
 
 WIDTH = 110
@@ -61,6 +61,12 @@ def first_lines(accounting: Accounting) -> list[str]:
 def verdict_lines(accounting: Accounting) -> list[str]:
     """Return the verdict in sentences."""
     return [line for sentence in verdict.sentences(accounting) for line in textwrap.wrap(sentence, WIDTH)]
+
+
+def encoder_lines(towers: Mapping[str, TowerResult]) -> list[str]:
+    """Return which encoders were kept of those that were tried; always an empty line before what follows."""
+    kept = encoders.sentence(towers)
+    return ["", *textwrap.wrap(f"encoders, by validation data: {kept}", WIDTH)] if kept else [""]
 
 
 def next_lines(step: NextStep) -> list[str]:

@@ -7,7 +7,7 @@ number of groups counts, not that of samples, as samples of a group are not inde
 from collections.abc import Iterator
 
 from umemma.reporting import findings
-from umemma.reporting.formatting import in_words, listed, percent, points, quoted
+from umemma.reporting.formatting import chance, in_words, listed, percent, points, quoted
 from umemma.reporting.results import Accounting, Arm, Interval
 
 BASELINES = ("linear", "trees")  # arms that cost nothing
@@ -115,7 +115,8 @@ def _without(accounting: Accounting) -> Iterator[str]:
     open_ = [name for name, loss in rest.items() if (width := _width(loss)) is None or width > DIFFERENCE_WIDE]
     if lost:
         ranked = sorted(lost, key=lambda name: -(lost[name].value or 0.0))[:_MOST]
-        yield f"Without {listed([f'{name} it loses {_points(lost[name], unit)}' for name in ranked])}."
+        first, *others = (f"{name} it loses {_points(lost[name], unit)}" for name in ranked)
+        yield f"Without {listed([first, *(f'without {other}' for other in others)])}."
     for name, gain in won.items():
         yield f"Without {name} it is better, by {_points(_negated(gain), unit)}: the other modalities do not need it."
     if still := [name for name in rest if name not in open_]:
@@ -130,13 +131,18 @@ def _against_baselines(accounting: Accounting) -> Iterator[str]:
         versus = (arm.versus or {}).get(fullest)
         if versus is None or versus.difference.value is None or _is_better(arm, fullest):
             continue
-        against = _described(arm)
-        if versus.difference.high is not None and versus.difference.high < 0:
-            yield f"The baseline {against} is {_points(_negated(versus.difference))} behind with everything present."
+        against, difference = _described(arm), versus.difference
+        if difference.high is not None and difference.high < 0:
+            yield f"The baseline {against} is {_points(_negated(difference))} behind with everything present."
+        elif difference.low is not None and difference.low > 0:
+            yield (
+                f"The baseline {against} is {_points(difference)} ahead with everything present. As every set of "
+                f"modalities is compared, that may be chance (p {chance(versus.p_holm)} after Holm's correction)."
+            )
         else:
             yield (
                 f"Between this model and the baseline {against} these samples show no difference with everything present "
-                f"({points(versus.difference.value)} points{_ends(versus.difference)})."
+                f"(the baseline's score {points(difference.value)} points{_ends(difference)})."
             )
 
 
