@@ -343,6 +343,13 @@ def test_samples_that_lack_a_modality_for_real_count_only_where_they_have_the_pa
         loss = torch.nn.functional.cross_entropy(test.logits[pattern][rows], test.label[rows]).item()
         bound = report["information"][name]["lower_bound"]["value"]
         assert bound == pytest.approx(stats.entropy(shares.numpy()) - loss, abs=2e-6)
+        all_right = (test.logits[pattern].argmax(1) == test.label).double().mean().item()
+        assert report["every_sample"][name]["n"] == SIZES["test"]
+        assert report["every_sample"][name]["accuracy"]["value"] == pytest.approx(all_right, abs=1e-6)
+
+
+def test_without_holes_every_sample_has_every_pattern_and_nothing_is_said_twice(report):
+    assert report["every_sample"] == {}
 
 
 def test_a_set_that_no_sample_has_leaves_undefined_what_depends_on_it():
@@ -388,6 +395,7 @@ def test_the_report_is_a_function_of_the_seed_and_holds_all_that_the_schema_name
         "entropy",
         "bootstrap",
         "metrics",
+        "every_sample",
         "majority_labels",
         "majority",
         "information",

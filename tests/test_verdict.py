@@ -70,11 +70,33 @@ def test_a_model_that_is_no_better_than_the_most_frequent_class_is_not_said_to_b
     def change(content):
         content["majority"][FULL]["gain"] = interval(0.01, 0.02)
         content["majority"]["audio"]["gain"] = interval(0.0, 0.03)
+        content["metrics"]["audio"]["auroc"] = interval(0.51, 0.03)
 
     text = " ".join(verdict.sentences(changed(change)[1]))
     assert "That is not more than always answering \u201czero\u201d reaches (21.0%)" in text
     assert "audio alone is no better than always answering \u201czero\u201d" in text
     assert "image alone is no better" not in text
+
+
+def test_a_modality_that_ranks_samples_is_not_said_to_tell_nothing():
+    def change(content):
+        content["majority"]["audio"]["gain"] = interval(0.0, 0.03)
+        content["metrics"]["audio"]["auroc"] = interval(0.7, 0.03)
+
+    robustness, accounting = changed(change)
+    text = " ".join(verdict.sentences(accounting))
+    assert "audio alone is right no more often than always answering \u201czero\u201d, but ranks samples better" in text
+    assert "pretrain.lr" not in next_step.next_step(robustness, accounting).command
+
+
+def test_where_samples_have_holes_the_verdict_begins_with_all_of_them():
+    def change(content):
+        row = content["metrics"][FULL] | {"n": 4321, "accuracy": interval(0.654)}
+        content["every_sample"] = {FULL: row | {"majority": content["majority"][FULL]}}
+
+    robustness, accounting = changed(change)
+    assert verdict.sentences(accounting)[0].startswith("Over all 4,321 test samples, each with what it has, 65.4% [")
+    assert "all test samples, each with what it has:" in terminal.table(robustness, accounting)
 
 
 def test_too_few_samples_are_said_to_be_too_few_and_groups_count():
@@ -148,6 +170,7 @@ def test_the_next_step_follows_from_what_is_found():
 
     def weak(content):
         content["majority"]["audio"]["gain"] = interval(0.0, 0.03)
+        content["metrics"]["audio"]["auroc"] = interval(0.51, 0.03)
         content["information"][FULL]["utilisation"]["high"] = 1.0
 
     def used_up(content):
@@ -166,8 +189,9 @@ def test_the_next_step_follows_from_what_is_found():
     step = next_step.next_step(Robustness.model_validate(content), accounting)
     assert step.command == "dvc exp run -S fuse.head=pool"
     assert "99.0%" in step.sentence
-    content["training"]["head"] = "pool"
-    assert next_step.next_step(Robustness.model_validate(content), accounting).command != step.command
+    for head in ("pool", "pool_residual"):
+        content["training"]["head"] = head
+        assert next_step.next_step(Robustness.model_validate(content), accounting).command != step.command
 
 
 def test_of_many_patterns_those_are_shown_that_a_reader_asks_for_and_the_worst():

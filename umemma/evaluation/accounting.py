@@ -109,9 +109,13 @@ def account(
             "clusters": resamples.num_clusters,
             "clustered": resamples.is_clustered,
         },
-        "metrics": {name: _metrics(main, pattern, bins[pattern], resamples) for pattern, name in names.items()},
+        "metrics": {
+            name: _metrics(main, pattern, test.has(pattern), bins[pattern], resamples)
+            for pattern, name in names.items()
+        },
+        "every_sample": _every_sample(main, resamples),
         "majority_labels": _majority_labels(test, classes),
-        "majority": {name: _majority(main, pattern, resamples) for pattern, name in names.items()},
+        "majority": {name: _majority(main, pattern, test.has(pattern), resamples) for pattern, name in names.items()},
         "information": {
             name: _information(main, pattern, known[pattern], resamples)
             | {"truth": rounded(truth[pattern]) if truth is not None else None}
@@ -176,9 +180,32 @@ def _best_known(models: Sequence[Model], main: Model, pattern: Pattern, resample
     )
 
 
-def _metrics(main: Model, pattern: Pattern, bins: torch.Tensor, resamples: Resamples) -> dict[str, Any]:
+def _every_sample(main: Model, resamples: Resamples) -> dict[str, Any]:
+    """Return the metrics over all test samples, each with what it has, by what is not hidden: everything, all but one.
+
+    Nothing, where every sample has everything: these are then the metrics of the patterns.
+    """
+    test = main.splits["test"]
+    if test.present.all():
+        return {}
+    every = torch.ones(len(test.label), dtype=torch.bool)
+    results = {}
+    for pattern in test.logits:
+        if sum(pattern) < max(1, len(pattern) - 1):
+            continue
+        bins = resamples.sums(calibration.calibration_counts(test.logits[pattern], test.label), every)
+        name = pattern_name(pattern, test.modalities)
+        results[name] = _metrics(main, pattern, every, bins, resamples)
+        results[name]["majority"] = _majority(main, pattern, every, resamples)
+    return results
+
+
+def _metrics(
+    main: Model, pattern: Pattern, rows: torch.Tensor, bins: torch.Tensor, resamples: Resamples
+) -> dict[str, Any]:
+    """Return the metrics on the samples `rows`, each with what it has of the pattern."""
     test, table = main.splits["test"], main.tables["test"]
-    rows, logits = test.has(pattern), test.logits[pattern]
+    logits = test.logits[pattern]
     counts, clusters = resamples.sums(table.counts[pattern], rows), resamples.clusters_of(rows)
     ranked = ranking.by_class(logits[rows], test.label[rows], table.ranked, resamples.sample_weight(rows)).macro()
     return {
@@ -201,10 +228,9 @@ def _majority_labels(test: Predictions, classes: Sequence[str]) -> list[str]:
     return answers.labelled(answers.decided(test.decisions(nothing)[:1], test.label), classes)[0]
 
 
-def _majority(main: Model, pattern: Pattern, resamples: Resamples) -> dict[str, Any]:
-    """Return how often the prior alone is right, and how much better this run is."""
+def _majority(main: Model, pattern: Pattern, rows: torch.Tensor, resamples: Resamples) -> dict[str, Any]:
+    """Return how often the prior alone is right on the samples `rows`, and how much better this run is."""
     nothing = (False,) * len(pattern)
-    rows = main.splits["test"].has(pattern)
     prior = _score(main, nothing, rows, resamples)
     return {
         "score": rounded(prior[0].item()),

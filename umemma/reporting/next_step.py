@@ -12,6 +12,7 @@ from umemma.reporting.formatting import listed, percent, points
 from umemma.reporting.results import Accounting, Robustness
 
 EXPERIMENT = "dvc exp run -S "
+POOLS = ("pool", "pool_residual")  # heads whose weights depend on what is present
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def _tower(robustness: Robustness, accounting: Accounting) -> NextStep | None:
     row = robustness.patterns[fullest]
     tower = row.uni if key == "accuracy" else row.uni_f1_micro
     fused = getattr(row, key)
-    if "+" not in fullest or tower is None or fused is None or tower <= fused or robustness.training.head == "pool":
+    if "+" not in fullest or tower is None or fused is None or tower <= fused or robustness.training.head in POOLS:
         return None
     return NextStep(
         f"{row.uni_tower} alone ({percent(tower)}) is better than all modalities together ({percent(fused)}): a head whose "
@@ -93,9 +94,7 @@ def _useless(_: Robustness, accounting: Accounting) -> NextStep | None:
     weak = [
         name
         for name in accounting.modalities
-        if len(accounting.modalities) > 1
-        and name in accounting.majority
-        and (accounting.majority[name].gain.low or 0.0) <= 0
+        if len(accounting.modalities) > 1 and name in accounting.majority and verdict.is_useless(accounting, name)
     ]
     if not weak:
         return None

@@ -233,6 +233,12 @@ class Majority(Result):
     gain: Interval
 
 
+class EverySample(PatternMetrics):
+    """Every metric over all test samples, each with what it has of a set of modalities."""
+
+    majority: Majority
+
+
 class CounterIntuitive(Result):
     """How often adding `added` turns a correct prediction from `present` into a wrong one."""
 
@@ -318,7 +324,7 @@ class Matrix(Result):
 
 
 class Accounting(Result):
-    """accounting.json."""
+    """accounting.json. `every_sample`: by what is not hidden, where samples have holes of their own."""
 
     dataset: Dataset
     arm: str
@@ -329,6 +335,7 @@ class Accounting(Result):
     entropy: float | None
     bootstrap: Bootstrap
     metrics: dict[str, PatternMetrics]
+    every_sample: dict[str, EverySample] = {}
     majority_labels: list[str]
     majority: dict[str, Majority]
     information: dict[str, Information]

@@ -42,9 +42,28 @@ def table(results: Robustness, accounting: Accounting) -> str:
             + "".join(f"{figure:>{width}}" for figure, width in zip(figures, columns.values(), strict=True))
             + f"{'(' + row.uni_tower + ')':>{which}}"
         )
+    if accounting.every_sample:
+        lines += _every_sample(accounting, present, columns)
     if hidden := len(results.patterns) - len(rows):
         lines.append(f"({hidden:,} more sets of modalities in data/reports/robustness.json)")
     return "\n".join(lines)
+
+
+def _every_sample(accounting: Accounting, present: int, columns: Mapping[str, int]) -> list[str]:
+    """Return the rows over all samples, each with what it has, in the columns of the table."""
+    lines = ["all test samples, each with what it has:"]
+    for name, row in accounting.every_sample.items():
+        score = getattr(row, accounting.score)
+        between = f"{_digits(score.low)} to {_digits(score.high)}"
+        figures = [_digits(score.value), between]
+        if accounting.score == "f1_micro":
+            figures.append(_digits(row.f1_macro.value))
+        figures += [_digits(row.auroc.value), _digits(row.auprc.value)]
+        lines.append(
+            f"{_title(name, accounting.modalities):<{present}}{row.n:>7}"
+            + "".join(f"{figure:>{width}}" for figure, width in zip(figures, columns.values(), strict=False))
+        )
+    return lines
 
 
 def _title(pattern: str, modalities: Sequence[str]) -> str:

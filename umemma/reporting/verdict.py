@@ -14,6 +14,8 @@ BASELINES = ("linear", "trees")  # arms that cost nothing
 SCORE_WIDE, DIFFERENCE_WIDE = 0.2, 0.1  # widths of intervals that leave the question open
 _ROUNDED = 0.0005  # what is shown as zero
 _MOST = 6  # modalities that a sentence names
+_TWO = 2  # classes, of which one AUROC and one AUPRC say how well samples are ranked
+_BY_CHANCE = 0.5  # AUROC
 
 
 def beaten(accounting: Accounting) -> str | None:
@@ -39,7 +41,13 @@ def better_baselines(accounting: Accounting) -> list[str]:
 
 def sentences(accounting: Accounting) -> list[str]:
     """Return the verdict, sentence by sentence."""
-    return [*_everything(accounting), *_alone(accounting), *_without(accounting), *_against_baselines(accounting)]
+    return [
+        *_every_sample(accounting),
+        *_everything(accounting),
+        *_alone(accounting),
+        *_without(accounting),
+        *_against_baselines(accounting),
+    ]
 
 
 def is_too_few(accounting: Accounting) -> bool:
@@ -53,6 +61,33 @@ def size(accounting: Accounting, pattern: str) -> str:
     """Return how many test samples have a pattern, and from how many groups they come where that is fewer."""
     row = accounting.metrics[pattern]
     return f"{row.n:,} test samples" + (f" from {row.clusters:,} groups" if row.clusters < row.n else "")
+
+
+def is_useless(accounting: Accounting, name: str) -> bool:
+    """Return whether a modality alone neither is right more often than the commonest answer nor ranks above chance."""
+    row = accounting.metrics[name]
+    return (accounting.majority[name].gain.low or 0.0) <= 0 and (row.auroc.low is None or row.auroc.low <= _BY_CHANCE)
+
+
+def _every_sample(accounting: Accounting) -> Iterator[str]:
+    """Say what holds for all samples with their own holes, which those that have everything may not be typical of."""
+    rows = accounting.every_sample
+    if not rows:
+        return
+    row = rows["+".join(accounting.modalities)]
+    labels = " + ".join(map(quoted, accounting.majority_labels)) or "no label at all"
+    reached = (
+        f"the micro F1 is {_with_ends(row.f1_micro)}"
+        if accounting.score == "f1_micro"
+        else f"{_with_ends(row.accuracy)} are predicted right"
+    )
+    ranked = (
+        f"; AUROC {_with_ends(row.auroc)}, AUPRC {_with_ends(row.auprc)}" if len(accounting.classes) == _TWO else ""
+    )
+    yield (
+        f"Over all {row.n:,} test samples, each with what it has, {reached} (always answering {labels}: "
+        f"{percent(row.majority.score)}){ranked}."
+    )
 
 
 def _everything(accounting: Accounting) -> Iterator[str]:
@@ -96,7 +131,14 @@ def _alone(accounting: Accounting) -> Iterator[str]:
     named = ranked if len(ranked) <= _MOST else [*ranked[:3], *ranked[-2:]]
     more = "" if named == ranked else f" (the {len(ranked) - len(named)} others in between)"
     yield f"Alone, {listed([f'{name} reaches {_with_ends(scores[name])}' for name in named])}{more}."
-    useless = [name for name in ranked if (accounting.majority[name].gain.low or 0.0) <= 0]
+    no_gain = [name for name in ranked if (accounting.majority[name].gain.low or 0.0) <= 0]
+    useless = [name for name in no_gain if is_useless(accounting, name)]
+    if rankers := [name for name in no_gain if name not in useless]:
+        yield (
+            f"{listed(rankers)} alone {'is' if len(rankers) == 1 else 'are'} right no more often than always answering "
+            f"{' + '.join(map(quoted, accounting.majority_labels)) or 'no label'}, but {'ranks' if len(rankers) == 1 else 'rank'} "
+            "samples better than chance (AUROC)."
+        )
     if useless:
         yield (
             f"{listed(useless)} alone {'is' if len(useless) == 1 else 'are'} no better than always answering "
