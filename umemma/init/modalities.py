@@ -42,12 +42,16 @@ class Guesses:
     unused: dict[str, str] = field(default_factory=dict)
     unsure: list[str] = field(default_factory=list)
     files: dict[str, frozenset[str]] = field(default_factory=dict)
+    paths: dict[str, Sequence[Naming]] = field(default_factory=dict)
 
-    def names_already(self, naming: Naming) -> str | None:
-        """Return the column entered before whose files are mostly the same, of those that were looked at."""
-        return next(
-            (name for name, files in self.files.items() if len(files & naming.files) > len(naming.files) / 2), None
-        )
+    def names_already(self, naming: Naming, column: Column) -> str | None:
+        """Return the column whose files are mostly the same, of those entered before.
+
+        A column of paths comes before one whose cells only become names of files by a template: a row counter does.
+        """
+        others = {name: found for name, namings in self.paths.items() for found in [_files(namings)]}
+        named = self.files if column.name in self.paths else others | self.files
+        return next((name for name, files in named.items() if len(files & naming.files) > len(naming.files) / 2), None)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def modalities(
 
     `given` is what the user says: {modality: columns or patterns}. Raises ParameterError for one that fits no column.
     """
-    guesses = Guesses()
+    guesses = Guesses(paths={column.name: probe.namings(column) for column in columns.values() if column.path_kind})
     chosen = {name: _named(name, patterns, columns) for name, patterns in given.items()}
     taken = {column.name for members in chosen.values() for column in members}
     has_commas = any(map(readings.writes_decimal_commas, columns.values()))
@@ -124,10 +128,20 @@ def _alone(column: Column, probe: Probe, guesses: Guesses, *, is_given: bool) ->
     return True
 
 
+def _files(namings: Sequence[Naming]) -> frozenset[str]:
+    return frozenset().union(*(naming.files for naming in namings))
+
+
+def _repeats(column: Column, found: Sequence[Naming], guesses: Guesses) -> bool:
+    """Whether numbers only happen to be the names of files that another column names: they are judged as numbers."""
+    return column.are_numbers and all(guesses.names_already(naming, column) for naming in found)
+
+
 def _of_files(column: Column, probe: Probe, guesses: Guesses) -> bool:
     """Enter the modalities whose files a column names, if it names any; return whether it does."""
-    found = probe.namings(column)
-    if not found and not column.path_kind:
+    is_path = column.name in guesses.paths
+    found = guesses.paths[column.name] if is_path else probe.namings(column)
+    if not is_path and (not found or _repeats(column, found, guesses)):
         return False
     if not found and sum("://" in str(cell) for cell in column.filled) > len(column.filled) / 2:
         guesses.unused[column.name] = (
@@ -136,7 +150,7 @@ def _of_files(column: Column, probe: Probe, guesses: Guesses) -> bool:
         return True
     for naming in found or [Naming(str(column.path_kind), {}, frozenset(), "")]:
         kind = naming.kind
-        if other := guesses.names_already(naming):
+        if other := guesses.names_already(naming, column):
             guesses.unused[column.name] = f"names the same files as {other}"
             continue
         guesses.files[column.name] = guesses.files.get(column.name, frozenset()) | naming.files
