@@ -333,6 +333,7 @@ def test_samples_that_lack_a_modality_for_real_count_only_where_they_have_the_pa
 
     report = run([model("best", bayes, present=present), model("towers", tower, arm="uni", present=present)])
     test = exact_predictions(bayes)["test"]
+    assert list(report["every_sample"]) == ["image+audio", "image", "audio"]
     for pattern, name in NAMES.items():
         rows = [i for i in range(SIZES["test"]) if (i % 3 or not pattern[0]) and (i % 2 or not pattern[1])]
         row = report["metrics"][name]

@@ -16,7 +16,7 @@ from umemma.evaluation import information
 from umemma.evaluation.bootstrap import LEVEL, Interval, Resamples, interval, rounded, share
 from umemma.evaluation.comparison import UNI, Figures, Model, arms, check_same_samples, matrices
 from umemma.metrics import calibration, classification, ranking
-from umemma.missingness import Pattern, pattern_name
+from umemma.missingness import Pattern, in_order, pattern_name
 from umemma.prediction import answers
 from umemma.prediction.predictions import Predictions
 
@@ -190,7 +190,7 @@ def _every_sample(main: Model, resamples: Resamples) -> dict[str, Any]:
         return {}
     every = torch.ones(len(test.label), dtype=torch.bool)
     results = {}
-    for pattern in test.logits:
+    for pattern in in_order(test.logits):
         if sum(pattern) < max(1, len(pattern) - 1):
             continue
         bins = resamples.sums(calibration.calibration_counts(test.logits[pattern], test.label), every)
