@@ -111,6 +111,14 @@ class Column:
         return self.are_numbers and self._floats is not None and bool((self._floats % 1 == 0).all())
 
     @cached_property
+    def counts_rows(self) -> bool:
+        """Whether the cells count the rows: whole numbers that rise or fall, or of which few are left out, each once."""
+        if not self.are_whole or self._floats is None or not self.is_complete or not self.is_unique:
+            return False
+        steps, span = np.diff(self._floats), np.ptp(self._floats)
+        return bool((steps > 0).all() or (steps < 0).all() or span < 2 * len(self.filled))
+
+    @cached_property
     def are_flags(self) -> bool:
         """Whether every row is 0 or 1, with both values occurring."""
         return self.is_complete and bool(self.filled) and set(map(_flag, self.counts)) == {False, True}

@@ -1,7 +1,7 @@
 """Guesses for `umemma init`: which column says what must stay in one split - a person, a recording, a film.
 
 By name, or an id that several rows share, or a file that several rows name. A group that cannot be cut in three with
-every class on each side is not guessed: two devices are no groups.
+every class on each side is not guessed: two devices are no groups. Nor is one that the table's own splits cut.
 """
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
@@ -63,8 +63,8 @@ class Groups:
     likely: Sequence[str] = ()
 
 
-def groups(columns: Mapping[str, Column], label: Label, taken: Collection[str]) -> Groups:
-    """Return the guess among columns that have no other role."""
+def groups(columns: Mapping[str, Column], label: Label, taken: Collection[str], split: Column | None = None) -> Groups:
+    """Return the guess among columns that have no other role; `split`: the table's own splits."""
     free = [
         column
         for column in columns.values()
@@ -78,10 +78,10 @@ def groups(columns: Mapping[str, Column], label: Label, taken: Collection[str]) 
     files = [column for column in free if column.path_kind]
     refused = []
     for column in {column.name: column for column in [*by_name, *ids, *files]}.values():
-        if (why := obstacle(column, label)) is None:
+        if (why := obstacle(column, label) or _cut(column, split)) is None:
             what = "files" if column.path_kind else "values" if _plain(column.name) in GROUPS else "ids"
             return Groups(column, f"{len(column.counts)} {what} in {len(column.filled)} rows")
-        if _plain(column.name) in GROUPS:
+        if _plain(column.name) in GROUPS or is_id(column):
             refused.append(f"{column.name} is not taken: {why}")
     likely = [column.name for column in free if _may_be_a_group(column) and obstacle(column, label) is None]
     return Groups(None, "; ".join(refused) or "no column is called a person, a recording or an id", likely)
@@ -103,6 +103,22 @@ def obstacle(column: Column, label: Label) -> str | None:
     if scarce:
         more = f" and {len(scarce) - 1} more classes" if len(scarce) > 1 else ""
         return f"{scarce[0]}{more} would be in fewer than {NUM_SPLITS} of its values, and cannot be in every split"
+    return None
+
+
+def _cut(column: Column, split: Column | None) -> str | None:
+    """Return that a column's values are in several of the table's own splits, None if none is."""
+    if split is None:
+        return None
+    splits: dict[str, set[str]] = {}
+    for group, name in zip(group_of_rows(column), group_of_rows(split), strict=True):
+        if group is not None and name is not None:
+            splits.setdefault(group, set()).add(name)
+    if num_cut := sum(len(names) > 1 for names in splits.values()):
+        return (
+            f"{num_cut} of its {len(splits)} values are in more than one split of {split.name}, so test data may resemble "
+            "training data"
+        )
     return None
 
 

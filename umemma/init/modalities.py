@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import combinations
 
+import yaml
+
 from umemma.errors import ParameterError, some, unknown
 from umemma.init import readings
 from umemma.init.columns import Column
@@ -119,7 +121,7 @@ def _alone(column: Column, probe: Probe, guesses: Guesses, *, is_given: bool) ->
         )
     elif len(column.counts) == 1 and not is_given:
         guesses.unused[column.name] = "the same in every row"
-    elif column.are_whole and column.is_complete and column.is_unique and not is_given:
+    elif column.counts_rows and not is_given:
         guesses.unused[column.name] = "looks like a row number"
     elif column.is_long_text and (len(column.counts) > len(column.filled) / 10 or len(column.counts) > 20):
         guesses.entries[_new_name(column.name, guesses)] = {"column": column.name, "kind": "text"}
@@ -311,7 +313,8 @@ def _new_name(name: str, guesses: Guesses) -> str:
     """Derive a modality's name from a column's: lower-case letters, digits and _, numbered if already taken."""
     plain = re.sub(r"\W+", "_", name.casefold().strip(), flags=re.ASCII).strip("_")
     plain = _ENDINGS.sub("", plain) or plain or "modality"
-    plain = plain if plain.isidentifier() else f"m_{plain}"
+    is_name = plain.isidentifier() and isinstance(yaml.safe_load(plain), str)  # YAML reads yes as true
+    plain = plain if is_name else f"m_{plain}"
     taken, number = plain, 2
     while taken in guesses.entries:
         taken, number = f"{plain}_{number}", number + 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from umemma.errors import ParameterError, some, unknown
 from umemma.init import label as labels
+from umemma.init import readings
 from umemma.init.columns import Column
 from umemma.init.groups import groups
 from umemma.init.label import Asked, Label
@@ -84,7 +85,8 @@ def roles(columns: Mapping[str, Column], cells: Mapping[str, Sequence[object]], 
         others = {column for column in (named.group, named.key) if column}
         label, reason = labels.guessed(free, cells, {*taken, *words, *others, *named.keep}, asked)
     guesses = [Guess("label", some(label.names, 3), reason, "--label COLUMN ...")]
-    group, group_guess, group_doubts = _group(free, label, named.group, {*taken, *words, *label.names, *named.keep})
+    not_groups = {*taken, *words, *label.names, *named.keep}
+    group, group_guess, group_doubts = _group(free, label, named.group, not_groups, split)
     others = {*label.names, *words, *([split.name] if split else []), *([group.name] if group else [])}
     left_out = dropped | leaks({name: column for name, column in free.items() if name not in others}, label, named.keep)
     return Roles(
@@ -137,7 +139,9 @@ def _key(columns: Mapping[str, Column], name: str | None, taken: Collection[str]
         column for column in columns.values() if column.name not in taken and column.is_complete and column.is_unique
     ]
     by_name = [column for column in free if _plain(column.name) in KEYS or _plain(column.name).endswith("_id")]
-    words = [column for column in free if not column.are_numbers and not column.is_long_text]
+    words = [
+        column for column in free if not column.are_numbers and not column.is_long_text and not _are_values(column)
+    ]
     best = (
         min(by_name, key=lambda column: _rank(column, KEYS))
         if by_name
@@ -149,13 +153,13 @@ def _key(columns: Mapping[str, Column], name: str | None, taken: Collection[str]
 
 
 def _group(
-    columns: Mapping[str, Column], label: Label, name: str | None, taken: Collection[str]
+    columns: Mapping[str, Column], label: Label, name: str | None, taken: Collection[str], split: Column | None
 ) -> tuple[Column | None, Guess, list[str]]:
     if name == NONE:
         return None, Guess("group", NONE, "", "--group COLUMN"), []
     if name is not None:
         return _known(columns, name, "group"), Guess("group", name, "", "--group COLUMN"), []
-    found = groups(columns, label, taken)
+    found = groups(columns, label, taken, split)
     if found.column:
         return found.column, Guess("group", found.column.name, found.reason, "--group COLUMN | none"), []
     doubt = (
@@ -164,6 +168,11 @@ def _group(
         + " --group COLUMN names one"
     )
     return None, Guess("group", NONE, found.reason, "--group COLUMN"), [doubt]
+
+
+def _are_values(column: Column) -> bool:
+    """Whether a column's cells are times or numbers that are written with marks or units, not names."""
+    return not column.holds_files and not isinstance(readings.guess(column, has_decimal_commas=False), str)
 
 
 def _plain(name: str) -> str:
