@@ -703,6 +703,15 @@ def test_of_two_columns_that_name_the_same_files_one_is_used(tmp_path, home):
     assert "not used  id (names the same files as pic)" in output
 
 
+def test_a_key_does_not_fill_the_holes_of_a_column_that_names_the_same_files(tmp_path, home):
+    for i in range(400):
+        (tmp_path / f"r{i}.png").write_bytes(png(np.random.default_rng(i), side_px=8))
+    rows = rows_of(400, pic=lambda i: None if i % 7 < 2 else f"r{i}.png")
+    output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert list(parameters.dataset.options["modalities"]) == ["plot", "pic"]
+    assert "not used  id (names the same files as pic)" in output
+
+
 def test_files_beside_the_tables_folder_make_the_folder_above_the_root(tmp_path, home):
     (tmp_path / "set/meta").mkdir(parents=True)
     (tmp_path / "set/audio").mkdir()

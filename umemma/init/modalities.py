@@ -28,6 +28,7 @@ from umemma.sources.tables.members import embedded
 _MOST_PATTERNS = 4
 _LEAST_HOLES = 0.1  # share of rows that columns lack together, from which on they may be a modality of their own
 MANY = 8  # modalities
+_SAME = 0.2  # of the files looked at
 _TOKENS = re.compile(r"[^\W\d_]+|\d+")
 _ENDINGS = re.compile(r"_?(file_?name|file_?path|path|file)$")
 
@@ -47,13 +48,15 @@ class Guesses:
     paths: dict[str, Sequence[Naming]] = field(default_factory=dict)
 
     def names_already(self, naming: Naming, column: Column) -> str | None:
-        """Return the column whose files are mostly the same, of those entered before.
+        """Return the column entered before that names the same files; not all of them, as it may have holes.
 
         A column of paths comes before one whose cells only become names of files by a template: a row counter does.
         """
         others = {name: found for name, namings in self.paths.items() for found in [_files(namings)]}
         named = self.files if column.name in self.paths else others | self.files
-        return next((name for name, files in named.items() if len(files & naming.files) > len(naming.files) / 2), None)
+        return next(
+            (name for name, files in named.items() if len(files & naming.files) > _SAME * len(naming.files)), None
+        )
 
 
 @dataclass(frozen=True)

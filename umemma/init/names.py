@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +25,7 @@ from umemma.sources.tables.templates import OWN, Template, last_part, stem
 _MOST_FILES = 300_000
 _FIRST_BYTES = 1024
 _TRIED = 60  # cells of a column
+_GOLDEN = (5**0.5 - 1) / 2  # its multiples, less their whole parts, are spread evenly
 _LEAST_SHARE = 0.5  # of the cells tried whose files are found
 _SURE_SHARE = 0.9  # of cells that are numbers: an age may happen to be the name of a file
 _MOST_TEMPLATES = 10
@@ -204,10 +206,10 @@ def _cover(counts: Mapping[str, int], hits: Mapping[str, set[int]]) -> tuple[lis
 
 
 def _tried(column: Column) -> dict[int, object]:
-    """Return evenly spaced non-missing cells by row."""
-    rows = [row for row, is_present in enumerate(column.present) if is_present]
-    step = -(-len(rows) // _TRIED) if rows else 1
-    return {rows[place]: column.filled[place] for place in range(0, len(rows), step)}
+    """Return non-missing cells by row, spread over the table: of columns with other holes mostly the same rows."""
+    rows = (row for row, is_present in enumerate(column.present) if is_present)
+    chosen = nsmallest(_TRIED, enumerate(rows), key=lambda place_row: place_row[1] * _GOLDEN % 1)
+    return {row: column.filled[place] for place, row in sorted(chosen)}
 
 
 def _least(column: Column) -> float:
