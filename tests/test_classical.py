@@ -92,6 +92,12 @@ def test_many_words_are_summed_up_for_trees():
     assert pooling(texts).shape == (80, 7)
 
 
+def test_fewer_texts_than_directions_are_enough():
+    texts = torch.randint(1, 400, (9, 12), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
+    texts = texts.repeat(2, 1)  # a word of a single text counts nothing
+    assert Pooling.fit(texts, max_columns=20)(texts).shape == (18, 18)
+
+
 @pytest.mark.parametrize("objective", ["binary:logistic", "multi:softprob"])
 def test_a_forest_answers_as_the_library_does(objective):
     generator = np.random.default_rng(0)

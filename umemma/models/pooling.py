@@ -48,7 +48,7 @@ class Pooling(nn.Module):
         if kind != "words":
             return cls(kind, tuple(sample.shape[1:]))
         word, idf = _vocabulary(sample)
-        num_components = max_columns if len(word) > max_columns else 0
+        num_components = min(max_columns, len(sample)) if len(word) > max_columns else 0  # no more than texts
         pooling = cls(kind, tuple(sample.shape[1:]), len(word), num_components)
         pooling.word.copy_(word)
         pooling.idf.copy_(idf)
