@@ -9,48 +9,26 @@ from typing import Any
 
 import torch
 
-from stages import _context, _gates, run
+from stages import _context, _gates, _predictions, run
 from umemma import parameters
 from umemma.data import manifest
-from umemma.data.manifest import Targets
 from umemma.data.sample import SPLITS
 from umemma.evaluation import probe, robustness
 from umemma.evaluation.by_class import by_class
-from umemma.evaluation.settings import Evaluate
 from umemma.files import read_json, write_json, written_whole
 from umemma.models import checkpoint, safetensors
 from umemma.models.checkpoint import Model
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
 from umemma.parameters import Parameters
-from umemma.prediction import answers, predict, predictions
+from umemma.prediction import answers, predictions
 from umemma.prediction.predictions import Predictions
-from umemma.prediction.thresholds import decided
 from umemma.reporting import results as reports
 from umemma.reporting.tables import headline
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
 from umemma.training.fit import fit
 from umemma.training.settings import ArmName, Fuse, missing_rates
-
-
-def predict_splits(
-    model: Model, context: TrainingContext, targets: Targets, evaluate: Evaluate, *, on_features: bool
-) -> dict[str, Predictions]:
-    """Return the predictions on validation and test data, from the towers' cached features or from the media."""
-    predicted = {
-        split: predict.predict(
-            model,
-            context.media[split],
-            context.log_prior,
-            group=targets.group[split],
-            batch_size=evaluate.batch_size,
-            device=context.device,
-            features=context.features[split].values if on_features else None,
-        )
-        for split in ("val", "test")
-    }
-    return decided(predicted, evaluate.threshold)
 
 
 def has_the_towers(model: Model, context: TrainingContext) -> bool:
@@ -164,10 +142,14 @@ def main() -> None:
     chosen = checkpoint.load(Path("data/model/model.safetensors"))
     budget = read_json(Path("data/model/budget.json"))
     predicted = {
-        "main": predict_splits(chosen, context, targets, settings.evaluate, on_features=has_the_towers(chosen, context))
+        "main": _predictions.predictions_of(
+            chosen, context, targets, settings.evaluate, on_features=has_the_towers(chosen, context)
+        )
     }
     for arm in ("uni", "ensemble"):
-        predicted[arm] = predict_splits(fit(arm, context).model, context, targets, settings.evaluate, on_features=True)
+        predicted[arm] = _predictions.predictions_of(
+            fit(arm, context).model, context, targets, settings.evaluate, on_features=True
+        )
     fingerprint = _context.fingerprint(settings, targets)
     pretrained = sum(tower.samples_seen for tower in context.towers.values())
     write_predictions(

@@ -41,7 +41,6 @@ def summary(index: shards.Index) -> str:
         f"{index.dataset}: {kept} samples in {len(index.shards)} shards, {index.sha256[:12]}; of "
         f"{sum(index.judged.values())} judged {sum(index.quarantined.values())} are quarantined"
         + (f" ({left_out}): {QUARANTINE}" if left_out else "")
-        + "".join(f"; {reason} ({count} times)" for reason, count in index.dropped.items())
         + (f"; values dropped: {dropped}" if dropped else "")
     )
 

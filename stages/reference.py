@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from stages import _context, run
+from stages import _context, _predictions, run
 from umemma import parameters
 from umemma.files import written_whole
-from umemma.prediction import predict, predictions, thresholds
+from umemma.prediction import predictions
 from umemma.training.arms import BASELINES
 from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, fit, late, specialists
@@ -50,23 +50,22 @@ def main() -> None:
     trained |= {name: fit(name, context) for name in BASELINES}
     common = {"seed": settings.seed, "missing_rate": None, "fingerprint": _context.fingerprint(settings, targets)}
     with written_whole(Path("data/reference")) as temporary:
-        for name, (model, budget) in {name: (each.model, each.samples_seen) for name, each in trained.items()}.items():
+        for name, each in trained.items():
             are_specialists = name == "specialists"
-            predicted = {
-                split: predict.predict(
-                    model,
-                    context.media[split],
-                    context.log_prior,
-                    group=targets.group[split],
-                    batch_size=10_000 if are_specialists else settings.evaluate.batch_size,
-                    device=context.device,
-                    features=context.features[split].values if are_specialists else None,
-                )
-                for split in ("val", "test")
-            }
-            facts = {"arm": "frozen specialist", "budget": None} if are_specialists else {"arm": name, "budget": budget}
-            decided = thresholds.decided(predicted, settings.evaluate.threshold)
-            predictions.write(temporary / f"{name}.safetensors", decided, {**common, **facts})
+            predicted = _predictions.predictions_of(
+                each.model,
+                context,
+                targets,
+                settings.evaluate,
+                on_features=are_specialists,
+                batch_size=10_000 if are_specialists else None,
+            )
+            facts = (
+                {"arm": "frozen specialist", "budget": None}
+                if are_specialists
+                else {"arm": name, "budget": each.samples_seen}
+            )
+            predictions.write(temporary / f"{name}.safetensors", predicted, {**common, **facts})
 
 
 if __name__ == "__main__":
