@@ -105,6 +105,24 @@ def test_a_group_that_cannot_be_cut_in_three_is_not_guessed_and_any_guess_can_be
         initiated(home, path, drop=["a_3"])
 
 
+def test_a_guessed_group_by_which_no_split_has_every_class_is_given_up_and_that_is_said(tmp_path, home):
+    groups_of = {"a": (1, 2, 3), "b": (1, 2, 4), "c": (3, 4, 5)}  # 3 and 4 share a split, so c is in two at most
+    rows = [
+        {"id": f"r{i}", "note": f"some words about thing {i} here", "label": name, "speaker": f"S{groups[i // 3 % 3]}"}
+        for i in range(180)
+        for name, groups in [list(groups_of.items())[i % 3]]
+    ]
+    output, found = initiated(home, write_table(tmp_path / "t.csv", rows))
+    assert found.dataset.options["group"] is None
+    assert "group     none  (speaker is not taken: splits by it lack classes (" in output
+    assert "speaker (may say what must stay in one split; --group speaker keeps it there)" in output
+    assert used(found.dataset.options) == {"note"}
+    assert " has no c\n" not in output
+    output, found = initiated(home, write_table(tmp_path / "t.csv", rows), group="speaker")
+    assert found.dataset.options["group"] == "speaker"
+    assert "has no" in output
+
+
 def test_ids_that_several_rows_share_are_a_group(tmp_path, home):
     output, found = initiated(home, table(tmp_path, lesion_id=lambda i, c: f"HAM_{i // 2}"))
     assert found.dataset.options["group"] == "lesion_id"

@@ -142,6 +142,7 @@ def test_every_suffix_has_one_kind():
     assert all(formats.KINDS[suffix] == kind for suffix, kind in named)
 
 
+LIKE_BRIGHT = np.array([[200, 0, 0], [0, 102, 0]], np.uint8)  # red, then green of the same brightness
 CLIPPED = np.clip(4 * tone(), -1, 1)
 
 
@@ -226,6 +227,8 @@ HEARD_VIDEO = video(numbered(12), samples=tone()[:, 0])
         ("a.mkv", video(numbered(9), form="matroska"), {"num_frames": 9}),
         ("a.webm", video(numbered(9), form="webm", codec="vp9"), {"num_frames": 9}),
         ("a.mp4", video([np.full((32, 48, 3), 7, np.uint8)] * 5), {"blank": True}),
+        ("a.mp4", video([np.full((32, 48, 3), level, np.uint8) for level in (40, 40, 200)]), {"blank": False}),
+        ("a.mp4", video(np.tile(LIKE_BRIGHT[:, None, None], (1, 32, 48, 1))), {"blank": False}),
         ("a.mp4", turned(SILENT_VIDEO), {"height_px": 48, "width_px": 32}),
         ("a.mp4", video(numbered(3), title="Caf?").replace(b"Caf?", b"Caf\xe9"), {"num_frames": 3}),
     ],

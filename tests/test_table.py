@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.table_sample import FORMATS, adapter, plain_rows, png, samples, series, wav, write_table
-from umemma.data.sample import BadSample
+from umemma.data.sample import SPLITS, BadSample
 from umemma.errors import ParameterError
 from umemma.media.kinds import text
 from umemma.sources.adapters.table import Adapter
@@ -136,6 +136,22 @@ def test_equal_rows_without_a_key_are_told_apart_and_stay_in_one_split(tmp_path)
     assert len({s.group for s in read_samples}) == 20
 
 
+@pytest.mark.parametrize("options", [{}, {"group": "place"}, {"shares": {"val": 0.3}}])
+def test_equal_rows_that_the_table_puts_in_two_splits_are_copies_and_no_group(tmp_path, options):
+    splits_of = ("train", "train", "test" if "shares" in options else "val", "test")
+    rows = [
+        {"label": ("cat", "dog")[i % 2], "note": f"note {i // 4}", "split": splits_of[i % 4], "place": ""}
+        for i in range(40)
+    ]
+    of_group, of_note = {}, {}
+    for s in samples(adapter(write_table(tmp_path / "t.csv", rows), key=None, **options)):
+        of_group.setdefault(s.group, set()).add(s.split)
+        of_note.setdefault((s.members["note.txt"], s.split == "test"), set()).add(s.group)
+    assert all(len(in_splits) == 1 for in_splits in of_group.values())
+    if "shares" in options:
+        assert all(len(groups) == 1 for groups in of_note.values())
+
+
 @pytest.mark.parametrize(
     ("said", "meant"),
     [("Training", "train"), ("valid", "val"), ("VALIDATION", "val"), ("dev", "val"), ("testing", "test")],
@@ -196,6 +212,14 @@ def test_a_drawn_split_shares_out_every_class_alike_and_another_seed_another_way
         block = drawn[start : start + count]
         assert [block.count(split) / count for split in ("train", "val", "test")] == pytest.approx([0.7, 0.15, 0.15])
     assert splits.drawn(labels, groups, splits.DEFAULT_SHARES, 1) != drawn
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_few_large_groups_of_one_class_each_give_every_split_every_class(seed):
+    labels = [[i // 80] for i in range(160)]
+    drawn = splits.drawn(labels, [f"S{i // 20}" for i in range(160)], splits.DEFAULT_SHARES, seed)
+    for label in (0, 1):
+        assert {split for split, of_row in zip(drawn, labels, strict=True) if of_row == [label]} == set(SPLITS)
 
 
 def test_a_class_with_one_sample_is_trained_on():

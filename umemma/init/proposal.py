@@ -22,7 +22,7 @@ from umemma.init.columns import Column, column
 from umemma.init.giveaways import giveaways
 from umemma.init.label import Label
 from umemma.init.names import Files, likely_root, namings
-from umemma.init.roles import Guess, Named
+from umemma.init.roles import NONE, Guess, Named
 from umemma.init.survey import Survey, encoding, survey
 from umemma.sources.adapters.table import Adapter
 from umemma.sources.tables.rows import SPELLINGS
@@ -112,7 +112,29 @@ class Proposal:
 
 
 def propose(file: Path, root: Path | None, given: Given) -> Proposal:
-    """Inspect a table below `root`, None: the folder that holds its files. Raises DataError or ParameterError if it cannot be used."""
+    """Inspect a table below `root`, None: the folder that holds its files. Raises DataError or ParameterError if it cannot be used.
+
+    A guessed group is given up if splits by it lack classes, and others would not.
+    """
+    proposal = _proposed(file, root, given)
+    group, lacking = proposal.options.get("group"), settling.lacking_classes(proposal.adapter)
+    if given.group is not None or group is None or not lacking:
+        return proposal
+    try:
+        without = _proposed(file, root, replace(given, group=NONE, drop=[*given.drop, group]))
+    except DataError:  # nothing to learn from is left without the column, as it names files
+        return proposal
+    if settling.lacking_classes(without.adapter):
+        return proposal
+    said = f"{group} is not taken: splits by it lack classes ({some(lacking)})"
+    return replace(
+        without,
+        guesses=[replace(one, reason=said) if one.role == "group" else one for one in without.guesses],
+        unused={**without.unused, group: f"may say what must stay in one split; --group {group} keeps it there"},
+    )
+
+
+def _proposed(file: Path, root: Path | None, given: Given) -> Proposal:
     opened = dialect.opened(file, given.encoding)
     options, table = dict(opened.options), opened.table
     columns = {name: column(name, cells) for name, cells in table.columns.items()}

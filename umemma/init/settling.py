@@ -2,8 +2,7 @@
 
 - Classes of fewer rows than the splits need are left out, merged or kept, and said.
 - The seed is the first of a few whose splits all have every class and every modality.
-- A modality that some split lacks altogether is left out: nothing could be judged. A guessed group that leaves a split
-  without a class is given up.
+- A modality that some split lacks altogether is left out: nothing could be judged.
 - Files that do not exist are holes, unless the user says otherwise; a column of which no file exists is no modality.
 """
 

@@ -67,11 +67,12 @@ def frames(content: bytes, format_: str) -> Iterator[np.ndarray]:
 
 
 def facts(content: bytes) -> dict[str, object]:
-    """Return size (upright), frames, mean rate and length; `blank`: every frame has uniform brightness.
+    """Return size (upright), frames, mean rate and length; `blank`: one colour in every frame, the same from first to last.
 
     Raises DataError if it is no video, has no frame, is truncated or cannot be decoded.
     """
-    num_frames, is_blank, is_turned, stamps = 0, True, False, list[float | None]()
+    num_frames, is_turned, stamps = 0, False, list[float | None]()
+    low, high, is_blank = np.full(3, 255, np.uint8), np.zeros(3, np.uint8), True
     with opened(content) as (file, stream):
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         seconds = float(file.duration or 0) / av.time_base
@@ -83,7 +84,10 @@ def facts(content: bytes) -> dict[str, object]:
             for frame in packet.decode():
                 num_frames += 1
                 stamps.append(frame.time)
-                is_blank = is_blank and int(np.ptp(frame.to_ndarray(format="gray"))) <= _NOISE
+                if is_blank:
+                    pixels = frame.to_ndarray(format="rgb24")
+                    low, high = np.minimum(low, pixels.min(axis=(0, 1))), np.maximum(high, pixels.max(axis=(0, 1)))
+                    is_blank = bool((high - low).max() <= _NOISE)
                 is_turned = frame.rotation % 180 != 0
                 if num_frames > MAX_FRAMES:
                     raise DataError(f"video has more than {MAX_FRAMES:,} frames, the most that are read")

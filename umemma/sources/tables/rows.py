@@ -57,7 +57,8 @@ def named(
     """Read the key, group and split columns; generate keys and groups that are not in the table.
 
     Without a key column the key is a hash of the row's content, so that a new row or a corrected label renames no
-    other; duplicates are numbered and share a group. Without a group, each row is a group of its own.
+    other. Duplicates are numbered, and share a group so that none is drawn into another split; where the table itself has
+    put them in two, they are copies and no group that it has cut. Without a group, each row is a group of its own.
     """
 
     def texts(column: str, option: str) -> list[str]:
@@ -67,16 +68,22 @@ def named(
 
     groups = texts(group, "group") if group is not None else [""] * len(table.places)
     keys = texts(key, "key") if key is not None else [members.digest(row, group) for row, group in enumerate(groups)]
-    group_names = [
-        group_name or (f"(no group) {key_name}" if group is not None else key_name)
-        for group_name, key_name in zip(groups, keys, strict=True)
-    ]
+    written = texts(split, "split") if split is not None else None
+    contents = list(keys)
     if key is None:
         seen: Counter[str] = Counter()
-        for row, content in enumerate(keys):
+        for row, content in enumerate(contents):
             seen[content] += 1
             keys[row] = content if seen[content] == 1 else f"{content}-{seen[content]}"
-    return Named(keys, group_names, texts(split, "split") if split is not None else None)
+    first: dict[tuple[str, str], str] = {}
+    alike = [
+        first.setdefault((content, written[row] if written else ""), keys[row]) for row, content in enumerate(contents)
+    ]
+    group_names = [
+        group_name or (f"(no group) {own}" if group is not None else own)
+        for group_name, own in zip(groups, alike, strict=True)
+    ]
+    return Named(keys, group_names, written)
 
 
 def read(table: Table, members: Members, names: Named, labels: Labels, duplicate_keys: str) -> Rows:

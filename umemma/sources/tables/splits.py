@@ -8,7 +8,7 @@ depend on the order of the rows, and adding or removing a row moves only few oth
 
 import hashlib
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 
 from umemma.data.sample import SPLITS
 from umemma.errors import ParameterError, unknown
@@ -21,7 +21,8 @@ def drawn(
 ) -> list[str]:
     """Return a split for every row; `strata`: the classes and modalities of each row, `shares`: by split, summing to 1.
 
-    What at least as many groups have as there are splits goes to every split, if its groups are of like size.
+    What at least as many groups have as there are splits goes to every split, as long as these are not given away for
+    the sake of something rarer.
     """
     splits = [split for split in SPLITS if shares.get(split, 0) > 0]
     counts: dict[str, Counter[Hashable]] = {}
@@ -44,14 +45,26 @@ def drawn(
             (stratum for stratum in left if left[stratum] > 0),
             key=lambda stratum: (stratum == _ROW, left[stratum], str(stratum)),
         )
-        for group in holders[rarest]:
-            if group not in split_of:
-                split = max(splits, key=lambda split: (wanted[split][rarest], wanted[split][_ROW]))
-                split_of[group] = split
-                for stratum, number in counts[group].items():
-                    wanted[split][stratum] -= number
-                    left[stratum] -= number
+        undrawn = [group for group in holders[rarest] if group not in split_of]
+        have = {split_of[group] for group in holders[rarest] if group in split_of}
+        for number, group in enumerate(undrawn):
+            open_to = _open_to(splits, have, len(holders[rarest]), len(undrawn) - number)
+            split = max(open_to, key=lambda split: (wanted[split][rarest], wanted[split][_ROW]))
+            have.add(split)
+            split_of[group] = split
+            for stratum, count in counts[group].items():
+                wanted[split][stratum] -= count
+                left[stratum] -= count
     return [split_of[group] for group in groups]
+
+
+def _open_to(splits: Sequence[str], have: Collection[str], num_holders: int, num_undrawn: int) -> Sequence[str]:
+    """Return the splits that the next holder of a stratum may go to: once it is scarce, those that `have` none.
+
+    Shares alone would give the last of four large groups to train, which still needs the most.
+    """
+    lacking = [split for split in splits if split not in have]
+    return lacking if num_holders >= len(splits) and num_undrawn <= len(lacking) else splits
 
 
 def _wanted(number: int, num_groups: int, shares: Mapping[str, float], splits: Sequence[str]) -> dict[str, float]:
