@@ -129,6 +129,53 @@ def test_ids_that_several_rows_share_are_a_group(tmp_path, home):
     assert "60 ids in 120 rows" in output
 
 
+def test_a_group_that_the_tables_own_splits_cut_is_not_guessed(tmp_path, home):
+    part = ["train", "train", "val", "test"]
+    inside = table(tmp_path, part=lambda i, c: part[i % 4], patient=lambda i, c: f"p{i % 4}-{i // 12}")
+    assert initiated(home, inside)[1].dataset.options["group"] == "patient"
+    across = table(tmp_path, part=lambda i, c: part[i % 4], patient=lambda i, c: f"p{i // 4}")
+    output, found = initiated(home, across)
+    assert found.dataset.options["group"] is None
+    assert "patient is not taken: 30 of its 30 values are in more than one split of part" in output
+    assert initiated(home, across, split="none")[1].dataset.options["group"] == "patient"
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [lambda i: f"{61 + i * 7 % 120}.5 kg", lambda i: str(np.datetime64("2021-02-03") + 3 * i)],
+    ids=["a number with a unit", "a date"],
+)
+def test_what_is_measured_is_no_key_although_it_differs_in_every_row(tmp_path, home, measured):
+    path = table(tmp_path, measured=lambda i, c: measured(i), code=lambda i, c: f"x-{i}")
+    _, found = initiated(home, path, drop=["id", "code"])
+    assert found.dataset.options["key"] is None
+    assert "measured" in used(found.dataset.options)
+    assert initiated(home, path, drop=["id"])[1].dataset.options["key"] == "code"
+
+
+COUNTERS = {  # name: (cells, whether they count the rows)
+    "rising": (lambda i: 3 * i * i + 7, True),
+    "falling": (lambda i: -i, True),
+    "shuffled": (lambda i: 1000 + i * 7 % 120, True),
+    "steps walked": (lambda i: 1000 + i * 77 % 120 * 31, False),
+}
+
+
+@pytest.mark.parametrize("cells", COUNTERS)
+def test_whole_numbers_that_differ_in_every_row_are_a_row_number_only_if_they_count(tmp_path, home, cells):
+    make, counts = COUNTERS[cells]
+    output, found = initiated(home, table(tmp_path, number=lambda i, c: make(i)))
+    assert ("number" not in used(found.dataset.options)) == counts
+    assert ("number (looks like a row number)" in output) == counts
+
+
+def test_a_modality_whose_name_yaml_would_read_as_true_or_null_gets_another(tmp_path, home):
+    words = {name: lambda i, c: f"other words on thing {i} there" for name in ("yes_", "Null", "off")}
+    _, found = initiated(home, table(tmp_path, **words))
+    entries = found.dataset.options["modalities"]
+    assert {name: entries[f"m_{name.strip('_').lower()}"]["column"] for name in words} == {name: name for name in words}
+
+
 def test_a_quantity_is_no_label_and_a_sentence_says_what_to_do(tmp_path, home):
     rng = np.random.default_rng(0)
     path = table(tmp_path, score=lambda i, c: round(rng.normal(), 4), y=lambda i, c: rng.normal())
