@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.media_files import picture, sound, tone
+from umemma import composition
 from umemma.init import init, starting_values
 from umemma.init.giveaways import giveaways
 from umemma.init.proposal import Given, propose
@@ -47,7 +49,7 @@ def table(folder, column, contents, suffix):
         (folder / f"{number}.{suffix}").write_bytes(content)
     rows = [f"r{number},{number}.{suffix},{'abc'[number % 3]}" for number in range(len(contents))]
     (folder / "t.csv").write_text("\n".join([f"id,{column},label", *rows]))
-    return propose(folder / "t.csv", folder, Given())
+    return propose(folder / "t.csv", folder, Given(), composition.default_bounds(ROOT / "conf"))
 
 
 def test_images_of_twelve_bits_get_their_white_value_and_a_passing_gate(tmp_path):

@@ -226,14 +226,28 @@ def test_long_spectrograms_are_strided():
 
 
 def test_bounds_of_the_gate_are_set_only_where_the_data_need_others():
-    assert starting_values.validation([0.3, 0.3, 0.4], [], ["text"], smallest_split=300) == {}
-    assert starting_values.validation([0.009, 0.7], [90.0], ["audio"], smallest_split=87) == {
+    defaults = composition.default_bounds(ROOT / "conf")
+    assert starting_values.validation([0.3, 0.3, 0.4], [], ["text"], smallest_split=300, defaults=defaults) == {}
+    assert starting_values.validation([0.009, 0.7], [90.0], ["audio"], smallest_split=87, defaults=defaults) == {
         "max_quarantined": 0.04,
         "min_class_share": 0.004,
         "max_class_share": 0.84,
         "max_seconds": 108.0,
         "severity": {"same_shape": "ignore"},
     }
+
+
+def test_the_defaults_of_the_gate_are_those_of_the_projects_own_conf(tmp_path, home):
+    path = write_table(tmp_path / "t.csv", rows_of())
+    config = home / "conf/config.yaml"
+    initiated(home, path)
+    assert "max_class_share" in (home / "conf/dataset/mine.yaml").read_text()
+    config.write_text(config.read_text().replace("max_class_share: 0.50", "max_class_share: 0.9"))
+    initiated(home, path)
+    assert "max_class_share" not in (home / "conf/dataset/mine.yaml").read_text()
+    config.write_text(config.read_text().replace("max_class_share: 0.9", "max_class_share: 9"))
+    with pytest.raises(ParameterError, match=r"config.yaml: validation: max_class_share is 9"):
+        initiated(home, path)
 
 
 ROLES = {  # name: (further columns, expected options, expected message)

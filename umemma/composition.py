@@ -15,9 +15,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from umemma import parameters, resolvers
-from umemma.errors import ParameterError, run, unknown
+from umemma.errors import ParameterError, SettingError, run, unknown
 from umemma.models.settings import tower_inputs
 from umemma.parameters import FILE
+from umemma.settings import section
+from umemma.validation.settings import Validation
 
 CONF = Path("conf")  # relative to the current folder
 
@@ -95,6 +97,15 @@ def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
             return _checked(compose("config", overrides=list(overrides)))
     except HydraException as error:
         raise ParameterError(f"{conf}/config.yaml: {error}") from error
+
+
+def default_bounds(conf: Path) -> Validation:
+    """Return the gate's bounds as `conf/config.yaml` has them, before a data set overrides any. Raises ParameterError."""
+    file = conf / "config.yaml"
+    try:
+        return section(Validation, **YAML(typ="safe").load(file.read_text("utf-8"))["validation"])
+    except (OSError, ValueError, YAMLError, KeyError, TypeError, SettingError) as error:
+        raise ParameterError(f"{file}: validation: {' '.join(str(error).split())}") from error
 
 
 def is_a_name(name: str) -> bool:

@@ -87,7 +87,7 @@ def init(file: Path, root: Path | None, name: str, given: Given, *, home: Path, 
     path = home / f"conf/dataset/{name}.yaml"
     if path.exists() and not force:
         raise ParameterError(f"{path} already exists; --force overwrites it, --name NAME writes another file")
-    proposal = propose(file, root, given)
+    proposal = propose(file, root, given, composition.default_bounds(home / "conf"))
     with written_whole(path) as temporary:
         temporary.write_text(conf_text(proposal, name, _root_text(proposal.root, home)), "utf-8")
     shown = path.relative_to(home)
@@ -179,6 +179,7 @@ def _gate_lines(proposal: Proposal, kinds: Sequence[str], decoders: Sequence[sta
         kinds,
         smallest_split=min(proposal.num_samples.values()),
         decoders=decoders,
+        defaults=proposal.bounds,
     )
     bounds |= starting_values.small(
         least_of_class=min(counts["train"][name] for name in proposal.label.classes),
@@ -186,7 +187,8 @@ def _gate_lines(proposal: Proposal, kinds: Sequence[str], decoders: Sequence[sta
         presence=settling.presence_shares(proposal.adapter),
         damaged=proposal.damaged_share,
         severity=bounds.get("severity", {}) | {name: "warn" for name in proposal.repeated},
-        max_quarantined=bounds.get("max_quarantined", 0.01),
+        max_quarantined=bounds.get("max_quarantined", proposal.bounds.max_quarantined),
+        defaults=proposal.bounds,
     )
     comments = {
         "max_quarantined": "a few files of the smallest split, and what init could not read",

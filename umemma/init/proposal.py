@@ -27,9 +27,9 @@ from umemma.init.survey import Survey, encoding, survey
 from umemma.sources.adapters.table import Adapter
 from umemma.sources.tables.rows import SPELLINGS
 from umemma.validation import informative
+from umemma.validation.settings import Validation
 
 _FEW_ROWS = 10
-MAX_EFFECT = 0.1  # of presence on the label, as in conf/config.yaml
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ class Given(Named):
 class Proposal:
     """Options for the adapter, and the adapter with them; `surveys` by modality; `unused` {column: reason}.
 
-    Sentences: `first` is what may spoil every result, `unsure` the rest.
+    Sentences: `first` is what may spoil every result, `unsure` the rest. `bounds` are the gate's defaults.
     """
 
+    bounds: Validation
     root: Path
     options: Mapping[str, Any]
     label: Label
@@ -111,17 +112,17 @@ class Proposal:
         return sum(self.adapter.members.has(modality, row) for row in self.adapter.rows.label)
 
 
-def propose(file: Path, root: Path | None, given: Given) -> Proposal:
-    """Inspect a table below `root`, None: the folder that holds its files. Raises DataError or ParameterError if it cannot be used.
+def propose(file: Path, root: Path | None, given: Given, bounds: Validation) -> Proposal:
+    """Inspect a table below `root`, None: the folder that holds its files; `bounds` are the gate's defaults.
 
-    A guessed group is given up if splits by it lack classes, and others would not.
+    Raises DataError or ParameterError if the table cannot be used. A guessed group is given up if splits by it lack classes, and others would not.
     """
-    proposal = _proposed(file, root, given)
+    proposal = _proposed(file, root, given, bounds)
     group, lacking = proposal.options.get("group"), settling.lacking_classes(proposal.adapter)
     if given.group is not None or group is None or not lacking:
         return proposal
     try:
-        without = _proposed(file, root, replace(given, group=NONE, drop=[*given.drop, group]))
+        without = _proposed(file, root, replace(given, group=NONE, drop=[*given.drop, group]), bounds)
     except DataError:  # nothing to learn from is left without the column, as it names files
         return proposal
     if settling.lacking_classes(without.adapter):
@@ -134,7 +135,7 @@ def propose(file: Path, root: Path | None, given: Given) -> Proposal:
     )
 
 
-def _proposed(file: Path, root: Path | None, given: Given) -> Proposal:
+def _proposed(file: Path, root: Path | None, given: Given, bounds: Validation) -> Proposal:
     opened = dialect.opened(file, given.encoding)
     options, table = dict(opened.options), opened.table
     columns = {name: column(name, cells) for name, cells in table.columns.items()}
@@ -191,9 +192,26 @@ def _proposed(file: Path, root: Path | None, given: Given) -> Proposal:
         labels = {row: value for row, value in adapter.rows.label.items() if isinstance(value, int)}
         for name, entry in entries.items():
             first += giveaways(name, str(entry["kind"]), surveys[name], labels)
-    first = [*_presence(adapter), *settled.said, *chosen.label.said, *first, *settling.lacking_classes(adapter)]
+    first = [
+        *_presence(adapter, bounds.max_presence_effect),
+        *settled.said,
+        *chosen.label.said,
+        *first,
+        *settling.lacking_classes(adapter),
+    ]
     return Proposal(
-        root, options, label, chosen.guesses, len(table.places), adapter, rejected, surveys, unused, first, unsure
+        bounds,
+        root,
+        options,
+        label,
+        chosen.guesses,
+        len(table.places),
+        adapter,
+        rejected,
+        surveys,
+        unused,
+        first,
+        unsure,
     )
 
 
@@ -204,7 +222,7 @@ def _with_kept(given: Given, columns: Mapping[str, Column]) -> Given:
     return replace(given, keep=[*given.keep, *named])
 
 
-def _presence(adapter: Adapter) -> list[str]:
+def _presence(adapter: Adapter, max_effect: float) -> list[str]:
     """Return a sentence if the presence of modalities tells the label."""
     rows = list(adapter.rows.label)
     present = {name: np.array([adapter.members.has(name, row) for row in rows]) for name in adapter.modalities}
@@ -216,7 +234,7 @@ def _presence(adapter: Adapter) -> list[str]:
         for row, label in enumerate(labels):
             codes[row, list(label) if isinstance(label, tuple) else label] = True
     presence = informative.judged(present, codes, [adapter.rows.split[row] for row in rows])
-    said = informative.sentence(presence, presence.telling(MAX_EFFECT))
+    said = informative.sentence(presence, presence.telling(max_effect))
     return [said] if said else []
 
 

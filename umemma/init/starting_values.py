@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from umemma.validation.settings import Validation
+
 Values = dict[str, Any]
 Facts = Mapping[str, Sequence[float]]  # {fact of `media.facts`: a value for each file that was read}
 
@@ -23,7 +25,6 @@ _FEW_BAD = 3  # unusable samples that must not stop a small data set: one of 90 
 _CANCELLED = 0.2  # mix level of a recording whose channels cancel out, twice the gate's bound
 _BEYOND = 4.0  # peak above which full scale is not 1: floats of 16 or 24 bits
 _INTEGERS = (2.0**15, 2.0**23, 2.0**31)  # full scale of numbers of 16, 24 and 32 bits
-_CLASS_SAMPLES, _LEAST_PRESENCE = 2, 0.05  # as in conf/config.yaml
 _LONG_FRAMES = 128  # frames of a spectrogram above which the first convolution has a stride in time
 
 
@@ -80,22 +81,23 @@ def validation(
     *,
     smallest_split: int,
     decoders: Sequence[Values] = (),
+    defaults: Validation,
 ) -> Values:
-    """Return the validation bounds that must differ from conf/config.yaml for these data.
+    """Return the validation bounds that must differ from the defaults for these data, which may come near them by chance.
 
     `smallest_split` is the number of samples in it.
     """
     bounds: Values = {}
-    if smallest_split < 100 * _FEW_BAD:
+    if defaults.max_quarantined * smallest_split < _FEW_BAD:
         bounds["max_quarantined"] = min(0.1, math.ceil(100 * _FEW_BAD / max(1, smallest_split)) / 100)
     occurring = [
         share for share in class_shares if share > 0
     ]  # a class that a split lacks has an expectation of its own
-    if min(occurring) < 0.04:
+    if min(occurring) < 2 * defaults.min_class_share:
         bounds["min_class_share"] = _down(min(occurring) / 2)
-    if max(class_shares) > 0.4:
+    if max(class_shares) > 0.8 * defaults.max_class_share:
         bounds["max_class_share"] = min(1.0, math.ceil(max(class_shares) * 120) / 100)
-    if seconds and max(seconds) > 50:
+    if seconds and max(seconds) * 1.2 > defaults.max_seconds:
         bounds["max_seconds"] = float(math.ceil(max(seconds) * 1.2))
     if {"image", "audio", "video", "series"} & set(kinds):
         bounds["severity"] = {"same_shape": "ignore"}
@@ -115,17 +117,18 @@ def small(
     damaged: float,
     severity: Mapping[str, str],
     max_quarantined: float,
+    defaults: Validation,
 ) -> Values:
     """Return further bounds, of what is known exactly: class counts, presence by split, the share of damaged samples."""
     bounds: Values = {}
     severities = dict(severity)
     if damaged * 1.5 > max_quarantined:
         bounds["max_quarantined"] = min(0.5, math.ceil(damaged * 150) / 100)
-    if least_of_class < _CLASS_SAMPLES:
+    if least_of_class < defaults.min_class_samples:
         bounds["min_class_samples"] = max(1, least_of_class)
     if lacks_classes:
         severities |= {"classes_in_every_split": "warn", "label_support": "warn", "class_balance": "warn"}
-    if min(presence) < 2 * _LEAST_PRESENCE:
+    if min(presence) < 2 * defaults.min_presence:
         bounds["min_presence"] = _down(min(presence) / 2)
     return bounds | ({"severity": severities} if severities else {})
 
