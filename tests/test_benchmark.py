@@ -52,7 +52,7 @@ def test_a_model_is_behind_or_level_by_the_interval_and_few_groups_widen_it():
     assert rows([run(ours=0.805)])[0].verdict == "level"
     few = rows([run(ours=0.83, groups=torch.arange(200) // 40)])[0]
     assert few.num_groups == 5
-    assert few.difference["low"] == pytest.approx(0)
+    assert few.difference["low"] < 0
 
 
 def test_a_modality_alone_is_measured_where_it_is_and_everything_on_all_samples():

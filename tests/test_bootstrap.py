@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from umemma.evaluation import information
-from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, interval, share, sign_flip
+from umemma.evaluation.bootstrap import Resamples, difference, enough_flips, holm, interval, share, sign_flip
 
 
 def clustered(rng, num_clusters, size, spread=1.0):
@@ -143,6 +143,33 @@ def test_the_interval_of_a_share_covers_the_truth_though_clusters_are_few_or_all
 def test_a_share_of_one_cluster_has_no_interval_and_an_undefined_one_no_value():
     assert shares(torch.ones(5, dtype=torch.float64), torch.zeros(5, dtype=torch.int64))["low"] is None
     assert share(torch.full((9,), torch.nan, dtype=torch.float64), 4) == dict.fromkeys(("value", "low", "high"))
+
+
+def test_two_samples_of_28_all_to_one_side_are_no_difference_and_ten_are():
+    resamples = Resamples(torch.arange(28), replicates=1000, seed=0)
+    two, ten = torch.zeros(28), torch.zeros(28)
+    two[:2], ten[:10] = 1.0, 1.0
+    bounds = difference(resamples.mean(two, everyone(two)), 28)
+    assert bounds["value"] == pytest.approx(2 / 28, abs=1e-6)
+    assert bounds["low"] < 0
+    assert difference(resamples.mean(ten, everyone(ten)), 28)["low"] > 0
+    assert difference(resamples.mean(ten, everyone(ten)), 1)["low"] is None
+
+
+@pytest.mark.parametrize(("clusters", "size", "disagree"), [(6, 20, 0.2), (12, 4, 0.2)])
+def test_the_interval_of_a_difference_covers_zero_where_models_are_equally_good(clusters, size, disagree):
+    rng, covered, by_percentiles = np.random.default_rng(8), 0, 0
+    for seed in range(300):
+        lean = np.clip(0.5 + 0.2 * rng.standard_normal((clusters, 1)), 0, 1)
+        signs = np.where(rng.random((clusters, size)) < lean, 1.0, -1.0) * (rng.random((clusters, size)) < disagree)
+        values = torch.from_numpy(signs.ravel())
+        resamples = Resamples(torch.arange(clusters).repeat_interleave(size), replicates=200, seed=seed)
+        estimate = resamples.mean(values, everyone(values))
+        bounds, percentiles = difference(estimate, clusters), interval(estimate)
+        covered += bounds["low"] <= 0 <= bounds["high"]
+        by_percentiles += percentiles["low"] <= 0 <= percentiles["high"]
+    assert covered / 300 >= 0.93
+    assert covered > by_percentiles
 
 
 def test_what_is_undefined_has_no_interval():

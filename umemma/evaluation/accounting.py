@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from umemma.evaluation import information
-from umemma.evaluation.bootstrap import LEVEL, Interval, Resamples, interval, rounded, share
+from umemma.evaluation.bootstrap import LEVEL, Interval, Resamples, difference, interval, rounded, share
 from umemma.evaluation.comparison import UNI, Figures, Model, arms, check_same_samples, matrices
 from umemma.metrics import calibration, classification, ranking
 from umemma.missingness import Pattern, in_order, pattern_name
@@ -234,7 +234,9 @@ def _majority(main: Model, pattern: Pattern, rows: torch.Tensor, resamples: Resa
     prior = _score(main, nothing, rows, resamples)
     return {
         "score": rounded(prior[0].item()),
-        "gain": interval(_score(main, pattern, rows, resamples) - prior, lowest=-1.0, highest=1.0),
+        "gain": difference(
+            _score(main, pattern, rows, resamples) - prior, resamples.clusters_of(rows), lowest=-1.0, highest=1.0
+        ),
     }
 
 
@@ -278,9 +280,10 @@ def _by_modality(
         shapley = information.shapley(values, m)
         is_share_defined = everything in known and known[everything].is_informative
         results[modality] = {
-            "loss": interval(
+            "loss": difference(
                 _score(main, everything, test.has(everything), resamples)
-                - _score(main, without, test.has(everything), resamples)
+                - _score(main, without, test.has(everything), resamples),
+                resamples.clusters_of(test.has(everything)),
             ),
             "price": [
                 {"missing_rate": rate, **interval(estimate)}
@@ -289,14 +292,18 @@ def _by_modality(
             "shapley": interval(shapley),
             "shapley_share": interval(shapley / values[everything]) if is_share_defined else UNDEFINED,
             "lost_for_good": interval(information.lost_for_good(values, m)),
-            "encoder_term": interval(resamples.mean(_difference(*probes[modality]), test.present[:, m]))
+            "encoder_term": difference(
+                resamples.mean(_difference(*probes[modality]), test.present[:, m]),
+                resamples.clusters_of(test.present[:, m]),
+            )
             if probes
             else None,
-            "fusion_noise": interval(
+            "fusion_noise": difference(
                 resamples.mean(
                     towers.tables["test"].share_correct[alone] - main.tables["test"].share_correct[alone],
                     test.has(alone),
-                )
+                ),
+                resamples.clusters_of(test.has(alone)),
             )
             if towers is not None
             else UNDEFINED,

@@ -14,7 +14,7 @@ from statistics import stdev
 
 import torch
 
-from umemma.evaluation.bootstrap import Interval, Resamples, interval
+from umemma.evaluation.bootstrap import Interval, Resamples, difference
 from umemma.evaluation.comparison import Model, check_same_samples
 from umemma.metrics import classification, ranking
 from umemma.missingness import Pattern, pattern_name
@@ -115,13 +115,14 @@ def _row(runs: Sequence[Run], draws: Sequence[Resamples], name: str, patterns: S
     means = {key: torch.stack(values).mean(dim=0) for key, values in estimates.items()}
     rival = max(BASELINES, key=lambda key: means[key][0].item())
     chosen = _rows_of(runs[0][OURS], patterns)
+    groups = draws[0].clusters_of(chosen)
     return Row(
         name,
         metric,
         int(chosen.sum()),
-        len(runs[0][OURS].splits["test"].group[chosen].unique()),
+        groups,
         {key: value[0].item() for key, value in means.items()},
         {key: stdev(v[0].item() for v in values) if len(values) > 1 else None for key, values in estimates.items()},
         rival,
-        interval(means[OURS] - means[rival]),
+        difference(means[OURS] - means[rival], groups),
     )

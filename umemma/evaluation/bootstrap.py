@@ -99,6 +99,29 @@ def share(estimate: torch.Tensor, clusters: int) -> Interval:
     return {"value": rounded(value), "low": rounded(max(middle - half, 0.0)), "high": rounded(min(middle + half, 1.0))}
 
 
+def difference(
+    estimate: torch.Tensor, clusters: int, *, lowest: float = -math.inf, highest: float = math.inf
+) -> Interval:
+    """Return value, low and high of a paired difference of scores, an estimate (1 + replicate,).
+
+    The value plus and minus the replicates' standard deviation times Student's t for the number of clusters. Where two
+    models differ in one or two samples all to one side, no replicate lies on the other side, and percentiles would claim
+    a difference that a test does not see; with few clusters they are too narrow as well. `lowest` and `highest` clip.
+    """
+    value, replicates = estimate[0].item(), estimate[1:]
+    replicates = replicates[replicates.isfinite()]
+    if not math.isfinite(value) or clusters < 2 or 2 * len(replicates) <= len(estimate) - 1:
+        return {"value": rounded(value), "low": None, "high": None}
+    half = float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) * math.sqrt(
+        replicates.var().item() * clusters / (clusters - 1)
+    )
+    return {
+        "value": rounded(value),
+        "low": rounded(max(value - half, lowest)),
+        "high": rounded(min(value + half, highest)),
+    }
+
+
 def rounded(value: float) -> float | None:
     """Return the value rounded to 6 decimals for a report; None if it is NaN or infinite."""
     return round(value, 6) + 0.0 if math.isfinite(value) else None

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from umemma.errors import DataError
-from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, interval, rounded, sign_flip
+from umemma.evaluation import bootstrap
+from umemma.evaluation.bootstrap import Resamples, enough_flips, holm, rounded, sign_flip
 from umemma.evaluation.robustness import Table
 from umemma.missingness import Pattern, pattern_name
 from umemma.prediction import predictions
@@ -242,7 +243,7 @@ def _versus(
     for (training, by_pattern), p in zip(differences.items(), chances.split(len(patterns)), strict=True):
         results[training] = {
             pattern_name(pattern, test.modalities): {
-                "difference": interval(resamples.mean(difference, has)),
+                "difference": bootstrap.difference(resamples.mean(difference, has), resamples.clusters_of(has)),
                 "p": rounded(raw),
                 "p_holm": rounded(corrected),
             }
