@@ -620,7 +620,7 @@ def test_an_embedding_that_is_written_as_text_is_a_vector(tmp_path, home, case):
         rows = rows_of(face=lambda i: LISTS[case](values[i]))
     output, parameters = initiated(home, write_table(tmp_path / "t.csv", rows))
     assert parameters.dataset.options["modalities"]["face"] == {"column": "face", "kind": "vector"}
-    assert "as pixels of a picture they would be {column: face, kind: image, shape: [8, 8]}" in output
+    assert "as pixels of a picture of 8 x 8: --kind face=image" in output
     (sample,) = [one for one in samples(build.built(parameters.dataset, tmp_path)) if one.key == "r7"]
     np.testing.assert_array_equal(np.load(io.BytesIO(sample.members["face.npy"])), values[7].astype(np.float32))
 

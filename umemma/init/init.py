@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from umemma import composition
-from umemma.errors import ParameterError
+from umemma.errors import ParameterError, some
 from umemma.files import written_whole
 from umemma.init import settling, starting_values, summary, survey
 from umemma.init.conf_file import flow, line
+from umemma.init.kinds import KINDS
 from umemma.init.proposal import Given, Proposal, propose
 from umemma.paths import weights_file
 from umemma.sources.adapters.table import MISSING_FILES
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str]) -> None:
                 spellings=given.spellings,
                 encoding=given.encoding,
                 modalities=dict(given.modality or ()),
+                kinds=dict(given.kind or ()),
                 rare=given.rare,
                 missing_files=given.missing_files,
             ),
@@ -243,6 +245,13 @@ def _modality(written: str) -> tuple[str, list[str]]:
     return name, columns.split(",")
 
 
+def _kind(written: str) -> tuple[str, str]:
+    column, equals, kind = written.rpartition("=")
+    if not equals or not column:
+        raise argparse.ArgumentTypeError(f"{written!r} is not COLUMN=KIND with a kind of {some(KINDS)}")
+    return column, kind
+
+
 def _root_text(root: Path, home: Path) -> str:
     return str(root.relative_to(home)) if root.is_relative_to(home) else str(root)
 
@@ -276,6 +285,13 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         type=_modality,
         help="columns that are one modality, by name or pattern: --modality 'eeg=eeg_*' --modality blood=hb,wbc",
+    )
+    parser.add_argument(
+        "--kind",
+        metavar="COLUMN=KIND",
+        action="append",
+        type=_kind,
+        help=f"what a column holds, of {', '.join(KINDS)}: --kind clip=video for moving GIFs, --kind pixels=image",
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
     return parser

@@ -11,6 +11,7 @@ Every guess is said with its reason and with what names another: `--modality NAM
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -19,7 +20,7 @@ from itertools import combinations
 import yaml
 
 from umemma.errors import ParameterError, some, unknown
-from umemma.init import readings
+from umemma.init import kinds, readings
 from umemma.init.columns import Column
 from umemma.init.names import Naming, suffixes_not_read
 from umemma.media import formats
@@ -37,7 +38,8 @@ _ENDINGS = re.compile(r"_?(file_?name|file_?path|path|file)$")
 class Guesses:
     """`entries` as in `dataset.options.modalities`, `columns` as in `dataset.options.columns`.
 
-    `unused`: {column: reason}; `unsure`: sentences for the user; `files`: what columns name, of the cells looked at.
+    `unused`: {column: reason}; `unsure`: sentences for the user; `files`: what columns name, of the cells looked at;
+    `said`: {column: kind} by the user.
     """
 
     entries: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -46,6 +48,7 @@ class Guesses:
     unsure: list[str] = field(default_factory=list)
     files: dict[str, frozenset[str]] = field(default_factory=dict)
     paths: dict[str, Sequence[Naming]] = field(default_factory=dict)
+    said: Mapping[str, str] = field(default_factory=dict)
 
     def names_already(self, naming: Naming, column: Column) -> str | None:
         """Return the column entered before that names the same files; not all of them, as it may have holes.
@@ -68,19 +71,32 @@ class Probe:
 
 
 def modalities(
-    columns: Mapping[str, Column], probe: Probe, *, key: Column | None, given: Mapping[str, Sequence[str]]
+    columns: Mapping[str, Column],
+    probe: Probe,
+    *,
+    key: Column | None,
+    given: Mapping[str, Sequence[str]],
+    said: Mapping[str, str],
 ) -> Guesses:
     """Return the modalities in columns without a role; a `key` may name files as well.
 
-    `given` is what the user says: {modality: columns or patterns}. Raises ParameterError for one that fits no column.
+    `given` is what the user says of modalities, {modality: columns or patterns}, `said` of kinds, {column: kind}. Raises
+    ParameterError for one that fits no column.
     """
-    guesses = Guesses(paths={column.name: probe.namings(column) for column in columns.values() if column.path_kind})
+    candidates = {**columns, **({key.name: key} if key else {})}
+    kinds.check(said, candidates)
+    guesses = Guesses(
+        said=said, paths={column.name: probe.namings(column) for column in columns.values() if column.path_kind}
+    )
     chosen = {name: _named(name, patterns, columns) for name, patterns in given.items()}
     taken = {column.name for members in chosen.values() for column in members}
     has_commas = any(map(readings.writes_decimal_commas, columns.values()))
     singles: dict[str, Column] = {}
     for column in columns.values():
-        if _alone(column, probe, guesses, is_given=column.name in taken):
+        if _alone(column, probe, guesses, is_given=column.name in {*taken, *said}):
+            continue
+        if said.get(column.name) == "text":
+            guesses.entries[_new_name(column.name, guesses)] = {"column": column.name, "kind": "text"}
             continue
         guessed = readings.guess(column, has_decimal_commas=has_commas)
         if isinstance(guessed, str):
@@ -95,6 +111,9 @@ def modalities(
         guesses.unsure += [f"{column.name}: {sentence}" for sentence in guessed.said]
     if key is not None:
         _of_files(key, probe, guesses)
+    for name, kind in said.items():
+        if not (kind == "vector" and name in singles):
+            kinds.as_said(candidates[name], kind, guesses.entries, guesses.unused.get(name, ""))
     _as_given(chosen, singles, guesses)
     _together([column for name, column in singles.items() if name not in taken], guesses)
     if len(guesses.entries) > MANY:
@@ -181,8 +200,9 @@ def _array_kind(column: Column, probe: Probe, guesses: Guesses) -> str:
 
 def _of_content(column: Column, guesses: Guesses) -> None:
     contents = [content for cell in column.filled[:20] if (content := embedded(cell)) is not None]
-    kinds = {formats.kind_of(content) for content in contents}
-    if len(kinds) == 1 and (kind := kinds.pop()) is not None:
+    found = Counter(formats.kind_of(content) for content in contents)
+    kind = found.most_common(1)[0][0] if len(found) == 1 or found.keys() == {"audio", "video"} else None
+    if kind is not None:
         guesses.entries[_new_name(column.name, guesses)] = {"column": column.name, "kind": kind}
     else:
         guesses.unused[column.name] = "bytes of no known kind of file, or of several"
@@ -204,10 +224,10 @@ def _of_lists(column: Column, guesses: Guesses) -> None:
         guesses.unsure.append(
             f"{column.name}: lists of different lengths, {some(map(str, sorted(shapes)), 3)}; taken as series of one channel"
         )
-    elif kind == "vector" and side >= 8 and side * side == length:
+    elif kind == "vector" and side >= 8 and side * side == length and column.name not in guesses.said:
         guesses.unsure.append(
-            f"{column.name}: {length} numbers in a cell, taken as a vector; as pixels of a picture they would be "
-            f"{{column: {column.name}, kind: image, shape: [{side}, {side}]}}"
+            f"{column.name}: {length} numbers in a cell, taken as a vector; as pixels of a picture of {side} x {side}: "
+            f"--kind {column.name}=image"
         )
 
 

@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 
 from umemma.data.sample import SPLITS, BadSample
-from umemma.errors import DataError, some
-from umemma.init import dialect, modalities, paths, roles, series, settling
+from umemma.errors import DataError, ParameterError, some
+from umemma.init import dialect, kinds, modalities, paths, roles, series, settling
 from umemma.init.columns import Column, column
 from umemma.init.giveaways import giveaways
 from umemma.init.label import Label
 from umemma.init.names import Files, likely_root, namings
 from umemma.init.roles import NONE, Guess, Named
 from umemma.init.survey import Survey, encoding, survey
+from umemma.media import formats
 from umemma.sources.adapters.table import Adapter
 from umemma.sources.tables.rows import SPELLINGS
 from umemma.validation import informative
@@ -36,11 +37,12 @@ _FEW_ROWS = 10
 class Given(Named):
     """What the user has specified: columns by name, the table's encoding, modalities as {name: columns or patterns}.
 
-    `rare`: what becomes of classes that are too small; `missing_files`: of files that do not exist.
+    `kinds`: {column: kind of modality}. `rare`: what becomes of classes that are too small; `missing_files`: of files that do not exist.
     """
 
     encoding: str | None = None
     modalities: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
     rare: str = "drop"
     missing_files: str | None = None
 
@@ -150,7 +152,11 @@ def _proposed(file: Path, root: Path | None, given: Given, bounds: Validation) -
         namings=lambda candidate: namings(candidate, columns, base, files),
     )
     guesses = modalities.modalities(
-        rest, probe, key=chosen.key if chosen.key and chosen.key.name not in rest else None, given=given.modalities
+        rest,
+        probe,
+        key=chosen.key if chosen.key and chosen.key.name not in rest else None,
+        given=given.modalities,
+        said=given.kinds,
     )
     if not guesses.entries:
         raise DataError(
@@ -171,28 +177,36 @@ def _proposed(file: Path, root: Path | None, given: Given, bounds: Validation) -
     settled = settling.settled(root, options, label, unused, given.missing_files)
     entries = settled.options["modalities"]
     guessed = deepcopy(entries)
-    said = [*series.complete(entries, settled.adapter), *_name_encodings(entries, settled.adapter)]
+    said = [
+        *kinds.by_streams(entries, settled.adapter, given.kinds),
+        *series.complete(entries, settled.adapter),
+        *_name_encodings(entries, settled.adapter),
+    ]
     if entries != guessed:
         options["modalities"] = entries
         settled = settling.settled(root, options, label, settled.unused, given.missing_files)
+    surveys = _surveys(settled)
+    if hopeless := {name: _hopeless(result) for name, result in surveys.items() if result.is_hopeless}:
+        for name, why in hopeless.items():
+            if (said_of := settled.options["modalities"][name]["column"]) in given.kinds:
+                raise ParameterError(f"--kind {said_of}={given.kinds[said_of]}: {why}")
+        settled = settling.without(root, settled, hopeless, given.missing_files)
+        surveys = _surveys(settled)
     adapter, options, unused = settled.adapter, settled.options, dict(settled.unused)
     entries = options["modalities"]
-    surveys = {
-        name: survey(adapter.members, name, str(entry["kind"]), list(adapter.rows.label))
-        for name, entry in entries.items()
-    }
     rejected = Counter(rejection.reason.split(":")[0] for rejection in adapter.rejected)
     unnamed = files.unnamed(set().union(*guesses.files.values()))
     unsure = [*opened.said, *chosen.unsure, *guesses.unsure, *said, *_rare(label)]
     if unnamed:
         folders = some((f"{count} in {folder}" for folder, count in unnamed.items()), 3)
         unsure.append(f"pictures, sounds or videos below {root} that no column names: {folders}")
-    unsure += [doubt for name in surveys for doubt in _doubts(name, surveys[name])]
+    unsure += [doubt for name in surveys for doubt in _doubts(name, surveys[name], entries[name])]
     if label.task == "single_label":
         labels = {row: value for row, value in adapter.rows.label.items() if isinstance(value, int)}
         for name, entry in entries.items():
             first += giveaways(name, str(entry["kind"]), surveys[name], labels)
     first = [
+        *(f"{name} is left out: {why}" for name, why in hopeless.items()),
         *_presence(adapter, bounds.max_presence_effect),
         *settled.said,
         *chosen.label.said,
@@ -215,11 +229,22 @@ def _proposed(file: Path, root: Path | None, given: Given, bounds: Validation) -
     )
 
 
+def _surveys(settled: settling.Settled) -> dict[str, Survey]:
+    members, rows = settled.adapter.members, list(settled.adapter.rows.label)
+    return {
+        name: survey(members, name, str(entry["kind"]), rows) for name, entry in settled.options["modalities"].items()
+    }
+
+
+def _hopeless(result: Survey) -> str:
+    return f"none of the {result.num_seen} files looked at can be used, as {result.example}: {result.why}"
+
+
 def _with_kept(given: Given, columns: Mapping[str, Column]) -> Given:
-    """Return what is given; a column that the user makes part of a modality is kept."""
+    """Return what is given; a column that the user makes part of a modality, or whose kind is said, is kept."""
     patterns = [pattern for several in given.modalities.values() for pattern in several]
     named = [name for name in columns if any(fnmatchcase(name, pattern) for pattern in patterns)]
-    return replace(given, keep=[*given.keep, *named])
+    return replace(given, keep=[*given.keep, *named, *(name for name in given.kinds if name in columns)])
 
 
 def _presence(adapter: Adapter, max_effect: float) -> list[str]:
@@ -262,8 +287,15 @@ def _rare(label: Label) -> list[str]:
     return [f"classes with fewer than {_FEW_ROWS} rows are too small to learn: {some(rare)}"] if rare else []
 
 
-def _doubts(name: str, result: Survey) -> list[str]:
+def _doubts(name: str, result: Survey, entry: Mapping[str, Any]) -> list[str]:
     doubts = []
+    moving = [count for count in result.facts.get("num_frames", ()) if count > 1] if entry["kind"] == "image" else []
+    if moving:
+        is_video = all("video" in formats.FORMATS[format_].suffixes for format_ in result.formats)
+        doubts.append(
+            f"{name}: {len(moving)} of {len(result.rows)} pictures looked at have several frames, up to {max(moving):.0f}; the "
+            f"first is used" + (f"; --kind {entry['column']}=video takes them as videos" if is_video else "")
+        )
     if result.troubles:
         reasons = some(f"{why} ({count})" for why, count in result.troubles.items())
         count = sum(result.troubles.values())

@@ -4,11 +4,10 @@ from typing import Any
 
 from umemma.data.sample import BadSample
 from umemma.init import arrays, recordings
+from umemma.init.opened import some_files
 from umemma.sources.adapters.table import Adapter
 from umemma.sources.tables import series
 from umemma.sources.tables.recordings import SUFFIXES as TEXTS
-
-_TRIED = 20  # files of a modality
 
 Entry = dict[str, Any]
 
@@ -21,31 +20,18 @@ def complete(entries: dict[str, Entry], adapter: Adapter) -> list[str]:
     said = []
     for name, entry in entries.items():
         if entry["kind"] == "text" and not entry.get("inline", True):
-            contents = [content for _, _, content in _files(name, adapter)]
+            contents = [content for _, _, content in some_files(name, adapter)]
             if contents and all(map(recordings.are_numbers, contents)):
                 del entry["inline"]
                 entry["kind"] = "series"
                 said.append(f"{name}: the text files hold columns of numbers: taken as series")
         if entry["kind"] in series.AXES:
-            files = _files(name, adapter)
+            files = some_files(name, adapter)
             for look in (_texts, _arrays):
                 settings, sentences = look(files)
                 entry.update(settings)
                 said += [f"{name}: {sentence}" for sentence in sentences]
     return said
-
-
-def _files(name: str, adapter: Adapter) -> list[tuple[str, str, bytes]]:
-    """Return (path, suffix, content) of some files; the survey counts those that cannot be read."""
-    members, files = adapter.members, []
-    rows = [row for row in adapter.rows.label if members.has(name, row)]
-    for row in rows[:: -(-len(rows) // _TRIED) or 1]:
-        try:
-            if (found := members.content(name, row)) is not None:
-                files.append(found)
-        except BadSample:
-            continue
-    return files
 
 
 def _texts(files: list[tuple[str, str, bytes]]) -> tuple[Entry, list[str]]:

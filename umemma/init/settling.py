@@ -3,7 +3,8 @@
 - Classes of fewer rows than the splits need are left out, merged or kept, and said.
 - The seed is the first of a few whose splits all have every class and every modality.
 - A modality that some split lacks altogether is left out: nothing could be judged.
-- Files that do not exist are holes, unless the user says otherwise; a column of which no file exists is no modality.
+- Files that do not exist are holes, unless the user says otherwise; a column of which no file exists, or none can be
+  read, is no modality.
 """
 
 from collections import Counter
@@ -109,6 +110,15 @@ def settled(
     if set(options["modalities"]) != set(adapter.modalities):
         adapter = _drawn(root, options, label, None)
     return Settled(adapter, options, label, unused, said)
+
+
+def without(root: Path, made: Settled, whys: Mapping[str, str], asked_files: str | None) -> Settled:
+    """Return what is settled without some modalities, {name: why}. Raises DataError if none is left."""
+    options, unused = dict(made.options), dict(made.unused)
+    for name, why in whys.items():
+        _leave_out(options, unused, name, why)
+    options.pop("missing_files", None)
+    return settled(root, options, made.label, unused, asked_files)
 
 
 def lacking_classes(adapter: Adapter) -> list[str]:

@@ -1,8 +1,8 @@
 """The file formats there are: what each is called, which kinds of media it can hold, and the suffixes that it has.
 
 The one definition for shards, tables and `umemma init`. The content decides what a file is; the suffix is only a hint,
-for formats without a signature and for containers that hold sound as well as pictures: an .m4a and an .mp4 are the same
-format. A PNG named .jpg is therefore a PNG, and the manifest has its true format. Formats that Pillow or FFmpeg would
+for formats without a signature. Containers hold sound as well as pictures: an .m4a and an .mp4 are the same format, and a
+.webm may be a recording of a voice, so the streams decide. A PNG named .jpg is therefore a PNG, and the manifest has its true format. Formats that Pillow or FFmpeg would
 hand on to another program or library (EPS to Ghostscript), or that are no media, are named but not read.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from umemma.errors import DataError
-from umemma.media.kinds import signature
+from umemma.media.kinds import ffmpeg, signature
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,14 @@ _CALLED = {"image": "an image", "audio": "a sound", "video": "a video", "text": 
 
 
 def kind_of(content: bytes) -> str | None:
-    """Return the kind of media by content alone, of a container the one it usually holds; None if not recognised."""
+    """Return the kind of media by content alone; None if not recognised.
+
+    Of a container it is what its streams make it, or what it usually holds if they cannot be read, as in its first bytes.
+    """
     format_ = signature.suffix(content)
-    return next(iter(FORMATS[format_].suffixes), None) if format_ else None
+    kinds = FORMATS[format_].suffixes if format_ else {}
+    by_streams = ffmpeg.kind(content) if {"audio", "video"} <= kinds.keys() else None
+    return by_streams or next(iter(kinds), None)
 
 
 def named(content: bytes) -> str | None:

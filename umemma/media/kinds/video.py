@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 import av
 import numpy as np
-from av.stream import Disposition
 
 from umemma.errors import DataError
 from umemma.media.kinds import container, ffmpeg
@@ -30,7 +29,7 @@ def opened(content: bytes) -> Iterator[tuple[av.container.InputContainer, av.Vid
         raise DataError(f"no readable video: it is truncated, {reason}")
     try:
         with ffmpeg.opened(content) as file:
-            streams = [one for one in file.streams.video if not one.disposition & Disposition.attached_pic]
+            streams = ffmpeg.pictures(file)
             if not streams:
                 raise DataError("no readable video: it has no picture, only sound or nothing")
             stream = streams[0]

@@ -58,6 +58,8 @@ class Reading:
         if values.dtype.kind not in "fiub" or not values.size:
             what = f"holds {values.dtype}, not real numbers" if values.size else "holds no numbers"
             raise BadSample(named, f"{what}: no {self.kind}, shape {values.shape}")
+        if not values.ndim:
+            raise BadSample(named, f"holds a single number without an axis: no {self.kind}, shape ()")
         shaped = self._shaped(named, values)
         filled = self._filled(named, shaped)
         return content if content is not None and filled is values else npy(filled)
