@@ -1,6 +1,7 @@
 """Towers and arrays -> what every run is measured by (data/reference): specialists, and the baselines of a sceptic.
 
-A specialist is trained on exactly one set of modalities; the baselines `linear` and `trees` need no encoder.
+A specialist is trained for exactly one set of modalities, on all samples with what each has of it, and measured on test
+samples in the same way; the baselines `linear` and `trees` need no encoder.
 
 All at the price of seconds, whatever the run's arm: towers stay frozen and only heads are trained, an additive one and
 an interacting one, of which the better on validation data is kept. Specialists whose towers are trained, too, are the
@@ -10,16 +11,21 @@ arm `specialist`.
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stages import _context, _predictions, run
 from umemma import parameters
+from umemma.evaluation.yardstick import SPECIALISTS
 from umemma.files import written_whole
+from umemma.models.per_pattern import PerPattern
 from umemma.prediction import predictions
+from umemma.prediction.predictions import Predictions
 from umemma.training.arms import BASELINES
 from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, fit, late, specialists
 
 HEADS, HEADS_OF_TREES = ("sum_logits", "gated"), ("pool", "pool_residual")
+Written = tuple[dict[str, Predictions], dict[str, Any]]  # predictions by split, and facts that identify the model
 MIN_EPOCHS = 3  # an arm may train less; the yardstick must be hard to beat
 
 
@@ -46,26 +52,18 @@ def main() -> None:
     """Train specialists and baselines; write their predictions on validation and test data."""
     settings = parameters.read()
     context, targets = _context.load(settings)
-    trained: dict[str, Trained] = {"specialists": reference(context)}
-    trained |= {name: fit(name, context) for name in BASELINES}
+    models = reference(context).model
+    assert isinstance(models, PerPattern), "a model for every set"
+    predicted = _predictions.predictions_of_specialists(models, context, targets, settings.evaluate)
+    written: dict[str, Written] = {"specialists": (predicted, {"arm": SPECIALISTS, "budget": None})}
+    for arm in BASELINES:
+        baseline = fit(arm, context)
+        predicted = _predictions.predictions_of(baseline.model, context, targets, settings.evaluate, on_features=False)
+        written[arm] = predicted, {"arm": arm, "budget": baseline.samples_seen}
     common = {"seed": settings.seed, "missing_rate": None, "fingerprint": _context.fingerprint(settings, targets)}
     with written_whole(Path("data/reference")) as temporary:
-        for name, each in trained.items():
-            are_specialists = name == "specialists"
-            predicted = _predictions.predictions_of(
-                each.model,
-                context,
-                targets,
-                settings.evaluate,
-                on_features=are_specialists,
-                batch_size=10_000 if are_specialists else None,
-            )
-            facts = (
-                {"arm": "frozen specialist", "budget": None}
-                if are_specialists
-                else {"arm": name, "budget": each.samples_seen}
-            )
-            predictions.write(temporary / f"{name}.safetensors", predicted, {**common, **facts})
+        for name, (content, facts) in written.items():
+            predictions.write(temporary / f"{name}.safetensors", content, {**common, **facts})
 
 
 if __name__ == "__main__":

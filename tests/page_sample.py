@@ -194,6 +194,7 @@ def accounting(modalities, worth, results, *, alone):
         "information": information,
         "reliability": reliability,
         "by_modality": {name: by_modality(w, sum(worth), alone) for name, w in zip(modalities, worth, strict=True)},
+        "lost": {name: lost(w, alone) for name, w in zip(modalities, worth, strict=True)} if len(worth) > 1 else {},
         "counter_intuitive": [
             {
                 "present": pattern_name(pattern, modalities),
@@ -261,6 +262,21 @@ def by_modality(worth, total, alone):
         "lost_for_good": interval(0.31 * worth, 0.015),
         "encoder_term": None if alone else interval(0.021 - 0.02 * worth, 0.009),
         "fusion_noise": interval(-0.004 + 0.013 * worth, 0.006),
+    }
+
+
+def lost(worth, alone):
+    def split(scale):
+        return {
+            "loss": interval(0.3 * worth * scale),
+            "gone": interval(0.2 * worth * scale),
+            "failed": interval(0.1 * worth * scale),
+        }
+
+    return {
+        "n": 7000 + round(1000 * worth),
+        "model": "ume-mma" if alone else "frozen specialist",
+        "scores": {"accuracy": split(1.0), "cross-entropy": split(1.7)},
     }
 
 

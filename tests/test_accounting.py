@@ -401,6 +401,8 @@ def test_the_report_is_a_function_of_the_seed_and_holds_all_that_the_schema_name
         "majority",
         "information",
         "by_modality",
+        "lost",
+        "halves",
         "counter_intuitive",
         "reliability",
         "models",

@@ -365,3 +365,20 @@ def test_media_are_augmented_where_an_arm_is_trained_on_them_and_features_never(
     assert same(plain, first) != on_media
     assert same(first, again)
     assert same(plain, fit(name, context).model.state_dict())
+
+
+def test_a_specialist_learns_from_all_samples_that_have_any_of_its_set(context):
+    holed = context.media["train"].present.clone()
+    holed[:4, 0], holed[4:7, 1] = False, False
+    splits = {
+        name: {**data, "train": data["train"].with_present(holed)}
+        for name, data in vars(context).items()
+        if name in ("media", "features")
+    }
+    with training_batches() as met:
+        fit("specialist", replace(context, **splits))
+    assert {tuple(row) for batch in met for row in batch.present.tolist()} == {
+        (True, True),
+        (False, True),
+        (True, False),
+    }

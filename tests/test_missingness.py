@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from umemma.missingness import (
     PROTOCOLS,
+    halves,
     hide,
     in_order,
     key_digest,
@@ -67,7 +68,15 @@ def test_specialists_of_many_modalities_are_few_and_each_modality_has_one():
     chosen = specialists_panel(10)
     assert set(chosen) < set(panel(10))
     assert sorted({sum(pattern) for pattern in chosen}) == [1, 5, 9, 10]
-    assert len(chosen) == 10 + 6 + 10 + 1
+    assert len(chosen) == 10 + 20 + 10 + 1
+    assert set(halves(10)) < set(chosen)
+
+
+def test_half_of_the_modalities_is_rounded_down_and_of_three_there_is_none():
+    assert halves(3) == []
+    assert halves(5) == [pattern for pattern in patterns(5) if sum(pattern) == 2]
+    assert {sum(pattern) for pattern in halves(7)} == {3}
+    assert len(halves(7)) == len(halves(10)) == 20
 
 
 def test_patterns_are_all_non_empty_sets_and_the_complete_one_comes_first():

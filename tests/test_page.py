@@ -180,6 +180,12 @@ def test_every_figure_of_the_modalities_is_there(shown):
             assert_interval(row, getattr(figures, key), percent)
         for price in figures.price:
             assert_interval(parsed.row("Table of prices", f"{price.missing_rate:.0%}"), price, nats)
+    for name, figures in accounting.lost.items():
+        for score, form in (("accuracy", percent), ("cross-entropy", nats)):
+            row = parsed.row(f"what is gone and what failed, {score}", f"{name} {figures.n:,} samples have it")
+            assert figures.model in row
+            for part in (figures.scores[score].loss, figures.scores[score].gone, figures.scores[score].failed):
+                assert_interval(row, part, form)
     for entry in accounting.counter_intuitive:
         row = parsed.row("counter-intuitive rates", words(entry.present), entry.added)
         assert_interval(row, entry.rate, percent)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.conftest import CPU
 from tests.test_early_fusion import LENET
 from tests.test_late_fusion import CLASSES, POISONS, PRIOR, build, mixed, poisoned, seen
 from umemma.data.batch import Batch
@@ -10,6 +11,8 @@ from umemma.missingness import patterns
 from umemma.models import checkpoint
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.per_pattern import PerPattern
+from umemma.models.run_encoders import encode_split
+from umemma.prediction.predict import predict, predict_specialists
 
 TAKES = {(True, True): ["image", "audio"], (True, False): ["image"], (False, True): ["audio"]}
 
@@ -89,3 +92,24 @@ def test_a_pattern_without_a_member_is_answered_by_that_of_the_largest_set_withi
     model = PerPattern(members, takes, PRIOR).eval()
     torch.testing.assert_close(model(third), model(seen(third, (False, True, True))))
     torch.testing.assert_close(model(seen(third, (True, True, False))), model(seen(third, (True, False, False))))
+
+
+def test_a_specialist_answers_its_set_for_every_sample_with_what_it_has(towers, media):
+    members = {
+        pattern: build({name: towers[name] for name in names}, media.only(names), "product_of_experts", "none")
+        for pattern, names in TAKES.items()
+    }
+    members[True, True] = build(towers, media, "sum_logits", "none").requires_grad_(False)
+    for parameter in members[True, True].head.parameters():
+        parameter.mul_(1.5)  # so that it answers otherwise than the towers, even for one modality
+    model = PerPattern(members, TAKES, PRIOR).eval()
+    batch = mixed(media)
+    features = encode_split({name: tower.encoder for name, tower in towers.items()}, batch, batch_size=24, device=CPU)
+    settings = {"group": batch.key, "batch_size": 7, "device": CPU, "features": features}
+    asked = predict_specialists(model, batch, PRIOR, **settings)
+    everything = torch.where(batch.present.any(dim=1, keepdim=True), members[True, True](batch), PRIOR)
+    torch.testing.assert_close(asked.logits[True, True], everything)
+    by_what_it_has = predict(model, batch, PRIOR, **settings)
+    assert not torch.allclose(by_what_it_has.logits[True, True], everything)
+    for pattern in ((True, False), (False, True), (False, False)):
+        torch.testing.assert_close(asked.logits[pattern], by_what_it_has.logits[pattern])

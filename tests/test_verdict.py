@@ -99,6 +99,16 @@ def test_where_samples_have_holes_the_verdict_begins_with_all_of_them():
     assert "all test samples, each with what it has:" in terminal.table(robustness, accounting)
 
 
+def test_half_of_the_modalities_removed_is_said_as_a_share_of_specialists():
+    def change(content):
+        row = {"this_run": interval(0.72), "specialists": interval(0.8), "ratio": interval(0.9)}
+        content["halves"] = {"kept": 2, "of": 4, "sets": 6, "scores": {"accuracy": row}}
+
+    text = " ".join(verdict.sentences(changed(change)[1]))
+    assert "With 2 of the 4 modalities left (all test samples, the mean of 6 sets), the model reaches 90.0% [" in text
+    assert "] of the accuracy of specialists" in text
+
+
 def test_too_few_samples_are_said_to_be_too_few_and_groups_count():
     few = changed(score(value=1.0, low=0.7, high=1.0, n=38, clusters=6))[1]
     text = " ".join(verdict.sentences(few))

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from umemma.evaluation import information
+from umemma.evaluation import information, yardstick
 from umemma.evaluation.bootstrap import LEVEL, Interval, Resamples, difference, interval, rounded, share
 from umemma.evaluation.comparison import UNI, Figures, Model, arms, check_same_samples, matrices
 from umemma.metrics import calibration, classification, ranking
@@ -122,6 +122,8 @@ def account(
             for pattern, name in names.items()
         },
         "by_modality": _by_modality(main, _towers_of(models, main), known, probes, resamples, rates=rates),
+        "lost": yardstick.lost(models, main, resamples),
+        "halves": yardstick.of_halves(models, main, resamples),
         "counter_intuitive": counter_intuitive(main, resamples),
         "reliability": {name: calibration.reliability(bins[pattern][0]) for pattern, name in names.items()},
         "models": [_described(model, main, figures[model], names) for model in models],

@@ -8,7 +8,7 @@ Everything, and half of the modalities, are measured on all test samples, each w
 alone on the samples that have it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import stdev
 
@@ -16,14 +16,12 @@ import torch
 
 from umemma.evaluation.bootstrap import Interval, Resamples, difference
 from umemma.evaluation.comparison import Model, check_same_samples
-from umemma.metrics import classification, ranking
-from umemma.missingness import Pattern, pattern_name
+from umemma.evaluation.scores import SCORES, telling
+from umemma.missingness import Pattern, halves, pattern_name
 
 OURS, BASELINES, SPECIALIST = "ours", ("linear", "trees"), "specialist"
 Run = Mapping[str, Model]  # by OURS, BASELINES and SPECIALIST
-RARE = 0.75  # from this share of one class on, accuracy tells little: AUROC and AUPRC do
 _REPLICATES = 1_000
-_MIN_FOR_HALVES = 4
 
 
 @dataclass(frozen=True)
@@ -57,46 +55,12 @@ def rows(runs: Sequence[Run]) -> list[Row]:
         check_same_samples(list(run.values()), run[OURS])
     test = runs[0][OURS].splits["test"]
     size = len(test.modalities)
-    everything, half = (True,) * size, (size + 1) // 2
-    halves = [pattern for pattern in test.patterns() if sum(pattern) == half]
-    parts = [("everything", [everything])]
+    parts = [("everything", [(True,) * size])]
     parts += [(pattern_name(pattern, test.modalities), [pattern]) for pattern in test.patterns() if sum(pattern) == 1]
-    if size >= _MIN_FOR_HALVES:
-        parts.append((f"{half} of {size}, mean of {len(halves)} sets", halves))
+    if half := halves(size):
+        parts.append((f"{size // 2} of {size}, mean of {len(half)} sets", half))
     draws = [Resamples(run[OURS].splits["test"].group, replicates=_REPLICATES, seed=0) for run in runs]
-    return [_row(runs, draws, name, patterns, metric) for name, patterns in parts for metric in _metrics(test.label)]
-
-
-Estimate = Callable[[Model, Pattern, torch.Tensor, Resamples], torch.Tensor]  # of some samples; (1 + replicate,)
-
-
-def _accuracy(model: Model, pattern: Pattern, rows: torch.Tensor, resamples: Resamples) -> torch.Tensor:
-    return resamples.mean(model.tables["test"].share_correct[pattern], rows)
-
-
-def _f1(model: Model, pattern: Pattern, rows: torch.Tensor, resamples: Resamples) -> torch.Tensor:
-    return classification.f1_micro(resamples.sums(model.tables["test"].counts[pattern], rows))
-
-
-def _ranking(model: Model, pattern: Pattern, rows: torch.Tensor, resamples: Resamples) -> ranking.Ranking:
-    logits, label = model.splits["test"].logits[pattern][rows], model.splits["test"].label[rows]
-    classes = ranking.ranked_classes(model.splits["test"].label, logits.shape[1])
-    return ranking.by_class(logits, label, classes, resamples.sample_weight(rows)).macro()
-
-
-METRICS: Mapping[str, Estimate] = {
-    "accuracy": _accuracy,
-    "micro F1": _f1,
-    "AUROC": lambda *arguments: _ranking(*arguments).auroc,
-    "AUPRC": lambda *arguments: _ranking(*arguments).auprc,
-}
-
-
-def _metrics(label: torch.Tensor) -> tuple[str, ...]:
-    if label.ndim == 2:
-        return ("micro F1",)
-    is_rare = torch.bincount(label).max().item() > RARE * len(label)
-    return ("AUROC", "AUPRC") if is_rare else ("accuracy",)
+    return [_row(runs, draws, name, patterns, metric) for name, patterns in parts for metric in telling(test.label)]
 
 
 def _rows_of(model: Model, patterns: Sequence[Pattern]) -> torch.Tensor:
@@ -110,7 +74,7 @@ def _row(runs: Sequence[Run], draws: Sequence[Resamples], name: str, patterns: S
     for run, resamples in zip(runs, draws, strict=True):
         for key, model in run.items():
             chosen = _rows_of(model, patterns)
-            parts = [METRICS[metric](model, pattern, chosen, resamples) for pattern in patterns]
+            parts = [SCORES[metric](model, pattern, chosen, resamples) for pattern in patterns]
             estimates.setdefault(key, []).append(torch.stack(parts).mean(dim=0))
     means = {key: torch.stack(values).mean(dim=0) for key, values in estimates.items()}
     rival = max(BASELINES, key=lambda key: means[key][0].item())

@@ -15,7 +15,7 @@ from umemma.missingness import Pattern
 
 
 class PerPattern(nn.Module):
-    """Batch -> logits (batch, class). A member only gets the modalities it takes, all of them present."""
+    """Batch -> logits (batch, class). A member only gets the modalities it takes."""
 
     log_prior: torch.Tensor
 
@@ -47,6 +47,11 @@ class PerPattern(nn.Module):
             member, samples = self.members[bits], batch.rows(rows).only(self.takes[bits])
             logits = logits.index_copy(0, rows, predict(member, samples).float())
         return logits
+
+    def member(self, pattern: Pattern) -> tuple[nn.Module, list[str]] | None:
+        """Return a pattern's own model and the modalities that it takes."""
+        bits = _bits(pattern)
+        return (self.members[bits], self.takes[bits]) if bits in self.members else None
 
     def _nearest(self, bits: str) -> str:
         """Return the member's name for a pattern: its own, or that of the largest set within it, the first of equals."""

@@ -239,6 +239,39 @@ class EverySample(PatternMetrics):
     majority: Majority
 
 
+class Split(Result):
+    """`loss` = `gone` + `failed`: how much lower a score is, or how many nats more, if a modality is hidden."""
+
+    loss: Interval
+    gone: Interval
+    failed: Interval
+
+
+class Lost(Result):
+    """What hiding a modality costs over all test samples, of which `n` have it; `model`: the best known without it."""
+
+    n: int
+    model: str
+    scores: dict[str, Split]
+
+
+class AgainstSpecialists(Result):
+    """A score of this run and of specialists, and the first as a share of the second."""
+
+    this_run: Interval
+    specialists: Interval
+    ratio: Interval
+
+
+class Halves(Result):
+    """The mean over `sets` of `kept` of all modalities, over all test samples with what each has of the set."""
+
+    kept: int
+    of: int
+    sets: int
+    scores: dict[str, AgainstSpecialists]
+
+
 class CounterIntuitive(Result):
     """How often adding `added` turns a correct prediction from `present` into a wrong one."""
 
@@ -340,6 +373,8 @@ class Accounting(Result):
     majority: dict[str, Majority]
     information: dict[str, Information]
     by_modality: dict[str, Worth]
+    lost: dict[str, Lost] = {}
+    halves: Halves | None = None
     counter_intuitive: list[CounterIntuitive]
     reliability: dict[str, list[Bin]]
     models: list[ComparedModel]

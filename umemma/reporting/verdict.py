@@ -46,6 +46,7 @@ def sentences(accounting: Accounting) -> list[str]:
         *_everything(accounting),
         *_alone(accounting),
         *_without(accounting),
+        *_halves(accounting),
         *_against_baselines(accounting),
     ]
 
@@ -167,6 +168,16 @@ def _without(accounting: Accounting) -> Iterator[str]:
         yield f"Whether {listed(open_, 'or')} is needed, these samples are too few to tell."
 
 
+def _halves(accounting: Accounting) -> Iterator[str]:
+    if (halves := accounting.halves) is None:
+        return
+    reached = [f"{percent(row.ratio.value)}{_between(row.ratio)} of the {name}" for name, row in halves.scores.items()]
+    yield (
+        f"With {halves.kept} of the {halves.of} modalities left (all test samples, the mean of {halves.sets} sets), the "
+        f"model reaches {listed(reached)} of specialists, which know in advance what will be left."
+    )
+
+
 def _against_baselines(accounting: Accounting) -> Iterator[str]:
     fullest = findings.headline(accounting).fullest
     for arm in _baselines(accounting):
@@ -220,8 +231,12 @@ def _lead(accounting: Accounting, arm: Arm, pattern: str) -> str:
     )
 
 
+def _between(value: Interval) -> str:
+    return "" if value.low is None else f" [{percent(value.low)} to {percent(value.high)}]"
+
+
 def _with_ends(value: Interval) -> str:
-    return percent(value.value) + ("" if value.low is None else f" [{percent(value.low)} to {percent(value.high)}]")
+    return percent(value.value) + _between(value)
 
 
 def _points(value: Interval, unit: str = "points") -> str:

@@ -61,13 +61,14 @@ def pool(poolings: Mapping[str, Pooling], data: Batch, context: TrainingContext)
 @torch.no_grad()
 def grow_residual(head: Head, train: HeldOut, val: HeldOut, *, seed: int) -> None:
     """Grow what several modalities together say beyond the pool; nothing, where `val` is not better for it."""
-    head.residual = _residual(head, train, val, seed)
+    num_trees = _TREES_A_ROUND if head.residual.num_outputs < _MANY_CLASSES else 1
     if train.copies == 1:
+        head.residual = _residual(head, train, val, seed, num_parallel_tree=num_trees)
         return
+    head.residual = _residual(head, train, val, seed)
     as_they_are, val_as_is = train.without_copies(), val.without_copies()
     sets, number = as_they_are.visible.unique(dim=0, return_counts=True)
     head.familiar = sets[(number >= _MIN_FAMILIAR) & (sets.sum(dim=1) > 1)]
-    num_trees = _TREES_A_ROUND if head.residual.num_outputs < _MANY_CLASSES else 1
     head.residual_of_familiar = _residual(head, as_they_are, val_as_is, seed + 1, num_parallel_tree=num_trees)
     if len(head.residual_of_familiar.output) == 0:
         head.familiar = head.familiar[:0]

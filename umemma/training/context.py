@@ -1,6 +1,6 @@
 """The training context shared by all arms of a run: towers, data, settings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,8 @@ class TrainingContext:
 
     `media` and `features` hold the same samples of each split: as arrays (or the features of a frozen backbone), and as
     the towers' features. `augment` applies to the media, {modality: settings}. `is_out_of_fold`: are all towers' answers for
-    training samples by models that were not trained on these, so that a head may be fitted to them?
+    training samples by models that were not trained on these, so that a head may be fitted to them? `judged`: the patterns
+    that validation answers; None: those of `missingness.panel`.
     """
 
     towers: Mapping[str, Tower]
@@ -44,6 +45,7 @@ class TrainingContext:
     seed: int
     augment: Mapping[str, Settings] = field(default_factory=dict)
     is_out_of_fold: bool = False
+    judged: tuple[Pattern, ...] | None = None
 
     @cached_property
     def device(self) -> Device:
@@ -68,22 +70,32 @@ class TrainingContext:
         return seen / num_samples + Schedule(self.fuse.epochs, self.fuse.batch_size, 0.0).num_epochs(num_samples)
 
     def of(self, pattern: Pattern) -> "TrainingContext":
-        """Return the context of a pattern's modalities, with the samples that have all of them."""
+        """Return the context of a pattern's modalities, with the samples that have any of them."""
         names = [name for name, is_present in zip(self.modalities, pattern, strict=True) if is_present]
 
         def part(data: Mapping[str, Batch]) -> dict[str, Batch]:
-            selected = {split: batch.only(names) for split, batch in data.items()}
-            return {
-                split: batch if batch.present.all() else batch.rows(batch.present.all(dim=1))
-                for split, batch in selected.items()
-            }
+            return {split: _with(batch.only(names), torch.any) for split, batch in data.items()}
 
         return replace(
             self,
             towers={name: self.towers[name] for name in names},
             media=part(self.media),
             features=part(self.features),
+            judged=None,
         )
+
+    def complete(self) -> "TrainingContext":
+        """Return the context with the samples that have everything."""
+        media, features = (
+            {split: _with(batch, torch.all) for split, batch in data.items()} for data in (self.media, self.features)
+        )
+        return replace(self, media=media, features=features)
+
+
+def _with(batch: Batch, how_many: Callable[..., torch.Tensor]) -> Batch:
+    """Return the samples that have any or all of the batch's modalities; the batch itself, mapped, where all do."""
+    rows = how_many(batch.present, dim=1)
+    return batch if rows.all() else batch.rows(rows)
 
 
 def load(

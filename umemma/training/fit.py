@@ -176,17 +176,19 @@ def classical(name: ArmName, context: TrainingContext) -> Trained:
 def specialists(context: TrainingContext, ways: tuple[Callable[[TrainingContext], Trained], ...]) -> Trained:
     """Train a model for every set of modalities in several ways each, and keep the best by validation cross-entropy.
 
-    For a single modality it is the tower. Of many modalities, the sets are those of `missingness.specialists_panel`.
+    Each is trained for its set alone, on all samples that have any of it, with the holes that they have: what the most
+    willing user of these modalities would do. For a single modality it is the tower. Of many modalities, the sets are those
+    of `missingness.specialists_panel`.
     """
     members: dict[Pattern, nn.Module] = {}
     takes: dict[Pattern, list[str]] = {}
     curve: Curve = []
     seen = 0
     for pattern in specialists_panel(len(context.modalities)):
-        subset = context.of(pattern)
+        subset = replace(context.of(pattern), judged=((True,) * sum(pattern),))
         takes[pattern] = list(subset.modalities)
         if sum(pattern) == 1 or min(len(batch) for batch in subset.media.values()) == 0:
-            members[pattern] = _tower_alone(subset)  # the first modality's, if no sample has the whole set
+            members[pattern] = _tower_alone(subset)  # the first modality's, if no sample of a split has any
             takes[pattern] = list(subset.modalities)[:1]
             continue
         candidates = [way(subset) for way in ways]
@@ -206,7 +208,7 @@ def _best_towers(context: TrainingContext) -> Trained:
     members: dict[Pattern, nn.Module] = {}
     takes: dict[Pattern, list[str]] = {}
     for pattern in panel(len(context.modalities)):
-        whole = context.of(pattern)
+        whole = context.of(pattern).complete()
         if len(whole.media["val"]) == 0:
             whole = context
         alone = {
@@ -305,7 +307,11 @@ def _validated(
         for pattern in val.patterns()
         for has in [val.has(pattern)]
     }
-    return {"val_cross_entropy": expected / sum(shares.values()), "val_accuracy": mean(accuracy.values())} | {
+    if context.judged is not None:  # a model of one set, with the holes that samples have
+        val_accuracy = mean(share_correct(val.logits[pattern], val.label).mean().item() for pattern in context.judged)
+    else:
+        val_accuracy = mean(accuracy.values())
+    return {"val_cross_entropy": expected / sum(shares.values()), "val_accuracy": val_accuracy} | {
         f"val_accuracy/{name}": accuracy[name] for name in accuracy
     }
 
@@ -327,4 +333,5 @@ def _predictions(model: Model, context: TrainingContext, data: Mapping[str, Batc
         batch_size=500,
         device=context.device,
         features=dict(val.values) if are_features else None,
+        patterns=context.judged,
     )
