@@ -121,6 +121,14 @@ def test_decoded_rows_are_the_manifests_in_order_and_absent_ones_are_zero(folder
             assert torch.equal(batch.values["image"][row], expected)
 
 
+@pytest.mark.slow
+def test_many_processes_decode_what_one_decodes(folder, tmp_path, monkeypatch):
+    alone = arrays.write(shards.verify(folder), folder, "image", Decoder(), tmp_path / "alone")
+    monkeypatch.setattr(arrays, "_WORTH_WORKERS", 0.0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    assert arrays.write(shards.verify(folder), folder, "image", Decoder(), tmp_path / "many") == alone
+
+
 @pytest.mark.parametrize("change", ["one left out", "another order"])
 def test_arrays_of_other_samples_than_the_manifests_are_refused(folder, tmp_path, change):
     """Labels and arrays are joined by order, so a changed order would assign wrong labels."""

@@ -9,6 +9,7 @@ labels come from the manifest and are aligned with arrays by order. Rows of a mi
 import hashlib
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -28,6 +29,7 @@ from umemma.progress import shown
 
 Decoder = Callable[[bytes], torch.Tensor]
 FACTS = "facts.json"
+_WORTH_WORKERS = 15.0  # seconds of work: every worker first imports torch, 3 s
 
 
 def write(index: Index, shards: Path, modality: str, decoder: Decoder, folder: Path) -> dict[str, Any]:
@@ -77,14 +79,18 @@ def _first_shape(index: Index, shards: Path, modality: str, decoder: Decoder) ->
 
 
 def _decode_all(shards: Path, modality: str, decoder: Decoder, folder: Path, jobs: Sequence[tuple[Shard, int]]) -> Any:
-    arguments = [(shards, modality, decoder, folder, *job) for job in jobs]
-    workers = min(len(os.sched_getaffinity(0)), len(jobs))
-    if workers < 2 or sum(shard.num_samples for shard, _ in jobs) < 5_000:
-        yield from map(_decode_shard, arguments)
+    """Yield the result of each job; by one process per core, if the first shard shows that it is worth starting them."""
+    first, *others = [(shards, modality, decoder, folder, *job) for job in jobs]
+    start = time.monotonic()
+    yield _decode_shard(first)
+    seconds = (time.monotonic() - start) / jobs[0][0].num_samples * sum(shard.num_samples for shard, _ in jobs[1:])
+    workers = min(len(os.sched_getaffinity(0)), len(others))
+    if workers < 2 or seconds < _WORTH_WORKERS:
+        yield from map(_decode_shard, others)
         return
     context = multiprocessing.get_context("forkserver")  # a forked process hangs once torch has used its threads
     with ProcessPoolExecutor(workers, context) as pool:
-        yield from pool.map(_decode_shard, arguments)
+        yield from pool.map(_decode_shard, others)
 
 
 def _decode_shard(arguments: tuple[Path, str, Decoder, Path, Shard, int]) -> tuple[int, list[str]]:

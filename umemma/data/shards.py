@@ -102,8 +102,11 @@ def members(folder: Path, shard: Shard, modality: str) -> Iterator[tuple[str, by
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
     count = 0
+    wanted = {"json", *(f"{modality}.{suffix}" for suffix in KINDS)}  # every sample has a JSON, which is counted
     with (folder / shard.name).open("rb") as stream:  # opened here: WebDataset does not close a partly read file
-        files = tar_file_expander([{"url": shard.name, "stream": stream}])
+        files = tar_file_expander(
+            [{"url": shard.name, "stream": stream}], select_files=lambda name: name.partition(".")[2] in wanted
+        )
         for sample in group_by_keys(files, lcase=False):  # else a modality named `Image` would always be missing
             count += 1
             content = (sample[f"{modality}.{s}"] for s in KINDS if f"{modality}.{s}" in sample)
