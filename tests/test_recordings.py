@@ -88,6 +88,12 @@ def test_files_of_different_rates_are_brought_to_one():
     np.testing.assert_allclose(recording.from_text("m.csv", fast)[:, 0], 3 * np.arange(40))
 
 
+def test_milliseconds_since_1970_leave_the_values_as_they_are():
+    file = "t,x\n" + "".join(f"{1614852000000 + i},{1000 * (-1) ** i}\n" for i in range(400))
+    read = Recording(time="t", unit="ms", rate_hz=1000).from_text("m.csv", file.encode())
+    np.testing.assert_allclose(read[:, 0], 1000 * (-1.0) ** np.arange(400), atol=1e-4)
+
+
 def test_a_gap_in_time_stays_a_gap():
     seconds = np.array([0.0, 0.1, 0.2, 0.6, 0.7, 0.8])
     series = resampling.at_rate(seconds, seconds[:, None], 10.0)

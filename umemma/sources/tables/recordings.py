@@ -103,21 +103,26 @@ class Recording(Section):
         return resampling.at_rate(self._seconds(named, columns[time], place_of), values, self.rate_hz)
 
     def _seconds(self, named: str, cells: Sequence[object], place_of: Callable[[int], str]) -> np.ndarray:
-        seconds = np.zeros(len(cells))
+        """Return the times from the first on: milliseconds since 1970, divided by 1,000, are no multiples of a step."""
+        written = np.zeros(len(cells))
         for step, cell in enumerate(cells):
             try:
-                seconds[step] = self.seconds(cell)
+                written[step] = self._written(cell)
             except ValueError as error:
                 raise BadSample(named, f"no usable time: {place_of(step)}, {error}") from error
-        if len(back := np.flatnonzero(np.diff(seconds) < 0)):
+        if len(back := np.flatnonzero(np.diff(written) < 0)):
             raise BadSample(named, f"time goes back: in {place_of(int(back[0]) + 1)}")
-        return seconds
+        return (written - written[:1]) * UNITS.get(self.unit, 1.0)
 
     def seconds(self, cell: object) -> float:
         """Return a time in seconds since whenever. Raises ValueError if the cell is none."""
+        return self._written(cell) * UNITS.get(self.unit, 1.0)
+
+    def _written(self, cell: object) -> float:
+        """Return a number as it stands, a date in seconds since 1970."""
         if self.unit in UNITS:
             (time,) = Number(decimal=self.decimal)(cell)
-            return time * UNITS[self.unit]
+            return time
         moment = times.read(cell, self.unit)
         return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
 
