@@ -198,13 +198,20 @@ def test_an_encoding_that_the_user_names_is_taken(tmp_path):
         dialect.opened(tmp_path / "t.csv", "utf-8")
 
 
-def test_a_spreadsheet_is_refused_with_the_line_that_converts_it(tmp_path):
-    (tmp_path / "t.xlsx").write_bytes(b"PK\3\4")
-    with pytest.raises(DataError, match=r"pandas\.read_excel\('t\.xlsx'\)\.to_csv\('t\.csv', index=False\)"):
-        dialect.opened(tmp_path / "t.xlsx", None)
-
-
 def test_numbers_are_not_taken_for_a_header_because_they_are_whole():
     rng = np.random.default_rng(0)
     text = written(rng.integers(0, 9, (30, 4)).tolist(), names=None)
     assert not dialect.detected(text, ",", "utf-8").header
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("id;Größe\n1;2\n2;3\n", "cp1252"),
+        ("id;straße\n1;Füße\n", "cp1252"),
+        ("id,city\n1,Тюмень\n2,Пермь\n3,Омск\n", "cp1251"),
+        ("id;名前\n1;好评\n", "gb18030"),
+    ],
+)
+def test_few_letters_are_enough_for_the_script(text, encoding):
+    assert likely_encoding(text.encode(encoding)) == encoding

@@ -1,5 +1,6 @@
 """A malformed table raises an error that says where; a bad row or file is rejected with its reason."""
 
+import gzip
 import json
 import os
 import re
@@ -32,12 +33,21 @@ WHOLE = {  # name: (file, content, options, what is said)
         {},
         r"t\.csv has no rows, only the columns id, split, label, note",
     ),
-    "a spreadsheet": (
-        "t.xlsx",
-        b"PK",
+    "a spreadsheet": ("t.xlsx", b"PK", {}, r"t\.xlsx is no readable spreadsheet: "),
+    "another program's file": (
+        "t.sav",
+        b"$FL2",
         {},
-        r"t\.xlsx is no table: its name must end in \.csv, .*saved as \.csv, or: uv run .*read_excel\('t\.xlsx'\)",
+        r"t\.sav is no table: its name must end in \.csv, .*It becomes one by: uv run .*read_spss\('t\.sav'\)",
     ),
+    "a packed table cut short": (
+        "t.csv.gz",
+        gzip.compress(GOOD.encode())[:-9],
+        {},
+        r"t\.csv\.gz is no whole \.gz file",
+    ),
+    "a packed table that is none": ("t.csv.xz", GOOD.encode(), {}, r"t\.csv\.xz is no whole \.xz file"),
+    "a packed picture": ("t.png.gz", gzip.compress(b"x"), {}, r"t\.png\.gz is no table: its name must end in"),
     "wrong delimiter": (
         "t.csv",
         GOOD.replace(",", ";").encode(),
@@ -88,7 +98,8 @@ WHOLE = {  # name: (file, content, options, what is said)
     "a NUL byte": ("t.csv", GOOD.replace("two", "t\0o").encode(), {}, r"t\.csv line 3 holds a NUL byte"),
     "utf-16 without a mark": ("t.csv", GOOD.encode("utf-16-le"), {}, r"line 1 holds a NUL byte"),
     "no JSON": ("t.jsonl", b'{"id": "a"}\n{"id": \n', {}, r"t\.jsonl line 2: no JSON object"),
-    "a JSON array": ("t.json", b'[{"id": "a"}]', {}, "one JSON array; what is read is a JSON object on every line"),
+    "a JSON array of numbers": ("t.json", b'[{"id": "a"}, 3]', {}, "object 2: no JSON object, but 3"),
+    "a JSON array cut short": ("t.json", b'[{"id": "a"}, {"id":', {}, r"t\.json: no JSON object: .*char"),
     "a JSON list in a line": ("t.jsonl", b'{"id": "a"}\n[1]\n', {}, r"line 2: no JSON object, but '\[1\]'"),
     "a JSON key twice": ("t.jsonl", b'{"id": "a", "id": "b"}\n', {}, r"line 1: .*'id' occurs in it twice"),
     "half a surrogate pair": ("t.jsonl", b'{"id": "\\ud83d"}\n', {}, r"line 1: no JSON object: .*surrogates"),

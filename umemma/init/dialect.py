@@ -13,6 +13,7 @@ from typing import Any
 
 from umemma.errors import DataError, some
 from umemma.sources.tables import file as table_file
+from umemma.sources.tables import spreadsheet
 from umemma.sources.tables.cells import is_missing, number, shown, structure
 from umemma.sources.tables.file import DELIMITERS, JSON_LINES, RIVALS, Dialect, NotInDialect, Table
 from umemma.sources.tables.readings import readings, with_objects
@@ -33,10 +34,12 @@ class Opened:
     said: Sequence[str]
 
 
-def opened(file: Path, encoding: str | None) -> Opened:
-    """Read a table; `encoding` None: guessed. Raises DataError if it cannot be read."""
-    suffix = file.suffix.lower().removeprefix(".")
-    dialect, said = Dialect(), []
+def opened(file: Path, encoding: str | None = None, sheet: str | None = None) -> Opened:
+    """Read a table; `encoding` and `sheet` None: guessed. Raises DataError if it cannot be read."""
+    suffix = table_file.format_of(file)
+    dialect, said = Dialect(sheet=sheet), list[str]()
+    if suffix in spreadsheet.SUFFIXES:
+        dialect, said = _sheet(file, sheet)
     if suffix in DELIMITERS or suffix in JSON_LINES:
         content = table_file.content_of(file)
         dialect = Dialect(encoding=encoding or likely_encoding(content))
@@ -57,6 +60,24 @@ def opened(file: Path, encoding: str | None) -> Opened:
         differing["columns"] = objects
         said.append(f"the cells of {some(objects)} are objects written as text; each of their keys is a column")
     return Opened(with_objects(table, readings(objects)), differing, said)
+
+
+def _sheet(file: Path, given: str | None) -> tuple[Dialect, list[str]]:
+    """Return the sheet, named where there are several, and the lines above its header that are only a title."""
+    content = table_file.content_of(file)
+    names = spreadsheet.sheets(file, content)
+    filled = {name: spreadsheet.rows(file, content, name) for name in ([given] if given else names)}
+    chosen = given or max(names, key=lambda name: len(filled[name]))  # the first of equals
+    rows = [["" if cell is None else str(cell) for cell in cells] for _, cells in filled[chosen]]
+    widths = [sum(cell != "" for cell in cells) for cells in rows]
+    above = _num_above([cells[:width] for cells, width in zip(rows, widths, strict=True)], max(widths)) if rows else 0
+    said = []
+    if len(names) > 1 and given is None:
+        said.append(f"of the sheets {some(names)} the longest is read, {chosen}; --sheet NAME names another")
+    if above:
+        said.append(f"the first {filled[chosen][above - 1][0]} rows are left out (skip)")
+    skip = filled[chosen][above - 1][0] if above else 0
+    return Dialect(sheet=chosen if len(names) > 1 else None, skip=skip), said
 
 
 def _are_objects(cells: Sequence[object]) -> bool:

@@ -15,6 +15,7 @@ from umemma.init.kinds import KINDS
 from umemma.init.proposal import Given, Proposal, propose
 from umemma.paths import weights_file
 from umemma.sources.adapters.table import MISSING_FILES
+from umemma.sources.tables import file as table_file
 from umemma.sources.tables import spelling
 
 CONFIG = "conf/config.yaml"  # the file that marks a project's root
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     given = _parser().parse_args(arguments)
     file = Path(os.path.abspath(given.file))
     root = Path(os.path.abspath(given.root)) if given.root else None
-    name = given.name or _plain_name(file.stem)
+    name = given.name or _plain_name(table_file.stem(file))
     print(
         init(
             file,
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str]) -> None:
                 missing=given.missing,
                 spellings=given.spellings,
                 encoding=given.encoding,
+                sheet=given.sheet,
                 modalities=dict(given.modality or ()),
                 kinds=dict(given.kind or ()),
                 rare=given.rare,
@@ -279,6 +281,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--missing-files", choices=MISSING_FILES, help="what a file is that does not exist")
     parser.add_argument("--encoding", help="of a text table; guessed, and said, where it is not UTF-8")
+    parser.add_argument("--sheet", help="of a spreadsheet (default: the longest)")
     parser.add_argument(
         "--modality",
         metavar="NAME=COLUMN,...",

@@ -41,6 +41,7 @@ class Given(Named):
     """
 
     encoding: str | None = None
+    sheet: str | None = None
     modalities: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     rare: str = "drop"
@@ -138,7 +139,7 @@ def propose(file: Path, root: Path | None, given: Given, bounds: Validation) -> 
 
 
 def _proposed(file: Path, root: Path | None, given: Given, bounds: Validation) -> Proposal:
-    opened = dialect.opened(file, given.encoding)
+    opened = dialect.opened(file, given.encoding, given.sheet)
     options, table = dict(opened.options), opened.table
     columns = {name: column(name, cells) for name, cells in table.columns.items()}
     root = root or likely_root(file, columns.values())

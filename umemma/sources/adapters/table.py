@@ -16,7 +16,7 @@ r"""Your own data: a CSV, TSV, Parquet or JSON-lines file with a row per sample.
   split column, they are drawn from its train rows: {val: 0.15}.
 - `duplicate_keys`: `error`, or `first`: keep only the first of the rows with the same key.
 - `missing`: spellings of a missing value besides an empty cell, in any case (`tables/cells.py`).
-- `delimiter`, `quote`, `escape`, `header`, `skip`, `comment`, `encoding`: how a text table is written (`tables/file.py`).
+- `delimiter`, `quote`, `escape`, `header`, `skip`, `comment`, `encoding`, `sheet`: how a table is written (`tables/file.py`).
 - `windows`: series are cut into windows, each a sample: {seconds: 2.0, stride: 1.0} (`tables/windows.py`).
 - `columns`: how the cells of a column are read: {column: {type: ...}} (`tables/readings.py`).
 - `missing_files`: `error`, or `hole`: a named file that does not exist is a missing modality, not a damaged sample.
@@ -88,6 +88,7 @@ class Adapter:
         skip: int = 0,
         comment: str | None = None,
         encoding: str = "utf-8",
+        sheet: str | None = None,
         media_root: str | None = None,
         other_roots: Sequence[str] = (),
         columns: Mapping[str, object] | None = None,
@@ -122,7 +123,7 @@ class Adapter:
         sources = {name: source(name, entry) for name, entry in modalities.items()}
         roots = paths.real_roots(root, other_roots)
         path = _table_path(root, file, roots)
-        dialect = table_file.Dialect(delimiter, quote, escape, header, skip, comment, encoding)
+        dialect = table_file.Dialect(delimiter, quote, escape, header, skip, comment, encoding, sheet)
         column_readings = readings(columns or {})
         table = with_objects(table_file.read(path, dialect), column_readings)
         folders = Folders(path.parent if media_root is None else root / media_root, roots)

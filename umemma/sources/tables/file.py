@@ -1,18 +1,23 @@
-"""Reads a table - CSV, TSV, Parquet or JSON lines - into columns of cells; errors name the line.
+"""Reads a table - CSV, TSV, Parquet, JSON or a spreadsheet - into columns of cells; errors name the line.
 
 - CSV is read by Python's own reader in strict mode. pandas silently pads a line that is too short, and silently reads
   the rest of the file as one cell after an unclosed quote. How the file is written is a `Dialect`, never guessed here.
-- A cell is text in CSV; in Parquet and JSON lines it may also be a number, true or false, null, a list or bytes. Times
+- A cell is text in CSV; in Parquet, JSON and spreadsheets it may also be a number, true or false, null, a list or bytes. Times
   are read as ISO text, exact decimals and durations (in seconds) as numbers, and an object becomes columns called
   `column.key` (`tables/objects.py`), so that a table means the same in every format; `cells` interprets it.
 - Every row has its position - the line it starts on, or its row in a Parquet file - so that errors can name it.
-- The whole table is read into memory; the media files that it names are not.
+- The whole table is read into memory, unpacked where it is compressed; the media files that it names are not.
 """
 
+import bz2
 import csv
+import gzip
 import io
 import json
+import lzma
+import shlex
 import sys
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +25,17 @@ from pathlib import Path
 from typing import Any
 
 from umemma.errors import DataError, ParameterError, some, unknown
-from umemma.sources.tables import objects
+from umemma.sources.tables import objects, spreadsheet
 from umemma.sources.tables.text import decoded
 
 DELIMITERS = {"csv": ",", "tsv": "\t", "tab": "\t", "txt": ",", "data": ",", "dat": ","}
 JSON_LINES = ("jsonl", "ndjson", "json")
-SUFFIXES = (*DELIMITERS, "parquet", *JSON_LINES)
+SUFFIXES = (*DELIMITERS, "parquet", *JSON_LINES, *spreadsheet.SUFFIXES)
+UNPACKED: Mapping[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.decompress,
+    "bz2": bz2.decompress,
+    "xz": lzma.decompress,
+}  # of CSV and JSON; `mydata.csv.gz`
 RIVALS = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'"}  # other possible delimiters and their names in messages
 _NAMED = 5  # positions listed in one error
 
@@ -37,7 +47,7 @@ class Dialect:
     `delimiter` None: a comma, in .tsv and .tab a tab; a blank stands for one or more. `quote` None: a quotation mark is a letter like any other.
     `escape`: what stands before a quote that is meant literally, where quotes are not doubled. `header` False: the
     first line is data, the columns are called `column 1` and so on. `skip`: lines above the header. `comment`: how
-    lines begin that are no rows.
+    lines begin that are no rows. `sheet`: of a spreadsheet; None: the first that has any cells.
     """
 
     delimiter: str | None = None
@@ -47,6 +57,7 @@ class Dialect:
     skip: int = 0
     comment: str | None = None
     encoding: str = "utf-8"
+    sheet: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("delimiter", "quote", "escape"):
@@ -63,19 +74,22 @@ class Dialect:
             raise ParameterError(f"dataset.options.skip must be a number of lines, not {self.skip!r}")
         if self.comment is not None and (not isinstance(self.comment, str) or not self.comment):
             raise ParameterError(f"dataset.options.comment must be a text such as '#', not {self.comment!r}")
+        if self.sheet is not None and not isinstance(self.sheet, str):
+            raise ParameterError(f"dataset.options.sheet must be the name of a sheet, not {self.sheet!r}")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns by name, each with a cell per row; row `i` starts on line (in Parquet: is row) `places[i]`."""
+    """Columns by name, each with a cell per row; row `i` starts on line (or is row, or object) `places[i]`."""
 
     path: Path
     columns: Mapping[str, Sequence[object]]
     places: Sequence[int]
+    counted: str = "line"
 
     def place(self, row: int) -> str:
         """Return a row's position, such as `mydata.csv line 7`."""
-        return f"{self.path.name} {'row' if self.path.suffix.lower() == '.parquet' else 'line'} {self.places[row]}"
+        return f"{self.path.name} {self.counted} {self.places[row]}"
 
     def cells(self, column: str, where: str) -> Sequence[object]:
         """Return a column. Raises ParameterError if it does not exist; `where` is the setting that names it."""
@@ -84,18 +98,31 @@ class Table:
         return self.columns[column]
 
 
+def format_of(path: Path) -> str:
+    """Return the suffix that says how a table is written, without that of a compression: `csv` of `mydata.csv.gz`."""
+    suffix = path.suffix.lower().removeprefix(".")
+    return Path(path.stem).suffix.lower().removeprefix(".") if suffix in UNPACKED else suffix
+
+
+def stem(path: Path) -> str:
+    """Return a table's name without its suffixes."""
+    return Path(path.stem).stem if path.suffix.lower().removeprefix(".") in UNPACKED else path.stem
+
+
 def read(path: Path, dialect: Dialect = Dialect()) -> Table:
     """Read a table. Raises DataError naming file, line and reason."""
-    suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in SUFFIXES:
+    written = format_of(path)
+    if written not in SUFFIXES:
         raise DataError(
             f"{path} is no table: its name must end in {', '.join(f'.{one}' for one in SUFFIXES)}{_convert(path)}"
         )
     content = content_of(path)
-    if suffix == "parquet":
+    if written == "parquet":
         table = _parquet(path, content)
-    elif suffix in JSON_LINES:
-        table = _json_lines(path, decoded(path, content, dialect.encoding))
+    elif written in spreadsheet.SUFFIXES:
+        table = _sheet(path, spreadsheet.rows(path, content, dialect.sheet), dialect)
+    elif written in JSON_LINES:
+        table = _json(path, decoded(path, content, dialect.encoding))
     else:
         table = _delimited(path, decoded(path, content, dialect.encoding), dialect)
     if not table.places:
@@ -104,21 +131,31 @@ def read(path: Path, dialect: Dialect = Dialect()) -> Table:
 
 
 def _convert(path: Path) -> str:
-    """Return the command that converts a spreadsheet or a table of another program, as text to append."""
+    """Return the command that makes a table of another program's file, or of a folder, as text to append."""
     csv_file = path.with_suffix(".csv").name
-    readers = {".xlsx": ("excel", "openpyxl"), ".xls": ("excel", "xlrd"), ".ods": ("excel", "odfpy")}
-    readers |= {".sav": ("spss", "pyreadstat"), ".dta": ("stata", "pandas"), ".feather": ("feather", "pyarrow")}
+    readers = {".sav": ("spss", "pyreadstat"), ".dta": ("stata", "pandas"), ".feather": ("feather", "pyarrow")}
+    if path.is_dir():
+        return f". One that names the files of a folder of classes, a row per file: {_listing(path)}"
     if path.suffix.lower() not in readers:
-        return " (a spreadsheet can be saved as .csv)"
+        return ", or one of the text formats compressed as .gz, .bz2 or .xz"
     reader, package = readers[path.suffix.lower()]
     return (
-        f". A spreadsheet can be saved as .csv, or: uv run --with pandas --with {package} python -c "
+        f". It becomes one by: uv run --with pandas --with {package} python -c "
         f'"import pandas; pandas.read_{reader}({path.name!r}).to_csv({csv_file!r}, index=False)"'
     )
 
 
+def _listing(folder: Path) -> str:
+    """Return the command that lists the files of a folder of folders, each called like a class."""
+    return (
+        "python -c \"import pathlib; print('file,label'); [print(f'{p},{p.parent.name}') for p in "
+        f"sorted(pathlib.Path({folder.name!r}).glob('*/*'))]\" > {shlex.quote(folder.name + '.csv')}"
+    )
+
+
 def content_of(path: Path) -> bytes:
-    """Return the bytes of a table. Raises DataError if it cannot be read or is empty."""
+    """Return the bytes of a table, unpacked. Raises DataError if it cannot be read or is empty."""
+    packed = path.suffix.lower().removeprefix(".")
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -128,13 +165,18 @@ def content_of(path: Path) -> bytes:
         ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    if packed in UNPACKED:
+        try:
+            content = UNPACKED[packed](content)
+        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+            raise DataError(f"{path} is no whole .{packed} file: {error}") from error
     if not content.strip():
         raise DataError(f"{path} is empty")
     return content
 
 
 def _delimited(path: Path, text: str, dialect: Dialect) -> Table:
-    delimiter = dialect.delimiter or DELIMITERS[path.suffix.lower().removeprefix(".")]
+    delimiter = dialect.delimiter or DELIMITERS[format_of(path)]
     try:
         rows = csv_rows(text, delimiter, dialect)
     except NotInDialect as error:
@@ -220,32 +262,66 @@ def _column_names(path: Path, header: Sequence[str]) -> list[str]:
     return names
 
 
-def _json_lines(path: Path, text: str) -> Table:
+def _sheet(path: Path, rows: Sequence[tuple[int, Sequence[object]]], dialect: Dialect) -> Table:
+    rows = [(number, cells) for number, cells in rows if number > dialect.skip]
+    if not rows:
+        raise DataError(f"{path} holds no cells" + (f" below row {dialect.skip}" if dialect.skip else ""))
+    first = ["" if cell is None else str(cell) for cell in rows[0][1]]
+    header, rows = (first, rows[1:]) if dialect.header else ([""] * len(first), rows)
+    columns = list(zip(*(cells for _, cells in rows), strict=True)) if rows else [() for _ in header]
+    named = {
+        name: cells
+        for name, cells, title in zip(_column_names(path, header), columns, header, strict=True)
+        if title or any(cell is not None for cell in cells)  # a used area may end in columns that are blank
+    }
+    return Table(path, named, [number for number, _ in rows], "row")
+
+
+def _json(path: Path, text: str) -> Table:
+    """Read JSON lines, or one array of objects."""
+    counted = "line"
     if text.lstrip().startswith("["):
-        raise DataError(f"{path} is one JSON array; what is read is a JSON object on every line (JSON lines)")
-    rows = [
-        (line, _json_object(path, line, content)) for line, content in enumerate(text.split("\n"), 1) if content.strip()
-    ]
+        counted, rows = "object", list(enumerate(_json_array(path, text), start=1))
+    else:
+        rows = [
+            (line, _json_object(f"{path} line {line}", content))
+            for line, content in enumerate(text.split("\n"), 1)
+            if content.strip()
+        ]
     names = dict.fromkeys(name for _, cells in rows for name in cells)
     columns = {name: [cells.get(name) for _, cells in rows] for name in names}
-    return Table(path, objects.as_columns(path, columns), [line for line, _ in rows])
+    return Table(path, objects.as_columns(path, columns), [place for place, _ in rows], counted)
 
 
-def _json_object(path: Path, line: int, text: str) -> dict[str, object]:
+def _json_array(path: Path, text: str) -> list[dict[str, object]]:
+    content = _parsed(str(path), text)
+    assert isinstance(content, list), "begins with ["
+    for number, cells in enumerate(content, start=1):
+        if not isinstance(cells, dict):
+            raise DataError(f"{path} object {number}: no JSON object, but {json.dumps(cells)[:40]}")
+    return content
+
+
+def _json_object(where: str, text: str) -> dict[str, object]:
+    cells = _parsed(where, text)
+    if not isinstance(cells, dict):
+        raise DataError(f"{where}: no JSON object, but {text.strip()[:40]!r}")
+    return cells
+
+
+def _parsed(where: str, text: str) -> object:
     def once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
         if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
             raise ValueError(f"{some(map(repr, twice), _NAMED)} occurs in it twice")
         return dict(pairs)
 
     try:
-        cells = json.loads(text, object_pairs_hook=once)
+        content: object = json.loads(text, object_pairs_hook=once)
         if "\\u" in text:
-            json.dumps(cells, ensure_ascii=False).encode()  # a lone surrogate cannot be encoded in any file
+            json.dumps(content, ensure_ascii=False).encode()  # a lone surrogate cannot be encoded in any file
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} line {line}: no JSON object: {error}") from error
-    if not isinstance(cells, dict):
-        raise DataError(f"{path} line {line}: no JSON object, but {text.strip()[:40]!r}")
-    return cells
+        raise DataError(f"{where}: no JSON object: {error}") from error
+    return content
 
 
 def _parquet(path: Path, content: bytes) -> Table:
@@ -259,7 +335,7 @@ def _parquet(path: Path, content: bytes) -> Table:
         raise DataError(f"{path} is no readable Parquet file: {error}") from error
     names = _column_names(path, table.column_names)
     whole = objects.as_columns(path, dict(zip(names, columns, strict=True)))
-    return Table(path, whole, range(1, table.num_rows + 1))
+    return Table(path, whole, range(1, table.num_rows + 1), "row")
 
 
 def _arrow_cells(column: Any) -> Sequence[object]:

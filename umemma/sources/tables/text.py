@@ -36,7 +36,10 @@ _SCRIPTS = {  # letters that a text in the encoding has, and their least share: 
     "euc_jp": ("[\u3040-\u30ff]", 0.2),
     "cp949": ("[\uac00-\ud7a3]", 0.5),
 }
+_CYRILLIC = {"cp1251", "koi8_r"}
 _JUDGED_BYTES = 100_000
+_FEW_RUNS = 4  # of letters outside ASCII, below which it may be chance that all come in pairs
+_LATIN_RUN = 2  # bytes of a run in a Latin script: the ö and ß of Größe
 
 
 def decoded(path: Path, content: bytes, encoding: str, option: str = "dataset.options.encoding") -> str:
@@ -78,8 +81,12 @@ def likely_encoding(content: bytes) -> str:
     telling = b"\n".join(line for line in content.splitlines() if not line.isascii())[:_JUDGED_BYTES]
     if _decodes(telling, "cp1252") and not re.search(r"[^\W\d_a-zA-Z]", telling.decode("cp1252")):
         return "cp1252"  # no letters outside ASCII, only signs such as € and curly quotes
-    runs = {len(run) % 2 for run in re.findall(rb"[\x80-\xff]+", telling)}
-    names = [name for name in _USUAL if runs != {0} or name not in _LATIN]  # letters in pairs of bytes: no Latin script
+    runs = re.findall(rb"[\x80-\xff]+", telling)
+    are_pairs = all(len(run) % 2 == 0 for run in runs) and (len(runs) >= _FEW_RUNS or max(map(len, runs)) > _LATIN_RUN)
+    names = [
+        name for name in _USUAL if not are_pairs or name not in _LATIN
+    ]  # letters in pairs of bytes: no Latin script
+    names = [name for name in names if name not in _CYRILLIC or not _mixes_scripts(telling.decode(name, "replace"))]
     matches = {
         encoding: (match.chaos - match.coherence + _USUAL[encoding], names.index(encoding))
         for match in from_bytes(telling, cp_isolation=names, threshold=0.4)
@@ -90,6 +97,12 @@ def likely_encoding(content: bytes) -> str:
         encoding for encoding in sorted(matches, key=lambda encoding: matches[encoding]) if _decodes(content, encoding)
     ]
     return likely[0] if likely else "utf-16-le" if content[1:4000:2].count(0) else "latin-1"
+
+
+def _mixes_scripts(text: str) -> bool:
+    """Whether most words with a Cyrillic letter have a Latin one, too: `Grцяe` is no word."""
+    words = [word for word in re.findall(r"\w+", text) if re.search("[\u0400-\u04ff]", word)]
+    return 2 * sum(bool(re.search("[a-zA-Z]", word)) for word in words) > len(words)
 
 
 def _is_damaged_utf_8(content: bytes) -> bool:
