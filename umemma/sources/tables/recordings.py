@@ -7,7 +7,7 @@ How they are written is said by settings, never guessed from one file: a first l
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
@@ -24,6 +24,7 @@ SUFFIXES = ("csv", "tsv", "dat", "txt")
 FRAMES: Mapping[str, str] = {"parquet": "read_parquet", "feather": "read_feather"}  # functions of pandas
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 Place = str | int
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), 1e-6
 
 
 class Recording(Section):
@@ -112,19 +113,19 @@ class Recording(Section):
                 raise BadSample(named, f"no usable time: {place_of(step)}, {error}") from error
         if len(back := np.flatnonzero(np.diff(written) < 0)):
             raise BadSample(named, f"time goes back: in {place_of(int(back[0]) + 1)}")
-        return (written - written[:1]) * UNITS.get(self.unit, 1.0)
+        return (written - written[:1]) * UNITS.get(self.unit, _MICROSECOND)
 
     def seconds(self, cell: object) -> float:
         """Return a time in seconds since whenever. Raises ValueError if the cell is none."""
-        return self._written(cell) * UNITS.get(self.unit, 1.0)
+        return self._written(cell) * UNITS.get(self.unit, _MICROSECOND)
 
     def _written(self, cell: object) -> float:
-        """Return a number as it stands, a date in seconds since 1970."""
+        """Return a number as it stands, a date in whole microseconds since 1970, which a float holds exactly."""
         if self.unit in UNITS:
             (time,) = Number(decimal=self.decimal)(cell)
             return time
         moment = times.read(cell, self.unit)
-        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+        return (moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) / timedelta(microseconds=1)
 
     def _place(self, named: str, column: Place, names: Sequence[str], width: int) -> int:
         if isinstance(column, str) and column in names:
