@@ -1,5 +1,7 @@
 """Guesses of `umemma init`: each has a reason and a flag that undoes it, and none of them makes a run impossible."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from umemma import composition, parameters
 from umemma.errors import DataError, ParameterError
 from umemma.init.init import init
 from umemma.init.proposal import Given
-from umemma.init.telling import tells
+from umemma.init.telling import codes, tells
 
 
 @pytest.fixture
@@ -79,9 +81,28 @@ def test_an_honest_feature_is_not_accused_however_good_it_is(tmp_path, home):
 def test_names_that_occur_once_tell_nothing():
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, 200).tolist()
-    assert tells(range(200), label) < 0.1
-    assert tells(label, label) == 1
-    assert tells(rng.permutation(200).tolist(), range(200)) == 0
+    assert tells(codes(range(200)), codes(label)) < 0.1
+    assert tells(codes(label), codes(label)) == 1
+    assert tells(codes(rng.permutation(200).tolist()), codes(range(200))) == 0
+
+
+def test_of_whether_a_column_tells_another_an_independent_count_says_the_same():
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        known, told = (
+            [None if cell == 0 else f"w{cell}" for cell in rng.integers(0, rng.integers(3, 60), 90)] for _ in "ab"
+        )
+        if seed % 3 == 0:
+            told = [cell if rng.random() < 0.7 else other for cell, other in zip(known, told, strict=True)]
+        pairs = [(key, value) for key, value in zip(known, told, strict=True) if key is not None and value is not None]
+        usual, num_usual = Counter(value for _, value in pairs).most_common(1)[0]
+        num_right = 0
+        for key in {key for key, _ in pairs}:
+            values = Counter(value for other, value in pairs if other == key)
+            best, second = ([count for _, count in values.most_common(2)] + [0])[:2]
+            num_right += values[usual] if values.total() == 1 else best if best > second else 0
+        expected = max(0.0, (num_right - num_usual) / (len(pairs) - num_usual))
+        assert tells(codes(known), codes(told)) == expected
 
 
 def test_a_group_that_cannot_be_cut_in_three_is_not_guessed_and_any_guess_can_be_undone(tmp_path, home):

@@ -40,28 +40,51 @@ class Column:
         """Number of occurrences of each distinct cell, as text; empty for lists and files."""
         if self.holds_lists or self.holds_files:
             return Counter()
-        return Counter(map(str.strip if self._are_texts else text, self.filled))  # type: ignore[arg-type]
+        names, places = self._distinct
+        return Counter(dict(zip(names, np.bincount(places, minlength=len(names)).tolist(), strict=True)))
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """A number for each row, the same for equal cells as text, in the order of first occurrence; -1: missing."""
+        result = np.full(len(self.present), -1)
+        result[np.array(self.present)] = self._distinct[1]
+        return result
+
+    @cached_property
+    def _distinct(self) -> tuple[list[str], np.ndarray]:
+        """The distinct cells as text, and for each filled cell its place among them: judged once, not once a row."""
+        places: dict[str, int] = {}
+        cells = map(str.strip if self._are_texts else text, self.filled)  # type: ignore[arg-type]
+        found = [places.setdefault(cell, len(places)) for cell in cells]
+        return list(places), np.array(found, dtype=np.int64)
 
     @cached_property
     def _are_texts(self) -> bool:
-        return all(cell.__class__ is str for cell in self.filled)
+        return self._types <= {str}
+
+    @cached_property
+    def _types(self) -> set[type]:
+        return set(map(type, self.filled))
 
     @cached_property
     def _floats(self) -> np.ndarray | None:
         """The cells as numbers, None if one is not a finite number that float32 can hold."""
         if self.holds_lists or self.holds_files:
             return None
+        cells, places = self._distinct if self._are_texts else (self.filled, None)
         try:
-            values = np.array([float(cell) for cell in self.filled])  # type: ignore[arg-type]
+            values = np.array([float(cell) for cell in cells])  # type: ignore[arg-type]
         except (ValueError, TypeError, OverflowError):
             return None
-        has_underscores = any("_" in cell for cell in self.filled if isinstance(cell, str))
-        return None if has_underscores or not (np.abs(values) <= np.finfo(np.float32).max).all() else values
+        has_underscores = any("_" in cell for cell in cells if isinstance(cell, str))
+        if has_underscores or not (np.abs(values) <= np.finfo(np.float32).max).all():
+            return None
+        return values if places is None else values[places]
 
     @cached_property
     def holds_lists(self) -> bool:
         """Whether cells are lists, native or written as text."""
-        return any(isinstance(cell, list | np.ndarray) for cell in self.filled) or self.holds_written_lists
+        return any(issubclass(one, list | np.ndarray) for one in self._types) or self.holds_written_lists
 
     @cached_property
     def holds_written_lists(self) -> bool:
@@ -73,7 +96,7 @@ class Column:
     @cached_property
     def holds_files(self) -> bool:
         """Whether cells are files themselves: bytes, or {bytes, path}."""
-        return any(isinstance(cell, bytes | dict) for cell in self.filled) and all(
+        return any(issubclass(one, bytes | dict) for one in self._types) and all(
             embedded(cell) is not None or (isinstance(cell, dict) and cell.get("path")) for cell in self.filled
         )
 
@@ -151,12 +174,12 @@ class Column:
     def _places(self) -> list[int]:
         return np.cumsum(self.present).tolist()
 
-    @property
+    @cached_property
     def is_complete(self) -> bool:
         """Whether no cell is empty."""
         return all(self.present)
 
-    @property
+    @cached_property
     def is_unique(self) -> bool:
         """Whether all cells are distinct."""
         return bool(self.counts) and len(self.counts) == len(self.filled)
@@ -164,13 +187,13 @@ class Column:
 
 def column(name: str, cells: Sequence[object]) -> Column:
     """Describe a column by its cells."""
-    distinct = set(cells) if all(cell.__class__ is str for cell in cells) else None  # hashed once, read once
+    distinct = set(cells) if set(map(type, cells)) <= {str} else None  # hashed once, read once
     if distinct is None:
         present = tuple(not is_missing(cell) for cell in cells)
     elif holes := {cell for cell in distinct if is_missing(cell)}:
         present = tuple(cell not in holes for cell in cells)
     else:
-        present = (True,) * len(cells)
+        return Column(name, cells, (True,) * len(cells))
     return Column(name, [cell for cell, is_present in zip(cells, present, strict=True) if is_present], present)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from umemma.init.columns import Column
 from umemma.init.label import Label
 from umemma.init.leaks import is_id
-from umemma.init.telling import SURE, tells
+from umemma.init.telling import SURE, codes, tells
 from umemma.sources.tables.cells import text
 
 GROUPS = (
@@ -93,7 +93,7 @@ def obstacle(column: Column, label: Label) -> str | None:
     if len(column.counts) < NUM_SPLITS:
         return f"its {len(column.counts)} values cannot be cut in {NUM_SPLITS}"
     targets = label.targets.get("")
-    if targets is not None and tells(targets, cells) >= SURE:
+    if targets is not None and tells(codes(targets), codes(cells)) >= SURE:
         return "it is the label once more"
     scarce = [
         name

@@ -152,7 +152,7 @@ def _in_words(fitting: Sequence[Column]) -> Column:
     if not best.are_numbers:
         return best
     for other in fitting[1:]:
-        if not other.are_numbers and not other.holds_lists and tells(_texts(best), _texts(other)) >= SURE:
+        if not other.are_numbers and not other.holds_lists and tells(best.codes, other.codes) >= SURE:
             return other
     return best
 
@@ -341,11 +341,6 @@ def _separator(column: Column) -> str | None:
         ):
             return mark
     return None
-
-
-def _texts(column: Column) -> list[str | None]:
-    filled = iter(column.filled)
-    return [text(next(filled)) if is_present else None for is_present in column.present]
 
 
 def _sorted(names: Mapping[str, int]) -> tuple[str, ...]:

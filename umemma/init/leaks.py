@@ -8,12 +8,11 @@ Each is named with its reason, and `--keep COLUMN` takes it as a feature after a
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from umemma.init.columns import Column
 from umemma.init.label import Label
-from umemma.init.telling import SURE, tells
-from umemma.sources.tables.cells import text
+from umemma.init.telling import SURE, codes, tells
 
 FOLDS = {"fold", "folds", "kfold", "cv"}
 CALLED = {"label", "labels", "target", "targets", "class", "classes"}
@@ -55,11 +54,11 @@ def leaks(columns: Mapping[str, Column], label: Label, kept: Collection[str]) ->
 
 
 def _tells_label(column: Column, label: Label) -> str | None:
-    cells = _cells(column)
     for name, targets in label.targets.items():
         if column.is_long_text and len(column.counts) != len(set(targets) - {None}):
             continue
-        forth, back = tells(cells, targets), tells(targets, cells)
+        known = codes(targets)
+        forth, back = tells(column.codes, known), tells(known, column.codes)
         # one class of several is told by its own flag only if it tells the flag as well
         if name and not (forth >= SURE and back >= SURE):
             continue
@@ -71,8 +70,3 @@ def _tells_label(column: Column, label: Label) -> str | None:
         if back >= SURE and len(column.counts) <= len(label.classes):
             return f"{what} at another level: each class goes with one of its {len(column.counts)} values"
     return None
-
-
-def _cells(column: Column) -> Sequence[str | None]:
-    filled = iter(column.filled)
-    return [text(next(filled)) if is_present else None for is_present in column.present]

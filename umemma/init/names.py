@@ -10,9 +10,10 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import nsmallest
 from itertools import islice
 from pathlib import Path, PurePosixPath
+
+import numpy as np
 
 from umemma.data.sample import BadSample
 from umemma.init.columns import Column
@@ -207,9 +208,9 @@ def _cover(counts: Mapping[str, int], hits: Mapping[str, set[int]]) -> tuple[lis
 
 def _tried(column: Column) -> dict[int, object]:
     """Return non-missing cells by row, spread over the table: of columns with other holes mostly the same rows."""
-    rows = (row for row, is_present in enumerate(column.present) if is_present)
-    chosen = nsmallest(_TRIED, enumerate(rows), key=lambda place_row: place_row[1] * _GOLDEN % 1)
-    return {row: column.filled[place] for place, row in sorted(chosen)}
+    rows = np.flatnonzero(column.present)
+    chosen = np.sort(np.argsort(rows * _GOLDEN % 1, kind="stable")[:_TRIED])
+    return {int(rows[place]): column.filled[place] for place in chosen}
 
 
 def _least(column: Column) -> float:

@@ -26,6 +26,7 @@ from umemma.init.roles import NONE, Guess, Named
 from umemma.init.survey import Survey, encoding, survey
 from umemma.media import formats
 from umemma.sources.adapters.table import Adapter
+from umemma.sources.tables import file as table_file
 from umemma.sources.tables.rows import SPELLINGS
 from umemma.validation import informative
 from umemma.validation.settings import Validation
@@ -120,6 +121,11 @@ def propose(file: Path, root: Path | None, given: Given, bounds: Validation) -> 
 
     Raises DataError or ParameterError if the table cannot be used. A guessed group is given up if splits by it lack classes, and others would not.
     """
+    with table_file.read_once():
+        return _with_a_group_that_can_be_cut(file, root, given, bounds)
+
+
+def _with_a_group_that_can_be_cut(file: Path, root: Path | None, given: Given, bounds: Validation) -> Proposal:
     proposal = _proposed(file, root, given, bounds)
     group, lacking = proposal.options.get("group"), settling.lacking_classes(proposal.adapter)
     if given.group is not None or group is None or not lacking:

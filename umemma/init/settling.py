@@ -102,7 +102,8 @@ def settled(
         )
     adapter = _drawn(root, options, label, adapter)
     for name in adapter.modalities:
-        lacking = [split for split in SPLITS if not _num_present(adapter, name)[split]]
+        num_present = _num_present(adapter, name)
+        lacking = [split for split in SPLITS if not num_present[split]]
         if lacking:
             _leave_out(
                 options, unused, name, f"no row of {' and '.join(lacking)} has it, so nothing could be judged with it"

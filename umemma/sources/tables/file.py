@@ -20,6 +20,8 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,8 +111,30 @@ def stem(path: Path) -> str:
     return Path(path.stem).stem if path.suffix.lower().removeprefix(".") in UNPACKED else path.stem
 
 
+_kept: ContextVar[dict[tuple[Path, Dialect], Table] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Within it `read` reads a file in a dialect once: for work that makes one adapter after the other of the same table."""
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
 def read(path: Path, dialect: Dialect = Dialect()) -> Table:
     """Read a table. Raises DataError naming file, line and reason."""
+    kept = _kept.get()
+    if kept is None:
+        return _read(path, dialect)
+    if (path, dialect) not in kept:
+        kept[path, dialect] = _read(path, dialect)
+    return kept[path, dialect]
+
+
+def _read(path: Path, dialect: Dialect) -> Table:
     written = format_of(path)
     if written not in SUFFIXES:
         raise DataError(

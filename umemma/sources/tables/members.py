@@ -69,6 +69,7 @@ class Members:
         self.bad: dict[int, str] = {}  # rows with an invalid vector, and why
         self.dropped: dict[int, dict[str, int]] = {}
         self._vectors = {name: self._vector(source, table) for name, source in sources.items() if source.are_numbers}
+        self._has_number = {name: (~np.isnan(values).all(axis=1)).tolist() for name, values in self._vectors.items()}
         self.names = tuple(sources)
         self._events = {
             name: source.events.read(folders.base, folders.roots) for name, source in sources.items() if source.events
@@ -76,8 +77,8 @@ class Members:
 
     def has(self, modality: str, row: int) -> bool:
         """Whether a row has a modality."""
-        if modality in self._vectors:
-            return not np.isnan(self._vectors[modality][row]).all()
+        if modality in self._has_number:
+            return bool(self._has_number[modality][row])
         if is_missing(self._cells[modality][row], self._missing):
             return False
         if modality in self._events:
