@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 
 .DEFAULT_GOAL := help
 # Notes of `umemma.composition` on params.yaml and conf/; as this takes a second, it runs only when a file has changed.
 NOTICE := .dvc/tmp/composition
-.PHONY: help init run ablation benchmark table exps test test-slow lint format docs params lock ui up down data-docs clean
+.PHONY: help init run ablation benchmark table exps test test-slow lint format docs params lock ui log up down data-docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,9 +65,11 @@ docs: .venv/.synced ## the documentation as a site that needs no network; a dead
 params: .venv/.synced ## compose params.yaml anew from conf/; DATASET=avmnist chooses the data set
 	@$(BIN)/python -m umemma.composition write $${DATASET:+"dataset=$$DATASET"}
 
-ui: .venv/.synced ## MLflow's pages on http://127.0.0.1:5000, until Ctrl-C
-	@$(BIN)/mlflow ui --host 127.0.0.1 --port "$${PORT:-5000}" \
-	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$PWD/.mlflow/mlflow.db}"
+ui: .venv/.synced ## MLflow's pages on http://127.0.0.1:5000, until Ctrl-C; of the store in MLFLOW_TRACKING_URI, if set
+	@$(BIN)/python -m umemma.tracking.ui "$${PORT:-5000}"
+
+log: .venv/.synced ## log to MLflow what could not be logged in its run, and the last run if it is not there
+	@$(BIN)/python -m stages.report --log
 
 up: .venv/.synced ## Prefect server, work pool, worker and deployment on loopback
 	@$(BIN)/python -m flows.server up

@@ -4,9 +4,11 @@ On import, before any other package is imported:
 
 - A Python without the packages, or one that would run another checkout's code, fails with a clear message.
 - Telemetry is disabled.
+- A stage that DVC starts first asks whether MLflow's store can be written to, in a process of its own: found before
+  anything is trained, and no result depends on the code that asks.
 - Waiting OpenMP threads sleep soon. By default they spin, which costs nothing on an idle machine, but with two towers
   in parallel on two cores an epoch took 51 s instead of 6 (alone: 2 s either way).
-- DVC's main checkout and experiment name are passed on to the library.
+- DVC's main checkout is passed on to the library.
 - A stage dies with the DVC that started it. Otherwise an orphan would go on training and later overwrite the output of
   the next run.
 
@@ -15,9 +17,9 @@ The first check must work in any Python from 3.8 on.
 
 import argparse
 import ctypes
-import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -55,9 +57,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if "DVC_ROOT" in os.environ:
     os.environ.setdefault("UMEMMA_HOME", os.environ["DVC_ROOT"])  # raw data and MLflow runs are shared with experiments
-_experiment = {"dvc.experiment": os.environ.get("DVC_EXP_NAME"), "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV")}
-if _tags := {name: value for name, value in _experiment.items() if value}:
-    os.environ.setdefault("MLFLOW_RUN_CONTEXT", json.dumps(_tags))  # MLflow tags its runs with them
 
 if sys.platform == "linux" and "DVC_ROOT" in os.environ:
     _PR_SET_PDEATHSIG = 1
@@ -68,6 +67,10 @@ def run(main: Callable[[], None]) -> None:
     """Call a stage's `main`; an error that the user can fix becomes a message with the command that fixes it."""
     from umemma import errors
 
+    if "DVC_ROOT" in os.environ:
+        asked = subprocess.run([sys.executable, "-m", "umemma.tracking.check"], check=False)
+        if asked.returncode:
+            sys.exit(asked.returncode)
     errors.run(main, advised)
 
 

@@ -1,46 +1,53 @@
-"""The record of a run of the pipeline for MLflow, read from the outputs of its stages."""
+"""What MLflow is told of a run of the pipeline, read from the outputs of its stages."""
 
 import os
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from umemma.files import read_json
+from umemma.files import read_json, sha256
 from umemma.parameters import Parameters
-from umemma.tracking import Record
+from umemma.reporting import tables, terminal
+from umemma.reporting.reports import Reports
+from umemma.tracking.record import Data, Record, Run
 
 CURVES = Path("data/reports/curves")
+MANIFEST = Path("data/shards/manifest.parquet")
 
 
-def record(settings: Parameters, metrics: Mapping[str, float], artifacts: Mapping[str, Sequence[Path]]) -> Record:
+def run(settings: Parameters, reports: Reports, artifacts: Mapping[str, Sequence[Path]]) -> Run:
     """Return the whole run, with each tower and the fusion as a part.
 
-    A run that is a DVC experiment has the experiment's name.
+    A run that is a DVC experiment has the experiment's name. Parameters have the names that `dvc exp run -S` takes.
     """
-    dataset = settings.dataset
-    common = {"seed": settings.seed, "compute": settings.compute.model_dump()}
-    training = {"pretrain": settings.pretrain.model_dump(), "fuse": settings.fuse.model_dump()}
-    modalities = {name: modality.model_dump() for name, modality in dataset.modalities.items()}
-    towers = [
-        _tower(name, dataset.name, {**common, "pretrain": training["pretrain"], name: modalities[name]})
-        for name in modalities
-    ]
+    dataset, arm, seed = settings.dataset.name, settings.arm, settings.seed
+    common: dict[str, Any] = {"seed": seed, "compute": settings.compute.model_dump(), "dataset": {"name": dataset}}
+    pretrain, fuse = {"pretrain": settings.pretrain.model_dump()}, {"arm": arm, "fuse": settings.fuse.model_dump()}
+    modalities = {name: modality.model_dump() for name, modality in settings.dataset.modalities.items()}
+
+    def of(*names: str) -> dict[str, Any]:
+        return {"dataset": {"name": dataset, "modalities": {name: modalities[name] for name in names}}}
+
+    towers = [_tower(name, dataset, {**common, **pretrain, **of(name)}) for name in modalities]
     fusion = Record(
         "fuse",
-        {**common, "arm": settings.arm, "fuse": training["fuse"]},
+        {**common, **fuse},
         metrics={},
         curve=read_json(CURVES / "fusion.json"),
         artifacts={"model": [Path("data/model/model.safetensors")]},
     )
-    return Record(
-        os.environ.get("DVC_EXP_NAME") or f"{settings.arm}, seed {settings.seed}",
-        {**common, "arm": settings.arm, **training, "evaluate": settings.evaluate.model_dump(), **modalities},
-        metrics,
+    whole = Record(
+        os.environ.get("DVC_EXP_NAME") or f"{dataset} {arm} seed {seed}",
+        {**common, **pretrain, **fuse, "evaluate": settings.evaluate.model_dump(), **of(*modalities)},
+        tables.metrics(reports.robustness, reports.accounting),
         artifacts=artifacts,
         parts=[*towers, fusion],
     )
+    return Run(dataset, whole, _data(reports), _tags(), _note(reports))
 
 
-def _tower(name: str, dataset: str, parameters: Mapping[str, object]) -> Record:
+def _tower(name: str, dataset: str, parameters: Mapping[str, Any]) -> Record:
     folder, curve = Path("data/towers") / dataset / name, read_json(CURVES / dataset / f"{name}.json")
     result = {
         key: value
@@ -48,3 +55,42 @@ def _tower(name: str, dataset: str, parameters: Mapping[str, object]) -> Record:
         if key not in curve[-1] and isinstance(value, int | float)
     }
     return Record(f"pretrain {name}", parameters, result, curve, {"model": [folder / "tower.safetensors"]})
+
+
+def _data(reports: Reports) -> Data:
+    from pyarrow import parquet
+
+    counts = parquet.read_table(MANIFEST, columns=["split"]).column("split").value_counts().to_pylist()
+    return Data(
+        name=reports.accounting.dataset.name,
+        folder=str(MANIFEST.parent),
+        sha256=sha256(MANIFEST),
+        num_samples={count["values"]: count["counts"] for count in counts},
+        modalities=reports.accounting.modalities,
+        tags={"arrays.fingerprint": reports.accounting.dataset.fingerprint},
+    )
+
+
+def _tags() -> dict[str, str]:
+    """Return what the run was made from, as DVC and git name it."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    commit = described.stdout.strip() if described.returncode == 0 else ""
+    tags = {
+        "mlflow.source.name": "dvc.yaml",
+        "mlflow.source.git.commit": commit.removesuffix("-dirty"),
+        "git.commit": commit,
+        "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
+        "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def _note(reports: Reports) -> str:
+    """Return the verdict and the table of patterns in Markdown."""
+    verdict = " ".join(line.strip() for line in terminal.verdict_lines(reports.accounting))
+    return f"{verdict}\n\n```\n{terminal.table(reports.robustness, reports.accounting)}\n```"

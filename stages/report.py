@@ -1,6 +1,6 @@
 """The JSON and the quarantine of data/reports, and the towers' results -> one page (report.html) and what `dvc plots` draws, both to MLflow.
 
-`--show` only prints the table; slow imports happen only when the report is written.
+`--show` only prints the table, `--log` only logs; slow imports happen only when the report is written.
 """
 
 import argparse
@@ -12,13 +12,14 @@ from typing import Any
 from stages import run
 from umemma.data import quarantine
 from umemma.errors import DataError
-from umemma.files import sha256, written_whole
+from umemma.files import written_whole
 from umemma.reporting import data_summary, results, tables, terminal
 from umemma.reporting.data_summary import Summary
 from umemma.reporting.next_step import next_step
 from umemma.reporting.preview import Preview
 from umemma.reporting.reports import Reports
 from umemma.reporting.results import Accounting, Classes, Gates, Masks, Robustness, TowerResult, Validation
+from umemma.tracking.record import Run
 
 REPORTS, SHARDS, TOWERS = Path("data/reports"), Path("data/shards"), Path("data/towers")
 PAGE, FOLDER = REPORTS / "report.html", REPORTS / "plots"
@@ -87,26 +88,39 @@ def write(reports: Reports) -> None:
         tables.picture(reports.robustness, temporary)
 
 
-def track(reports: Reports) -> None:
-    """Log the run to MLflow: parameters, figures, curves, towers and model, and all files written here."""
+def run_of(reports: Reports) -> Run:
+    """Return what MLflow is told: parameters, figures, curves, towers and model, and all files written here."""
     from stages import _tracking
-    from umemma import parameters, tracking
-    from umemma.paths import home
+    from umemma import parameters
 
-    settings = parameters.read()
     files = [
         PAGE,
         REPORTS / "predictions.csv",
         *(REPORTS / f"{name}.json" for name in results.REPORTS),
         *sorted(FOLDER.iterdir()),
     ]
-    tracking.log(
-        _tracking.record(settings, tables.metrics(reports.robustness, reports.accounting), {"report": files}),
-        experiment=settings.dataset.name,
-        shards=SHARDS,
-        shards_sha256=sha256(SHARDS / "manifest.parquet"),
-        home=home(),
-    )
+    return _tracking.run(parameters.read(), reports, {"report": files})
+
+
+def track(reports: Reports) -> None:
+    """Log the run to MLflow. If that fails, it is kept and the report stays."""
+    from umemma.paths import home
+    from umemma.tracking import log
+
+    if reason := log.log_or_keep(run_of(reports), home()):
+        print(f"WARNING the run is not in MLflow: {reason}; it is kept, and `make log` logs it")
+
+
+def log_later(reports: Reports) -> None:
+    """Log the runs that were kept, and the last one if MLflow lacks it, as where its report came from DVC's cache."""
+    from umemma.paths import home
+    from umemma.tracking import log
+
+    for name in log.log_kept(home()):
+        print(f"logged: {name}")
+    last = run_of(reports)
+    log.log(last, home())
+    print(f"logged: {last.record.name}; `make ui` shows it")
 
 
 def show(reports: Reports) -> None:
@@ -130,10 +144,12 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def main() -> None:
     """Write the report, or only print the table of the last results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--show", action="store_true", help="print the table and write nothing")
-    is_shown_only, reports = parser.parse_args().show, read()
-    if is_shown_only:
-        show(reports)
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--show", action="store_true", help="print the table and write nothing")
+    instead.add_argument("--log", action="store_true", help="log to MLflow what could not be logged, and the last run")
+    given, reports = parser.parse_args(), read()
+    if given.show or given.log:
+        (show if given.show else log_later)(reports)
         return
     write(reports)
     track(reports)

@@ -14,7 +14,7 @@ PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
 LIBRARY = sorted((ROOT / "umemma").rglob("*.py"))
 HOMES = {  # the modules of umemma that may import a tool
-    "mlflow": {"tracking"},
+    "mlflow": {"tracking.log", "tracking.database"},
     "great_expectations": {"validation.gate", "validation.expectation"},
     "webdataset": {"data.shards", "data.shard_writer"},
     "hydra": {"composition"},
@@ -32,7 +32,7 @@ ROOMS = [  # floors: a room imports from its own files and from floors above it
     {"training", "evaluation"},
     {"parameters"},
     {"sources", "composition"},
-    {"init"},
+    {"init", "tracking"},
     {"__main__"},
 ]
 

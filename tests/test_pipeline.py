@@ -169,7 +169,7 @@ def test_a_run_is_in_mlflow_with_its_data_and_each_training_as_a_part(project):
     assert names >= {"pretrain image", "pretrain audio", "fuse"}
     manifest = hashlib.sha256((project / "data/shards/manifest.parquet").read_bytes()).hexdigest()
     assert manifest[:36] in digests
-    assert {"fuse.missing_rate", "pretrain.lr", "image.encoder.name"} <= params
+    assert {"fuse.missing_rate", "pretrain.lr", "dataset.modalities.image.encoder.name"} <= params
     assert {"val_accuracy/image and audio", "train_loss"} <= curves
     assert list((project / ".mlflow/artifacts").rglob("model.safetensors"))
 

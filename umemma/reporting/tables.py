@@ -26,8 +26,16 @@ def tables(results: Robustness, accounting: Accounting) -> dict[str, list[dict[s
 
 
 def metrics(results: Robustness, accounting: Accounting) -> dict[str, float]:
-    """Return the metrics in MLflow's table of runs: scores, gain over the majority and utilisation by pattern."""
-    result: dict[str, float] = {}
+    """Return the metrics in MLflow's table of runs: the headline, by its names in `dvc exp show`, then by pattern.
+
+    By pattern: scores, gain over the majority and utilisation.
+    """
+    result: dict[str, float] = {
+        f"{score}.{name}": value
+        for score, summary in headline(results).items()
+        for name, value in summary.items()
+        if name != "patterns" and value is not None
+    }
     for name, row in results.patterns.items():
         scores = {key: getattr(row, key) for key in SCORED}
         result |= {f"test_{key}/{name}": value for key, value in scores.items() if value is not None}

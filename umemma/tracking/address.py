@@ -1,0 +1,50 @@
+"""Which MLflow store the runs go to, and what may be said of its address: no password and no token."""
+
+import os
+import re
+from pathlib import Path
+
+VARIABLE = "MLFLOW_TRACKING_URI"
+STORE = Path(".mlflow")  # below the project's root
+_SQLITE = "sqlite:///"
+_SECRET_NAME = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|API_?KEY|ACCESS_KEY", re.IGNORECASE)
+_SECRET_IN_QUERY = re.compile(r"(?i)([?&;](?:[\w.-]*(?:password|passwd|token|secret|key|sig(?:nature)?))=)[^&\s\"')]+")
+
+
+def address(home: Path) -> str:
+    """Return `$MLFLOW_TRACKING_URI`, else the address of the SQLite file in `.mlflow/` of the project's root.
+
+    A relative path starts at the root, too: an experiment runs in a folder of its own, which is removed at its end.
+    """
+    given = os.environ.get(VARIABLE, "").strip()
+    if not given:
+        return f"{_SQLITE}{home / STORE / 'mlflow.db'}"
+    if given.startswith(_SQLITE) and not given.startswith((f"{_SQLITE}/", f"{_SQLITE}:")):
+        return f"{_SQLITE}{home / given.removeprefix(_SQLITE)}"
+    if "://" not in given and not given.startswith(("file:", "databricks", "uc")):
+        return str(home / given)
+    return given
+
+
+def database(uri: str) -> Path | None:
+    """Return the file of a SQLite store, None of any other."""
+    path = uri.removeprefix(_SQLITE).partition("?")[0]
+    return Path(path) if uri.startswith(_SQLITE) and path != ":memory:" else None
+
+
+def is_default(home: Path) -> bool:
+    """Whether the runs go to the project's own store."""
+    return database(address(home)) == home / STORE / "mlflow.db"
+
+
+def redacted(text: object) -> str:
+    """Return a text without what could let a reader in: `user:password@` of an address, and secrets in its query.
+
+    Values of environment variables whose names say that they are secret are left out wherever they occur.
+    """
+    result = re.sub(r"(?<=://)[^\s/@]*(?:@[^\s/@]*)*@", "***@", str(text))
+    result = _SECRET_IN_QUERY.sub(r"\1***", result)
+    secrets = {value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= 6}
+    for secret in sorted(secrets, key=len, reverse=True):
+        result = result.replace(secret, "***")
+    return result
