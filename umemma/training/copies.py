@@ -33,12 +33,12 @@ class HeldOut(NamedTuple):
         return HeldOut(features, visible, label, len(label) / number)
 
 
-def with_copies(data: Batch, *, seed: int) -> Batch:
+def with_copies(data: Batch, *, seed: int, max_rows: int = _MAX_ROWS) -> Batch:
     """Return the samples as they are, followed by copies with modalities hidden; of one modality there are none.
 
-    Four copies, fewer of very many samples.
+    Four copies, fewer where there would be more than `max_rows`, but one.
     """
-    number = min(_NUM_COPIES, max(1, _MAX_ROWS // max(1, len(data)) - 1)) if len(data.modalities) > 1 else 0
+    number = min(_NUM_COPIES, max(1, max_rows // max(1, len(data)) - 1)) if len(data.modalities) > 1 else 0
     rows = torch.arange(len(data)).repeat(1 + number)
     present = [data.present, *(thinned(data.present, data.key, seed=seed, copy=copy) for copy in range(number))]
     return data.rows(rows).with_present(torch.cat(present))
