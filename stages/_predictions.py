@@ -11,7 +11,7 @@ from umemma.prediction import predict, thresholds
 from umemma.prediction.predictions import Predictions
 from umemma.training.context import TrainingContext
 
-_SPLITS, _ROWS_OF_FEATURES = ("val", "test"), 10_000
+_SPLITS = ("val", "test")
 
 
 def predictions_of(
@@ -24,7 +24,6 @@ def predictions_of(
             context.media[split],
             context.log_prior,
             group=targets.group[split],
-            batch_size=evaluate.batch_size,
             device=context.device,
             features=context.features[split].values if on_features else None,
         )
@@ -43,7 +42,6 @@ def predictions_of_specialists(
             context.media[split],
             context.log_prior,
             group=targets.group[split],
-            batch_size=_ROWS_OF_FEATURES,
             device=context.device,
             features=context.features[split].values,
         )

@@ -43,7 +43,7 @@ def has_the_towers(model: Model, context: TrainingContext) -> bool:
     )
 
 
-def probes(model: Model, context: TrainingContext, batch_size: int) -> dict[str, torch.Tensor]:
+def probes(model: Model, context: TrainingContext) -> dict[str, torch.Tensor]:
     """Return (sample,) float64 over test data: was a linear probe correct on the tower's features, on the model's?
 
     Only late fusion has features of one modality. The entry of a sample without the modality is meaningless.
@@ -61,7 +61,7 @@ def probes(model: Model, context: TrainingContext, batch_size: int) -> dict[str,
             cached
             if unchanged
             else {
-                split: encode_split({name: encoder}, batch, batch_size=batch_size, device=context.device)[name]
+                split: encode_split({name: encoder}, batch, device=context.device)[name]
                 for split, batch in media.items()
             }
         )
@@ -155,7 +155,7 @@ def main() -> None:
     write_predictions(
         settings,
         predicted,
-        probes(chosen, context, settings.evaluate.batch_size),
+        probes(chosen, context),
         fingerprint=fingerprint,
         budget={"main": budget["total"], "uni": pretrained, "ensemble": pretrained},
     )

@@ -47,10 +47,7 @@ def context(media, towers) -> TrainingContext:
         holed[:4, 0], holed[4:7, 1] = False, False
         splits[split] = Batch(values, holed, media.label, key_digest([f"{split}{i}" for i in range(24)]))
     encoders = {name: tower.encoder for name, tower in towers.items()}
-    features = {
-        split: batch.with_values(encode_split(encoders, batch, batch_size=24, device=CPU))
-        for split, batch in splits.items()
-    }
+    features = {split: batch.with_values(encode_split(encoders, batch, device=CPU)) for split, batch in splits.items()}
     settings = Fuse(
         head="sum_logits",
         substitute="none",
@@ -83,9 +80,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 
 def predictions_of(trained: Trained, context: TrainingContext, split: str = "test") -> Predictions:
-    return predict(
-        trained.model, context.media[split], context.log_prior, group=context.media[split].key, batch_size=7, device=CPU
-    )
+    return predict(trained.model, context.media[split], context.log_prior, group=context.media[split].key, device=CPU)
 
 
 @contextmanager
@@ -202,7 +197,7 @@ def half_frozen(context) -> TrainingContext:
     towers = dict(context.towers) | {"image": Tower(encoder, 3).eval()}
     features = {
         split: batch.with_values(
-            encode_split({name: tower.encoder for name, tower in towers.items()}, batch, batch_size=24, device=CPU)
+            encode_split({name: tower.encoder for name, tower in towers.items()}, batch, device=CPU)
         )
         for split, batch in media.items()
     }

@@ -281,7 +281,7 @@ def test_a_tower_is_augmented_in_training_and_not_where_it_is_validated_or_used(
             augmentation=settings,
         )
         tower, features = trained.tower, trained.features
-        known = encode_split({"image": tower.encoder}, data["val"], batch_size=500, device=CPU)["image"]
+        known = encode_split({"image": tower.encoder}, data["val"], device=CPU)["image"]
         assert torch.equal(features["val"], known)
         assert torch.equal(features["train"], features["val"])
         logits = (tower.head(known)).detach()

@@ -58,17 +58,13 @@ def test_a_group_is_in_one_fold_and_folds_are_of_equally_many_groups():
 def test_answers_for_training_samples_are_out_of_fold_and_all_others_the_towers_own(context, splits):  # noqa: F811
     trained = grown(context, splits, "weak")
     has = splits["train"].present[:, 2]
-    own = encode_split({"weak": trained.tower.encoder}, splits["train"].only(["weak"]), batch_size=50, device=CPU)[
-        "weak"
-    ]
+    own = encode_split({"weak": trained.tower.encoder}, splits["train"].only(["weak"]), device=CPU)["weak"]
     known, honest = (
         share_correct(f[has][:, :2], splits["train"].label[has]).mean() for f in (own, trained.features["train"])
     )
     assert known > honest
     assert trained.is_out_of_fold
-    test = encode_split({"weak": trained.tower.encoder}, splits["test"].only(["weak"]), batch_size=50, device=CPU)[
-        "weak"
-    ]
+    test = encode_split({"weak": trained.tower.encoder}, splits["test"].only(["weak"]), device=CPU)["weak"]
     torch.testing.assert_close(trained.features["test"], test, equal_nan=True)
     assert not trained.features["train"][~has].any()
 

@@ -174,7 +174,7 @@ def test_a_few_right_answers_make_no_tower_certain():
 
 def test_a_split_is_encoded_as_its_batches_are_and_training_mode_is_kept(towers, media):
     encoders = {name: tower.encoder.train() for name, tower in towers.items()}
-    encoded = encode_split(encoders, media, batch_size=7, device=CPU)
+    encoded = encode_split(encoders, media, device=CPU)
     assert all(encoder.training for encoder in encoders.values())
     whole = encode({name: encoder.eval() for name, encoder in encoders.items()}, media)
     for name in encoders:

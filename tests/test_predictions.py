@@ -32,7 +32,7 @@ def model(towers) -> late_fusion.LateFusion:
 
 
 def predictions_of(model, data: Batch, **more) -> Predictions:
-    return predict(model, data, PRIOR, group=data.label + 10, batch_size=7, device=CPU, **more)
+    return predict(model, data, PRIOR, group=data.label + 10, device=CPU, **more)
 
 
 def test_a_pattern_is_answered_as_the_model_answers_samples_that_have_no_more(model, holed):

@@ -41,7 +41,7 @@ def holey(media):
 
 
 def predictions_of(model, batch):
-    return predict(model, batch, PRIOR, group=torch.arange(len(batch)), batch_size=7, device=CPU)
+    return predict(model, batch, PRIOR, group=torch.arange(len(batch)), device=CPU)
 
 
 def table(model, batch):
@@ -198,15 +198,6 @@ def test_ten_thousand_rate_vectors_cost_less_than_a_second_and_no_pass_through_t
     assert time.perf_counter() - start < 1
     for row in (0, 17, 9_999):
         assert many[row].item() == pytest.approx(measured.expected(rates[row].tolist())["accuracy"])
-
-
-def test_answers_do_not_depend_on_the_batch_size(model, holey):
-    whole, parts = (
-        table(model, holey),
-        Table(predict(model, holey, PRIOR, group=torch.arange(24), batch_size=24, device=CPU)),
-    )
-    for pattern in patterns(2):
-        torch.testing.assert_close(whole.nll[pattern], parts.nll[pattern])
 
 
 def test_a_sample_with_nothing_is_answered_by_the_prior(model, media):

@@ -10,9 +10,7 @@ from umemma.models.device import Device
 from umemma.prediction.predict import predict
 
 
-def evaluate(
-    model: Model, data: Batch, *, batch_size: int = 500, device: str | torch.device = "cpu"
-) -> dict[str, dict[str, float]]:
+def evaluate(model: Model, data: Batch, *, device: str | torch.device = "cpu") -> dict[str, dict[str, float]]:
     """Return {set of modalities: number of samples, accuracy, cross-entropy in nats}, the complete set first.
 
     Each is measured on the samples that have the whole set, with all else hidden. With several labels a sample, F1 too.
@@ -24,7 +22,6 @@ def evaluate(
         data,
         torch.zeros_like(example[0]),  # for samples that have nothing, which no pattern includes
         group=data.key,
-        batch_size=batch_size,
         device=Device(torch.device(device)),
     )
     table = Table(predictions)

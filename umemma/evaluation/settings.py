@@ -16,8 +16,6 @@ class Evaluate(Section):
 
     rates: Annotated[Sequence[Fraction], Field(min_length=1)]
     """Missing rates of one modality, and of all alike, at which results are listed."""
-    batch_size: Count
-    """Samples per forward pass; changes no result."""
     bootstrap_replicates: Count
     """Of every interval."""
     significance: Annotated[float, Field(gt=0, lt=1)]

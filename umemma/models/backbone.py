@@ -63,6 +63,11 @@ class Backbone(nn.Module):
                 parameter.requires_grad_(False)
         self.train()
 
+    @property
+    def rows_at_once(self) -> int | None:
+        """How many samples the network gets in inference; None: as many as others."""
+        return getattr(self.trunk, "rows_at_once", None)
+
     def features(self, value: torch.Tensor) -> torch.Tensor:
         """Return the network's (batch, num_features), before the projection."""
         if torch.is_grad_enabled() or len(value) <= _ROWS_AT_ONCE:

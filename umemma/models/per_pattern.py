@@ -1,7 +1,7 @@
 """One model per missing-modality pattern: a sample is predicted by the model of exactly the modalities it has.
 
 Of many modalities not every pattern has a member (`umemma.missingness.panel`): a sample of another pattern is predicted
-by the member of the largest set that it has in full.
+by the member of the largest set that it has in full. Members predict in blocks (`umemma.models.blocks`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from torch import nn
 
 from umemma.data.batch import Batch
 from umemma.missingness import Pattern
+from umemma.models.blocks import blocks, rows_at_once
 
 
 class PerPattern(nn.Module):
@@ -44,8 +45,10 @@ class PerPattern(nn.Module):
                 continue
             rows = (batch.present == torch.tensor(pattern, device=batch.present.device)).all(dim=1).nonzero().squeeze(1)
             bits = self._nearest(_bits(pattern))
-            member, samples = self.members[bits], batch.rows(rows).only(self.takes[bits])
-            logits = logits.index_copy(0, rows, predict(member, samples).float())
+            member, samples = self.members[bits], batch.only(self.takes[bits])
+            for index, count in blocks(len(rows), rows_at_once(member, rows.device)):
+                part = predict(member, samples.rows(rows[index])).float()
+                logits = logits.index_copy(0, rows[index[:count]], part[:count])
         return logits
 
     def member(self, pattern: Pattern) -> tuple[nn.Module, list[str]] | None:

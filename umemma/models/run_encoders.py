@@ -1,6 +1,7 @@
 """Running each modality's encoder on the samples that have it, for one batch or a whole split.
 
-A missing modality never enters its encoder: it does not change batch statistics, and costs no computation.
+A missing modality never enters its encoder: it does not change batch statistics, and costs no computation. Whole splits
+are encoded in blocks (`umemma.models.blocks`): a sample's features are the same bytes in any company.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Protocol, TypeVar
 import torch
 
 from umemma.data.batch import Batch
+from umemma.models.blocks import Aligned, blocks, in_blocks, rows_at_once
 from umemma.models.device import Device
 from umemma.models.unimodal import AnyEncoder
 
@@ -40,29 +42,34 @@ def encode(encoders: Mapping[str, AnyPart], batch: Batch) -> dict[str, torch.Ten
 
 
 @torch.no_grad()
-def encode_split(
-    encoders: Mapping[str, AnyPart], data: Batch, *, batch_size: int, device: Device
-) -> dict[str, torch.Tensor]:
-    """Return {modality: (sample, dim)} float32 on the CPU, with the encoders in eval mode."""
-    modes = {name: encoder.training for name, encoder in encoders.items()}
-    for encoder in encoders.values():
+def encode_split(encoders: Mapping[str, AnyPart], data: Batch, *, device: Device) -> dict[str, torch.Tensor]:
+    """Return {modality: (sample, dim)} float32 on the CPU, with the encoders in eval mode; missing rows are zero."""
+    features = {}
+    for m, (name, encoder) in enumerate(encoders.items()):
+        was_training = encoder.training
         encoder.train(False)
-    parts: list[dict[str, torch.Tensor]] = []
-    for start in range(0, len(data), batch_size):
-        with device.autocast():
-            part = encode(encoders, data.rows(slice(start, start + batch_size)).to(device.torch_device))
-        parts.append({name: value.float().cpu() for name, value in part.items()})
-    for name, encoder in encoders.items():
-        encoder.train(modes[name])
-    return {name: torch.cat([part[name] for part in parts]) for name in encoders}
+        features[name] = _split(encoder, data.values[name], data.present[:, m], device)
+        encoder.train(was_training)
+    return features
 
 
 def encode_in_use(encoder: AnyEncoder, value: torch.Tensor) -> torch.Tensor:
     """Encode in eval mode, whatever mode the encoder is in: no batch statistics are updated, no dropout."""
     was_training = encoder.training
     encoder.eval()
-    encoded = encoder(value)
+    encoded = encoder(value) if torch.is_grad_enabled() else in_blocks(encoder, value)
     encoder.train(was_training)
+    return encoded
+
+
+def _split(encoder: Part, value: torch.Tensor, present: torch.Tensor, device: Device) -> torch.Tensor:
+    """Return (sample, dim); the values may be mapped from disk, and are read block by block."""
+    rows = present.nonzero().squeeze(1)
+    encoded = torch.zeros(len(value), encoder.dim)
+    for index, count in blocks(len(rows), rows_at_once(encoder, device.torch_device)):
+        with device.autocast(), Aligned():
+            part = encoder(value[rows[index]].to(device.torch_device))
+        encoded[rows[index[:count]]] = part[:count].float().cpu()
     return encoded
 
 

@@ -36,6 +36,7 @@ class Encoder(nn.Module):
     - `value_range`: the smallest and largest decoded value it accepts.
     - `takes_gaps`: its `forward` takes scaled values as they are, NaN included, and no further channels.
     - `num_answers`: its first features are logits, the answer of a tower that needs no head.
+    - `rows_at_once`: how many samples it gets in inference (`umemma.models.blocks`).
     - `masks_padding`: its `forward` takes a second argument, (batch, time), true where a series is padded.
 
     NaN in a vector or series was not measured, and becomes 0 after scaling, the mean of the training set. Where the
@@ -80,6 +81,11 @@ class Encoder(nn.Module):
         if self.gaps.has_padding and getattr(self.body, "masks_padding", False):
             return scaled, measured.is_padding(missing)
         return (scaled,)
+
+    @property
+    def rows_at_once(self) -> int | None:
+        """How many samples the module gets in inference; None: as many as others (`umemma.models.blocks`)."""
+        return getattr(self.body, "rows_at_once", None)
 
     def columns(self, value: torch.Tensor) -> torch.Tensor:
         """Return the columns in which the encoder is linear, if its module is a `LinearColumns`."""

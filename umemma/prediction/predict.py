@@ -1,6 +1,7 @@
 """Run a model once on every sample under every pattern (of many modalities, under those of `missingness.panel`)."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import cast
 
@@ -8,6 +9,7 @@ import torch
 
 from umemma.data.batch import Batch
 from umemma.missingness import Pattern, panel
+from umemma.models.blocks import ROWS_OF_HEAD, Aligned, blocks, rows_at_once
 from umemma.models.checkpoint import Model
 from umemma.models.device import Device
 from umemma.models.early_fusion import EarlyFusion
@@ -23,7 +25,6 @@ def predict(
     log_prior: torch.Tensor,
     *,
     group: torch.Tensor,
-    batch_size: int,
     device: Device,
     features: Mapping[str, torch.Tensor] | None = None,
     patterns: Sequence[Pattern] | None = None,
@@ -36,23 +37,14 @@ def predict(
     """
     was_training = model.training
     model.to(device.torch_device).eval()
-    if features is None and not isinstance(model, EarlyFusion | PerPattern):
-        features = encode_split(model.parts(), data, batch_size=batch_size, device=device)
-    if features is not None:
-        data = data.with_values(features)
+    if features is None:
+        features = features_of(model, data, device)
+    of_features = features is not None and not isinstance(model, EarlyFusion)
+    data = data.with_values(features) if features is not None else data
     logits: dict[Pattern, torch.Tensor] = {}
     for pattern in panel(len(data.modalities)) if patterns is None else patterns:
-        parts = []
-        for start in range(0, len(data), batch_size):
-            batch = data.rows(slice(start, start + batch_size))
-            batch = batch.with_present(batch.present & torch.tensor(pattern)).to(device.torch_device)
-            if features is not None and not isinstance(model, EarlyFusion):
-                parts.append(model.fuse(batch.values, batch.present, batch.key).float().cpu())
-            else:
-                with device.autocast():
-                    parts.append(model(batch).float().cpu())
-        left = (data.present & torch.tensor(pattern)).any(dim=1, keepdim=True)
-        logits[pattern] = torch.where(left, torch.cat(parts), log_prior)
+        left = data.with_present(data.present & torch.tensor(pattern))
+        logits[pattern] = answered(model, left, log_prior, of_features=of_features, device=device)
     logits[(False,) * len(data.modalities)] = log_prior.expand(len(data), -1).clone()
     model.train(was_training)
     return Predictions(data.modalities, data.present, data.label, group, data.key, logits)
@@ -64,7 +56,6 @@ def predict_specialists(
     log_prior: torch.Tensor,
     *,
     group: torch.Tensor,
-    batch_size: int,
     device: Device,
     features: Mapping[str, torch.Tensor],
 ) -> Predictions:
@@ -78,7 +69,6 @@ def predict_specialists(
         data,
         log_prior,
         group=group,
-        batch_size=batch_size,
         device=device,
         features=features,
         patterns=[pattern for pattern in panel(len(data.modalities)) if model.member(pattern) is None],
@@ -93,10 +83,34 @@ def predict_specialists(
             data.only(names),
             log_prior,
             group=group,
-            batch_size=batch_size,
-            device=device,
+                device=device,
             features={name: features[name] for name in names},
             patterns=[(True,) * len(names)],
         )
         logits[pattern] = alone.logits[(True,) * len(names)]
     return replace(everywhere, logits=logits)
+
+
+def features_of(model: Model, data: Batch, device: Device) -> dict[str, torch.Tensor] | None:
+    """Return {modality: (sample, dim)}; None for a model that has no part for each modality."""
+    if isinstance(model, EarlyFusion | PerPattern):
+        return None
+    return encode_split(model.parts(), data, device=device)
+
+
+@torch.no_grad()
+def answered(model: Model, data: Batch, log_prior: torch.Tensor, *, of_features: bool, device: Device) -> torch.Tensor:
+    """Return (sample, class) float32: every sample answered from exactly what it has, `log_prior` if that is nothing.
+
+    The model is in eval mode and on the device. `of_features`: the values of `data` are features. The same bytes for a
+    sample, whatever the others are and have (`umemma.models.blocks`).
+    """
+    logits = log_prior.expand(len(data), -1).clone()
+    rows = data.present.any(dim=1).nonzero().squeeze(1)
+    size = ROWS_OF_HEAD if of_features else rows_at_once(model, device.torch_device)
+    for index, count in blocks(len(rows), size):
+        batch = data.rows(rows[index]).to(device.torch_device)
+        with Aligned(), nullcontext() if of_features else device.autocast():
+            part = model.fuse(batch.values, batch.present, batch.key) if of_features else model(batch)  # type: ignore[union-attr]
+        logits[rows[index[:count]]] = part[:count].float().cpu()
+    return logits

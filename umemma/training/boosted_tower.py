@@ -12,13 +12,13 @@ import torch
 from umemma.data.batch import Batch
 from umemma.metrics.objective import log_prior
 from umemma.models import unimodal
+from umemma.models.blocks import in_blocks
 from umemma.models.encoders.trees import Boosted
 from umemma.models.forest import Forest
 from umemma.models.pooling import Pooling
 from umemma.training.boosting import MAX_COLUMNS, boost
 
 _NUM_FOLDS = 5
-_ROWS = 500
 
 
 def fit(
@@ -33,7 +33,7 @@ def fit(
     values = {split: batch.values[name][has[split]] for split, batch in data.items()}
     label = {split: batch.label[has[split]] for split, batch in data.items()}
     pooling = Pooling.fit(values["train"], max_columns=MAX_COLUMNS).eval()
-    columns = {split: torch.cat([pooling(part) for part in value.split(_ROWS)]) for split, value in values.items()}
+    columns = {split: in_blocks(pooling, value) for split, value in values.items()}
     prior = log_prior(label["train"], num_classes)
 
     def grow(rows: torch.Tensor) -> Forest:

@@ -58,7 +58,7 @@ def trees(context: TrainingContext) -> Trees:
 def pool(poolings: Mapping[str, Pooling], data: Batch, context: TrainingContext) -> Batch:
     """Return the samples that have any modality and their copies, with pooled columns as values."""
     data = data.rows(data.present.any(dim=1).nonzero().squeeze(1)[:_MAX_SAMPLES])
-    data = data.with_values(encode_split(poolings, data, batch_size=500, device=context.device))
+    data = data.with_values(encode_split(poolings, data, device=context.device))
     return with_copies(data, seed=context.seed, max_rows=_MAX_ROWS)
 
 

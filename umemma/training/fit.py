@@ -114,7 +114,7 @@ def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
     if not isinstance(model.head, FittedHead):
         return trained
     encoded = {
-        split: batch.with_values(encode_split(model.parts(), batch, batch_size=500, device=context.device))
+        split: batch.with_values(encode_split(model.parts(), batch, device=context.device))
         for split, batch in context.media.items()
         if split != "test"
     }
@@ -330,7 +330,6 @@ def _predictions(model: Model, context: TrainingContext, data: Mapping[str, Batc
         val,
         context.log_prior,
         group=val.key,
-        batch_size=500,
         device=context.device,
         features=dict(val.values) if are_features else None,
         patterns=context.judged,

@@ -136,10 +136,7 @@ def train_fusion(
 def _features(towers: Mapping[str, Tower], data: Mapping[str, Batch], settings: Compute) -> dict[str, Batch]:
     device = Device.set_up(**settings.model_dump())
     encoders = {name: tower.to(device.torch_device).encoder for name, tower in towers.items()}
-    features = {
-        split: batch.with_values(encode_split(encoders, batch, batch_size=500, device=device))
-        for split, batch in data.items()
-    }
+    features = {split: batch.with_values(encode_split(encoders, batch, device=device)) for split, batch in data.items()}
     for tower in towers.values():
         tower.cpu()
     return features

@@ -71,7 +71,7 @@ def fit(
     tower.to(device.torch_device)
 
     def features(batch: Batch) -> torch.Tensor:
-        return encode_split({name: tower.encoder}, batch, batch_size=500, device=device)[name]
+        return encode_split({name: tower.encoder}, batch, device=device)[name]
 
     validated = present["val"].rows(slice(None, None, -(-len(present["val"]) // _MAX_VALIDATED)))
 

@@ -68,7 +68,12 @@ def build(
 
 
 class MeanOfTokens(nn.Module):
-    """(batch, length) of ids, the model's plus one, 0 for padding -> (batch, hidden size)."""
+    """(batch, length) of ids, the model's plus one, 0 for padding -> (batch, hidden size).
+
+    In inference a text is a block by itself: cut to the longest of a batch, its bits would depend on the others.
+    """
+
+    rows_at_once = 1
 
     def __init__(self, model: nn.Module, padding: int) -> None:
         super().__init__()

@@ -103,4 +103,4 @@ def _pooled(
     )  # of no tower, 1: zero times a power that overflows would be NaN
     weight = p * number**independence
     others = (visible.sum(dim=1, keepdim=True) - 1).clamp_min(0)
-    return torch.einsum("bm,bmk->bk", weight, evidence) + (others * p) @ bias
+    return (weight[:, :, None] * evidence).sum(dim=1) + (others * p) @ bias
