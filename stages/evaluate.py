@@ -21,7 +21,7 @@ from umemma.models.checkpoint import Model
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
 from umemma.parameters import Parameters
-from umemma.prediction import answers, predictions
+from umemma.prediction import predictions
 from umemma.prediction.predictions import Predictions
 from umemma.reporting import results as reports
 from umemma.reporting.tables import headline
@@ -126,10 +126,9 @@ def write_predictions(
         safetensors.write(folder / "probes.safetensors", dict(probed) or {"none": torch.zeros(1)}, {})
 
 
-def write_answers(test: Predictions, classes: Sequence[str]) -> None:
-    """Write what the model says of each test sample (predictions.csv) and of each class (classes.json)."""
+def write_classes(test: Predictions, classes: Sequence[str]) -> None:
+    """Write what the model says of each class (classes.json)."""
     keys, groups = manifest.names(Path("data/shards/manifest.parquet"), "test")
-    answers.write(Path("data/reports/predictions.csv"), test, "test", keys=keys, groups=groups, classes=classes)
     content = by_class(test, classes, keys=keys, groups=groups)
     reports.write(Path("data/reports/classes.json"), reports.Classes.model_validate(content))
 
@@ -176,7 +175,7 @@ def main() -> None:
     )
     reports.write(Path("data/reports/robustness.json"), content)
     write_json(Path("data/reports/metrics.json"), headline(content))
-    write_answers(predicted["main"]["test"], dataset.classes)
+    write_classes(predicted["main"]["test"], dataset.classes)
     reports.write(Path("data/reports/gates.json"), _gates.judge(settings, context, chosen))
 
 

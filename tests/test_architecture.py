@@ -32,6 +32,7 @@ ROOMS = [  # floors: a room imports from its own files and from floors above it
     {"training", "evaluation"},
     {"parameters"},
     {"sources", "composition"},
+    {"serving"},
     {"init", "tracking"},
     {"__main__"},
 ]

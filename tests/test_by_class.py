@@ -1,6 +1,4 @@
-"""What is said of each class and sample, against scikit-learn, and the CSV of predictions against a spreadsheet's reader."""
-
-import csv
+"""What is said of each class and sample, against scikit-learn."""
 
 import pytest
 import torch
@@ -8,7 +6,6 @@ from sklearn.metrics import average_precision_score, confusion_matrix, precision
 
 from umemma.evaluation.by_class import by_class
 from umemma.missingness import patterns
-from umemma.prediction import answers
 from umemma.prediction.predictions import Predictions
 
 CLASSES = ("cat", "=1+1", "@dog", "bird")
@@ -118,33 +115,3 @@ def test_where_all_is_right_there_is_nothing_to_look_at():
     content = by_class(predicted, ("no", "yes"), keys=list("abcdef"), groups=list("abcdef"))
     assert (content["num_wrong"], content["confused"], content["wrong"]) == (0, [], [])
     assert content["confusion"] == [[3, 0], [0, 3]]
-
-
-@pytest.mark.parametrize("several", [False, True])
-def test_the_csv_holds_every_sample_as_it_was_predicted_from_what_it_has(tmp_path, several):
-    predicted = predictions(several=several)
-    answers.write(tmp_path / "p.csv", predicted, "test", keys=KEYS, groups=GROUPS, classes=CLASSES)
-    with (tmp_path / "p.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    said = of_what_each_has(predicted)
-    assert [row["key"] for row in rows] == KEYS
-    assert {row["split"] for row in rows} == {"test"}
-    for number, row in enumerate(rows):
-        names = row["predicted"].lstrip("'").split("; ") if row["predicted"] else []
-        chosen = said[number] > 0 if several else torch.arange(4) == said[number].argmax()
-        assert names == [name for name, is_of in zip(CLASSES, chosen, strict=True) if is_of]
-        assert row["present"] == ("b" if number % 3 == 0 else "a+b")
-    logits = torch.stack([predicted.logits[tuple(has)][row] for row, has in enumerate(predicted.present.tolist())])
-    expected = logits.double().sigmoid() if several else logits.double().softmax(1)
-    shown = torch.tensor([[float(row[f"probability {name}"]) for name in CLASSES] for row in rows], dtype=torch.float64)
-    torch.testing.assert_close(shown, expected, atol=1e-6, rtol=1e-5)
-
-
-def test_no_cell_of_the_csv_is_a_formula(tmp_path):
-    keys = [*KEYS[:-3], "=HYPERLINK(1)", "\tx", "a,b\n=c"]
-    answers.write(tmp_path / "p.csv", predictions(), "test", keys=keys, groups=GROUPS, classes=CLASSES)
-    with (tmp_path / "p.csv").open(newline="") as file:
-        head, *rows = list(csv.reader(file))
-    assert not [cell for row in [head, *rows] for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
-    assert [row[0] for row in rows[-3:]] == ["'=HYPERLINK(1)", "'\tx", "a,b\n=c"]
-    assert {row[4] for row in rows} == {"cat", "'=1+1", "'@dog"}

@@ -104,8 +104,8 @@ def test_a_specialist_answers_its_set_for_every_sample_with_what_it_has(towers, 
         parameter.mul_(1.5)  # so that it answers otherwise than the towers, even for one modality
     model = PerPattern(members, TAKES, PRIOR).eval()
     batch = mixed(media)
-    features = encode_split({name: tower.encoder for name, tower in towers.items()}, batch, batch_size=24, device=CPU)
-    settings = {"group": batch.key, "batch_size": 7, "device": CPU, "features": features}
+    features = encode_split({name: tower.encoder for name, tower in towers.items()}, batch, device=CPU)
+    settings = {"group": batch.key, "device": CPU, "features": features}
     asked = predict_specialists(model, batch, PRIOR, **settings)
     everything = torch.where(batch.present.any(dim=1, keepdim=True), members[True, True](batch), PRIOR)
     torch.testing.assert_close(asked.logits[True, True], everything)

@@ -12,10 +12,22 @@ if TYPE_CHECKING:
     from umemma.evaluation.patterns import evaluate
     from umemma.models.late_fusion import LateFusion
     from umemma.models.unimodal import Encoder, Tower
+    from umemma.serving.load import load
     from umemma.training.arms import ARMS
     from umemma.training.in_memory import train_fusion, train_tower
 
-__all__ = ["ARMS", "Batch", "Encoder", "LateFusion", "Tower", "UmemmaError", "evaluate", "train_fusion", "train_tower"]
+__all__ = [
+    "ARMS",
+    "Batch",
+    "Encoder",
+    "LateFusion",
+    "Tower",
+    "UmemmaError",
+    "evaluate",
+    "load",
+    "train_fusion",
+    "train_tower",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -29,6 +41,7 @@ def __getattr__(name: str) -> Any:
         "Tower": "models.unimodal",
         "UmemmaError": "errors",
         "evaluate": "evaluation.patterns",
+        "load": "serving.load",
         "train_fusion": "training.in_memory",
         "train_tower": "training.in_memory",
     }

@@ -1,4 +1,4 @@
-"""`umemma COMMAND`: commands to set up a data set before the first run."""
+"""`umemma COMMAND`: commands to set up a data set before the first run, and to answer new rows after it."""
 
 import sys
 from collections.abc import Sequence
@@ -16,8 +16,19 @@ def _init(arguments: Sequence[str]) -> None:
     init.main(arguments)
 
 
-COMMANDS = {"init": _init}
-_USAGE = "usage: umemma init FILE [--name NAME] [--root DIR] [--project DIR] ...; `umemma init --help` lists the rest"
+def _predict(arguments: Sequence[str]) -> None:
+    try:
+        from umemma.serving import predict
+    except ModuleNotFoundError as error:
+        raise ParameterError(
+            f"`umemma predict` reads tables and media, and {error.name} is not installed: pip install 'umemma[data]'"
+        ) from error
+    predict.main(arguments)
+
+
+COMMANDS = {"init": _init, "predict": _predict}
+_USAGE = """usage: umemma init FILE [--name NAME] [--root DIR] [--project DIR] ...; `umemma init --help` lists the rest
+       umemma predict MODEL ROWS [--output FILE] ...; `umemma predict --help` lists the rest"""
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ def predict_specialists(
             data.only(names),
             log_prior,
             group=group,
-                device=device,
+            device=device,
             features={name: features[name] for name in names},
             patterns=[(True,) * len(names)],
         )
@@ -111,6 +111,11 @@ def answered(model: Model, data: Batch, log_prior: torch.Tensor, *, of_features:
     for index, count in blocks(len(rows), size):
         batch = data.rows(rows[index]).to(device.torch_device)
         with Aligned(), nullcontext() if of_features else device.autocast():
-            part = model.fuse(batch.values, batch.present, batch.key) if of_features else model(batch)  # type: ignore[union-attr]
+            part = _fused(model, batch) if of_features else model(batch)
         logits[rows[index[:count]]] = part[:count].float().cpu()
     return logits
+
+
+def _fused(model: Model, batch: Batch) -> torch.Tensor:
+    assert not isinstance(model, EarlyFusion), "early fusion has no features by modality"
+    return model.fuse(batch.values, batch.present, batch.key)

@@ -36,7 +36,7 @@ A file replaced by one of the same size and time goes unnoticed: `dvc repro --fo
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from umemma.data.sample import SPLITS, BadSample, Sample
 from umemma.errors import DataError, ParameterError, unknown
@@ -51,6 +51,23 @@ from umemma.sources.tables.windows import Members as Parts
 from umemma.sources.tables.windows import cut
 
 MISSING_FILES = ("error", "hole")
+
+
+def inputs(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `options` say of a row's cells, for a model that answers new rows: `umemma.serving.folder.Inputs`."""
+    dialect = ("delimiter", "quote", "escape", "header", "skip", "comment", "encoding", "sheet")
+    label = options["label"]
+    known = [*([label] if isinstance(label, str) else label), options.get("split")]
+    return {
+        "key": options.get("key"),
+        "group": options.get("group"),
+        "known": [column for column in known if column is not None],
+        "modalities": options["modalities"],
+        "columns": options.get("columns") or {},
+        "missing": list(options.get("missing", MISSING)),
+        "dialect": {name: options[name] for name in dialect if name in options},
+        "windows": options.get("windows"),
+    }
 
 
 class Adapter:

@@ -19,7 +19,7 @@ import shlex
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -135,11 +135,7 @@ def read(path: Path, dialect: Dialect = Dialect()) -> Table:
 
 
 def _read(path: Path, dialect: Dialect) -> Table:
-    written = format_of(path)
-    if written not in SUFFIXES:
-        raise DataError(
-            f"{path} is no table: its name must end in {', '.join(f'.{one}' for one in SUFFIXES)}{_convert(path)}"
-        )
+    written = checked_format(path)
     content = content_of(path)
     if written == "parquet":
         table = _parquet(path, content)
@@ -152,6 +148,16 @@ def _read(path: Path, dialect: Dialect) -> Table:
     if not table.places:
         raise DataError(f"{path} has no rows, only the columns {some(table.columns)}")
     return table
+
+
+def checked_format(path: Path) -> str:
+    """Return `format_of` a table. Raises DataError if its name is none of a table."""
+    written = format_of(path)
+    if written not in SUFFIXES:
+        raise DataError(
+            f"{path} is no table: its name must end in {', '.join(f'.{one}' for one in SUFFIXES)}{_convert(path)}"
+        )
+    return written
 
 
 def _convert(path: Path) -> str:
@@ -218,7 +224,7 @@ def _delimited(path: Path, text: str, dialect: Dialect) -> Table:
             else "a table has at least a label and one modality"
         )
         raise DataError(f"{path} has only one column where {delimiter!r} is the delimiter; {hint}")
-    names = _column_names(path, header)
+    names = column_names(path, header)
     ragged = [f"line {line} has {len(cells)}" for line, cells in rows if len(cells) != len(names)]
     if ragged:
         raise DataError(
@@ -234,12 +240,17 @@ class NotInDialect(ValueError):
 
 def csv_rows(text: str, delimiter: str, dialect: Dialect) -> list[tuple[int, list[str]]]:
     """Return every non-blank row with the line it starts on. Raises NotInDialect naming the line."""
+    return list(records(io.StringIO(text, newline=""), delimiter, dialect))
+
+
+def records(lines: Iterable[str], delimiter: str, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    """Yield what `csv_rows` returns, of lines with their ends. Raises NotInDialect naming the line."""
     limit = csv.field_size_limit(sys.maxsize)  # a cell may hold a long text; validation limits its length
-    rows, line = [], 1
-    lines = _Lines(text, dialect)
+    line = 1
+    kept = _Lines(lines, dialect)
     try:
         reader = csv.reader(
-            lines,
+            kept,
             delimiter=delimiter,
             quotechar=dialect.quote,
             quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
@@ -250,9 +261,9 @@ def csv_rows(text: str, delimiter: str, dialect: Dialect) -> list[tuple[int, lis
         )
         for cells in reader:
             if cells:
-                rows.append((line, cells))
+                yield line, cells
             line = reader.line_num + 1
-            lines.starts_row = True
+            kept.starts_row = True
     except csv.Error as error:
         raise NotInDialect(
             f"line {line}: {error} (quotes inside a quoted cell are doubled; where they are letters like others, "
@@ -260,14 +271,13 @@ def csv_rows(text: str, delimiter: str, dialect: Dialect) -> list[tuple[int, lis
         ) from error
     finally:
         csv.field_size_limit(limit)
-    return rows
 
 
 class _Lines(Iterator[str]):
     """The lines of a text, blank in place of those that are no rows; inside a quoted cell every line is text."""
 
-    def __init__(self, text: str, dialect: Dialect) -> None:
-        self._lines = enumerate(io.StringIO(text, newline=""))
+    def __init__(self, lines: Iterable[str], dialect: Dialect) -> None:
+        self._lines = enumerate(lines)
         self._skip, self._comment = dialect.skip, dialect.comment
         self.starts_row = True
 
@@ -278,7 +288,7 @@ class _Lines(Iterator[str]):
         return "\n" if number < self._skip or is_comment else line
 
 
-def _column_names(path: Path, header: Sequence[str]) -> list[str]:
+def column_names(path: Path, header: Sequence[str]) -> list[str]:
     """Strip the names; an unnamed column, such as pandas's index, is named by its number."""
     names = [name.strip() or f"column {number}" for number, name in enumerate(header, start=1)]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
@@ -295,7 +305,7 @@ def _sheet(path: Path, rows: Sequence[tuple[int, Sequence[object]]], dialect: Di
     columns = list(zip(*(cells for _, cells in rows), strict=True)) if rows else [() for _ in header]
     named = {
         name: cells
-        for name, cells, title in zip(_column_names(path, header), columns, header, strict=True)
+        for name, cells, title in zip(column_names(path, header), columns, header, strict=True)
         if title or any(cell is not None for cell in cells)  # a used area may end in columns that are blank
     }
     return Table(path, named, [number for number, _ in rows], "row")
@@ -308,7 +318,7 @@ def _json(path: Path, text: str) -> Table:
         counted, rows = "object", list(enumerate(_json_array(path, text), start=1))
     else:
         rows = [
-            (line, _json_object(f"{path} line {line}", content))
+            (line, json_object(f"{path} line {line}", content))
             for line, content in enumerate(text.split("\n"), 1)
             if content.strip()
         ]
@@ -326,7 +336,8 @@ def _json_array(path: Path, text: str) -> list[dict[str, object]]:
     return content
 
 
-def _json_object(where: str, text: str) -> dict[str, object]:
+def json_object(where: str, text: str) -> dict[str, object]:
+    """Return the object that a text is. Raises DataError if it is none, or a name in it occurs twice."""
     cells = _parsed(where, text)
     if not isinstance(cells, dict):
         raise DataError(f"{where}: no JSON object, but {text.strip()[:40]!r}")
@@ -354,15 +365,15 @@ def _parquet(path: Path, content: bytes) -> Table:
 
     try:
         table = pq.ParquetFile(pa.BufferReader(content)).read()
-        columns = [_arrow_cells(column) for column in table.columns]
+        columns = [arrow_cells(column) for column in table.columns]
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no readable Parquet file: {error}") from error
-    names = _column_names(path, table.column_names)
+    names = column_names(path, table.column_names)
     whole = objects.as_columns(path, dict(zip(names, columns, strict=True)))
     return Table(path, whole, range(1, table.num_rows + 1), "row")
 
 
-def _arrow_cells(column: Any) -> Sequence[object]:
+def arrow_cells(column: Any) -> Sequence[object]:
     """Return Python values; lists of numbers (embeddings) as arrays, which take a fifth of the memory."""
     import pyarrow.types as kinds
 

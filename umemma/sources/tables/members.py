@@ -4,6 +4,7 @@ A modality whose cells are all missing is missing, which is not an error. In a v
 missing they are NaN, not measured, unless `fill` gives a number to replace them with.
 """
 
+import base64
 import hashlib
 import io
 import json
@@ -66,7 +67,7 @@ class Members:
             for template in source.paths
             for column in template.columns - {""}
         }
-        self.bad: dict[int, str] = {}  # rows with an invalid vector, and why
+        self.bad: dict[int, dict[str, str]] = {}  # rows with an invalid vector, and why, by modality
         self.dropped: dict[int, dict[str, int]] = {}
         self._vectors = {name: self._vector(source, table) for name, source in sources.items() if source.are_numbers}
         self._has_number = {name: (~np.isnan(values).all(axis=1)).tolist() for name, values in self._vectors.items()}
@@ -152,7 +153,7 @@ class Members:
         plain: list[str | list[str]] = []
         for name in self.names:
             cell: object = self._vectors[name][row] if name in self._vectors else self._cells[name][row]
-            if (content := embedded(cell)) is not None:
+            if (content := _embedded_or_none(cell)) is not None:
                 plain.append(hashlib.sha256(content).hexdigest())
             elif isinstance(cell, list | np.ndarray):
                 plain.append([text(item) for item in cell])
@@ -199,7 +200,7 @@ class Members:
                 )
             result = readings.numbers(reading, table.cells(column, source.where), self._missing)
             for row, why in result.bad.items():
-                self.bad.setdefault(row, f"no usable number: in {column}, {why}")
+                self.bad.setdefault(row, {}).setdefault(source.modality, f"no usable number: in {column}, {why}")
             what = "a rare word in" if isinstance(reading, Category) else "unreadable"
             for row in result.dropped:
                 self.dropped.setdefault(row, {})[f"{what} {column}"] = 1
@@ -213,9 +214,24 @@ class Members:
 
 
 def embedded(cell: object) -> bytes | None:
-    """Return the file that a cell holds: bytes, or the bytes of a {bytes, path} as Hugging Face's data sets have it."""
+    """Return the file that a cell holds: bytes, those of a {bytes, path} as Hugging Face's data sets have it, or {base64}.
+
+    Raises BadSample for what is no base64.
+    """
+    if isinstance(cell, Mapping) and "base64" in cell:
+        try:
+            return base64.b64decode(cell["base64"], validate=True)
+        except (ValueError, TypeError) as error:
+            raise BadSample("base64", f"cannot be read: {error}") from error
     content = cell.get("bytes") if isinstance(cell, Mapping) else cell
     return content if isinstance(content, bytes) and content else None
+
+
+def _embedded_or_none(cell: object) -> bytes | None:
+    try:
+        return embedded(cell)
+    except BadSample:  # `member` says so
+        return None
 
 
 def _of_numbers(cell: object, place: str, source: Source) -> tuple[str, bytes]:
@@ -226,9 +242,18 @@ def _of_numbers(cell: object, place: str, source: Source) -> tuple[str, bytes]:
             return "png", _picture(values, source)
     except ValueError as error:
         raise BadSample(place, f"no usable number: {error}") from error
+    if source.kind == "events":
+        return "events", series.npy(_events(place, values))
     if source.reading is None:
         raise BadSample(place, f"a list of numbers is no {source.kind}")
     return "npy", source.reading.of_array(place, values)
+
+
+def _events(place: str, values: np.ndarray) -> np.ndarray:
+    """Return events by time. Raises BadSample unless they are (event, 3)."""
+    if values.ndim != 2 or values.shape[1] != 3:
+        raise BadSample(place, f"no events: shape {values.shape}, not [time, number of the variable, value] for each")
+    return values[values[:, 0].argsort(kind="stable")]
 
 
 def _picture(values: np.ndarray, source: Source) -> bytes:

@@ -1,6 +1,7 @@
 """Objects in cells as columns: `{"text": "...", "lang": "en"}` in a column `caption` is `caption.text` and `caption.lang`.
 
-As pandas and others flatten JSON. A file in a cell, {bytes, path} as Hugging Face's data sets have it, stays what it is.
+As pandas and others flatten JSON. A file in a cell, {bytes, path} as Hugging Face's data sets have it or {base64}, stays
+what it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from umemma.errors import DataError
 from umemma.sources.tables.cells import is_missing, structure
 
-FILE = {"bytes", "path"}
+FILES = ({"bytes", "path"}, {"base64"})  # what stands for a file: as Hugging Face has it, and in JSON
 _MOST_KEYS = 1000  # of more, such as the counts of words, columns are not made
 
 
@@ -41,7 +42,7 @@ def _read(cell: object) -> object:
 
 
 def _is_object(cell: object) -> bool:
-    return isinstance(cell, Mapping) and not cell.keys() <= FILE
+    return isinstance(cell, Mapping) and not any(cell.keys() <= keys for keys in FILES)
 
 
 def _flattened(name: str, cells: Sequence[object]) -> dict[str, Sequence[object]]:

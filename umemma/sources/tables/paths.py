@@ -23,7 +23,12 @@ def real_roots(root: Path, others: Sequence[str]) -> tuple[Path, ...]:
 
 
 def located(named: str, base: Path, roots: Sequence[Path]) -> Path:
-    """Return the resolved path of `named`, relative to `base`. Raises BadSample if it is outside of all `roots`."""
+    """Return the resolved path of `named`, relative to `base`. Raises BadSample if it is outside of all `roots`.
+
+    Without a root no path is read at all.
+    """
+    if not roots:
+        raise BadSample(named, "is a path, and no folder is given that files may be read from")
     if "\0" in named:
         raise BadSample(named.replace("\0", "\\0"), "the path holds a NUL byte")
     path = Path(os.path.realpath(base / named))

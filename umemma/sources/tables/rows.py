@@ -104,7 +104,7 @@ def read(table: Table, members: Members, names: Named, labels: Labels, duplicate
                 )
             label = labels([cells[row] for cells in columns], place)
             if row in members.bad:
-                raise BadSample(place, members.bad[row])
+                raise BadSample(place, next(iter(members.bad[row].values())))
             if not any(members.has(name, row) for name in members.names):
                 raise BadSample(place, "every modality is missing", is_damage=False)
             rows.label[row], rows.split[row] = label, split

@@ -6,7 +6,7 @@
 | text | the text itself, or with `inline: false` the path of a file in `encoding` (utf-8) | UTF-8 |
 | series | the path of an array or of lines of numbers (`tables/recordings.py`), or a list of lists | .npy of two axes (step, channel) |
 | vector | with `columns`, single values; with `column`, a list of numbers or the path of an array | .npy of one axis |
-| events | what names the sample in a table of events beside it, `events` (`tables/events.py`) | .events (event, 3) |
+| events | what names the sample in a table of events beside it, `events` (`tables/events.py`), or a list of [time, number of the variable, value], or the path of such an array | .events (event, 3) |
 
 `path` builds the path from cells (`tables/templates.py`); of several the first is taken whose file is there. `match:
 loose` finds files whose paths were written elsewhere (`tables/matching.py`).
@@ -107,7 +107,7 @@ def _events(where: str, kind: str, entry: object) -> Events | None:
         if entry is not None:
             raise ParameterError(f"{where}.events is for the kind events, not for {kind}")
         return None
-    return events(entry, where)
+    return None if entry is None else events(entry, where)
 
 
 def _paths(where: str, given: object) -> tuple[Template, ...]:

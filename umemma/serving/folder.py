@@ -1,0 +1,198 @@
+"""The files of a model folder, and its seal: a digest of every file, so that what is loaded is what was exported.
+
+| file | holds |
+|---|---|
+| README.md | the card: what it is, what it takes, how good it is, for people and for hubs |
+| model.json | what was trained, on what data, `Facts` |
+| schema.json | what a row may hold, `Inputs` |
+| measured.json | what every pattern was measured to be worth, `Measured` |
+| weights.safetensors | the model |
+| backbones/ | frozen networks, by modality |
+| tokenizers/ | of texts, by modality |
+| calibration.safetensors | temperatures, scores for prediction sets, decision thresholds, class shares |
+| SHA256SUMS | digests; `sha256sum -c SHA256SUMS` checks them, too |
+
+Nothing in it is a program: JSON, safetensors and a tokenizer's files. The digest of SHA256SUMS names the model.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from umemma.errors import DataError, some
+from umemma.files import read_json, sha256, written_whole
+from umemma.reporting.results import Interval, Result
+from umemma.settings import Section, Settings
+
+FORMAT = 1
+CARD, FACTS, INPUTS, MEASURED = "README.md", "model.json", "schema.json", "measured.json"
+WEIGHTS, CALIBRATION, SUMS = "weights.safetensors", "calibration.safetensors", "SHA256SUMS"
+BACKBONES, TOKENIZERS = "backbones", "tokenizers"
+Content = TypeVar("Content", bound=BaseModel)
+
+
+class ModelFolderError(DataError):
+    """A folder that is no model, is damaged, or was written by a newer version."""
+
+
+class Facts(Section):
+    """model.json."""
+
+    format: int
+    """Version of the folder's layout."""
+    umemma: str
+    """Version of the package that wrote it."""
+    dataset: str
+    """Name of the data set."""
+    task: Literal["single_label", "multi_label"]
+    """`single_label`: every sample has one class; `multi_label`: any number of classes."""
+    classes: Sequence[str]
+    """Names of the classes, in the order of their numbers."""
+    modalities: Sequence[str]
+    """In the order of patterns."""
+    backbones: Sequence[str]
+    """The modalities whose arrays pass through a frozen network first."""
+    arm: str
+    """How the model was trained."""
+    seed: int
+    """Of training."""
+    precision: Literal["float32", "bfloat16"]
+    """In which the figures were measured."""
+    fingerprint: str
+    """Digest of the arrays and labels of every split that it was trained and measured on."""
+    manifest_sha256: str
+    """Digest of the shards' manifest."""
+    num_samples: Mapping[str, int]
+    """By split."""
+
+
+class Decoded(Section):
+    """How the file of a modality becomes an array."""
+
+    decode: Settings
+    """Decoder, by `name`, and its settings."""
+    shape: Sequence[int]
+    """Of the array."""
+    dtype: str
+    """Of the array."""
+
+
+class Inputs(Section):
+    """schema.json: what a row may hold. Settings as in `dataset.options` of a table."""
+
+    key: str | None
+    """Column that names a row."""
+    group: str | None
+    """Column of the group; part of a row's identity where there is no key."""
+    known: Sequence[str]
+    """Columns that may be there and are not read: label, split."""
+    modalities: Mapping[str, Settings]
+    """The columns of each modality and their kind."""
+    columns: Mapping[str, Settings]
+    """How the cells of a column are read: units, decimal marks, categories."""
+    missing: Sequence[str]
+    """Words for a hole, in any case."""
+    dialect: Mapping[str, Any]
+    """How text tables are written."""
+    windows: Settings | None
+    """How long series are cut; each window is answered."""
+    decoded: Mapping[str, Decoded]
+    """By modality."""
+
+
+class MeasuredPattern(Result):
+    """Figures on the `n` test samples, of `groups` groups, that have all of a pattern, with the rest hidden.
+
+    `information`: nats, at least; `ece`: expected calibration error. `coverage` and `set_size` are of sets of 90 %.
+    `own_calibration`: were sets calibrated on samples of exactly this pattern (`calibration_n` of them)?
+    """
+
+    n: int
+    groups: int
+    accuracy: Interval
+    f1_micro: Interval | None
+    information: Interval
+    ece: Interval
+    coverage: float
+    set_size: float
+    own_calibration: bool
+    calibration_n: int
+
+
+class Measured(Result):
+    """measured.json, by the name of the pattern: its modalities joined by `+`. `entropy` of the labels, in nats.
+
+    `prior`: accuracy of the class shares alone, which answer a row that has nothing.
+    """
+
+    entropy: float | None
+    prior: float
+    patterns: dict[str, MeasuredPattern]
+
+
+def seal(folder: Path) -> str:
+    """Write SHA256SUMS of all files of the folder and return its digest."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
+    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    with written_whole(folder / SUMS) as temporary:
+        temporary.write_text("".join(lines), "utf-8")
+    return sha256(folder / SUMS)
+
+
+def verify(folder: Path) -> str:
+    """Compare every file with its digest; return the digest of SHA256SUMS, the model's name.
+
+    Raises ModelFolderError with a sentence that names the file.
+    """
+    _check_format(folder)
+    try:
+        lines = (folder / SUMS).read_text("utf-8").splitlines()
+        sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    except FileNotFoundError as error:
+        raise ModelFolderError(f"{folder} has no {SUMS}: it was copied in part, or is no exported model") from error
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(f"{folder / SUMS} cannot be read: {error}") from error
+    for name, digest in sums.items():
+        path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ModelFolderError(f"{folder / SUMS} names {name!r}, which is not below the folder")
+        if not path.is_file():
+            raise ModelFolderError(f"{path} is missing: copy or export the folder again")
+        if (actual := sha256(path)) != digest:
+            raise ModelFolderError(
+                f"{path} is not what was exported: its sha256 is {actual[:12]}..., {SUMS} says {digest[:12]}...; copy or "
+                "export the folder again"
+            )
+    if lacking := [name for name in (FACTS, INPUTS, MEASURED, WEIGHTS, CALIBRATION) if name not in sums]:
+        raise ModelFolderError(f"{folder / SUMS} does not name {some(lacking)}: it was not written by an export")
+    return sha256(folder / SUMS)
+
+
+def read(path: Path, kind: type[Content]) -> Content:
+    """Read a JSON file of a verified folder. Raises ModelFolderError naming the key that does not fit."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        wrong = (
+            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)[:3])
+            if isinstance(error, ValidationError)
+            else str(error)
+        )
+        raise ModelFolderError(f"{path} is not what this version writes: {wrong}") from error
+
+
+def _check_format(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ModelFolderError(f"{folder} is no folder; a model is a folder that an export wrote")
+    if not (folder / FACTS).is_file():
+        raise ModelFolderError(f"{folder} is no exported model: it has no {FACTS}")
+    content = read_json(folder / FACTS)
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        writer = content.get("umemma", "another version") if isinstance(content, dict) else "another program"
+        raise ModelFolderError(
+            f"{folder} has format {found!r}, and this version of umemma reads format {FORMAT}; it was written by {writer}: "
+            "install that version, or export it again"
+        )

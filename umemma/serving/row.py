@@ -1,0 +1,21 @@
+"""A row as the model takes it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was read of a row.
+
+    `values` {modality: array}, of what can be used; `rejected` {modality: reason}, of what is there and cannot;
+    `notes`: what else was not taken as it is written.
+    """
+
+    place: str
+    key: str
+    values: Mapping[str, torch.Tensor] = field(repr=False)
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
