@@ -14,6 +14,8 @@ from umemma.tracking.record import Data, Record, Run
 
 CURVES = Path("data/reports/curves")
 MANIFEST = Path("data/shards/manifest.parquet")
+MODEL = Path("data/export")
+NUM_EXAMPLES = 4
 
 
 def run(settings: Parameters, reports: Reports, artifacts: Mapping[str, Sequence[Path]]) -> Run:
@@ -44,7 +46,20 @@ def run(settings: Parameters, reports: Reports, artifacts: Mapping[str, Sequence
         artifacts=artifacts,
         parts=[*towers, fusion],
     )
-    return Run(dataset, whole, _data(reports), _tags(), _note(reports))
+    return Run(dataset, whole, _data(reports), _tags(), _note(reports), MODEL, _examples(list(modalities)))
+
+
+def _examples(modalities: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a few test samples that have most, as rows for the model."""
+    from pyarrow import parquet
+
+    from umemma.tracking import examples
+
+    present = [f"{name}_present" for name in modalities]
+    table = parquet.read_table(MANIFEST, columns=["key", "shard", "split", *present]).to_pylist()
+    tested = [row for row in table if row["split"] == "test"]
+    fullest = sorted(tested, key=lambda row: -sum(row[name] for name in present))[:NUM_EXAMPLES]
+    return examples.rows(MODEL, MANIFEST.parent, fullest)
 
 
 def _tower(name: str, dataset: str, parameters: Mapping[str, Any]) -> Record:

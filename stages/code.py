@@ -130,7 +130,7 @@ def needed(path: Path) -> frozenset[Path]:
     modules = {file for name in names for file in _files_of(name)}
     plugins = {file for folder in loaded_folders(path) - set(CHOSEN) for file in Path(folder).glob("*.py")}
     texts = {node.value for node in running(path) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    beside = {file for file in path.parent.iterdir() if file.name in texts and file.suffix != ".py"}
+    beside = {file for file in path.parent.iterdir() if file.name in texts}
     return frozenset(file for file in modules | plugins | beside if file.is_file())
 
 

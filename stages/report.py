@@ -5,6 +5,8 @@
 
 import argparse
 import csv
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,25 +104,18 @@ def run_of(reports: Reports) -> Run:
     return _tracking.run(parameters.read(), reports, {"report": files})
 
 
-def track(reports: Reports) -> None:
-    """Log the run to MLflow. If that fails, it is kept and the report stays."""
+def track(reports: Reports, *options: str) -> None:
+    """Keep the run for MLflow, and log what is kept.
+
+    In a process of its own, so that the report depends neither on the model's code nor on whether MLflow can be reached.
+    """
     from umemma.paths import home
-    from umemma.tracking import log
+    from umemma.tracking import record
 
-    if reason := log.log_or_keep(run_of(reports), home()):
-        print(f"WARNING the run is not in MLflow: {reason}; it is kept, and `make log` logs it")
-
-
-def log_later(reports: Reports) -> None:
-    """Log the runs that were kept, and the last one if MLflow lacks it, as where its report came from DVC's cache."""
-    from umemma.paths import home
-    from umemma.tracking import log
-
-    for name in log.log_kept(home()):
-        print(f"logged: {name}")
-    last = run_of(reports)
-    log.log(last, home())
-    print(f"logged: {last.record.name}; `make ui` shows it")
+    record.keep(run_of(reports), home())
+    done = subprocess.run([sys.executable, "-m", "umemma.tracking.log", *options], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 def show(reports: Reports) -> None:
@@ -149,10 +144,10 @@ def main() -> None:
     instead.add_argument("--log", action="store_true", help="log to MLflow what could not be logged, and the last run")
     given, reports = parser.parse_args(), read()
     if given.show or given.log:
-        (show if given.show else log_later)(reports)
+        (show if given.show else track)(reports)
         return
     write(reports)
-    track(reports)
+    track(reports, "--warn")
     print(f"written: {PAGE}; `make table` prints the results")
 
 

@@ -165,7 +165,9 @@ def test_a_run_is_in_mlflow_with_its_data_and_each_training_as_a_part(project):
         digests = {row[0] for row in store.execute("select digest from datasets")}
         params = {row[0] for row in store.execute("select key from params")}
         curves = {row[0] for row in store.execute("select key from metrics")}
+        models = store.execute("select count(*) from logged_models where status = 2").fetchall()
     store.close()
+    assert models == [(1,)]
     assert names >= {"pretrain image", "pretrain audio", "fuse"}
     manifest = hashlib.sha256((project / "data/shards/manifest.parquet").read_bytes()).hexdigest()
     assert manifest[:36] in digests

@@ -15,9 +15,9 @@ from dataclasses import replace
 import pytest
 
 from tests.conftest import ROOT
-from umemma.errors import ParameterError
-from umemma.tracking import address, check, ui
-from umemma.tracking.record import Data, Record, Run, read, write
+from umemma.errors import DataError, ParameterError
+from umemma.tracking import address, check, record, ui
+from umemma.tracking.record import Data, Record, Run
 
 SECRET = "s3cr3t-of-mine"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:(mlflow|sqlalchemy|alembic)")  # of one another
@@ -264,9 +264,11 @@ def test_a_name_that_is_too_long_for_mlflow_is_cut_and_stays_unique(home, run):
 def test_a_run_that_cannot_be_logged_is_kept_and_logged_later(home, run, monkeypatch):
     from umemma.tracking import log
 
+    kept = record.keep(run, home)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////dev/null/x/mlflow.db")
-    assert "/dev/null" in log.log_or_keep(run, home)
-    assert log.log_or_keep(run, home)
+    with pytest.raises(check.TrackingError, match="/dev/null"):
+        list(log.log_kept(home))
+    assert record.read(kept).identity == run.identity
     for path in (home / "files").rglob("*.safetensors"):
         path.unlink()  # the workspace may go
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
@@ -275,19 +277,17 @@ def test_a_run_that_cannot_be_logged_is_kept_and_logged_later(home, run, monkeyp
     assert len(active(home)) == 3
     written = sorted(path.read_text() for path in (home / ".mlflow/artifacts").rglob("tower.safetensors"))
     assert written == ["audio/tower.safetensors", "image/tower.safetensors"]
-    assert log.log(run, home) == active(home)[0][0]
 
 
-def test_a_kept_run_is_the_same_run(run, tmp_path):
-    write(run, tmp_path / "kept")
-    again = read(tmp_path / "kept")
+def test_a_kept_run_is_the_same_run_and_one_of_another_version_is_named(run, tmp_path):
+    kept = record.keep(run, tmp_path)
+    again = record.read(kept)
     assert again.identity == run.identity
-    assert (again.data, again.tags, again.note, again.record.metrics) == (
-        run.data,
-        run.tags,
-        run.note,
-        run.record.metrics,
-    )
+    assert (again.data, again.tags, again.note) == (run.data, run.tags, run.note)
+    content = (kept / record.CONTENT).read_text().replace('"tags"', '"labels"')
+    (kept / record.CONTENT).write_text(content)
+    with pytest.raises(DataError, match="another version"):
+        record.read(kept)
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "a", "80;x", ""])
@@ -330,3 +330,57 @@ print("ready", flush=True)
     assert done.stdout.split() == ["now", "ready"], done.stderr
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
         assert re.fullmatch(r"\w{12}", store.execute("select version_num from alembic_version").fetchone()[0])
+
+
+@pytest.mark.slow
+def test_a_server_with_a_password_that_goes_and_comes_back(tmp_path, run):
+    """A run is kept while it is away, logged when it is back, and the password is nowhere."""
+    project, place = tmp_path / "project", tmp_path / "server"
+    project.mkdir()
+    place.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    of_run = environment | {
+        "UMEMMA_HOME": str(project),
+        "MLFLOW_TRACKING_URI": f"http://me:{SECRET}@127.0.0.1:{port}",
+        "MLFLOW_TRACKING_PASSWORD": SECRET,
+    }
+    record.keep(run, project)
+
+    def logged() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "umemma.tracking.log", "--warn"]
+        return subprocess.run(command, cwd=ROOT, env=of_run, capture_output=True, text=True, check=True)
+
+    away = logged()
+    assert away.stdout.startswith("WARNING the run is not in MLflow")
+    binary = os.path.join(os.path.dirname(sys.executable), "mlflow")
+    uri, artifacts = f"sqlite:///{place}/mlflow.db", str(place / "artifacts")
+    options = ["--backend-store-uri", uri, "--artifacts-destination", artifacts, "--workers", "1"]
+    server = subprocess.Popen(
+        [binary, "server", "--host", "127.0.0.1", "--port", str(port), *options],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(240):
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.5)
+        back = logged()
+        assert back.stdout == "logged to MLflow: digits frozen seed 0\n"
+        assert logged().stdout == ""
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+    with closing(sqlite3.connect(place / "mlflow.db")) as store:
+        assert store.execute("select count(*) from runs where status = 'FINISHED'").fetchall() == [(3,)]
+    assert list((place / "artifacts").rglob("tower.safetensors"))
+    assert SECRET not in away.stdout + away.stderr + back.stdout + back.stderr
+    for path in [*place.rglob("*"), *project.rglob("*")]:
+        assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path

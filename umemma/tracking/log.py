@@ -5,41 +5,39 @@ and a tower that comes from DVC's cache has its curve in the run like any other.
 costs 4.6 ms with SQLite, 1,000 in a batch 70 ms.
 
 Logging the same run again brings its files up to date and adds none; one whose logging was cut off is removed and logged
-anew. So `log` may be called whenever in doubt.
+anew. So a run is first kept as files, then logged from them, and removed: `python -m umemma.tracking.log` logs what is kept,
+and may be called, and killed, at any time. With `--warn` a store that cannot be written to is no error.
 """
 
-import json
+import argparse
 import os
 import shutil
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # the address may hold a password
-os.environ.setdefault(
-    "MLFLOW_HTTP_REQUEST_TIMEOUT", "30"
-)  # MLflow's own 7 tries of 120 s would hold a run for a quarter of an hour
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # with MLflow's own 7 tries of 120 s a dead server
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # would hold a run for a quarter of an hour
 
 import mlflow
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 from sqlalchemy.exc import SQLAlchemyError
 
-from umemma.tracking import address, record
+from umemma.errors import run as run_main
+from umemma.files import sha256
+from umemma.paths import home
+from umemma.serving.folder import SUMS
+from umemma.tracking import address, entities, record
 from umemma.tracking.check import TrackingError, trouble
 from umemma.tracking.database import locked, ready
 from umemma.tracking.record import Data, Record, Run
 
-IDENTITY = "umemma.run"  # the tag by which a run is found again
-_CONTEXTS = {"train": "training", "val": "validation", "test": "testing"}
+IDENTITY, MODEL = "umemma.run", "umemma.model"  # tags: by which a run is found again, the digest of its model
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's page opens on traces of language models
-_MOST_CHARS = 250  # of a name, says MLflow
 
 
 def log(run: Run, root: Path) -> str:
@@ -53,23 +51,17 @@ def log(run: Run, root: Path) -> str:
         raise TrackingError(address.redacted(error)) from None  # the error's own text may hold a password
 
 
-def log_or_keep(run: Run, root: Path) -> str | None:
-    """Log a run; if that fails, keep it for `log_kept` and return why."""
-    try:
-        log(run, root)
-    except TrackingError as error:
-        record.write(run, _kept(root) / run.identity)
-        return str(error)
-    return None
-
-
 def log_kept(root: Path) -> Iterator[str]:
-    """Log the runs that were kept, and yield their names. Raises TrackingError, and keeps those that are left."""
-    for folder in sorted(_kept(root).glob("*/")):
-        run = record.read(folder)
-        log(run, root)
-        shutil.rmtree(folder)
-        yield run.record.name
+    """Log the runs that are kept, and yield their names; the rest stays. Raises TrackingError.
+
+    Each model is asked through MLflow before it is logged, see `umemma.tracking.model.check`.
+    """
+    with locked(record.kept(root)):
+        for folder in record.folders(root):
+            run = record.read(folder)
+            log(run, root)
+            shutil.rmtree(folder)
+            yield run.record.name
 
 
 def server_trouble(uri: str, now: datetime) -> str | None:
@@ -83,10 +75,6 @@ def server_trouble(uri: str, now: datetime) -> str | None:
     return None
 
 
-def _kept(root: Path) -> Path:
-    return root / address.STORE / "later"
-
-
 @contextmanager
 def _store(root: Path, experiment: str) -> Iterator[tuple[mlflow.MlflowClient, str]]:
     """Yield a client and the id of an experiment; a SQLite file is made if need be, and used by one process at a time."""
@@ -97,7 +85,9 @@ def _store(root: Path, experiment: str) -> Iterator[tuple[mlflow.MlflowClient, s
             ready(path)
         mlflow.set_tracking_uri(uri)
         client = mlflow.MlflowClient(uri)
-        yield client, _experiment(client, experiment, path.parent / "artifacts" / experiment if path else None)
+        identifier = _experiment(client, experiment, path.parent / "artifacts" / experiment if path else None)
+        mlflow.set_experiment(experiment_id=identifier)  # for models, which MLflow logs there
+        yield client, identifier
 
 
 def _experiment(client: mlflow.MlflowClient, name: str, artifacts: Path | None = None) -> str:
@@ -118,25 +108,51 @@ def _logged(client: mlflow.MlflowClient, experiment: str, run: Run) -> str:
     if whole:
         client.set_tag(whole.info.run_id, MLFLOW_RUN_NOTE, run.note)
         _log_files(client, whole.info.run_id, run.record)
+        if run.model and whole.data.tags.get(MODEL) != _digest(run.model):
+            _log_model(client, whole.info.run_id, run)
         return str(whole.info.run_id)
     for each in found:  # by a process that was killed
-        client.delete_run(each.info.run_id)
+        _remove(client, experiment, each.info.run_id)
     tags = {**resolve_tags(), **run.tags, IDENTITY: run.identity}
-    identifier = _log_part(client, experiment, run.record, run.data, tags)
+    identifier = _created(client, experiment, run.record, run.data, tags)
+    model = _log_model(client, identifier, run) if run.model else None
+    client.log_batch(identifier, metrics=entities.figures(run, model))
+    for part in run.record.parts:
+        below = _created(client, experiment, part, run.data, {**tags, MLFLOW_PARENT_RUN_ID: identifier})
+        client.log_batch(below, metrics=entities.curve(part))
+        client.set_terminated(below)
     client.set_tag(identifier, MLFLOW_RUN_NOTE, run.note)
-    client.set_terminated(identifier)
+    client.set_terminated(identifier)  # one that has ended is whole
     return identifier
 
 
-def _log_part(client: mlflow.MlflowClient, experiment: str, part: Record, data: Data, tags: Mapping[str, str]) -> str:
-    """Log a run with those below it, which end first: one that has ended is whole."""
+def _created(client: mlflow.MlflowClient, experiment: str, part: Record, data: Data, tags: Mapping[str, str]) -> str:
     identifier = client.create_run(experiment, tags=dict(tags), run_name=part.name).info.run_id
-    client.log_batch(identifier, metrics=_points(part), params=_params(part))
-    client.log_inputs(identifier, datasets=_inputs(data, ["train"] if MLFLOW_PARENT_RUN_ID in tags else _CONTEXTS))
+    client.log_batch(identifier, params=entities.params(part))
+    splits = ["train"] if MLFLOW_PARENT_RUN_ID in tags else list(data.num_samples)
+    client.log_inputs(identifier, datasets=entities.inputs(data, splits))
     _log_files(client, identifier, part)
-    for below in part.parts:
-        client.set_terminated(_log_part(client, experiment, below, data, {**tags, MLFLOW_PARENT_RUN_ID: identifier}))
     return str(identifier)
+
+
+def _remove(client: mlflow.MlflowClient, experiment: str, identifier: str) -> None:
+    for model in client.search_logged_models([experiment], f"source_run_id = '{identifier}'"):
+        client.delete_logged_model(model.model_id)
+    client.delete_run(identifier)
+
+
+def _log_model(client: mlflow.MlflowClient, identifier: str, run: Run) -> str:
+    from umemma.tracking import model
+
+    assert run.model
+    model.check(run.model, run.examples)
+    logged = model.log(run.model, run.experiment, identifier)
+    client.set_tag(identifier, MODEL, _digest(run.model))
+    return logged
+
+
+def _digest(folder: Path) -> str:
+    return sha256(folder / SUMS)
 
 
 def _log_files(client: mlflow.MlflowClient, identifier: str, part: Record) -> None:
@@ -145,55 +161,19 @@ def _log_files(client: mlflow.MlflowClient, identifier: str, part: Record) -> No
             client.log_artifact(identifier, str(path), folder)
 
 
-def _points(part: Record) -> list[Metric]:
-    """Return the final figures at the last step of the curve, and the curve; a single row is no curve."""
-    now, last = int(time.time() * 1000), int(part.curve[-1]["step"]) if part.curve else 0
-    return [Metric(_name(name), value, now, last) for name, value in part.metrics.items()] + [
-        Metric(_name(name), value, now, int(row["step"]))
-        for row in part.curve
-        for name, value in row.items()
-        if name not in ("step", "samples_seen")
-    ]
+def main() -> None:
+    """Log what is kept."""
+    parser = argparse.ArgumentParser(description="Log to MLflow the runs that are kept.")
+    parser.add_argument("--warn", action="store_true", help="a store that cannot be written to is no error")
+    is_warning = parser.parse_args().warn
+    try:
+        for name in log_kept(home()):
+            print(f"logged to MLflow: {name}")
+    except TrackingError as error:
+        if not is_warning:
+            raise TrackingError(f"{error}; what could not be logged is kept, `make log` tries again") from None
+        print(f"WARNING the run is not in MLflow: {error}; it is kept, and `make log` logs it")
 
 
-def _params(part: Record) -> list[Param]:
-    return [Param(key, value if isinstance(value, str) else json.dumps(value)) for key, value in _flat(part.parameters)]
-
-
-def _flat(parameters: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield (dotted name, value), without what is not set: a row less in each comparison."""
-    for name, value in parameters.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif value not in (None, (), [], ""):
-            yield prefix + name, int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _inputs(data: Data, splits: Iterable[str]) -> list[DatasetInput]:
-    return [
-        DatasetInput(
-            Dataset(
-                name=f"{data.name} {split}",
-                digest=data.sha256[:36],
-                source_type="local",
-                source=json.dumps({"uri": data.folder}),
-                profile=json.dumps({"num_rows": data.num_samples[split], "modalities": list(data.modalities)}),
-            ),
-            [
-                InputTag(key, value)
-                for key, value in {
-                    MLFLOW_DATASET_CONTEXT: _CONTEXTS[split],
-                    "shards.sha256": data.sha256,
-                    **data.tags,
-                }.items()
-            ],
-        )
-        for split in splits
-        if data.num_samples.get(split)
-    ]
-
-
-def _name(metric: str) -> str:
-    """Replace `+`, which MLflow does not allow in a name, and shorten what it finds too long."""
-    name = metric.replace("+", " and ")
-    return name if len(name) <= _MOST_CHARS else f"{name[: _MOST_CHARS - 13]} {sha256(name.encode()).hexdigest()[:12]}"
+if __name__ == "__main__":
+    run_main(main)

@@ -8,7 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from umemma.errors import DataError
 from umemma.files import read_json, write_json, written_whole
+from umemma.tracking.address import STORE
 
 CONTENT, FILES = "run.json", "files"
 
@@ -47,7 +49,8 @@ class Data:
 class Run:
     """One run of the pipeline, in the MLflow experiment `experiment`, which has the name of the data set.
 
-    `note` is Markdown, shown as the run's description. `model` is a model folder.
+    `note` is Markdown, shown as the run's description. `model` is a model folder, and `examples` are rows for it whose cells
+    are JSON-compatible; they are not logged.
     """
 
     experiment: str
@@ -56,6 +59,7 @@ class Run:
     tags: Mapping[str, str]
     note: str = ""
     model: Path | None = None
+    examples: Sequence[Mapping[str, Any]] = ()
 
     @property
     def identity(self) -> str:
@@ -65,8 +69,20 @@ class Run:
         return sha256(json.dumps(made, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
-def write(run: Run, folder: Path) -> None:
-    """Write a run and copies of its files, so that it needs the workspace no longer."""
+def kept(root: Path) -> Path:
+    """Return the folder of the runs of a project that are not logged yet."""
+    return root / STORE / "later"
+
+
+def folders(root: Path) -> list[Path]:
+    """Return the folders of the runs that are kept, the oldest first."""
+    found = [path.parent for path in kept(root).glob(f"[!.]*/{CONTENT}")]
+    return sorted(found, key=lambda path: (path / CONTENT).stat().st_mtime)
+
+
+def keep(run: Run, root: Path) -> Path:
+    """Write a run and copies of its files, so that it needs the workspace no longer; return the folder."""
+    folder = kept(root) / run.identity
     with written_whole(folder) as temporary:
         files = temporary / FILES
         files.mkdir(parents=True)
@@ -78,12 +94,16 @@ def write(run: Run, folder: Path) -> None:
             return place
 
         write_json(temporary / CONTENT, json.loads(json.dumps(asdict(_moved(run, copied)), default=str)))
+    return folder
 
 
 def read(folder: Path) -> Run:
-    """Read what `write` wrote. Raises DamagedFile."""
+    """Read what `keep` wrote. Raises DataError if another version did."""
     content = read_json(folder / CONTENT)
-    run = Run(**content | {"record": _record(content["record"]), "data": Data(**content["data"])})
+    try:
+        run = Run(**content | {"record": _record(content["record"]), "data": Data(**content["data"])})
+    except (TypeError, KeyError) as error:
+        raise DataError(f"{folder} was kept by another version of umemma ({error}): remove it") from error
     return _moved(run, lambda path: folder / FILES / path)
 
 
