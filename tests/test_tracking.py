@@ -9,8 +9,10 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -91,9 +93,9 @@ def active(home):
         ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
     ],
 )
-def test_a_relative_store_lies_in_the_project_wherever_an_experiment_runs(given, uri, monkeypatch, tmp_path):
+def test_a_relative_store_lies_in_the_project_wherever_an_experiment_runs(given, uri, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
-    assert address.address(tmp_path.__class__("/p")) == uri
+    assert address.address(Path("/p")) == uri
 
 
 @pytest.mark.parametrize(
@@ -237,7 +239,17 @@ def test_a_run_has_the_parameters_that_are_set_its_figures_and_its_data(home, ru
         ("digits val", 5),
     ]
     assert {digest for _, digest, _ in datasets} == {("ab" * 32)[:36]}
+    assert rows(home, "select distinct step from metrics where key = 'epoch' order by step") == steps
     assert len(list((home / ".mlflow/artifacts").rglob("tower.safetensors"))) == 2
+
+
+def test_what_is_fitted_at_once_has_figures_and_no_curve(home, run):
+    from umemma.tracking import log
+
+    row = {"epoch": 0, "step": 0, "samples_seen": 0, "val_accuracy": 0.5}
+    log.log(replace(run, record=replace(run.record, parts=[Record("pretrain x", {}, {"n_val": 9}, [row])])), home)
+    part = "run_uuid in (select run_uuid from runs where name = 'pretrain x')"
+    assert rows(home, f"select key from metrics where {part} order by key") == [("n_val",), ("val_accuracy",)]
 
 
 def test_a_run_whose_logging_was_killed_is_replaced(home, run):
@@ -384,3 +396,42 @@ def test_a_server_with_a_password_that_goes_and_comes_back(tmp_path, run):
     assert SECRET not in away.stdout + away.stderr + back.stdout + back.stderr
     for path in [*place.rglob("*"), *project.rglob("*")]:
         assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.slow
+def test_pages_show_a_store_that_lies_elsewhere_and_its_address_is_no_argument(tmp_path, run):
+    store = tmp_path / "elsewhere.db"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+    environment |= {"UMEMMA_HOME": str(tmp_path), "MLFLOW_TRACKING_URI": f"sqlite:///{store}"}
+    record.keep(run, tmp_path)
+    log = [sys.executable, "-m", "umemma.tracking.log"]
+    subprocess.run(log, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shown = subprocess.Popen(
+        [sys.executable, "-m", "umemma.tracking.ui", port],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/search?max_results=9"
+        for _ in range(240):
+            assert shown.poll() is None
+            try:
+                with urllib.request.urlopen(url, timeout=5) as response:
+                    names = {one["name"] for one in json.load(response)["experiments"]}
+                    break
+            except OSError:
+                time.sleep(0.5)
+        arguments = Path(f"/proc/{shown.pid}/cmdline").read_text()
+    finally:
+        os.killpg(shown.pid, signal.SIGTERM)
+        printed, _ = shown.communicate(timeout=30)
+    assert names == {"Default", "digits"}
+    assert "elsewhere" not in arguments
+    assert f"http://127.0.0.1:{port}/#/experiments" in printed

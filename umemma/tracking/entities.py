@@ -24,13 +24,13 @@ def figures(run: Run, model: str | None) -> list[Metric]:
 
 
 def curve(part: Record) -> list[Metric]:
-    """Return a part's figures, at the last step of its curve, and the curve."""
+    """Return a part's figures, at the last step of its curve, and the curve; what is fitted at once has no epochs."""
     now, last = int(time.time() * 1000), int(part.curve[-1]["step"]) if part.curve else 0
     return [Metric(_name(name), value, now, last) for name, value in part.metrics.items()] + [
         Metric(_name(name), value, now, int(row["step"]))
         for row in part.curve
         for name, value in row.items()
-        if name not in ("step", "samples_seen")
+        if name not in ("step", "samples_seen") and (name != "epoch" or len(part.curve) > 1)
     ]
 
 

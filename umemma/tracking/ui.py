@@ -13,6 +13,7 @@ from umemma.paths import home
 from umemma.tracking.address import VARIABLE, address, database, redacted
 
 HOST = "127.0.0.1"
+PAGE = "#/experiments?workflowType=machine_learning"  # without it MLflow opens on pages for language models
 
 
 def command(port: str) -> list[str]:
@@ -33,7 +34,7 @@ def main() -> None:
 
         with locked(path.parent):
             ready(path)
-    print(f"the runs of {redacted(uri)} on http://{HOST}:{sys.argv[1]}, until Ctrl-C", flush=True)
+    print(f"the runs of {redacted(uri)}, until Ctrl-C:\n\n  http://{HOST}:{sys.argv[1]}/{PAGE}\n", flush=True)
     binary = Path(sys.executable).with_name(given[0])
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     environment |= {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
