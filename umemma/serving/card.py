@@ -54,7 +54,7 @@ def _worth(facts: Facts, measured: Measured) -> Iterator[str]:
     yield (
         "On test samples that have all of a set of modalities, with the rest hidden; intervals are of 95 %. Information is at "
         "least so much of what could be known of the label, in bits. Sets are prediction sets of 90 %: how often they hold the "
-        "truth, and how many classes are in one."
+        "truth for samples of exactly this set of modalities, and how many classes are in one."
     )
     score = "micro F1" if facts.task == "multi_label" else "accuracy"
     yield from (

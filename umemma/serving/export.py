@@ -93,9 +93,8 @@ def _measured(run: Run, calibrated: Calibrated) -> Measured:
 
 def _pattern(pattern: Pattern, account: Accounting, test: Predictions, calibrated: Calibrated) -> MeasuredPattern:
     name = pattern_name(pattern, test.modalities)
-    metrics, rows = account.metrics[name], test.has(pattern)
-    _, _, in_set = calibrated.judged(pattern, test.logits[pattern][rows], SET_COVERAGE)
-    of_pattern = calibrated.by_pattern[pattern]
+    metrics, of_pattern = account.metrics[name], calibrated.by_pattern[pattern]
+    coverage, set_size = _of_sets(pattern, test, calibrated)
     return MeasuredPattern(
         n=metrics.n,
         groups=metrics.clusters,
@@ -103,11 +102,26 @@ def _pattern(pattern: Pattern, account: Accounting, test: Predictions, calibrate
         f1_micro=metrics.f1_micro if calibrated.several else None,
         information=account.information[name].lower_bound,
         ece=metrics.ece,
-        coverage=round(_holds(in_set, test.label[rows]).double().mean().item(), 6),
-        set_size=round(in_set.sum(dim=1).double().mean().item(), 6),
+        coverage=coverage,
+        set_size=set_size,
         own_calibration=of_pattern.is_own,
         calibration_n=len(of_pattern.scores),
     )
+
+
+def _of_sets(pattern: Pattern, test: Predictions, calibrated: Calibrated) -> tuple[float, float]:
+    """Return how often sets hold the truth, and their mean size, for samples of exactly the pattern, as sets are made for.
+
+    Where there are too few of them, samples that have more stand for them, with the weights that calibration gives them.
+    """
+    of_pattern, exact = calibrated.by_pattern[pattern], (test.present == torch.tensor(pattern)).all(dim=1)
+    rows = exact if of_pattern.is_own and exact.any() else test.has(pattern)
+    label = test.label[rows]
+    _, _, in_set = calibrated.judged(pattern, test.logits[pattern][rows], SET_COVERAGE)
+    weight = torch.ones(len(label), dtype=torch.float64) if calibrated.several else of_pattern.weight[label]
+    share = weight / weight.sum()
+    coverage, set_size = _holds(in_set, label).double() @ share, in_set.sum(dim=1).double() @ share
+    return round(coverage.item(), 6), round(set_size.item(), 6)
 
 
 def _test_rows(run: Run, calibrated: Calibrated, measured: Measured) -> list[dict[str, Any]]:

@@ -105,7 +105,8 @@ class Inputs(Section):
 class MeasuredPattern(Result):
     """Figures on the `n` test samples, of `groups` groups, that have all of a pattern, with the rest hidden.
 
-    `information`: nats, at least; `ece`: expected calibration error. `coverage` and `set_size` are of sets of 90 %.
+    `information`: nats, at least; `ece`: expected calibration error. `coverage` and `set_size` are of sets of 90 %, for
+    samples of exactly the pattern: where these are few, others with the weights of `umemma.prediction.sets`.
     `own_calibration`: were sets calibrated on samples of exactly this pattern (`calibration_n` of them)?
     """
 
