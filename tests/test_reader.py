@@ -150,3 +150,53 @@ def test_pieces_hold_every_row_once_whatever_their_size(tmp_path, rows_at_once):
         assert [row.key for row in found] == [row["id"] for row in rows]
         if suffix == "csv":
             assert [row.place for row in found][2:4] == ["t.csv line 4", "t.csv line 6"]
+
+
+def test_objects_in_cells_are_columns_whether_written_as_text_or_not(tmp_path):
+    rows = [{**row, "about": f'{{"text": "purrs {i}", "age": {i}}}'} for i, row in enumerate(some_rows())]
+    path = write_table(tmp_path / "t.csv", rows)
+    options = {
+        "file": path.name,
+        "key": "id",
+        "split": "split",
+        "label": "label",
+        "columns": {"about": {"type": "object"}},
+    }
+    options["modalities"] = {
+        "note": {"column": "about.text", "kind": "text"},
+        "number": {"columns": ["about.age"], "kind": "vector"},
+    }
+    words = {"name": "words", "length": 3, "buckets": 9}
+    one = reader(options, note=(words, (3,)), number=({"name": "vector"}, (1,)))
+    native = [{"id": row["id"], "about": {"text": f"purrs {i}", "age": i}} for i, row in enumerate(rows)]
+    written, given = read(one, path), read(one, native)
+    for i, (first, second) in enumerate(zip(written, given, strict=True)):
+        assert first.values["number"].tolist() == second.values["number"].tolist() == [float(i)]
+        assert torch.equal(first.values["note"], second.values["note"])
+
+
+def test_a_table_of_events_that_is_not_there_is_a_reason_and_not_the_end(tmp_path):
+    beside = {"file": "gone.csv", "key": "who", "time": "hour", "variable": "what", "value": "value"}
+    entry = {"column": "id", "kind": "events", "events": {**beside, "variables": ["hr", "bp"]}}
+    options = {"file": "t", "key": "id", "label": "label", "modalities": {"vitals": entry}}
+    one = reader(options, vitals=({"name": "events", "variables": 2, "span": 8.0, "bins": 4}, (2, 4)))
+    present, absent = read(one, [{"id": "a"}, {"id": None}], tmp_path)
+    assert "gone.csv" in present.rejected["vitals"]
+    assert (present.values, absent.rejected) == ({}, {})
+
+
+def test_of_json_lines_a_column_is_absent_if_no_row_has_it(tmp_path):
+    options = {"file": "t", "key": "id", "label": "label"}
+    options["modalities"] = {name: {"column": name, "kind": "text"} for name in ("note", "title", "plot")}
+    one = reader(options)
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"id": "a", "note": "x"}\n{"id": "b", "titel": "y"}\n{"id": "c", "plot": "z"}\n')
+    said: list[str] = []
+    remarks = row_source.Remarks(one, said.append)
+    for piece in row_source.read(path, one, 1):
+        remarks.on(piece.table.columns, are_all=piece.has_all_columns)
+    remarks.end()
+    assert said == [
+        "column 'titel' is not read: did you mean 'title'?",
+        "no column title: every row is answered without title",
+    ]

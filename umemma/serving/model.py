@@ -101,14 +101,12 @@ class Model:
             )
         folders = row_source.folders(rows, media)
         reader = self.reader.of_files() if isinstance(rows, str | Path) and Path(rows).is_dir() else self.reader
-        said: set[str] = set()
+        remarks = row_source.Remarks(reader, say)
         for number, piece in enumerate(row_source.read(rows, reader, ROWS_AT_ONCE)):
-            for sentence in row_source.remarks(list(piece.table.columns), reader):
-                if sentence not in said:
-                    said.add(sentence)
-                    say(sentence)
+            remarks.on(reader.flat(piece.table).columns, are_all=piece.has_all_columns)
             if number >= start:
                 yield self.answers(reader.read(piece.table, folders, piece.broken), coverage=coverage)
+        remarks.end()
 
     def answers(self, rows: Sequence[Row], *, coverage: float = COVERAGE) -> list[Answer]:
         """Answer rows that were read, in order; their patterns may be mixed, and towers of what is absent do not run."""

@@ -31,17 +31,18 @@ class Parts:
         if not kept.is_file() or read_json(kept) != record:
             shutil.rmtree(self._folder, ignore_errors=True)
             write_json(kept, record)
+        self._number = 0
+        while self._path(self._number).is_file():
+            self._number += 1
 
     def __len__(self) -> int:
         """How many parts are there, from the first on without a gap."""
-        number = 0
-        while self._path(number).is_file():
-            number += 1
-        return number
+        return self._number
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the next part."""
-        write_json(self._path(len(self)), list(rows))
+        write_json(self._path(self._number), list(rows))
+        self._number += 1
 
     def join(self) -> None:
         """Write the output, atomically, and remove the parts."""

@@ -72,7 +72,7 @@ def _write(model: Model, given: argparse.Namespace, summary: Summary) -> None:
     if start := len(parts):
         _say(f"going on after the {start * ROWS_AT_ONCE:,} rows that were answered before")
     answers = model.stream(given.rows, coverage=given.coverage, media=given.media, say=_say, start=start)
-    for part in shown(summary.counted(answers), "answer", None):
+    for part in shown(summary.counted(answers), f"answer, {ROWS_AT_ONCE} rows at a time", None):
         parts.write(part)
     parts.join()
 

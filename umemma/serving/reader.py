@@ -12,10 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from umemma.data.sample import BadSample
-from umemma.errors import DataError
+from umemma.errors import DataError, UmemmaError
 from umemma.media.facts import facts
 from umemma.serving.folder import Inputs
 from umemma.serving.row import Row
@@ -41,6 +42,7 @@ class Reader:
         self._missing = frozenset(spelling.casefold() for spelling in inputs.missing)
         self._readings = readings(inputs.columns)
         self._cut = None if inputs.windows is None else cut(inputs.windows, self.sources)
+        self._events_of: tuple[Folders, dict[str, dict[str, np.ndarray]], dict[str, str]] | None = None
         self._decoders = {name: _decoder(one.decode, name, folder) for name, one in inputs.decoded.items()}
 
     def of_files(self) -> "Reader":
@@ -53,28 +55,52 @@ class Reader:
 
     def read(self, table: Table, folders: Folders, broken: Mapping[int, str] | None = None) -> list[Row]:
         """Return the rows of a table, of `windows` each of them; `broken` {row: reason} have no cells."""
+        whole = self.flat(table)
         known = [column for columns in self.columns.values() for column in columns]
-        lacking = {column: [None] * len(table.places) for column in known if column not in table.columns}
-        objects = {name: one for name, one in self._readings.items() if name in table.columns}
-        whole = replace(table, columns={**table.columns, **lacking})
-        members = Members(with_objects(whole, objects), self.sources, folders, self._missing, self._readings)
+        lacking = {column: [None] * len(table.places) for column in known if column not in whole.columns}
+        table = replace(whole, columns={**whole.columns, **lacking})
+        events, trouble = self._events_below(folders)
+        sources = {name: one for name, one in self.sources.items() if name not in trouble}
+        members = Members(table, sources, folders, self._missing, self._readings, events=events)
         rows = []
         for number in range(len(table.places)):
             if broken and number in broken:
                 rows.append(Row(table.place(number), "", {}, notes=[broken[number]]))
             else:
-                rows += self._rows(table, members, number)
+                unread = {
+                    name: why
+                    for name, why in trouble.items()
+                    if not is_missing(table.columns[self.columns[name][0]][number], self._missing)
+                }
+                rows += self._rows(table, members, number, unread)
         return rows
+
+    def flat(self, table: Table) -> Table:
+        """Return a table with the objects in its cells as columns, where training reads them so."""
+        return with_objects(table, {name: one for name, one in self._readings.items() if name in table.columns})
 
     def read_one(self, cells: Mapping[str, object], folders: Folders) -> list[Row]:
         """Return what `read` does of one row."""
         columns = {name: [cell] for name, cell in cells.items()}
         return self.read(Table(Path("row"), columns, [1]), folders)
 
-    def _rows(self, table: Table, members: Members, number: int) -> list[Row]:
+    def _events_below(self, folders: Folders) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
+        """Return the events of each modality in a table of its own, and of which that table cannot be read, and why."""
+        if self._events_of is None or self._events_of[0] != folders:
+            events, trouble = {}, {}
+            for name, one in self.sources.items():
+                try:
+                    if one.events is not None:
+                        events[name] = one.events.read(folders.base, folders.roots)
+                except UmemmaError as error:
+                    trouble[name] = _reason(error)
+            self._events_of = folders, events, trouble
+        return self._events_of[1:]
+
+    def _rows(self, table: Table, members: Members, number: int, unread: Mapping[str, str]) -> list[Row]:
         parts: Parts = {}
-        rejected: dict[str, str] = {}
-        for name in self.sources:
+        rejected = dict(unread)
+        for name in members.names:
             try:
                 if members.has(name, number):
                     parts[name] = members.member(name, number)
@@ -135,7 +161,7 @@ def _decoder(settings: Mapping[str, Any], modality: str, folder: Path) -> Any:
     return call(decoder, settings, f"{modality}.decode")
 
 
-def _reason(error: DataError) -> str:
+def _reason(error: UmemmaError) -> str:
     """Return why something cannot be used, without advice on settings of training."""
     reason = f"{error.file}: {error.reason}" if isinstance(error, BadSample) else str(error)
     return re.split(r"[:;] `?dataset\.options", reason, maxsplit=1)[0]

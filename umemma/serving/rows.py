@@ -5,7 +5,7 @@ has one name is one row.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def read(rows: Rows, reader: Reader, rows_at_once: int) -> Iterator[Piece]:
             yield from pieces.pieces(path, Dialect(**reader.inputs.dialect), rows_at_once)
     elif hasattr(rows, "columns") and hasattr(rows, "iloc"):
         columns = {str(name): [_plain(cell) for cell in rows[name]] for name in rows.columns}
-        yield from _checked(Table(Path("rows"), columns, range(1, len(rows) + 1)), rows_at_once)
+        yield from _checked(Table(Path("rows"), columns, range(1, len(rows) + 1), "row"), rows_at_once)
     elif isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows):
         yield from _of_mappings(rows, rows_at_once, Path("rows"))
     else:
@@ -47,31 +47,57 @@ def folders(rows: Rows, media: str | Path | None) -> Folders:
     return Folders(base, real_roots(base, ()))
 
 
-def remarks(columns: Sequence[str], reader: Reader) -> list[str]:
-    """Return sentences on columns that are not there, and on unknown ones that may be meant.
+class Remarks:
+    """Says once what is to be said of columns: which are not there, and which unknown ones may be meant."""
 
-    Raises DataError where there are columns, and none is known.
-    """
-    needed = {name: [*wanted] for name, wanted in reader.columns.items()}
-    absent = {name: [column for column in wanted if column not in columns] for name, wanted in needed.items()}
-    unknown = set(columns) - {column for wanted in needed.values() for column in wanted}
-    unknown -= {*reader.inputs.known, reader.inputs.key, reader.inputs.group}
-    if columns and len(unknown) == len(columns):
-        raise DataError(
-            f"there is no column that the model reads: it takes {some(_described(reader), 8)}; there are {some(columns, 8)}"
-            + _meant(sorted(unknown), [column for wanted in absent.values() for column in wanted])
-        )
-    sentences = []
-    for name, lacking in absent.items():
-        if len(lacking) == len(needed[name]):
-            sentences.append(f"no column {some(lacking)}: every row is answered without {name}")
-        elif lacking:
-            sentences.append(f"no column {some(lacking)}: these numbers of {name} count as not measured")
-    missing = [column for lacking in absent.values() for column in lacking]
-    for column in sorted(unknown):
-        if matches := difflib.get_close_matches(column, missing, n=1, cutoff=0.7):
-            sentences.append(f"column {column!r} is not read: did you mean {matches[0]!r}?")
-    return sentences
+    def __init__(self, reader: Reader, say: Callable[[str], None]) -> None:
+        self._reader, self._say = reader, say
+        self._seen: set[str] = set()
+        self._said: set[str] = set()
+
+    def on(self, columns: Iterable[str], *, are_all: bool) -> None:
+        """Look at the columns of a piece; `are_all`: a later one has no others.
+
+        Raises DataError where there are columns, and none is known.
+        """
+        columns = list(columns)
+        self._seen |= set(columns)
+        unknown, absent = self._unknown(columns), self._absent(columns)
+        if columns and len(unknown) == len(columns):
+            raise DataError(
+                f"there is no column that the model reads: it takes {some(_described(self._reader), 8)}; there are "
+                f"{some(columns, 8)}" + _meant(sorted(unknown), [name for names in absent.values() for name in names])
+            )
+        missing = [name for names in absent.values() for name in names]
+        for column in sorted(unknown):
+            if matches := difflib.get_close_matches(column, missing, n=1, cutoff=0.7):
+                self._once(f"column {column!r} is not read: did you mean {matches[0]!r}?")
+        if are_all:
+            self.end()
+
+    def end(self) -> None:
+        """Say which columns were in no piece."""
+        for name, lacking in self._absent(self._seen).items():
+            if len(lacking) == len(self._reader.columns[name]):
+                self._once(f"no column {some(lacking)}: every row is answered without {name}")
+            elif lacking:
+                self._once(f"no column {some(lacking)}: these numbers of {name} count as not measured")
+
+    def _absent(self, columns: Collection[str]) -> dict[str, list[str]]:
+        return {
+            name: [column for column in wanted if column not in columns]
+            for name, wanted in self._reader.columns.items()
+        }
+
+    def _unknown(self, columns: Iterable[str]) -> set[str]:
+        inputs = self._reader.inputs
+        known = {column for wanted in self._reader.columns.values() for column in wanted}
+        return set(columns) - known - {*inputs.known, inputs.key, inputs.group}
+
+    def _once(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            self._say(sentence)
 
 
 def _meant(unknown: Sequence[str], wanted: Sequence[str]) -> str:
@@ -86,7 +112,7 @@ def _described(reader: Reader) -> list[str]:
 def _of_mappings(rows: Sequence[Mapping[str, object]], rows_at_once: int, path: Path) -> Iterator[Piece]:
     names = list(dict.fromkeys(str(name) for row in rows for name in row))
     columns = {name: [_plain(row.get(name)) for row in rows] for name in names}
-    yield from _checked(Table(path, columns, range(1, len(rows) + 1)), rows_at_once)
+    yield from _checked(Table(path, columns, range(1, len(rows) + 1), "row"), rows_at_once)
 
 
 def _checked(table: Table, rows_at_once: int) -> Iterator[Piece]:

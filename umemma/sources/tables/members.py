@@ -39,7 +39,7 @@ class Folders:
 class Members:
     """The modalities of every row of `table`; only `member` opens files.
 
-    `columns` says how cells are read; `dropped` {row: {reason: 1}} the cells that could not be read and count as not
+    `events` {modality: {key: events}} None: they are read from their tables. `columns` says how cells are read; `dropped` {row: {reason: 1}} the cells that could not be read and count as not
     measured, and the words that count as other.
     """
 
@@ -52,6 +52,7 @@ class Members:
         columns: Mapping[str, Reading | NumberList | Object],
         *,
         dead_links_are_holes: bool = False,
+        events: Mapping[str, Mapping[str, np.ndarray]] | None = None,
     ) -> None:
         self.place, self._sources, self._folders, self._missing = table.place, dict(sources), folders, missing
         self._columns, self._matching = columns, Matching(folders.base)
@@ -72,9 +73,11 @@ class Members:
         self._vectors = {name: self._vector(source, table) for name, source in sources.items() if source.are_numbers}
         self._has_number = {name: (~np.isnan(values).all(axis=1)).tolist() for name, values in self._vectors.items()}
         self.names = tuple(sources)
-        self._events = {
-            name: source.events.read(folders.base, folders.roots) for name, source in sources.items() if source.events
-        }
+        self._events = (
+            {name: source.events.read(folders.base, folders.roots) for name, source in sources.items() if source.events}
+            if events is None
+            else events
+        )
 
     def has(self, modality: str, row: int) -> bool:
         """Whether a row has a modality."""

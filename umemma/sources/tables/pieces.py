@@ -22,10 +22,14 @@ Line = TypeVar("Line", str, list[str])
 
 @dataclass(frozen=True)
 class Piece:
-    """Some rows of a table; `broken` {row: reason}: rows of which no cell could be read."""
+    """Some rows of a table; `broken` {row: reason}: rows of which no cell could be read.
+
+    `has_all_columns`: no later piece has a column that is not here. Of JSON lines, which may leave any out, that is not known.
+    """
 
     table: Table
     broken: dict[int, str] = field(default_factory=dict)
+    has_all_columns: bool = True
 
 
 def pieces(path: Path, dialect: Dialect, num_rows: int) -> Iterator[Piece]:
@@ -89,7 +93,8 @@ def _json_lines(path: Path, lines: Iterable[str], num_rows: int) -> Iterator[Pie
                 broken[row] = str(error).removeprefix(": ")
         names = dict.fromkeys(name for cells in rows for name in cells)
         columns = {name: [cells.get(name) for cells in rows] for name in names}
-        yield Piece(Table(path, objects.as_columns(path, columns), [number for number, _ in part]), broken)
+        table = Table(path, objects.as_columns(path, columns), [number for number, _ in part])
+        yield Piece(table, broken, has_all_columns=False)
 
 
 def _delimited(path: Path, lines: Iterable[str], dialect: Dialect, num_rows: int) -> Iterator[Piece]:
