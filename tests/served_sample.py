@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +12,12 @@ from tests.conftest import CPU
 from tests.table_sample import png, write_table
 from umemma.data.batch import Batch
 from umemma.media.decoders import image, vector, words
-from umemma.missingness import key_digest, pattern_name
+from umemma.missingness import key_digest, panel, pattern_name
 from umemma.models import checkpoint, late_fusion
+from umemma.models.early_fusion import EarlyFusion
+from umemma.models.linear_experts import Expert, LinearExperts
+from umemma.models.per_pattern import PerPattern
+from umemma.models.pooling import Pooling
 from umemma.models.unimodal import Encoder, Tower
 from umemma.prediction.predict import predict
 from umemma.prediction.predictions import Predictions
@@ -72,8 +77,8 @@ def rows(count: int = 40) -> list[dict[str, object]]:
     ]
 
 
-def made(root: Path, *, head: str = "sum_logits", substitute: str = "none") -> Served:
-    """Write data and model below `root`."""
+def made(root: Path, *, kind: str = "sum_logits") -> Served:
+    """Write data and model below `root`; `kind`: a head, `head/substitute`, `panel`, `early` or `linear`."""
     content, rng = rows(), np.random.default_rng(0)
     (root / "photos").mkdir(parents=True)
     for row in content:
@@ -92,19 +97,37 @@ def made(root: Path, *, head: str = "sum_logits", substitute: str = "none") -> S
         encoder.fit_scale(known)
         towers[name] = Tower(encoder, 3).eval()
     prior = torch.tensor([0.5, 0.3, 0.2]).log()
-    network = late_fusion.build(
-        towers,
-        head=head,
-        substitute=substitute,
-        substitute_at="feature",
-        log_prior=prior,
-        rows={name: torch.randn(8, tower.encoder.dim) for name, tower in towers.items()},
-    ).eval()
+    network = _network(kind, towers, data, prior).eval()
     predicted = predict(network, data, prior, group=torch.arange(len(data)), device=CPU)
     checkpoint.save(network, root / "weights.safetensors", classes=CLASSES)
     keys = [sample.key for sample in splits]
     export.write(_run(root, options, data, predicted, keys), root / "model", root / "predictions.csv")
     return Served(root / "model", path, content, predicted, keys)
+
+
+def _network(kind: str, towers: dict[str, Tower], data: Batch, prior: torch.Tensor) -> Any:
+    def late(names, head: str, substitute: str = "none"):
+        chosen = {name: towers[name] for name in names}
+        rows = {name: torch.randn(8, tower.encoder.dim) for name, tower in chosen.items()}
+        return late_fusion.build(
+            chosen, head=head, substitute=substitute, substitute_at="feature", log_prior=prior, rows=rows
+        )
+
+    if kind == "panel":
+        takes = {pattern: [n for n, there in zip(towers, pattern, strict=True) if there] for pattern in panel(3)}
+        return PerPattern({pattern: late(names, "concat") for pattern, names in takes.items()}, takes, prior)
+    if kind == "early":
+        shapes = {name: value.shape[1:] for name, value in data.values.items()}
+        rows = {name: value[data.present[:, m]] for m, (name, value) in enumerate(data.values.items())}
+        return EarlyFusion(shapes, {"name": "mlp", "width": 8, "dim": 6}, 3, substitute="none", rows=rows)
+    if kind == "linear":
+        experts = {}
+        for m, (name, value) in enumerate(data.values.items()):
+            pooling = Pooling.fit(value[data.present[:, m]], max_columns=20).eval()
+            experts[name] = Expert(pooling, 3, has_gaps=name == "body")
+        return LinearExperts(experts, prior)
+    head, _, substitute = kind.partition("/")
+    return late(towers, head, substitute or "none")
 
 
 def _batch(adapter: table.Adapter) -> tuple[Batch, list]:

@@ -16,7 +16,7 @@ from umemma.errors import DataError
 
 pytestmark = pytest.mark.slow
 RESULTS = Path("data/reports/robustness.json")
-AFTER_FUSION = ["evaluate", "account", "report", "gate"]
+AFTER_FUSION = ["evaluate", "account", "export", "report", "gate"]
 
 
 def ran(output: str) -> list[str]:

@@ -73,8 +73,8 @@ class Model:
         """Answer every row of a DataFrame, a list of dictionaries, or a table or folder by its path.
 
         Paths in cells are relative to `media`, and must lead below it: by default the table's folder. Of rows in memory
-        no file is read without `media`; they may hold bytes, {"base64": text}, numbers and texts. The columns are the fields of `Answer`. What is said of columns that are not there, or
-        not known, is a warning.
+        no file is read without `media`; they may hold bytes, {"base64": text}, numbers and texts. The columns are the
+        fields of `Answer`. What is said of columns that are not there, or not known, is a warning.
         """
         import pandas as pd
 
