@@ -18,7 +18,9 @@ import pytest
 
 import umemma
 from tests import served_sample
+from umemma.tracking import address, log, record
 from umemma.tracking import model as tracked
+from umemma.tracking.record import Data, Record, Run
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:(mlflow|sqlalchemy|alembic)"),  # of one another
@@ -106,6 +108,24 @@ def test_a_request_that_cannot_be_answered_says_why(saved, rows):
         model.predict(pd.DataFrame(rows, dtype=object), params={"coverage": 2.0})
 
 
+def test_a_run_has_its_model_once_with_the_figures_of_the_test_split(served, rows, tmp_path):
+    data = Data("pets", "data/shards", "ab" * 32, {"train": 20, "test": 9}, ["photo", "body", "note"])
+    whole = Record("warm: dawn", {"seed": 0}, {"accuracy.all": 0.75})
+    kept = record.keep(Run("pets", whole, data, {}, "", served.folder, in_json(rows)), tmp_path)
+    for _ in range(2):
+        log.log(record.read(kept), tmp_path)
+    client = mlflow.MlflowClient(address.address(tmp_path))
+    experiment = client.get_experiment_by_name("pets").experiment_id
+    (found,) = client.search_logged_models([experiment])
+    assert (found.name, found.status) == ("warm- dawn", "READY")
+    assert [(metric.key, metric.value, metric.dataset_name) for metric in found.metrics] == [
+        ("accuracy.all", 0.75, "pets test")
+    ]
+    table = pd.DataFrame(rows, dtype=object)
+    loaded = mlflow.pyfunc.load_model(f"models:/{found.model_id}")
+    assert loaded.predict(table).equals(umemma.load(served.folder).predict(table))
+
+
 @pytest.mark.slow
 def test_mlflow_serves_it_with_and_without_modalities(served, saved, rows):
     with socket.socket() as free:
@@ -124,13 +144,7 @@ def test_mlflow_serves_it_with_and_without_modalities(served, saved, rows):
     try:
         url = f"http://127.0.0.1:{port}"
         _wait(f"{url}/ping", server)
-        cells = [
-            {
-                name: {"base64": base64.b64encode(cell).decode()} if isinstance(cell, bytes) else cell
-                for name, cell in row.items()
-            }
-            for row in rows
-        ]
+        cells = in_json(rows)
         model = umemma.load(served.folder)
         for name, columns in model.reader.columns.items():
             sent = [{key: cell for key, cell in row.items() if key not in columns} for row in cells]
@@ -144,6 +158,17 @@ def test_mlflow_serves_it_with_and_without_modalities(served, saved, rows):
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)
+
+
+def in_json(rows):
+    """Return rows whose cells are JSON-compatible."""
+    return [
+        {
+            name: {"base64": base64.b64encode(cell).decode()} if isinstance(cell, bytes) else cell
+            for name, cell in row.items()
+        }
+        for row in rows
+    ]
 
 
 def _wait(url, server):

@@ -83,7 +83,7 @@ def file_trouble(path: Path) -> str | None:
             store.execute("BEGIN IMMEDIATE")
             store.execute("ROLLBACK")
     except sqlite3.Error as error:
-        return None if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else str(error)
+        return None if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else str(error)
     return folder_trouble(path.parent)  # SQLite writes its journal there
 
 
@@ -109,8 +109,8 @@ def _within(seconds: float, ask: Callable[[], str | None]) -> str | None:
 def _answer(ask: Callable[[], str | None]) -> str | None:
     try:
         return ask()
-    except OSError as error:
-        return str(error)
+    except Exception as error:  # in a thread it would be lost
+        return f"{type(error).__name__}: {error}"
 
 
 def _note(root: Path, uri: str) -> Path:

@@ -146,7 +146,7 @@ def _log_model(client: mlflow.MlflowClient, identifier: str, run: Run) -> str:
 
     assert run.model
     model.check(run.model, run.examples)
-    logged = model.log(run.model, run.experiment, identifier)
+    logged = model.log(run.model, run.record.name, identifier)
     client.set_tag(identifier, MODEL, _digest(run.model))
     return logged
 

@@ -6,6 +6,7 @@ what it cannot use. A column that the signature does not name never reaches the 
 """
 
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ MOST_PATTERNS = 31  # of five modalities; a table takes as long as a block of ro
 
 def log(folder: Path, name: str, run_id: str) -> str:
     """Log a folder under a run, and return the model's id."""
+    name = re.sub(r"[/:.%\"']", "-", name)  # as MLflow asks
     with _quiet():
         info = MlflowModel.log(None, mlflow.pyfunc, name=name, run_id=run_id, **_arguments(folder, load(folder)))
     return str(info.model_id)
