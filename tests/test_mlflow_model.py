@@ -18,7 +18,7 @@ import pytest
 
 import umemma
 from tests import served_sample
-from umemma.tracking import address, log, record
+from umemma.tracking import address, record
 from umemma.tracking import model as tracked
 from umemma.tracking.record import Data, Record, Run
 
@@ -75,6 +75,13 @@ def test_each_pattern_is_asked_once_by_columns_and_each_modality_once_by_holes(s
     assert {type(cell).__name__ for cell in by_holes.to_numpy().flat} >= {"NoneType", "float", "NAType"}
 
 
+def test_columns_of_objects_reach_the_model(served, monkeypatch):
+    model = umemma.load(served.folder)
+    monkeypatch.setattr(tracked.Model, "column_names", lambda self: ["id", "caption.text", "caption.by.name"])
+    names = tracked.signature(model).inputs.input_names()
+    assert set(names) == {"id", "caption.text", "caption.by.name", "caption", "caption.by", *model.inputs.columns}
+
+
 def test_a_changed_answer_is_found(served, rows, monkeypatch):
     monkeypatch.setattr(tracked.Model, "predict", lambda self, rows, **_: pd.DataFrame({"key": [id(self)] * len(rows)}))
     with pytest.raises(AssertionError, match="MLflow changes the answers"):
@@ -109,6 +116,8 @@ def test_a_request_that_cannot_be_answered_says_why(saved, rows):
 
 
 def test_a_run_has_its_model_once_with_the_figures_of_the_test_split(served, rows, tmp_path):
+    from umemma.tracking import log
+
     data = Data("pets", "data/shards", "ab" * 32, {"train": 20, "test": 9}, ["photo", "body", "note"])
     whole = Record("warm: dawn", {"seed": 0}, {"accuracy.all": 0.75})
     kept = record.keep(Run("pets", whole, data, {}, "", served.folder, in_json(rows)), tmp_path)

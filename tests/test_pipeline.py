@@ -16,6 +16,7 @@ from umemma.errors import DataError
 
 pytestmark = pytest.mark.slow
 RESULTS = Path("data/reports/robustness.json")
+TAGS = ("mlflow.parentRunId", "umemma.run")
 AFTER_FUSION = ["evaluate", "account", "export", "report", "gate"]
 
 
@@ -165,9 +166,15 @@ def test_a_run_is_in_mlflow_with_its_data_and_each_training_as_a_part(project):
         digests = {row[0] for row in store.execute("select digest from datasets")}
         params = {row[0] for row in store.execute("select key from params")}
         curves = {row[0] for row in store.execute("select key from metrics")}
-        models = store.execute("select count(*) from logged_models where status = 2").fetchall()
+        of_tags = {
+            key: store.execute(f"select value, run_uuid from tags where key = '{key}'").fetchall() for key in TAGS
+        }
+        models = store.execute("select source_run_id from logged_models where status = 2").fetchall()
     store.close()
-    assert models == [(1,)]
+    nested = {row[1] for row in of_tags["mlflow.parentRunId"]}
+    whole = {run: identity for identity, run in of_tags["umemma.run"] if run not in nested}
+    assert len(whole) == len(set(whole.values())) >= 1  # no run is logged twice
+    assert {row[0] for row in models} == set(whole)
     assert names >= {"pretrain image", "pretrain audio", "fuse"}
     manifest = hashlib.sha256((project / "data/shards/manifest.parquet").read_bytes()).hexdigest()
     assert manifest[:36] in digests

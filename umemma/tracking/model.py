@@ -62,7 +62,7 @@ def signature(model: Model) -> ModelSignature:
     hints = get_type_hints(Answer)
     numbers = {name for name, hint in hints.items() if {hint, *get_args(hint)} & {int, float}}
     names = [field.name for field in fields(Answer) if field.name != "probability"]
-    inputs: list[ColSpec | TensorSpec] = [ColSpec(AnyType(), column, False) for column in model.column_names()]
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(AnyType(), column, False) for column in _columns(model)]
     outputs: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.double if name in numbers else DataType.string, name, False) for name in names
     ]
@@ -90,6 +90,13 @@ def frames(model: Model, rows: Sequence[Mapping[str, Any]]) -> Iterator[pd.DataF
         for cells, name, hole in zip(cycle(whole.to_numpy().tolist()), columns, cycle(HOLES), strict=False)
     ]
     yield pd.DataFrame(alone, dtype=object)
+
+
+def _columns(model: Model) -> list[str]:
+    """Return the columns that the model reads, and those of objects that it takes apart: `caption` for `caption.text`."""
+    names = [*model.column_names(), *model.inputs.columns]
+    objects = [name[:dot] for name in names for dot, character in enumerate(name) if character == "." and dot]
+    return list(dict.fromkeys([*names, *objects]))
 
 
 def _arguments(folder: Path, model: Model) -> dict[str, Any]:
