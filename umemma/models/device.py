@@ -23,7 +23,7 @@ class Device:
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms imports Inductor, 3 s, to tell it
         has_gpu = torch.cuda.is_available()
         if device == "cuda" and not has_gpu:
             raise SettingError("compute.device is cuda, but torch finds no GPU; use auto or cpu")
