@@ -115,9 +115,17 @@ def test_a_port_is_passed_on_as_it_is_whatever_the_projects_folder_is_called(tmp
     assert commands(project, "ui", f"PORT={value}") == [["python", "-m", "umemma.tracking.ui", value]]
 
 
+@pytest.mark.parametrize("value", VALUES)
+def test_a_model_and_folder_of_any_name_are_passed_on_as_they_are(project, value):
+    assert commands(project, "serve", f"MODEL={value}", f"ALLOW={value}", "PORT=1;touch F", "ARGS=--rows 10") == [
+        ["python", "-m", "umemma", "serve", value, "--port", "1;touch F", "--allow", value, "--rows", "10"]
+    ]
+
+
 def test_what_is_not_given_is_not_passed_on(project):
     assert commands(project, "init", "FILE=f.csv") == [["python", "-m", "umemma", "init", "f.csv"]]
     assert commands(project, "params") == [["python", "-m", "umemma.composition", "write"]]
     assert commands(project, "run")[0] == ["python", "-m", "umemma.composition"]
     assert commands(project, "ablation") == [["python", "-m", "flows.ablation"]]
     assert commands(project, "ui")[0][-1] == "5000"
+    assert commands(project, "serve") == [["python", "-m", "umemma", "serve", "data/export", "--port", "8000"]]

@@ -1,4 +1,4 @@
-"""`umemma COMMAND`: commands to set up a data set before the first run, and to answer new rows after it."""
+"""`umemma COMMAND`: commands to set up a data set before the first run, and to answer new rows after it, also over HTTP."""
 
 import sys
 from collections.abc import Sequence
@@ -26,9 +26,31 @@ def _predict(arguments: Sequence[str]) -> None:
     predict.main(arguments)
 
 
-COMMANDS = {"init": _init, "predict": _predict}
+def _serve(arguments: Sequence[str]) -> None:
+    try:
+        from umemma.serving.http import command
+    except ModuleNotFoundError as error:
+        raise ParameterError(
+            f"`umemma serve` needs {error.name}, which is not installed: pip install 'umemma[serve]'"
+        ) from error
+    command.main(arguments)
+
+
+def _onnx(arguments: Sequence[str]) -> None:
+    try:
+        from umemma.serving import onnx
+    except ModuleNotFoundError as error:
+        raise ParameterError(
+            f"`umemma onnx` needs {error.name}, which is not installed: pip install 'umemma[onnx]'"
+        ) from error
+    onnx.main(arguments)
+
+
+COMMANDS = {"init": _init, "predict": _predict, "serve": _serve, "onnx": _onnx}
 _USAGE = """usage: umemma init FILE [--name NAME] [--root DIR] [--project DIR] ...; `umemma init --help` lists the rest
-       umemma predict MODEL ROWS [--output FILE] ...; `umemma predict --help` lists the rest"""
+       umemma predict MODEL ROWS [--output FILE] ...; `umemma predict --help` lists the rest
+       umemma serve MODEL [--port PORT] ...; `umemma serve --help` lists the rest
+       umemma onnx MODEL FOLDER"""
 
 
 def main() -> None:

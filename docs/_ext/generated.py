@@ -3,7 +3,7 @@
 - `parameters`: every key of params.yaml, walked from the typed sections of `umemma.parameters`.
 - `decoders`, `encoders`, `heads`: settings from the signatures, read as syntax; nothing heavy is imported.
 - `adapters`: likewise. `augmentations`: from the functions of `umemma/training/augmentations`.
-- `stages`, `stage_parameters`: from dvc.yaml. `targets`: from the Makefile.
+- `stages`, `stage_parameters`: from dvc.yaml. `targets`: from the Makefile. `limits`: options of `umemma serve`.
 """
 
 import ast
@@ -287,6 +287,17 @@ def targets() -> str:
     return _table(("command", "what it does"), [(f"`make {name}`", text) for name, text in found])
 
 
+def limits() -> str:
+    """Return a table of the server's limits."""
+    from umemma.serving.http.limits import Limits, option
+
+    rows = [
+        (f"`{option(name)}`", f"{one.default:,}", f"at most so many {one.description}")
+        for name, one in Limits.model_fields.items()
+    ]
+    return _table(("option", "default", "meaning"), rows)
+
+
 def _table(head: Sequence[str], rows: Rows) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(
@@ -332,5 +343,16 @@ def _comments() -> dict[str, str]:
 _COMMENTS = _comments()
 GENERATORS: dict[str, Callable[[], str]] = {
     one.__name__: one
-    for one in (parameters, decoders, encoders, heads, adapters, augmentations, stages, stage_parameters, targets)
+    for one in (
+        parameters,
+        decoders,
+        encoders,
+        heads,
+        adapters,
+        augmentations,
+        stages,
+        stage_parameters,
+        targets,
+        limits,
+    )
 }

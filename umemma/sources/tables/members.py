@@ -264,7 +264,7 @@ def _picture(values: np.ndarray, source: Source) -> bytes:
     from PIL import Image
 
     shape = source.shape or values.shape
-    if len(shape) not in (2, 3) or values.size != np.prod(shape):
+    if len(shape) not in (2, 3) or values.size != np.prod(shape) or not values.size:
         raise ValueError(
             f"{values.size} pixels are no image of {' x '.join(map(str, shape))}; {source.where}.shape gives its "
             "[height, width]"
@@ -272,8 +272,17 @@ def _picture(values: np.ndarray, source: Source) -> bytes:
     if not ((values >= 0) & (values <= 255) & (values == np.round(values))).all():
         raise ValueError("pixels must be whole numbers from 0 to 255")
     buffer = io.BytesIO()
-    Image.fromarray(values.reshape(shape).astype(np.uint8).squeeze()).save(buffer, "PNG")
+    Image.fromarray(_without_gray_axis(values.reshape(shape).astype(np.uint8))).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _without_gray_axis(pixels: np.ndarray) -> np.ndarray:
+    """Return (height, width) or (height, width, 2 to 4 channels). Raises ValueError for another number of channels."""
+    if pixels.ndim == 2 or pixels.shape[2] in (2, 3, 4):
+        return pixels
+    if 1 in (pixels.shape[2], pixels.shape[0]):
+        return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels[0]
+    raise ValueError(f"{' x '.join(map(str, pixels.shape))} are no height, width and channels")
 
 
 def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
