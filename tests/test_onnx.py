@@ -31,9 +31,7 @@ def answered(folder, model, row):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("head", "substitute"), [("attention", "none"), ("concat", "learned")]
-)
+@pytest.mark.parametrize(("head", "substitute"), [("attention", "none"), ("concat", "learned")])
 def test_programs_answer_as_the_model_does_in_every_pattern(tmp_path, head, substitute):
     served = served_sample.made(tmp_path / "pets", head=head, substitute=substitute)
     model = umemma.load(served.folder)
@@ -41,7 +39,9 @@ def test_programs_answer_as_the_model_does_in_every_pattern(tmp_path, head, subs
     cells = Cells(model.reader, Limits(), None)
     for pattern in itertools.product((False, True), repeat=3):
         (row,) = cells.rows(request_of(served, 3, pattern), "row 1")
-        torch.testing.assert_close(answered(tmp_path / "programs", model, row), model.logits([row]), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            answered(tmp_path / "programs", model, row), model.logits([row]), atol=1e-4, rtol=1e-4
+        )
 
 
 def test_a_model_whose_stand_ins_are_drawn_has_no_programs(tmp_path):

@@ -51,7 +51,7 @@ class BagOfWords(LinearColumns):
 
 def _counts(ids: torch.Tensor, num_words: int) -> torch.Tensor:
     """Return (batch, word): how often each text has each word; nothing of padding."""
-    counts = torch.zeros(len(ids), num_words, device=ids.device)
+    counts = torch.zeros(ids.shape[0], num_words, device=ids.device)  # `len` would be fixed in a program (serving/onnx)
     counts.scatter_add_(1, ids.long(), torch.ones_like(ids, dtype=counts.dtype))
     counts[:, 0] = 0
     return counts

@@ -33,6 +33,7 @@ class Head(nn.Module):
         """Return logits from the visible modalities."""
         seen = [value.masked_fill(~visible[:, m, None], 0.0) for m, value in enumerate(features.values())]
         tokens = torch.stack([layer(value) for layer, value in zip(self.token.values(), seen, strict=True)], 1)
-        tokens = torch.cat([self.read_out.expand(len(tokens), 1, -1), tokens + self.kind], dim=1)
-        hidden = torch.cat([visible.new_zeros(len(visible), 1), ~visible], dim=1)
+        # `len` would be fixed in a program (serving/onnx).
+        tokens = torch.cat([self.read_out.expand(tokens.shape[0], 1, -1), tokens + self.kind], dim=1)
+        hidden = torch.cat([visible.new_zeros(visible.shape[0], 1), ~visible], dim=1)
         return self.linear(self.layer(tokens, src_key_padding_mask=hidden)[:, 0])
