@@ -39,6 +39,9 @@ class Fused(nn.Module):
     As `LateFusion.fuse`, without choices that depend on the data: stand-ins are the same for every row, and made once.
     """
 
+    visible: torch.Tensor
+    log_prior: torch.Tensor
+
     def __init__(self, network: LateFusion, log_prior: torch.Tensor) -> None:
         super().__init__()
         encoders = network.parts()
