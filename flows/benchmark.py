@@ -3,7 +3,8 @@
 Every run is the whole pipeline with the defaults of conf/, in a worktree of its own, so that params.yaml, dvc.lock and
 the report in the workspace stay. Results come from DVC's cache where nothing they depend on has changed: the same
 command resumes a benchmark, however it ended, and repeats only what a change of code concerns. A data set that cannot
-be run is named with the reason; the others go on. The table replaces the one in docs/benchmark.md.
+be run is named with the reason; the others go on. The table of docs/benchmark.md gets the new rows; those of data sets
+that were not run stay.
 """
 
 import argparse
@@ -15,11 +16,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
-from flows.benchmark_table import replaced, shown, summary, written
+from flows.benchmark_table import lines_of, replaced, shown, summary, written
 from flows.comparison import PAGE
 from flows.experiments import maker
+from flows.git import git
 from flows.graph import project_root
 from flows.overrides import check_overrides
 from flows.plan import legal
@@ -102,15 +105,17 @@ def main() -> None:
             results[dataset] = found
             print(shown(dataset, found), flush=True)
     if results:
-        print(summary(results))
-        _write(home / (given.output or DOCUMENT), results, benchmark.failed)
+        print(summary(lines_of(results)))
+        commit = git(home, "describe", "--always", "--dirty", "--exclude=*")
+        runs = f"{'; '.join(' '.join(variant) for variant in variants)}; at {commit}, {date.today():%Y-%m-%d}"
+        _write(home / (given.output or DOCUMENT), results, runs, benchmark.failed)
     if benchmark.failed:
         raise RunFailed(f"{', '.join(benchmark.failed)}: not in the table")
 
 
-def _write(path: Path, results: Mapping[str, Sequence[Row]], failed: Mapping[str, str]) -> None:
-    text = path.read_text("utf-8") if path.exists() else ""
-    path.write_text(replaced(text, written(results, failed)), "utf-8")
+def _write(path: Path, results: Mapping[str, Sequence[Row]], runs: str, failed: Mapping[str, str]) -> None:
+    page = path.read_text("utf-8") if path.exists() else ""
+    path.write_text(replaced(page, written(results, runs, failed, page)), "utf-8")
     print(f"written: {path}")
 
 

@@ -8,6 +8,8 @@ from umemma.evaluation.benchmark import BASELINES, OURS, SPECIALIST, Row
 
 BEGIN, END = "<!-- benchmark: written by `make benchmark` -->", "<!-- end of benchmark -->"
 COLUMNS = (OURS, *BASELINES, SPECIALIST)
+_DIFFERENCE = 4 + len(COLUMNS)  # which cell of a line
+Lines = Mapping[str, Sequence[Sequence[str]]]  # {data set: [[cell]]}; the last cell is the verdict
 _SIGNS = {"ahead": "**ahead**", "level": "level", "behind": "**behind**"}
 
 
@@ -16,29 +18,54 @@ def shown(dataset: str, rows: Sequence[Row]) -> str:
     return table([{"dataset": dataset, **_cells(row), "verdict": row.verdict} for row in rows])
 
 
-def summary(results: Mapping[str, Sequence[Row]]) -> str:
+def summary(lines: Lines) -> str:
     """Return in how many data sets and rows our model is ahead of, level with and behind the better baseline."""
-    first = {dataset: rows[0] for dataset, rows in results.items()}
-    ahead = [
-        dataset for dataset, row in first.items() if row.difference["value"] is not None and row.difference["value"] > 0
-    ]
-    behind = [f"{name} ({row.present})" for name, rows in results.items() for row in rows if row.verdict == "behind"]
+    ahead = [name for name, rows in lines.items() if float(rows[0][_DIFFERENCE].split()[0]) > 0]
+    behind = [f"{name} ({cells[1]})" for name, rows in lines.items() for cells in rows if cells[-1] == _SIGNS["behind"]]
     return (
-        f"With everything present, ours is above the better baseline on {len(ahead)} of {len(first)} data sets "
+        f"With everything present, ours is above the better baseline on {len(ahead)} of {len(lines)} data sets "
         f"({', '.join(ahead) or 'none'}). Behind by more than the interval: {', '.join(behind) or 'nowhere'}."
     )
 
 
-def written(results: Mapping[str, Sequence[Row]], failed: Mapping[str, str]) -> str:
-    """Return the summary and the table in Markdown."""
+def lines_of(results: Mapping[str, Sequence[Row]]) -> Lines:
+    """Return the rows of data sets as the cells of a table."""
+    return {
+        dataset: [[f"`{dataset}`", *_cells(row).values(), _SIGNS[row.verdict]] for row in rows]
+        for dataset, rows in results.items()
+    }
+
+
+def written(results: Mapping[str, Sequence[Row]], runs: str, failed: Mapping[str, str], page: str) -> str:
+    """Return summary, table and what was run in Markdown; data sets of the page's table that were not run stay in it.
+
+    `runs`: which runs the results are of, and of which commit.
+    """
+    kept, old_runs = _kept(page)
+    lines = {**kept, **lines_of(results)}
+    made = {**old_runs, **dict.fromkeys(results, runs)}
     head = ["data set", "present", "n (groups)", "score", *COLUMNS, "ours - better baseline", ""]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for dataset, rows in results.items():
-        for row in rows:
-            cells = [f"`{dataset}`", *_cells(row).values(), _SIGNS[row.verdict]]
-            lines.append(f"| {' | '.join(cells)} |")
+    text = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    text += [f"| {' | '.join(cells)} |" for rows in lines.values() for cells in rows]
+    by_runs = {one: [name for name in lines if made.get(name) == one] for one in dict.fromkeys(made.values())}
+    about = [f"- {', '.join(f'`{name}`' for name in names)}: {one}" for one, names in by_runs.items() if names]
     gone = [f"Not run: `{dataset}` ({reason})." for dataset, reason in failed.items()]
-    return "\n".join([summary(results), "", *lines, *(["", *gone] if gone else [])])
+    return "\n".join([summary(lines), "", *text, "", *about, *(["", *gone] if gone else [])])
+
+
+def _kept(page: str) -> tuple[dict[str, list[list[str]]], dict[str, str]]:
+    """Return the lines of a page's table by data set, and by data set what was run."""
+    lines: dict[str, list[list[str]]] = {}
+    runs: dict[str, str] = {}
+    block = page.partition(BEGIN)[2].partition(END)[0]
+    for line in block.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if line.startswith("| `") and len(cells) == _DIFFERENCE + 2:
+            lines.setdefault(cells[0].strip("`"), []).append(cells)
+        elif line.startswith("- `"):
+            names, _, what = line.removeprefix("- ").partition(": ")
+            runs |= dict.fromkeys(names.replace("`", "").split(", "), what)
+    return lines, runs
 
 
 def replaced(page: str, content: str) -> str:

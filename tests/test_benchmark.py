@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from flows.benchmark import PREDICTIONS, _over
-from flows.benchmark_table import BEGIN, END, replaced, summary, written
+from flows.benchmark_table import BEGIN, END, lines_of, replaced, summary, written
 from tests.test_flows import call, nothing_left
 from umemma.errors import DataError, ParameterError
 from umemma.evaluation.benchmark import rows
@@ -88,8 +88,9 @@ def test_runs_are_averaged_with_their_spread_and_other_samples_in_one_run_are_an
 
 def test_the_table_takes_the_place_of_the_last_one_and_nothing_else():
     found = {"digits": rows([run()]), "grid": rows([run(ours=0.6)])}
-    text = written(found, {"avmnist": "no files"})
-    assert text.startswith(summary(found))
+    text = written(found, "seed=0; at abc", {"avmnist": "no files"}, "")
+    assert text.startswith(summary(lines_of(found)))
+    assert "\n- `digits`, `grid`: seed=0; at abc\n" in text
     assert "on 1 of 2 data sets (digits)" in text
     assert "Behind by more than the interval: grid (everything), grid (a)" in text
     assert "| `digits` | everything | 200 | accuracy | 90.0 | 70.0 | 80.0 | 90.0 | +10.0 (" in text
@@ -97,6 +98,14 @@ def test_the_table_takes_the_place_of_the_last_one_and_nothing_else():
     page = replaced(f"# Title\n\n{BEGIN}\nold\n{END}\n\nThe end.\n", text)
     assert page == f"# Title\n\n{BEGIN}\n{text}\n{END}\n\nThe end.\n"
     assert replaced(page, text) == page
+
+
+def test_rows_of_data_sets_that_were_not_run_stay_with_what_they_are_of():
+    page = replaced("", written({"digits": rows([run()]), "grid": rows([run(ours=0.6)])}, "seed=0; at abc", {}, ""))
+    page = replaced(page, written({"grid": rows([run(ours=0.85)])}, "seed=1; at def", {}, page))
+    assert "on 2 of 2 data sets (digits, grid). Behind by more than the interval: nowhere." in page
+    assert page.count("| `grid` | everything |") == page.count("| `digits` | everything |") == 1
+    assert "- `digits`: seed=0; at abc\n- `grid`: seed=1; at def" in page
 
 
 def test_a_key_without_values_is_named():
