@@ -31,9 +31,9 @@ def answered(folder, model, row):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("head", "substitute"), [("attention", "none"), ("concat", "learned")])
-def test_programs_answer_as_the_model_does_in_every_pattern(tmp_path, head, substitute):
-    served = served_sample.made(tmp_path / "pets", head=head, substitute=substitute)
+@pytest.mark.parametrize("kind", ["attention", "concat/learned"])
+def test_programs_answer_as_the_model_does_in_every_pattern(tmp_path, kind):
+    served = served_sample.made(tmp_path / "pets", kind=kind)
     model = umemma.load(served.folder)
     assert onnx.write(model, tmp_path / "programs") < 1e-4
     cells = Cells(model.reader, Limits(), None)
@@ -45,7 +45,7 @@ def test_programs_answer_as_the_model_does_in_every_pattern(tmp_path, head, subs
 
 
 def test_a_model_whose_stand_ins_are_drawn_has_no_programs(tmp_path):
-    model = umemma.load(served_sample.made(tmp_path / "pets", head="concat", substitute="donor").folder)
+    model = umemma.load(served_sample.made(tmp_path / "pets", kind="concat/donor").folder)
     with pytest.raises(ParameterError, match="donor is drawn by a row's key"):
         onnx.write(model, tmp_path / "programs")
     assert not (tmp_path / "programs").exists()

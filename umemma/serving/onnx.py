@@ -70,7 +70,7 @@ class Fused(nn.Module):
 def main(arguments: Sequence[str]) -> None:
     """Write the programs, and say how near they come."""
     parser = argparse.ArgumentParser("umemma onnx", description=__doc__)
-    parser.add_argument("model", type=Path, help="the folder that the stage `export` wrote, data/export")
+    parser.add_argument("model", type=Path, help="a model folder, as a run leaves in data/export")
     parser.add_argument("folder", type=Path, help="where the programs are written")
     given = parser.parse_args(arguments)
     difference = write(load(given.model), given.folder)

@@ -118,7 +118,7 @@ def _end() -> None:
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("umemma serve", description=__doc__)
-    parser.add_argument("model", type=Path, help="the folder that the stage `export` wrote, data/export")
+    parser.add_argument("model", type=Path, help="a model folder, as a run leaves in data/export")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine alone)")
     parser.add_argument("--port", type=int, default=8000, help="(%(default)s); 0: any that is free")
     parser.add_argument(
