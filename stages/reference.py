@@ -18,7 +18,7 @@ from umemma import parameters
 from umemma.evaluation.yardstick import SPECIALISTS
 from umemma.files import written_whole
 from umemma.models.per_pattern import PerPattern
-from umemma.prediction import predictions
+from umemma.prediction import predict, predictions
 from umemma.prediction.predictions import Predictions
 from umemma.training.arms import BASELINES
 from umemma.training.context import TrainingContext
@@ -54,7 +54,9 @@ def main() -> None:
     context, targets = _context.load(settings)
     models = reference(context).model
     assert isinstance(models, PerPattern), "a model for every set"
-    predicted = _predictions.predictions_of_specialists(models, context, targets, settings.evaluate)
+    predicted = _predictions.predictions_of(
+        models, context, targets, settings.evaluate, on_features=True, by=predict.predict_specialists
+    )
     written: dict[str, Written] = {"specialists": (predicted, {"arm": SPECIALISTS, "budget": None})}
     for arm in BASELINES:
         baseline = fit(arm, context)

@@ -88,3 +88,22 @@ def run(
     }
     clean |= {"PATH": f"{Path(sys.executable).parent}:{clean['PATH']}", "DO_NOT_TRACK": "true", **(environment or {})}
     return subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A project's folder: init needs only conf/."""
+    folder = tmp_path / "home"
+    (folder / "conf/dataset").mkdir(parents=True)
+    (folder / "conf/config.yaml").write_text((ROOT / "conf/config.yaml").read_text())
+    return folder
+
+
+def initiated(home, path, **given):
+    """Run init on a table; return its output and the parameters composed from the file it wrote."""
+    from umemma import composition, parameters
+    from umemma.init.init import init
+    from umemma.init.proposal import Given
+
+    output = init(path, path.parent, "mine", Given(**given), home=home, force=True)
+    return output, parameters.check(composition.composed(home / "conf", ["dataset=mine"]), "conf")

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from stages.decode import decode
 from stages.prepare import prepare
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, initiated, run
 from tests.gate import pass_gate
 from tests.stages_here import compose, run_stage, run_stages
 from tests.table_sample import FORMATS, png, samples, series, spoil, stranger, wav, write_table
@@ -36,21 +36,6 @@ from umemma.sources import build
 from umemma.training import augment
 
 WORDS = ("the", "ship", "leaves", "harbour", "at", "night", "and", "nobody", "sees", "it", "go")
-
-
-@pytest.fixture
-def home(tmp_path):
-    """A project's folder: init needs only conf/."""
-    folder = tmp_path / "home"
-    (folder / "conf/dataset").mkdir(parents=True)
-    (folder / "conf/config.yaml").write_text((ROOT / "conf/config.yaml").read_text())
-    return folder
-
-
-def initiated(home, path, **given):
-    """Run init on a table; return its output and the parameters composed from the file it wrote."""
-    output = init(path, path.parent, "mine", Given(**given), home=home, force=True)
-    return output, parameters.check(composition.composed(home / "conf", ["dataset=mine"]), "conf")
 
 
 def rows_of(count=60, **columns):

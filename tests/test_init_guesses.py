@@ -5,27 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import initiated
 from tests.table_sample import png, write_table
-from umemma import composition, parameters
 from umemma.errors import DataError, ParameterError
 from umemma.init.init import init
 from umemma.init.proposal import Given
 from umemma.init.telling import codes, tells
-
-
-@pytest.fixture
-def home(tmp_path):
-    """A project's folder: init needs only conf/."""
-    folder = tmp_path / "home"
-    (folder / "conf/dataset").mkdir(parents=True)
-    (folder / "conf/config.yaml").write_text((ROOT / "conf/config.yaml").read_text())
-    return folder
-
-
-def initiated(home, path, **given):
-    output = init(path, path.parent, "mine", Given(**given), home=home, force=True)
-    return output, parameters.check(composition.composed(home / "conf", ["dataset=mine"]), "conf")
 
 
 def table(folder, count=120, name="t.csv", **columns):

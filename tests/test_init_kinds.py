@@ -6,32 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT
+from tests.conftest import initiated
 from tests.media_files import npy, numbered, picture, tone, video
 from tests.table_sample import write_table
-from umemma import composition, parameters
 from umemma.errors import DataError, ParameterError
-from umemma.init.init import init, main
-from umemma.init.proposal import Given
+from umemma.init.init import main
 from umemma.media import formats
 
 HEARD = {form: video([], form=form, samples=tone()[:, 0]) for form in ("mp4", "matroska")}
 SEEN = video(numbered(3))
 PICTURES = [np.full((16, 16, 3), level, np.uint8) for level in (10, 90, 170)]
-
-
-@pytest.fixture
-def home(tmp_path):
-    """A project's folder: init needs only conf/."""
-    folder = tmp_path / "home"
-    (folder / "conf/dataset").mkdir(parents=True)
-    (folder / "conf/config.yaml").write_text((ROOT / "conf/config.yaml").read_text())
-    return folder
-
-
-def initiated(home, path, **given):
-    output = init(path, path.parent, "mine", Given(**given), home=home, force=True)
-    return output, parameters.check(composition.composed(home / "conf", ["dataset=mine"]), "conf")
 
 
 def table(folder, contents, suffix, **columns):

@@ -85,11 +85,9 @@ def share(estimate: torch.Tensor, clusters: int) -> Interval:
     all predictions are correct, however few there are, and are too narrow for few clusters. Replicates that all agree
     say nothing about the variance; then every cluster counts as one sample.
     """
-    value, replicates = estimate[0].item(), estimate[1:]
-    replicates = replicates[replicates.isfinite()]
-    if not math.isfinite(value) or clusters < 2 or 2 * len(replicates) <= len(estimate) - 1:
+    value, variance = estimate[0].item(), _variance(estimate, clusters)
+    if variance is None:
         return {"value": rounded(value), "low": None, "high": None}
-    variance = replicates.var().item() * clusters / (clusters - 1)
     number = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(clusters)
     t_squared = float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) ** 2
     middle = (value + t_squared / (2 * number)) / (1 + t_squared / number)
@@ -108,18 +106,23 @@ def difference(
     models differ in one or two samples all to one side, no replicate lies on the other side, and percentiles would claim
     a difference that a test does not see; with few clusters they are too narrow as well. `lowest` and `highest` clip.
     """
-    value, replicates = estimate[0].item(), estimate[1:]
-    replicates = replicates[replicates.isfinite()]
-    if not math.isfinite(value) or clusters < 2 or 2 * len(replicates) <= len(estimate) - 1:
+    value, variance = estimate[0].item(), _variance(estimate, clusters)
+    if variance is None:
         return {"value": rounded(value), "low": None, "high": None}
-    half = float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) * math.sqrt(
-        replicates.var().item() * clusters / (clusters - 1)
-    )
+    half = float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) * math.sqrt(variance)
     return {
         "value": rounded(value),
         "low": rounded(max(value - half, lowest)),
         "high": rounded(min(value + half, highest)),
     }
+
+
+def _variance(estimate: torch.Tensor, clusters: int) -> float | None:
+    """Return the variance of an estimate (1 + replicate,) over clusters; None where it, or most of its replicates, is undefined."""
+    replicates = estimate[1:][estimate[1:].isfinite()]
+    if not estimate[0].isfinite() or clusters < 2 or 2 * len(replicates) <= len(estimate) - 1:
+        return None
+    return replicates.var().item() * clusters / (clusters - 1)
 
 
 def rounded(value: float) -> float | None:

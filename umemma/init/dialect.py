@@ -64,20 +64,19 @@ def opened(file: Path, encoding: str | None = None, sheet: str | None = None) ->
 
 def _sheet(file: Path, given: str | None) -> tuple[Dialect, list[str]]:
     """Return the sheet, named where there are several, and the lines above its header that are only a title."""
-    content = table_file.content_of(file)
-    names = spreadsheet.sheets(file, content)
-    filled = {name: spreadsheet.rows(file, content, name) for name in ([given] if given else names)}
-    chosen = given or max(names, key=lambda name: len(filled[name]))  # the first of equals
+    filled = spreadsheet.sheets(file, table_file.content_of(file))
+    spreadsheet.check(file, given, filled)
+    chosen = given or max(filled, key=lambda name: len(filled[name]))  # the first of equals
     rows = [["" if cell is None else str(cell) for cell in cells] for _, cells in filled[chosen]]
     widths = [sum(cell != "" for cell in cells) for cells in rows]
     above = _num_above([cells[:width] for cells, width in zip(rows, widths, strict=True)], max(widths)) if rows else 0
     said = []
-    if len(names) > 1 and given is None:
-        said.append(f"of the sheets {some(names)} the longest is read, {chosen}; --sheet NAME names another")
+    if len(filled) > 1 and given is None:
+        said.append(f"of the sheets {some(filled)} the longest is read, {chosen}; --sheet NAME names another")
     if above:
         said.append(f"the first {filled[chosen][above - 1][0]} rows are left out (skip)")
     skip = filled[chosen][above - 1][0] if above else 0
-    return Dialect(sheet=chosen if len(names) > 1 else None, skip=skip), said
+    return Dialect(sheet=chosen if len(filled) > 1 else None, skip=skip), said
 
 
 def _are_objects(cells: Sequence[object]) -> bool:

@@ -21,10 +21,10 @@ from umemma.models.pooling import Pooling
 from umemma.models.run_encoders import encode_split
 from umemma.models.trees import Trees, side_by_side
 from umemma.training.context import TrainingContext
-from umemma.training.copies import HeldOut, with_copies
+from umemma.training.copies import MAX_SAMPLES, HeldOut, with_copies
 
 MAX_COLUMNS = 100  # of a text
-_MAX_SAMPLES, _MAX_ROWS = 20_000, 60_000  # of training, and with copies: of 55,000 in ten classes all took 20 minutes
+_MAX_ROWS = 60_000  # with copies: 165,000 in ten classes took more than 20 minutes
 _TREES_A_ROUND = 3  # of the residual without copies: 1.5 points of AUPRC on PhysioNet 2012; of many classes too slow
 _DEPTH_OF_COPIES, _L2_OF_COPIES = (
     6,
@@ -41,7 +41,7 @@ def trees(context: TrainingContext) -> Trees:
     """Train on the samples that have any modality, 20,000 at most; the number of rounds is chosen on validation data."""
     poolings = {
         name: Pooling.fit(
-            value[context.media["train"].present[:, m].nonzero().squeeze(1)[:_MAX_SAMPLES]], max_columns=MAX_COLUMNS
+            value[context.media["train"].present[:, m].nonzero().squeeze(1)[:MAX_SAMPLES]], max_columns=MAX_COLUMNS
         ).eval()
         for m, (name, value) in enumerate(context.media["train"].values.items())
     }
@@ -57,7 +57,7 @@ def trees(context: TrainingContext) -> Trees:
 
 def pool(poolings: Mapping[str, Pooling], data: Batch, context: TrainingContext) -> Batch:
     """Return the samples that have any modality and their copies, with pooled columns as values."""
-    data = data.rows(data.present.any(dim=1).nonzero().squeeze(1)[:_MAX_SAMPLES])
+    data = data.rows(data.present.any(dim=1).nonzero().squeeze(1)[:MAX_SAMPLES])
     data = data.with_values(encode_split(poolings, data, device=context.device))
     return with_copies(data, seed=context.seed, max_rows=_MAX_ROWS)
 

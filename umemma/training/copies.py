@@ -8,6 +8,7 @@ import torch
 from umemma.data.batch import Batch
 from umemma.missingness import thinned
 
+MAX_SAMPLES = 20_000  # that linear models and the arm trees learn from: more costs minutes and teaches them little
 _NUM_COPIES, _MAX_ROWS = 4, 200_000
 
 

@@ -17,9 +17,9 @@ from umemma.models.pooling import Pooling
 from umemma.models.unimodal import Encoder, Tower
 from umemma.training.average import state
 from umemma.training.context import TrainingContext
+from umemma.training.copies import MAX_SAMPLES
 from umemma.training.loop import Curve, kept
 
-_MAX_ROWS = 20_000  # of the training set: more costs minutes, and a linear model has long learned what it can
 _MAX_COLUMNS = 10_000  # of a text: all of its words
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # C of scikit-learn, of standardised columns: from strong to weak
 _ROWS_AT_ONCE = 500
@@ -40,12 +40,12 @@ def fit_tower(tower: Tower, data: Batch, validate: Callable[[], dict[str, float]
     body = encoder.body
     assert isinstance(body, LinearColumns)
     (value,) = data.values.values()
-    columns = [encoder.columns(part.to(device)).cpu().numpy() for part in value[:_MAX_ROWS].split(_ROWS_AT_ONCE)]
+    columns = [encoder.columns(part.to(device)).cpu().numpy() for part in value[:MAX_SAMPLES].split(_ROWS_AT_ONCE)]
     is_sparse = (columns[0] != 0).mean() < _DENSE
     x = vstack([csr_matrix(part) for part in columns]) if is_sparse else np.concatenate(columns)
     curve: Curve = []
     best = state(tower)
-    for number, (weight, bias) in enumerate(_solutions(x, data.label[:_MAX_ROWS], tower.log_prior.cpu()), start=1):
+    for number, (weight, bias) in enumerate(_solutions(x, data.label[:MAX_SAMPLES], tower.log_prior.cpu()), start=1):
         body.take(weight, bias, tower.head)
         row = {"epoch": number, "step": number, "samples_seen": number * x.shape[0]} | validate()
         curve.append({key: round(score, 6) if isinstance(score, float) else score for key, score in row.items()})
@@ -66,7 +66,7 @@ def linear(context: TrainingContext) -> LinearExperts:
 
 def _expert(name: str, data: Mapping[str, Batch], context: TrainingContext) -> Expert:
     """Fit for each C, keep the one with the lowest cross-entropy on validation data, and calibrate it there."""
-    rows = {split: batch.present[:, 0].nonzero().squeeze(1)[:_MAX_ROWS] for split, batch in data.items()}
+    rows = {split: batch.present[:, 0].nonzero().squeeze(1)[:MAX_SAMPLES] for split, batch in data.items()}
     label = {split: batch.label[rows[split]] for split, batch in data.items()}
     values = {split: batch.values[name][rows[split]] for split, batch in data.items()}
     pooling = Pooling.fit(values["train"], max_columns=_MAX_COLUMNS).eval()
