@@ -32,7 +32,8 @@ _DEPTH_OF_COPIES, _L2_OF_COPIES = (
 )  # of the residual with copies, which must tell sets apart as well: 0.6 points there
 _MIN_FAMILIAR = 10  # training samples of a set that has trees without copies
 _MIN_WEIGHT = 3.0  # of a leaf: p (1 - p), summed
-_MAX_ROUNDS, _PATIENCE = 400, 30
+_MIN_ROUNDS, _MAX_ROUNDS, _PATIENCE = 150, 400, 30
+_MAX_NUMBERS = 6e10  # rows x columns x outputs x rounds: two minutes of a processor's time
 _LR, _LR_OF_MANY_CLASSES, _MANY_CLASSES = 0.05, 0.1, 4
 _MIN_COLUMNS = 20  # of a node; below, trees on few columns would hardly ever meet the one that counts
 
@@ -45,7 +46,9 @@ def trees(context: TrainingContext) -> Trees:
         ).eval()
         for m, (name, value) in enumerate(context.media["train"].values.items())
     }
-    pooled = {split: pool(poolings, context.media[split], context) for split in ("train", "val")}
+    numbers = sum(pooling.dim for pooling in poolings.values()) * context.num_classes
+    max_rows = int(min(_MAX_ROWS, _MAX_NUMBERS / _MIN_ROUNDS / numbers))
+    pooled = {split: pool(poolings, context.media[split], context, max_rows) for split in ("train", "val")}
     forest = boost(
         {split: side_by_side(batch.values, batch.present) for split, batch in pooled.items()},
         {split: batch.label for split, batch in pooled.items()},
@@ -55,11 +58,14 @@ def trees(context: TrainingContext) -> Trees:
     return Trees(poolings, forest, context.log_prior).eval()
 
 
-def pool(poolings: Mapping[str, Pooling], data: Batch, context: TrainingContext) -> Batch:
+def pool(
+    poolings: Mapping[str, Pooling], data: Batch, context: TrainingContext, max_rows: int = _MAX_ROWS
+) -> Batch:
     """Return the samples that have any modality and their copies, with pooled columns as values."""
-    data = data.rows(data.present.any(dim=1).nonzero().squeeze(1)[:MAX_SAMPLES])
+    most = min(MAX_SAMPLES, max_rows // 2)  # there is one copy of each at least
+    data = data.rows(data.present.any(dim=1).nonzero().squeeze(1)[:most])
     data = data.with_values(encode_split(poolings, data, device=context.device))
-    return with_copies(data, seed=context.seed, max_rows=_MAX_ROWS)
+    return with_copies(data, seed=context.seed, max_rows=max_rows)
 
 
 @torch.no_grad()
@@ -102,7 +108,8 @@ def boost(
 ) -> Forest:
     """Return trees whose sum, added to `start` (sample, class), gives the logits; all by split `train` and `val`.
 
-    As many rounds as have the lowest cross-entropy on `val`; `settings` replace those below.
+    As many rounds as have the lowest cross-entropy on `val`, fewer at most where each reads many numbers; `settings`
+    replace those below.
     """
     try:
         import xgboost
@@ -124,7 +131,9 @@ def boost(
         if is_binary or has_several
         else {"objective": "multi:softprob", "eval_metric": "mlogloss", "num_class": num_classes}
     )
-    num_columns = columns["train"].shape[1]
+    num_rows, num_columns = columns["train"].shape
+    num_outputs = 1 if is_binary else num_classes
+    affordable = int(_MAX_NUMBERS / max(1, num_rows * num_columns * num_outputs))
     booster = xgboost.train(
         {
             "tree_method": "hist",
@@ -142,7 +151,7 @@ def boost(
             **settings,
         },
         data["train"],
-        _MAX_ROUNDS,
+        min(_MAX_ROUNDS, max(_MIN_ROUNDS, affordable)),
         evals=[(data["val"], "val")],
         early_stopping_rounds=_PATIENCE,
         verbose_eval=False,

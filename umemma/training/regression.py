@@ -22,7 +22,7 @@ from umemma.training.loop import Curve, kept
 
 _MAX_COLUMNS = 10_000  # of a text: all of its words
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # C of scikit-learn, of standardised columns: from strong to weak
-_ROWS_AT_ONCE = 500
+_ROWS_AT_ONCE = 32  # pooled columns of pictures stay in the processor's cache: 2.5 times as fast as 500
 _DENSE = 0.2  # share of numbers other than 0
 
 
@@ -30,8 +30,8 @@ _DENSE = 0.2  # share of numbers other than 0
 def fit_tower(tower: Tower, data: Batch, validate: Callable[[], dict[str, float]]) -> Curve:
     """Solve a tower whose encoder is linear in fixed columns (`LinearColumns`), for several strengths of its L2 penalty.
 
-    `data` has the tower's modality alone, in every sample. Returns a row for each strength, from strong to weak; the tower
-    has the solution of the row `kept`.
+    `data` has the tower's modality alone, in every sample. Returns a row for each strength, from strong to weak until
+    validation gets worse; the tower has the solution of the row `kept`.
     """
     from scipy.sparse import csr_matrix, vstack
 
@@ -49,8 +49,9 @@ def fit_tower(tower: Tower, data: Batch, validate: Callable[[], dict[str, float]
         body.take(weight, bias, tower.head)
         row = {"epoch": number, "step": number, "samples_seen": number * x.shape[0]} | validate()
         curve.append({key: round(score, 6) if isinstance(score, float) else score for key, score in row.items()})
-        if kept(curve) is curve[-1]:
-            best = state(tower)
+        if kept(curve) is not curve[-1]:
+            break
+        best = state(tower)
     tower.load_state_dict(best)
     return curve
 
@@ -65,7 +66,7 @@ def linear(context: TrainingContext) -> LinearExperts:
 
 
 def _expert(name: str, data: Mapping[str, Batch], context: TrainingContext) -> Expert:
-    """Fit for each C, keep the one with the lowest cross-entropy on validation data, and calibrate it there."""
+    """Fit for each C until validation cross-entropy gets worse, keep the best, and calibrate it there."""
     rows = {split: batch.present[:, 0].nonzero().squeeze(1)[:MAX_SAMPLES] for split, batch in data.items()}
     label = {split: batch.label[rows[split]] for split, batch in data.items()}
     values = {split: batch.values[name][rows[split]] for split, batch in data.items()}
@@ -81,8 +82,9 @@ def _expert(name: str, data: Mapping[str, Batch], context: TrainingContext) -> E
     for weight, bias in _solutions(taken["train"].numpy(), label["train"], context.log_prior):
         logits = nn.functional.linear(taken["val"], weight, bias)
         cross_entropy = nll(logits, label["val"]).mean().item()
-        if best is None or cross_entropy < best[0]:
-            best = cross_entropy, (weight, bias), logits
+        if best is not None and cross_entropy >= best[0]:
+            break  # each weaker penalty takes longer
+        best = cross_entropy, (weight, bias), logits
     assert best is not None, "at least one C was tried"
     (weight, bias), scale = best[1], temperature(best[2], label["val"])
     expert.linear.weight.copy_(weight / scale)
@@ -110,6 +112,7 @@ def _solutions(
     from scipy.sparse import csr_matrix, issparse
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     x = columns if issparse(columns) or (columns != 0).mean() >= _DENSE else csr_matrix(columns)
     targets = [label[:, k].numpy() for k in range(label.shape[1])] if label.ndim == 2 else [label.numpy()]
@@ -120,7 +123,9 @@ def _solutions(
         for number, (model, target) in enumerate(zip(models, targets, strict=True)):
             if len(np.unique(target)) < 2:
                 continue
-            with warnings.catch_warnings():  # stopping early regularises, and the best C is chosen on validation data
+            # Products as small as these are fastest in one thread; beside other work two needed 10 times as long.
+            # Stopping early regularises, and the best C is chosen on validation data.
+            with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 model.set_params(C=strength).fit(x, target)
             coefficients, intercept = torch.from_numpy(model.coef_).float(), torch.from_numpy(model.intercept_).float()
