@@ -186,6 +186,7 @@ def _run(root: Path, options, data: Batch, predicted: Predictions, keys: list[st
         {"val": predicted, "test": predicted},
         data.present,
         data.label,
+        data,
         keys,
         [f"={key}" for key in keys],
     )

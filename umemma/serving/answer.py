@@ -1,5 +1,6 @@
 """The answer to a row: what is said, from what, and what that very set of modalities was measured to be worth."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -16,6 +17,13 @@ from umemma.serving.folder import Measured, MeasuredPattern
 SEPARATOR = "; "
 NOTHING_LEFT = "nothing is left to answer from: this is how often each class was in training"
 PROBABILITY = "probability "
+_DIGITS = 12  # of a digest in an id: among a million rows two share one in 1 of 560 cases
+ID = re.compile(rf"([0-9a-f]{{{_DIGITS}}})-([0-9a-f]{{{_DIGITS}}})")
+
+
+def identifier(model: str, row: str) -> str:
+    """Return an answer's id: the first digits of the model folder's digest and of the row's, as `ID` reads them."""
+    return f"{model[:_DIGITS]}-{row[:_DIGITS]}"
 
 
 @dataclass(frozen=True)
@@ -24,10 +32,12 @@ class Answer:
 
     `predicted` and `set`: names of classes, of one label a single prediction; `confidence`: the calibrated probability of
     the decision, with several labels of the least certain one. `set` holds the truth, with several labels all true ones,
-    with probability `coverage`. `measured`: the pattern whose figures follow, on `n` test samples: `used`, or the
+    with probability `coverage`. `id` names the answer, not the event: the model and what it read, so that the same sample
+    has the same id whenever it is asked for, alone or among others. `measured`: the pattern whose figures follow, on `n` test samples: `used`, or the
     nearest one within it, if that was not measured; `information` in nats.
     """
 
+    id: str
     place: str
     key: str
     predicted: Sequence[str]
@@ -105,6 +115,8 @@ class Asked(Protocol):
     @property
     def key(self) -> str: ...  # noqa: D102
     @property
+    def digest(self) -> str: ...  # noqa: D102
+    @property
     def rejected(self) -> Mapping[str, str]: ...  # noqa: D102
     @property
     def notes(self) -> Sequence[str]: ...  # noqa: D102
@@ -114,8 +126,15 @@ class Answers:
     """Turns logits into answers: for new rows, and for the test samples of a run."""
 
     def __init__(
-        self, classes: Sequence[str], modalities: Sequence[str], calibration: Calibrated, measured: Measured
+        self,
+        classes: Sequence[str],
+        modalities: Sequence[str],
+        calibration: Calibrated,
+        measured: Measured,
+        *,
+        digest: str,
     ) -> None:
+        self._digest = digest
         self._classes, self._modalities, self._calibration = classes, modalities, calibration
         self._worth: Callable[[Pattern], Worth] = cache(lambda pattern: worth(pattern, modalities, measured))
 
@@ -136,6 +155,7 @@ class Answers:
         worth = self._worth(pattern)
         sure = torch.where(decided, probability, 1 - probability)
         return Answer(
+            id=identifier(self._digest, row.digest),
             place=row.place,
             key=unquote(row.key),
             predicted=self._named(decided),

@@ -115,7 +115,7 @@ def _type(pa: Any, column: str) -> Any:
     """A column that is empty in the first rows has a type, too."""
     if column == "n":
         return pa.int64()
-    texts = ("place", "key", "predicted", "set", "used", "rejected", "notes", "measured")
+    texts = ("id", "place", "key", "predicted", "set", "used", "rejected", "notes", "measured")
     return pa.string() if column in texts else pa.float64()
 
 

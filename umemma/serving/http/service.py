@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,7 +78,7 @@ class Service:
             sentence = f"{what} within {self.limits.seconds:g} s ({option('seconds')})"
             raise Refused(408 if content is None else 503, "seconds", sentence) from error
         self.metrics.answered(answers, time.perf_counter() - started)
-        return [{"id": str(uuid.uuid4()), "model": self.model.digest, **answer.content()} for answer in answers]
+        return [{"model": self.model.digest, **answer.content()} for answer in answers]
 
     def _rows(self, kind: str, content_type: str, content: bytes) -> list[Row]:
         rows: list[Row] = []
