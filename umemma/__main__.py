@@ -1,4 +1,4 @@
-"""`umemma COMMAND`: commands to set up a data set before the first run, and to answer new rows after it, also over HTTP."""
+"""`umemma COMMAND`: set up a data set before the first run; answer new rows after it, over HTTP too; verify a model."""
 
 import sys
 from importlib import import_module
@@ -11,11 +11,15 @@ COMMANDS = {  # the module, what is said of a package that it lacks, the extra t
     "predict": ("umemma.serving.predict", _READS, "data"),
     "serve": ("umemma.serving.http.command", _NEEDS, "serve"),
     "onnx": ("umemma.serving.onnx", _NEEDS, "onnx"),
+    "verify": ("umemma.serving.verify", _NEEDS, "data"),
+    "sign": ("umemma.serving.signature", _NEEDS, "signing"),
 }
 _USAGE = """usage: umemma init FILE [--name NAME] [--root DIR] [--project DIR] ...; `umemma init --help` lists the rest
        umemma predict MODEL ROWS [--output FILE] ...; `umemma predict --help` lists the rest
        umemma serve MODEL [--port PORT] ...; `umemma serve --help` lists the rest
-       umemma onnx MODEL FOLDER"""
+       umemma onnx MODEL FOLDER
+       umemma verify MODEL [--key PUBLIC.pem] [--digest DIGEST]
+       umemma sign MODEL --key PRIVATE.pem"""
 
 
 def main() -> None:
