@@ -17,10 +17,11 @@ from tests import served_sample
 from tests.table_sample import write_table
 from umemma.errors import DataError
 from umemma.prediction.sets import nearest
-from umemma.serving import answer, folder, output, predict
+from umemma.serving import answer, folder, output, predict, reference
 from umemma.serving import model as serving_model
 from umemma.serving.folder import Measured, ModelFolderError
 from umemma.serving.model import Model
+from umemma.serving.summary import STATISTICS
 
 
 @pytest.fixture(scope="module")
@@ -278,3 +279,15 @@ def test_the_answers_to_test_samples_are_those_of_predict(served, model):
         for name in ("id", "predicted", "set", "used"):
             assert written[name] == cells[name]
         assert [float(written[f"probability {name}"]) for name in model.classes] == list(one.probability.values())
+
+
+def test_the_folder_holds_what_new_answers_are_compared_with(served, tmp_path):
+    found = reference.read(served.folder)
+    assert all(torch.equal(found.predictions.logits[one], logits) for one, logits in served.predictions.logits.items())
+    assert torch.equal(found.predictions.label, served.predictions.label)
+    assert {name: value.shape for name, value in found.summaries.items()} == dict.fromkeys(
+        ("photo", "body", "note"), (40, len(STATISTICS))
+    )
+    shutil.copytree(served.folder, tmp_path / "old", ignore=shutil.ignore_patterns("reference"))
+    with pytest.raises(ModelFolderError, match=r"has no reference/: .*; export it again"):
+        reference.read(tmp_path / "old")

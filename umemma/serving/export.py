@@ -19,11 +19,13 @@ from umemma.prediction.answers import labelled
 from umemma.prediction.predictions import Predictions
 from umemma.reporting import results
 from umemma.reporting.results import Accounting
-from umemma.serving import calibration, card, folder, output
+from umemma.serving import calibration, card, folder, output, reference
 from umemma.serving.answer import SEPARATOR, Answers
 from umemma.serving.calibration import Calibrated
 from umemma.serving.folder import Facts, Inputs, Measured, MeasuredPattern
+from umemma.serving.reference import Reference
 from umemma.serving.row import Row
+from umemma.serving.summary import summaries
 
 SET_COVERAGE = 0.9  # of the sets whose size and coverage are measured
 
@@ -64,6 +66,8 @@ def write(run: Run, path: Path, test: Path) -> str:
         results.write(temporary / folder.MEASURED, measured)
         calibration.write(temporary / folder.CALIBRATION, calibrated)
         (temporary / folder.CALIBRATION).chmod(0o644)  # safetensors lets nobody else read it
+        summarised = {name: summaries(value) for name, value in run.test.values.items()}
+        reference.write(temporary, Reference(run.predictions["test"], summarised))
         (temporary / folder.CARD).write_text(card.card(run.facts, inputs, measured), "utf-8")
         digest = folder.seal(temporary)
     answers = Answers(run.facts.classes, run.facts.modalities, calibrated, measured, digest=digest)

@@ -10,6 +10,7 @@
 | backbones/ | frozen networks, by modality |
 | tokenizers/ | of texts, by modality |
 | calibration.safetensors | temperatures, scores for prediction sets, decision thresholds, class shares |
+| reference/ | answers to the labelled test samples and summaries of their arrays, which `umemma monitor` compares with |
 | SHA256SUMS | digests; `sha256sum -c SHA256SUMS` checks them, too |
 
 Nothing in it is a program: JSON, safetensors and a tokenizer's files. The digest of SHA256SUMS names the model.
@@ -30,7 +31,7 @@ from umemma.settings import Section, Settings
 FORMAT = 1
 CARD, FACTS, INPUTS, MEASURED = "README.md", "model.json", "schema.json", "measured.json"
 WEIGHTS, CALIBRATION, SUMS = "weights.safetensors", "calibration.safetensors", "SHA256SUMS"
-BACKBONES, TOKENIZERS = "backbones", "tokenizers"
+BACKBONES, TOKENIZERS, REFERENCE = "backbones", "tokenizers", "reference"
 Content = TypeVar("Content", bound=BaseModel)
 
 
