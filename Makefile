@@ -26,7 +26,7 @@ run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the 
 	@[ -z "$$DATASET" ] || $(BIN)/python -m umemma.composition write "dataset=$$DATASET"
 	@if [ -n "$$(find params.yaml conf umemma ! -path '*/__pycache__*' -newer $(NOTICE) 2>&1 | head -n 1)" ]; then \
 	  $(BIN)/python -m umemma.composition > $(NOTICE).part && mv $(NOTICE).part $(NOTICE); fi && cat $(NOTICE)
-	@$(DVC) repro
+	@$(BIN)/python -m flows.turn repro
 	@$(BIN)/python -m flows.leftovers
 	@$(MAKE) -s table
 	@git cat-file -e HEAD:./dvc.lock 2>/dev/null || \

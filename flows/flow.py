@@ -4,34 +4,35 @@ DVC is the only cache. A task with nothing to do ends in the state `Cached`. A t
 and DVC checks a stage that was fresh at the start again only if an upstream stage wrote. A stage that DVC restores from
 its run-cache is `Cached` and has written, so its downstream stages are checked.
 
-Tasks have no tags (each costs a call to the server); the GPU is a global concurrency limit of the server instead.
+Tasks have no tags, as each costs a call to the server. Who waits for the workspace or the GPU waits for a lock of the
+kernel (turn.py), not for a limit of the server: it is free again at once when a run is killed, and holds without a server.
 """
 
-import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psutil
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.concurrency.sync import concurrency
+from prefect.exceptions import TerminationSignal
 from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_API_URL
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.experiments import Experiments
 from flows.git import git
 from flows.graph import Graph, Stage, project_root, read_graph
-from flows.processes import Children
+from flows.notes import noted
+from flows.processes import Cancelled as Ended
+from flows.processes import Children, Finished
 from flows.results import RESULTS, read_rows, table
-from flows.settings import GPU_LIMIT, state_folder
+from flows.stop import SECONDS_TO_END, Stopped, listen_again
+from flows.turn import gpu, wait_for_dvc, workspace
 from flows.workspace import Workspace, experiment, own_workspace
 from umemma.errors import UmemmaError
 
@@ -43,7 +44,7 @@ class StageFailed(UmemmaError):
 
 
 PREFIX = f"Task run encountered an exception {StageFailed.__name__}: "  # Prefect's
-LEASE_SECONDS = 60  # how long a killed run may still block the GPU
+BUSY = "is busy, it is being blocked by"  # DVC's, of a path that another `dvc` reads or writes
 # Hints for interactive use, which DVC prints after every stage.
 HINTS = (
     "To track the changes with git",
@@ -69,12 +70,16 @@ def ume_mma(
     """
     home = project_root(Path.cwd())
     logger = get_run_logger()
-    children = Children()
+    listen_again()
     try:
         with ExitStack() as stack:
-            stack.enter_context(_noted(home))
+            stack.enter_context(noted(home, str(flow_run.id)))
+            children = Children()
             stack.callback(children.end)
             if not (overrides or name):
+                who = f"the flow run {flow_run.name}"
+                stack.enter_context(workspace(home).taken(who, logger.info))
+                wait_for_dvc(home, logger.info)
                 return _run_stages(own_workspace(home), targets, children, force)
             experiment_name = name or str(flow_run.name)
             here = stack.enter_context(experiment(home, overrides, experiment_name, logger.warning))
@@ -89,9 +94,11 @@ def ume_mma(
     except UmemmaError as error:
         logger.error(str(error))
         return Failed(message=str(error))
+    except (Stopped, TerminationSignal):
+        return Cancelled(message="stopped; finished stages are kept, and the next run goes on from there")
 
 
-@task(name="stage", cache_policy=NO_CACHE, persist_result=False, retry_delay_seconds=1)
+@task(name="stage", cache_policy=NO_CACHE, persist_result=False)
 def run_stage(stage: Stage, stale: bool, upstream_wrote: Sequence[bool], run: "Run") -> Any:
     """Run one stage if it may be stale; return whether it wrote."""
     if not (stale or any(upstream_wrote) or run.force):
@@ -105,18 +112,39 @@ def run_stage(stage: Stage, stale: bool, upstream_wrote: Sequence[bool], run: "R
         if not line.startswith(HINTS):
             logger.info(line)
 
-    with ExitStack() as stack:
-        if stage.needs_gpu and PREFECT_API_URL.value():  # a temporary server has no limits
-            stack.enter_context(concurrency(GPU_LIMIT, strict=False, lease_duration=LEASE_SECONDS))
-        done = run.children.dvc(
-            arguments, cwd=run.workspace.root, environment=run.workspace.environment(), on_line=on_line
-        )
+    try:
+        done = _dvc(stage, arguments, run, on_line)
+    except Ended:
+        return Cancelled(message="the run was stopped")
+    if done.has_timed_out:
+        limit = f"meta.timeout_seconds of {stage.name} in dvc.yaml, {stage.timeout_seconds:g}"
+        raise StageFailed(f"{stage.name} was ended, for it took longer than {limit}; raise it if the stage needs more")
     if done.returncode:
         raise StageFailed(f"{stage.name} failed:\n  " + "\n  ".join(done.tail))
     if "Running stage" in seen:
         return Completed(message="ran", data=True)
     restored = "is cached - skipping" in seen
     return Completed(name="Cached", message="from the run-cache" if restored else "nothing has changed", data=restored)
+
+
+def _dvc(stage: Stage, arguments: Sequence[str], run: "Run", on_line: Callable[[str], None]) -> Finished:
+    """Run DVC for a stage, in turn: again where another `dvc` was faster, and on the GPU one stage at a time."""
+    here, children = run.workspace, run.children
+    with ExitStack() as stack:
+        if stage.needs_gpu:
+            stack.enter_context(gpu(here.home).taken(f"{stage.name} of {flow_run.name}", on_line, children.pause))
+        while True:
+            done = children.dvc(
+                arguments,
+                cwd=here.root,
+                environment=here.environment(),
+                on_line=on_line,
+                timeout_seconds=stage.timeout_seconds,
+            )
+            if not any(BUSY in line for line in done.tail):
+                return done
+            wait_for_dvc(here.root, on_line, children.pause, own=children.pids())
+            children.pause()
 
 
 class Run:
@@ -133,12 +161,19 @@ def _run_stages(workspace: Workspace, targets: Sequence[str], children: Children
     futures: dict[str, PrefectFuture[Any]] = {}
     try:
         for stage in graph.stages:
-            named = run_stage.with_options(name=stage.name, task_run_name=stage.name, retries=stage.retries)
+            named = run_stage.with_options(
+                name=stage.name,
+                task_run_name=stage.name,
+                retries=stage.retries,
+                retry_delay_seconds=stage.retry_delay_seconds,
+            )
             before: Any = [futures[name] for name in stage.upstreams]  # Prefect passes their results to the task
             futures[stage.name] = named.submit(stage, stage.name in graph.stale, before, run)
         wait(list(futures.values()))
     except BaseException:  # a signal: the tasks' threads end only with their processes
+        mute()
         children.end()
+        wait(list(futures.values()), timeout=SECONDS_TO_END / 2)
         raise
     states = {name: future.state for name, future in futures.items()}
     failed = [state.message or name for name, state in states.items() if state.is_failed() or state.is_crashed()]
@@ -160,12 +195,7 @@ def _publish(root: Path, graph: Graph) -> None:
     logger.info("Results\n%s", table(rows))
 
 
-@contextmanager
-def _noted(home: Path) -> Iterator[None]:
-    """Record the process of this flow run, so that `flows.server up` recognises a dead one."""
-    note = state_folder(home) / "runs" / f"{flow_run.id}.json"
-    note.write_text(json.dumps({"pid": os.getpid(), "started": psutil.Process().create_time()}))
-    try:
-        yield
-    finally:
-        note.unlink(missing_ok=True)
+def mute() -> None:
+    """Write nothing more to the terminal or the worker's log: what follows a signal is told by whoever sent it."""
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.CRITICAL + 1)

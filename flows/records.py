@@ -1,16 +1,14 @@
-"""What `flows.server up` sets up in Prefect's database: the pool, the GPU limit, and the state of dead runs.
+"""What `flows.server up` sets up in Prefect's database: the pool, and the state of dead runs.
 
-A flow run whose process and worker are both gone stays Running forever. Each flow records its process in
-`.prefect/runs`, so a run without a living process is marked Crashed here, with its tasks. Imports prefect: only once
-its settings are set.
+A flow run whose process and worker are both gone stays Running forever. Each flow run notes its process (notes.py), so
+one without a living process is marked Crashed here, with its tasks. Imports prefect: only once its settings are set.
 """
 
-import json
 from pathlib import Path
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
@@ -21,11 +19,10 @@ from prefect.client.schemas.filters import (
     TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import State, StateType
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Crashed
 
-from flows.services import same_process
-from flows.settings import GPU_LIMIT, state_folder
+from flows.notes import running
 
 # How a worker starts a run. Prefect's own template for a process lets each run and deployment choose command, folder and
 # environment; this one has no variables. Not even an empty `env`: Prefect would merge theirs into it.
@@ -37,7 +34,7 @@ UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 
 def put_in_order(root: Path, pool: str) -> None:
-    """Create the pool and the limit if they are missing; mark dead runs as crashed.
+    """Create the pool if it is missing; mark dead runs as crashed.
 
     An existing pool may be of an earlier version or changed since, so its template is set again.
     """
@@ -46,11 +43,7 @@ def put_in_order(root: Path, pool: str) -> None:
             client.create_work_pool(WorkPoolCreate(name=pool, type="process", base_job_template=JOB_TEMPLATE))
         except ObjectAlreadyExists:
             client.update_work_pool(pool, WorkPoolUpdate(base_job_template=JOB_TEMPLATE))
-        try:
-            client.read_global_concurrency_limit_by_name(GPU_LIMIT)
-        except ObjectNotFound:
-            client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=GPU_LIMIT, limit=1))
-        mark_dead(client, state_folder(root) / "runs")
+    mark_dead(root)
 
 
 def has_worker(pool: str) -> bool:
@@ -59,23 +52,14 @@ def has_worker(pool: str) -> bool:
         return bool(client.read_workers_for_work_pool(pool))
 
 
-def mark_dead(client: SyncPrefectClient, notes: Path) -> None:
+def mark_dead(root: Path) -> None:
     """Mark every unfinished run Crashed whose process is gone."""
-    unfinished = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED)))
-    for flow_run in client.read_flow_runs(flow_run_filter=unfinished):
-        if not _lives(notes / f"{flow_run.id}.json"):
-            _crash(client, flow_run.id)
-    for note in notes.glob("*.json"):
-        if not _lives(note):
-            note.unlink(missing_ok=True)
-
-
-def _lives(note: Path) -> bool:
-    try:
-        process = json.loads(note.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return False
-    return same_process(process["pid"], process["started"])
+    alive = running(root)
+    with get_client(sync_client=True) as client:
+        unfinished = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED)))
+        for flow_run in client.read_flow_runs(flow_run_filter=unfinished):
+            if str(flow_run.id) not in alive:
+                _crash(client, flow_run.id)
 
 
 def _crash(client: SyncPrefectClient, flow_run_id: UUID) -> None:

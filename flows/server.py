@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from flows.graph import project_root
+from flows.notes import end_all
 from flows.services import Service, wait_until
 from flows.settings import (
     DEFAULT_PORT,
@@ -96,9 +97,9 @@ def up(root: Path) -> None:
 
 
 def down(root: Path) -> bool:
-    """Stop the worker, then the server; return whether either was running."""
+    """Stop the runs, the worker, then the server; return whether anything was running."""
     server, worker = _services(root)
-    ended = [worker.stop(), server.stop()]
+    ended = [end_all(root) > 0, worker.stop(), server.stop()]
     remove_note(root)
     return any(ended)
 

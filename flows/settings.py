@@ -20,7 +20,6 @@ from umemma.errors import ParameterError
 HOST = "127.0.0.1"
 PORT_VARIABLE = "UMEMMA_PREFECT_PORT"
 DEFAULT_PORT = 4200
-GPU_LIMIT = "gpu"
 PASSWORD = "auth"  # of the server, "user:password"; in `.prefect/`
 NOTE = "prefect.toml"  # read by Prefect from the current folder
 SIGNATURE = "# Written by `python -m flows.server up`, removed by `down`."
@@ -92,34 +91,30 @@ def remove_note(root: Path) -> None:
         note.unlink()
 
 
-def prefect_environment(root: Path, url: str | None) -> dict[str, str]:
-    """Return the variables for any process that uses Prefect; without a `url` Prefect starts a server for one run.
+def prefect_environment(root: Path, url: str) -> dict[str, str]:
+    """Return the variables for any process that uses Prefect with this server.
 
-    Leases in a file outlive a killed server; a waiting GPU stage polls every second (else up to 30), a worker every
-    two. Web pages of other origins may not read the server's responses. A foreign server, set in the user's
+    A worker polls every two seconds (else up to 15). Web pages of other origins may not read the server's responses. A foreign server, set in the user's
     environment, is not sent our password.
     """
     settings = {
         "PREFECT_HOME": str(state_folder(root) / "home"),
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-        "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         "DO_NOT_TRACK": "true",
         "DVC_NO_ANALYTICS": "1",
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), HOST, "localhost"])),
     }
-    if not url or url != os.environ.get("PREFECT_API_URL") or url == _noted_url(root):
+    if url != os.environ.get("PREFECT_API_URL") or url == _noted_url(root):
         auth = password(root)
         settings |= {
             "PREFECT_API_AUTH_STRING": auth,
             "PREFECT_SERVER_API_AUTH_STRING": auth,
-            "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": url.removesuffix("/api") if url else f"http://{HOST}",
+            "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": url.removesuffix("/api"),
         }
-    return {**settings, "PREFECT_API_URL": url} if url else settings
+    return {**settings, "PREFECT_API_URL": url}
 
 
 def _noted_url(root: Path) -> str | None:

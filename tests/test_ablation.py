@@ -426,7 +426,17 @@ def test_one_that_cannot_be_kept_is_named_and_the_others_go_on(project: Path) ->
 @pytest.mark.slow
 def test_code_that_changes_while_it_runs_ends_the_ablation(project: Path) -> None:
     process, _ = start(project, "ump-0")
-    assert "another ablation is at work" in call(project, *RUN, code=2)
+    with subprocess.Popen(
+        RUN, cwd=project, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as second:
+        assert second.stdout is not None
+        said = second.stdout.readline()
+        assert said.startswith(f"waiting for an ablation of small (process {process.pid}, since "), said
+        second.terminate()
+        assert second.wait(10) == 128 + signal.SIGTERM
+        assert second.stdout.read().splitlines() == [
+            "stopped; complete experiments are kept, and the same command resumes from there"
+        ]
     (project / "step.py").write_text(STEP + "# changed\n")
     release(project)
     said, _ = process.communicate(timeout=60)

@@ -86,7 +86,7 @@ def test_a_data_set_of_any_name_is_passed_on_as_it_is(project, value):
     assert commands(project, "run", f"DATASET={value}") == [
         composed,
         ["python", "-m", "umemma.composition"],
-        ["dvc", "--wait-for-lock", "repro"],
+        ["python", "-m", "flows.turn", "repro"],
         ["python", "-m", "flows.leftovers"],
         ["python", "-m", "stages.report", "--show"],
     ]
