@@ -1,14 +1,22 @@
-"""What a run was made from, in the workspace, an experiment and a commit; and DVC's objects from cache and remote."""
+"""What a run was made from, in the workspace, an experiment and a commit; DVC's objects from cache and remote; the trace
+back from an answer and forward from data; and a model restored."""
 
+import csv
+import dataclasses
+import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from flows import lineage
+from flows import lineage, trace, trace_text
+from flows.descent import Descent
 from flows.experiments import Experiments
 from flows.lineage import EXPORT, MODEL, SHARDS, gather
 from flows.objects import NotStored, opened
+from flows.origin import Origin
+from flows.runs import Runs
 from flows.workspace import experiment
 from tests import lineage_sample
 from tests.lineage_sample import Made
@@ -17,7 +25,10 @@ from umemma.errors import UmemmaError
 from umemma.files import sha256
 from umemma.serving import folder
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # of a library under DVC
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # of a library under DVC
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:(mlflow|sqlalchemy|alembic)"),  # of one another
+]
 
 
 @dataclass(frozen=True)
@@ -106,3 +117,102 @@ def test_a_damaged_object_is_named_and_never_handed_out(ran, tmp_path):
         card.write_text("seed 9")
         with pytest.raises(UmemmaError, match="is damaged: its md5 is"):
             objects.copy(export, tmp_path / "restored")
+
+
+@pytest.fixture
+def traced():
+    """Trace in a project; return what is found and its lines. MLflow has no store there; test_mlflow_model has one."""
+
+    def call(root, asked):
+        with opened(root) as objects:
+            found = trace.trace(Runs(root, objects), asked)
+        json.dumps(dataclasses.asdict(found))
+        return found, "\n".join(trace_text.lines(found))
+
+    return call
+
+
+def answer_of(made: Made, seed: int, key: str) -> dict[str, str]:
+    with (made.folder / f"predictions-{seed}").open(newline="") as file:
+        return next(row for row in csv.DictReader(file) if row["key"] == key)
+
+
+def test_an_answer_leads_to_its_model_run_stages_sample_shard_and_raw_file_in_a_fresh_clone(ran, tmp_path, traced):
+    root = lineage_sample.clone(ran.root, tmp_path / "clone")
+    row = answer_of(ran.made, 1, "k04")
+    found, text = traced(root, row["id"])
+    assert isinstance(found, Origin)
+    assert (found.model, found.found_in) == (ran.made.digest[1], ["experiment other"])
+    assert (found.answer.key, found.answer.predicted) == ("k04", row["predicted"])
+    photo = sha256(ran.made.table.parent / "photos/p4.png")
+    assert (found.sample.shard, found.sample.sha256["photo"]) == ("val-000000.tar", photo)
+    assert found.raw_files == {"pets.csv": sha256(ran.made.table)}
+    assert [stage.name for stage in found.stages] == ["watch", "prepare", "fuse", "export"]
+    assert (found.parameters, found.facts["dataset"], found.code) == ({"seed": 1}, "pets", gather(root, "other").commit)
+    for part in (row["id"], found.model, photo, sha256(ran.made.table), "data/model@", "experiment other", "seed: 1"):
+        assert part in text, part
+
+
+@pytest.mark.parametrize("kind", ["digest", "folder", "experiment", "revision"])
+def test_a_model_is_found_by_every_name_it_has(ran, traced, kind):
+    names = {"digest": ran.made.digest[0][:12], "folder": str(ran.made.folder / "model-0"), "revision": "main"}
+    found, _ = traced(ran.root, names.get(kind, "other"))
+    date = call(ran.root, "git", "log", "-1", "--format=%cs", ran.commit).strip()
+    assert found.model == ran.made.digest[int(kind == "experiment")]
+    if kind != "experiment":
+        assert found.found_in[:2] == ["the workspace", f"commit {ran.commit[:7]} of {date}"]
+
+
+def test_data_lead_forward_to_the_models_and_answers_made_from_them(ran, traced):
+    models = [ran.made.digest[0], ran.made.digest[1]]
+    photo = ran.made.table.parent / "photos/p4.png"
+    for asked in (str(ran.made.table), sha256(ran.made.table), "pets.csv", "train-000000.tar", "k04", str(photo)):
+        found, text = traced(ran.root, asked)
+        assert isinstance(found, Descent), asked
+        assert [use.model for use in found.uses] == models, asked
+        assert all(digest in text for digest in models)
+    assert [sample.key for sample in found.uses[0].samples] == ["k04"]  # by the picture's content
+    assert [use.answers[0].id for use in found.uses] == [answer_of(ran.made, seed, "k04")["id"] for seed in (0, 1)]
+
+
+def test_what_is_nowhere_is_said_with_the_places_that_were_looked_in(ran, tmp_path, traced):
+    looked = "nowhere in the workspace's dvc.lock, 1 experiments of DVC, 1 commits of dvc.lock and MLflow"
+    for asked in ("0" * 12, f"{'0' * 12}-{'1' * 12}", "nothing", "--help me", "0" * 64):
+        with pytest.raises(UmemmaError, match=looked):
+            traced(ran.root, asked)
+    root = lineage_sample.clone(ran.root, tmp_path / "clone")
+    call(root, "dvc", "remote", "remove", "store")
+    with pytest.raises(UmemmaError, match=r"not looked into.*: the workspace \(.* not in DVC's cache, and there is no"):
+        traced(root, "0" * 12)
+
+
+def test_a_new_row_is_not_among_the_test_samples_and_its_model_is_traced_all_the_same(ran, traced):
+    found, _ = traced(ran.root, f"{ran.made.digest[0][:12]}-{'0' * 12}")
+    assert (found.model, found.answer) == (ran.made.digest[0], None)
+    assert any("none of the test samples" in note for note in found.notes)
+
+
+def test_a_model_and_all_of_its_run_are_restored_with_the_bytes_they_had(ran, tmp_path, monkeypatch, traced, capsys):
+    root = lineage_sample.clone(ran.root, tmp_path / "clone")
+    monkeypatch.chdir(root)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["trace", *map(str, arguments)])
+        trace.main()
+        return capsys.readouterr().out
+
+    asked = answer_of(ran.made, 1, "k01")["id"]
+    assert f"sha256 {ran.made.digest[1]}, the same" in run(asked, "--restore", tmp_path / "model")
+    assert folder.verify(tmp_path / "model") == ran.made.digest[1]
+    run(asked, "--restore", tmp_path / "all", "--all", "--json")
+    assert (tmp_path / "all/data/model/model.safetensors").read_text() == "seed 1"
+    for name in ("train-000000.tar", "manifest.parquet"):
+        assert sha256(tmp_path / "all/data/shards" / name) == sha256(ran.made.folder / "shards" / name)
+    for arguments, sentence in (
+        ((asked, "--restore", root), "is there already"),
+        (("k01", "--restore", tmp_path / "x"), "name an answer, a model or a run"),
+        ((asked, "--all"), "--all belongs to --restore"),
+    ):
+        with pytest.raises(UmemmaError, match=sentence):
+            run(*arguments)
+    assert not (tmp_path / "x").exists()

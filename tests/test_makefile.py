@@ -73,6 +73,14 @@ def commands(root: Path, *arguments: str, environment: dict[str, str] | None = N
 
 
 @pytest.mark.parametrize("value", VALUES)
+def test_what_is_traced_and_where_it_is_restored_are_passed_on_as_they_are(project, value):
+    given = ["trace", f"ID={value}", f"TO={value}", "ARGS=--all --json"]
+    assert commands(project, *given) == [
+        ["python", "-m", "flows.trace", "--restore", value, "--all", "--json", "--", value]
+    ]
+
+
+@pytest.mark.parametrize("value", VALUES)
 def test_a_file_of_any_name_is_passed_on_as_it_is(project, value):
     expected = [["python", "-m", "umemma", "init", value, "--label", "film genre"]]
     assert commands(project, "init", f"FILE={value}", "ARGS=--label 'film genre'") == expected

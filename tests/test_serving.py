@@ -17,7 +17,7 @@ from tests import served_sample
 from tests.table_sample import write_table
 from umemma.errors import DataError
 from umemma.prediction.sets import nearest
-from umemma.serving import answer, folder, output, predict, reference
+from umemma.serving import answer, folder, identity, output, predict, reference
 from umemma.serving import model as serving_model
 from umemma.serving.folder import Measured, ModelFolderError
 from umemma.serving.model import Model
@@ -253,7 +253,7 @@ def test_an_id_names_the_model_and_what_was_read_and_nothing_else(served, model)
     together = [one.id for one in model.answers(rows)]
     assert together == [model.answers([row], coverage=0.5)[0].id for row in rows]
     assert together[::-1] == [one.id for one in model.answers([replace(row, key="x") for row in rows[::-1]])]
-    assert {answer.ID.fullmatch(one)[1] for one in together} == {model.digest[:12]}
+    assert {identity.ID.fullmatch(one)[1] for one in together} == {model.digest[:12]}
     same = {(*((n, v.numpy().tobytes()) for n, v in row.values.items()),) for row in rows}
     assert len(set(together)) == len(same) > 30
     without = replace(rows[0], values={name: rows[0].values[name] for name in ("body", "note")})

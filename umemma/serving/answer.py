@@ -1,6 +1,5 @@
 """The answer to a row: what is said, from what, and what that very set of modalities was measured to be worth."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -13,17 +12,11 @@ from umemma.missingness import Pattern, in_order, pattern_name
 from umemma.prediction.sets import nearest
 from umemma.serving.calibration import Calibrated
 from umemma.serving.folder import Measured, MeasuredPattern
+from umemma.serving.identity import identifier
 
 SEPARATOR = "; "
 NOTHING_LEFT = "nothing is left to answer from: this is how often each class was in training"
 PROBABILITY = "probability "
-_DIGITS = 12  # of a digest in an id: among a million rows two share one in 1 of 560 cases
-ID = re.compile(rf"([0-9a-f]{{{_DIGITS}}})-([0-9a-f]{{{_DIGITS}}})")
-
-
-def identifier(model: str, row: str) -> str:
-    """Return an answer's id: the first digits of the model folder's digest and of the row's, as `ID` reads them."""
-    return f"{model[:_DIGITS]}-{row[:_DIGITS]}"
 
 
 @dataclass(frozen=True)

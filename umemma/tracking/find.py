@@ -1,0 +1,118 @@
+"""A model in MLflow, by its digest or by the name that MLflow has for it; nothing is written.
+
+A store that is not there is not made, and one that cannot be reached is given up soon: whoever asks has other places to
+look in.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+
+import mlflow
+from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.models import get_model_info
+from sqlalchemy.exc import SQLAlchemyError
+
+from umemma.tracking import address
+from umemma.tracking.check import TrackingError
+from umemma.tracking.log import MODEL
+
+_RUN, _LOGGED = re.compile(r"[0-9a-f]{32}"), re.compile(r"m-[0-9a-f]{32}")
+_REGISTERED = re.compile(r"(?:models:/)?([^/:@]+)(?:/(\d+)|@([\w.-]+))")
+_PARENT = "mlflow.parentRunId"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version of a model; `aliases` such as champion."""
+
+    name: str
+    version: str
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A run that has the model: `tags` are those that say what it was made from; `models` are ids, `m-...`."""
+
+    digest: str
+    run: str
+    name: str
+    experiment: str
+    tags: Mapping[str, str]
+    models: tuple[str, ...]
+    versions: tuple[Version, ...]
+
+
+def runs(root: Path, digest: str) -> list[Logged]:
+    """Return the runs whose model's digest begins so, the newest first. Raises TrackingError."""
+    with _client(root) as client:
+        if client is None:
+            return []
+        experiments = {one.experiment_id: one.name for one in client.search_experiments()}
+        found = client.search_runs(
+            list(experiments),
+            f"tags.`{MODEL}` LIKE '{digest}%' AND attributes.status = 'FINISHED'",
+            ViewType.ACTIVE_ONLY,
+            order_by=["attributes.start_time DESC"],
+        )
+        return [
+            _logged(client, run, experiments[run.info.experiment_id]) for run in found if _PARENT not in run.data.tags
+        ]
+
+
+def digest_of(root: Path, reference: str) -> str | None:
+    """Return the digest of a run's model, of a logged model (`m-...`), or of `name/version` or `name@alias`.
+
+    None if it looks like none of these, or MLflow does not know it. Raises TrackingError.
+    """
+    registered = _REGISTERED.fullmatch(reference)
+    if not (_RUN.fullmatch(reference) or _LOGGED.fullmatch(reference) or registered):
+        return None
+    with _client(root) as client:
+        if client is None:
+            return None
+        try:
+            if _RUN.fullmatch(reference):
+                return client.get_run(reference).data.tags.get(MODEL)
+            mlflow.set_tracking_uri(address.address(root))  # it takes no other
+            info = get_model_info(f"models:/{reference.removeprefix('models:/')}")
+            return (info.metadata or {}).get("digest")
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
+                return None
+            raise
+
+
+def _logged(client: mlflow.MlflowClient, run: Run, experiment: str) -> Logged:
+    identifier = run.info.run_id
+    models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{identifier}'")
+    versions = [
+        Version(one.name, str(one.version), tuple(client.get_model_version(one.name, one.version).aliases))
+        for one in client.search_model_versions(f"run_id = '{identifier}'")
+    ]
+    tags = {name: value for name, value in sorted(run.data.tags.items()) if name.startswith(("git.", "dvc."))}
+    ids = tuple(one.model_id for one in models)
+    return Logged(run.data.tags[MODEL], identifier, run.info.run_name, experiment, tags, ids, tuple(versions))
+
+
+@contextmanager
+def _client(root: Path) -> Iterator[mlflow.MlflowClient | None]:
+    """Yield a client; None where nothing was ever logged."""
+    uri = address.address(root)
+    path = address.database(uri)
+    place = path or (None if "://" in uri else Path(uri.removeprefix("file:")))
+    if place is not None and not place.exists():
+        yield None
+        return
+    try:
+        yield mlflow.MlflowClient(uri)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise TrackingError(address.redacted(str(error).splitlines()[0])) from None  # it may hold a password
