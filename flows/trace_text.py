@@ -29,7 +29,7 @@ def _origin(found: Origin) -> Iterator[str]:
         yield _line("found in", "; ".join(found.found_in))
     if found.code:
         changed = ", with uncommitted changes of tracked files" if found.is_dirty else ""
-        yield _line("code", f"commit {found.code}{changed}")
+        yield _line("git", f"commit {found.code}{changed}")
     yield from _mlflow(found.mlflow)
     if found.sample:
         sample = found.sample
