@@ -139,6 +139,13 @@ def raw_files(lineage: Lineage, objects: Objects) -> dict[str, str]:
     return found
 
 
+def of_text(text: str, where: str, commit: str) -> Lineage:
+    """Return the run of a dvc.lock that was kept elsewhere; `commit` is as `git describe --dirty` says."""
+    return Lineage(
+        where, commit.removesuffix("-dirty"), commit.endswith("-dirty"), _stages(text, f"{LOCK_FILE} of {where}")
+    )
+
+
 def _of_workspace(home: Path) -> Lineage:
     if not (home / LOCK_FILE).exists():
         raise UmemmaError(f"{home} has no {LOCK_FILE}: nothing has run here; `make run` does")

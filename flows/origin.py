@@ -48,10 +48,7 @@ def origin(runs: Runs, asked: str, model: str, answer: str | None = None) -> Ori
     run = runs.with_model(model)
     logged, notes = runs.in_mlflow(model)
     if run is None:
-        notes = [
-            *notes,
-            "no dvc.lock that git knows names this model: the run was not committed, nor kept as an experiment",
-        ]
+        notes = [*notes, "no dvc.lock names this model, neither in git nor in MLflow"]
         return Origin(asked, logged[0].digest, mlflow=logged, notes=notes) if logged else None
     found = of_run(runs, asked, run)
     assert found is not None, "a run whose model's digest was read has a model"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from dvc.dvcfile import LOCK_FILE
 from pyarrow import compute, parquet
 
 from flows import lineage
@@ -78,8 +79,24 @@ class Runs:
         return self._digests[artifact.md5]
 
     def with_model(self, digest: str) -> Lineage | None:
-        """Return the first run whose model's digest begins so."""
-        return next((run for run in self.all if (self.digest(run) or "").startswith(digest)), None)
+        """Return the first run whose model's digest begins so: of those that git knows, else as MLflow has kept it."""
+        found = next((run for run in self.all if (self.digest(run) or "").startswith(digest)), None)
+        return found or self._kept(digest)
+
+    def _kept(self, digest: str) -> Lineage | None:
+        from umemma.tracking import find  # imports MLflow, 2 s
+
+        for logged in self.in_mlflow(digest)[0]:
+            where = f"MLflow run {logged.run}"
+            try:
+                text = find.lineage_file(self.home, logged.run, LOCK_FILE)
+            except TrackingError as error:
+                self.unread[where] = str(error)
+                continue
+            run = lineage.of_text(text or "{}", where, logged.tags.get("git.commit", ""))
+            if (self.digest(run) or "").startswith(digest):
+                return run
+        return None
 
     def in_mlflow(self, digest: str) -> tuple[list[Any], list[str]]:
         """Return MLflow's runs whose model's digest begins so, and a sentence if MLflow could not be asked."""

@@ -192,6 +192,24 @@ def test_a_new_row_is_not_among_the_test_samples_and_its_model_is_traced_all_the
     assert any("none of the test samples" in note for note in found.notes)
 
 
+def test_a_run_that_the_next_one_overwrote_is_found_as_mlflow_has_kept_it(ran, tmp_path, traced, monkeypatch):
+    from umemma.tracking import find
+
+    root = lineage_sample.clone(ran.root, tmp_path / "clone")
+    lock = call(root, "git", "show", f"{gather(root, 'other').commit}:dvc.lock")
+    call(root, "git", "update-ref", "-d", f"refs/exps/{ran.commit[:2]}/{ran.commit[2:]}/other")
+    asked = answer_of(ran.made, 1, "k04")["id"]
+    with pytest.raises(UmemmaError, match="nowhere"):
+        traced(root, asked)
+    logged = find.Logged(ran.made.digest[1], "1d" * 16, "warm", "pets", {"git.commit": f"{ran.commit}-dirty"}, (), ())
+    monkeypatch.setattr(find, "runs", lambda root, digest: [logged] if ran.made.digest[1].startswith(digest) else [])
+    monkeypatch.setattr(find, "lineage_file", lambda root, run, name: lock)
+    found, text = traced(root, asked)
+    assert (found.found_in, found.code, found.is_dirty) == ([f"MLflow run {'1d' * 16}"], ran.commit, True)
+    assert (found.answer.key, found.parameters) == ("k04", {"seed": 1})
+    assert "with uncommitted changes" in text
+
+
 def test_a_model_and_all_of_its_run_are_restored_with_the_bytes_they_had(ran, tmp_path, monkeypatch, traced, capsys):
     root = lineage_sample.clone(ran.root, tmp_path / "clone")
     monkeypatch.chdir(root)

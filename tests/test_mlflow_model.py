@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import mlflow
 import pandas as pd
@@ -124,6 +125,8 @@ def logged(served, rows, tmp_path_factory):
     data = Data("pets", "data/shards", "ab" * 32, {"train": 20, "test": 9}, ["photo", "body", "note"])
     whole = Record("warm: dawn", {"seed": 0}, {"accuracy.all": 0.75}, parts=[Record("part", {}, {})])
     tags = {"git.commit": "c0ffee", "mlflow.source.name": "dvc.yaml"}
+    (root / "dvc.lock").write_text("stages: {}")
+    whole = replace(whole, artifacts={record.LINEAGE: [root / "dvc.lock"]})
     kept = record.keep(Run("pets", whole, data, tags, "", served.folder, in_json(rows)), root)
     for _ in range(2):
         log.log(record.read(kept), root)
@@ -148,6 +151,8 @@ def test_a_model_is_found_by_its_digest_and_by_every_name_that_mlflow_has_for_it
     for name in ("0" * 32, f"m-{'0' * 32}", "pets/2", "pets@other", "cats/1", "k01", "a/b/1"):
         assert find.digest_of(logged, name) is None, name
     assert find.runs(logged, "0" * 12) == []
+    assert find.lineage_file(logged, run.run, "dvc.lock") == "stages: {}"
+    assert find.lineage_file(logged, run.run, "params.yaml") is None
     monkeypatch.delenv(address.VARIABLE)  # which MLflow sets itself
     assert find.runs(tmp_path, digest) == []
     assert not list(tmp_path.iterdir())  # a store that is not there is not made

@@ -6,6 +6,7 @@ look in.
 
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from umemma.tracking import address
 from umemma.tracking.check import TrackingError
 from umemma.tracking.log import MODEL
+from umemma.tracking.record import LINEAGE
 
 _RUN, _LOGGED = re.compile(r"[0-9a-f]{32}"), re.compile(r"m-[0-9a-f]{32}")
 _REGISTERED = re.compile(r"(?:models:/)?([^/:@]+)(?:/(\d+)|@([\w.-]+))")
@@ -89,6 +91,14 @@ def digest_of(root: Path, reference: str) -> str | None:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
                 return None
             raise
+
+
+def lineage_file(root: Path, run: str, name: str) -> str | None:
+    """Return a file of a run's artifacts that say what it was made from; None if the run has none. Raises TrackingError."""
+    with _client(root) as client, tempfile.TemporaryDirectory() as folder:
+        if client is None or not any(one.path == f"{LINEAGE}/{name}" for one in client.list_artifacts(run, LINEAGE)):
+            return None
+        return Path(client.download_artifacts(run, f"{LINEAGE}/{name}", folder)).read_text("utf-8")
 
 
 def _logged(client: mlflow.MlflowClient, run: Run, experiment: str) -> Logged:
