@@ -48,14 +48,12 @@ def ran(tmp_path_factory):
         for key, value in {**environment(), "MADE": str(made.folder)}.items():
             patch.setenv(key, value)
         root = lineage_sample.project(place / "project")
-        call(root, "dvc", "repro", "-q")
+        lineage_sample.reproduce(root)
         commit = lineage_sample.commit(root, "baseline")
         with experiment(root, ["seed=1"], "other", print) as workspace:
-            call(workspace.root, "dvc", "repro", "-q")
+            lineage_sample.reproduce(workspace.root)
             Experiments(root, commit).keep(workspace, "other")
-        call(root, "git", "push", "-q", "origin", "main")
-        call(root, "dvc", "push", "-q")
-        call(root, "dvc", "exp", "push", "-q", "origin", "other")
+        lineage_sample.push(root, "other")
         yield Ran(root, made, commit)
 
 
