@@ -33,7 +33,7 @@ ROOMS = [  # floors: a room imports from its own files and from floors above it
     {"parameters"},
     {"sources", "composition"},
     {"serving"},
-    {"init", "tracking"},
+    {"init", "tracking", "monitoring"},
     {"__main__"},
 ]
 

@@ -1,4 +1,4 @@
-"""`umemma COMMAND`: set up a data set before the first run; answer new rows after it, over HTTP too; verify a model; describe shards."""
+"""`umemma COMMAND`: set up a data set before the first run; answer new rows after it, and watch; verify a model; describe shards."""
 
 import sys
 from importlib import import_module
@@ -10,6 +10,7 @@ COMMANDS = {  # the module, what is said of a package that it lacks, the extra t
     "init": ("umemma.init.init", _READS, "data"),
     "predict": ("umemma.serving.predict", _READS, "data"),
     "serve": ("umemma.serving.http.command", _NEEDS, "serve"),
+    "monitor": ("umemma.monitoring.command", _READS, "data"),
     "croissant": ("umemma.data.croissant", _READS, "data"),
     "onnx": ("umemma.serving.onnx", _NEEDS, "onnx"),
     "verify": ("umemma.serving.verify", _NEEDS, "data"),
@@ -18,6 +19,7 @@ COMMANDS = {  # the module, what is said of a package that it lacks, the extra t
 _USAGE = """usage: umemma init FILE [--name NAME] [--root DIR] [--project DIR] ...; `umemma init --help` lists the rest
        umemma predict MODEL ROWS [--output FILE] ...; `umemma predict --help` lists the rest
        umemma serve MODEL [--port PORT] ...; `umemma serve --help` lists the rest
+       umemma monitor ANSWERS [--model MODEL] [--since 24h] [--labels FILE] ...; `umemma monitor --help` lists the rest
        umemma croissant SHARDS [--license URL] ...; `umemma croissant --help` lists the rest
        umemma onnx MODEL FOLDER
        umemma verify MODEL [--key PUBLIC.pem] [--digest DIGEST]

@@ -122,3 +122,8 @@ def _type(pa: Any, column: str) -> Any:
 def harmless(cell: str) -> str:
     """Return a cell that no spreadsheet runs, as OWASP recommends against CSV injection: it may come from the data."""
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def as_it_was(cell: str) -> str:
+    """Return the cell that `harmless` was given."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
