@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 DVC := $(BIN)/dvc --wait-for-lock
 # User input reaches a shell only as "$$FILE", never as text of a command: neither a shell nor make can run any of it.
-GIVEN := FILE DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW ID TO LOG SINCE LABELS
+GIVEN := FILE DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW ID TO LOG SINCE LABELS EXP ACCEPT
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 
 .DEFAULT_GOAL := help
 # Notes of `umemma.composition` on params.yaml and conf/; as this takes a second, it runs only when a file has changed.
 NOTICE := .dvc/tmp/composition
-.PHONY: help init run ablation benchmark table exps test test-slow lint format docs params lock ui log serve monitor trace up down data-docs clean
+.PHONY: help init run ablation benchmark table exps test test-slow lint format docs params lock ui log serve promote monitor trace up down data-docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ log: .venv/.synced ## log to MLflow what could not be logged in its run, and the
 serve: .venv/.synced ## the last run's model answers on http://127.0.0.1:8000, until Ctrl-C: ALLOW=photos, ARGS="--rows 10"
 	@set -f; exec $(BIN)/python -m umemma serve "$${MODEL:-data/export}" --port "$${PORT:-8000}" \
 	  $${ALLOW:+--allow "$$ALLOW"} $$ARGS
+
+promote: .venv/.synced ## the last run's model becomes the champion if it is no worse: EXP=name ACCEPT="why" ARGS=--rollback
+	@set -f; $(BIN)/python -m flows.promote $${EXP:+--experiment "$$EXP"} $${ACCEPT:+--accept "$$ACCEPT"} $$ARGS
 
 monitor: .venv/.synced ## what the answers in LOG are worth today, and what changed since the test: SINCE=24h LABELS=file.csv
 	@set -f; $(BIN)/python -m umemma monitor "$${LOG:-answers}" --model "$${MODEL:-data/export}" \

@@ -130,6 +130,13 @@ def test_a_model_and_folder_of_any_name_are_passed_on_as_they_are(project, value
     ]
 
 
+@pytest.mark.parametrize("value", VALUES)
+def test_an_experiment_and_a_reason_of_any_words_are_passed_on_as_they_are(project, value):
+    asked = ["python", "-m", "flows.promote", "--experiment", value, "--accept", value, "--retest"]
+    assert commands(project, "promote", f"EXP={value}", f"ACCEPT={value}", "ARGS=--retest") == [asked]
+    assert commands(project, "promote") == [["python", "-m", "flows.promote"]]
+
+
 def test_what_is_not_given_is_not_passed_on(project):
     assert commands(project, "init", "FILE=f.csv") == [["python", "-m", "umemma", "init", "f.csv"]]
     assert commands(project, "params") == [["python", "-m", "umemma.composition", "write"]]

@@ -163,6 +163,10 @@ def test_a_model_is_found_by_its_digest_and_by_every_name_that_mlflow_has_for_it
 
 
 def test_a_run_has_its_model_once_with_the_figures_of_the_test_split(served, logged, rows):
+    from mlflow.tracking._tracking_service.utils import _use_tracking_uri
+
+    from umemma.tracking import registry
+
     client = mlflow.MlflowClient(address.address(logged))
     experiment = client.get_experiment_by_name("pets").experiment_id
     (found,) = client.search_logged_models([experiment])
@@ -171,8 +175,11 @@ def test_a_run_has_its_model_once_with_the_figures_of_the_test_split(served, log
         ("accuracy.all", 0.75, "pets test")
     ]
     table = pd.DataFrame(rows, dtype=object)
-    loaded = mlflow.pyfunc.load_model(f"models:/{found.model_id}")
+    uri = f"models:/{found.model_id}"
+    with _use_tracking_uri(address.address(logged)):
+        loaded = mlflow.pyfunc.load_model(uri)
     assert loaded.predict(table).equals(umemma.load(served.folder).predict(table))
+    assert umemma.load(registry.resolved(uri, logged)).digest == umemma.load(served.folder).digest
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 
 from umemma.errors import ParameterError, run, unknown
+from umemma.paths import home
 
 _READS, _NEEDS = "reads tables and media, and {} is not installed", "needs {}, which is not installed"
 COMMANDS = {  # the module, what is said of a package that it lacks, the extra that has it
@@ -23,7 +24,8 @@ _USAGE = """usage: umemma init FILE [--name NAME] [--root DIR] [--project DIR] .
        umemma croissant SHARDS [--license URL] ...; `umemma croissant --help` lists the rest
        umemma onnx MODEL FOLDER
        umemma verify MODEL [--key PUBLIC.pem] [--digest DIGEST]
-       umemma sign MODEL --key PRIVATE.pem"""
+       umemma sign MODEL --key PRIVATE.pem
+MODEL is a folder, or models:/NAME@ALIAS of MLflow's registry"""
 
 
 def main() -> None:
@@ -44,7 +46,20 @@ def _command() -> None:
         raise ParameterError(
             f"`umemma {sys.argv[1]}` {lacking.format(error.name)}: pip install 'umemma[{extra}]'"
         ) from error
-    command.main(sys.argv[2:])
+    command.main([_local(argument) for argument in sys.argv[2:]])
+
+
+def _local(argument: str) -> str:
+    """Return the folder of a model that MLflow names, `models:/umemma-digits@champion`; anything else as it is."""
+    if not argument.startswith("models:/"):
+        return argument
+    try:
+        from umemma.tracking import registry
+    except ModuleNotFoundError as error:
+        raise ParameterError(
+            f"{argument} is found by MLflow, and {error.name} is not installed: pip install 'umemma[pipeline]', or give a folder"
+        ) from error
+    return str(registry.resolved(argument, home()))
 
 
 if __name__ == "__main__":
