@@ -22,19 +22,28 @@ class Alert(GateFailure):
 
 
 def monitor(
-    home: Path, *, answers: str, model: str = "data/export", since: str = "", labels: str = "", emit: bool = False
+    home: Path,
+    *,
+    answers: str,
+    model: str = "data/export",
+    since: str = "",
+    labels: str = "",
+    emit: bool = False,
+    **thresholds: float,
 ) -> str:
     """Compare answers with the test of the model, and return the report. Raises Alert for one that is not all well.
 
-    Paths are relative to `home`. `emit`: tell Prefect, in whose flow run this must then be called.
+    Paths are relative to `home`; `thresholds` are those of `umemma monitor`. `emit`: tell Prefect, in whose flow run this
+    must then be called.
     """
     from umemma.monitoring import answers as logged
     from umemma.monitoring import report
     from umemma.monitoring.settings import Settings
     from umemma.monitoring.verdict import verdict
     from umemma.monitoring.watch import watch
+    from umemma.settings import section
 
-    settings = Settings()
+    settings = section(Settings, **thresholds)
     begin = logged.since(since, datetime.now(UTC)) if since else None
     found = watch(home / answers, home / model, settings, since=begin, later=home / labels if labels else None)
     judged = verdict(found, settings)

@@ -143,6 +143,9 @@ def test_since_takes_the_last_rows(served, rows, tmp_path):
     assert len(found.ids) == 11
     assert found.times == (NOW - timedelta(hours=10), NOW)
     assert answers.since("2026-11-27", NOW) == datetime(2026, 11, 27, tzinfo=UTC)
+    unread = folder / "20260101T000000.000000Z-1-000000.parquet"
+    unread.write_bytes(b"written long before")
+    assert answers.read(folder, about.facts, about.digest, answers.since("10h", NOW)).remarks == ()
     with pytest.raises(ParameterError, match="--since 'today' is no time: write 24h"):
         answers.since("today", NOW)
     with pytest.raises(DataError, match="has no answers since 2026-11-28 00:00 UTC"):

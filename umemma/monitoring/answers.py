@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from umemma.errors import DataError, ParameterError, some
 from umemma.monitoring.samples import Answered, confidence
+from umemma.serving import log_files
 from umemma.serving.answer import PROBABILITY, SEPARATOR, identifier
 from umemma.serving.folder import Facts
 from umemma.serving.output import as_it_was
@@ -87,7 +88,9 @@ def since(written: str, now: datetime) -> datetime:
 def _tables(source: Path, facts: Facts, since: datetime | None) -> tuple[list[pa.Table], list[str]]:
     if not source.exists():
         raise DataError(f"{source} does not exist; `umemma serve MODEL --log {source}` would write it")
-    paths = sorted(source.glob("*.parquet")) if source.is_dir() else [source]
+    paths = sorted(source.glob(f"*{log_files.SUFFIX}")) if source.is_dir() else [source]
+    if since is not None:
+        paths = [path for path in paths if (log_files.written_at(path) or since) >= since]
     tables, broken = [], []
     for path in paths:
         try:
@@ -97,7 +100,8 @@ def _tables(source: Path, facts: Facts, since: datetime | None) -> tuple[list[pa
             continue
         tables.append(_checked(table, path, facts, since))
     if not tables:
-        raise DataError(f"{source} has no answers" + (f"; not readable: {some(broken, 3)}" if broken else ""))
+        when = "" if since is None else f" since {since:%Y-%m-%d %H:%M} UTC"
+        raise DataError(f"{source} has no answers{when}" + (f"; not readable: {some(broken, 3)}" if broken else ""))
     return tables, [f"{len(broken)} files cannot be read and are left out: {some(broken, 3)}"] if broken else []
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from umemma.monitoring.verdict import Verdict, percent, written
 from umemma.monitoring.watch import Report
 
+_MOST_ROWS = 15
 _TITLES = {"well": "ALL WELL", "alert": "ALERT", "cannot know": "CANNOT KNOW"}
 
 
@@ -39,7 +40,9 @@ def _patterns(report: Report) -> Iterator[str]:
         for name, one in report.patterns.items()
     ]
     head = ("answered from", "today", "test", "expected", "tested", "samples", "p, same answers")
-    yield from _table(head, rows)
+    yield from _table(head, rows[:_MOST_ROWS])
+    if len(rows) > _MOST_ROWS:
+        yield f"and {len(rows) - _MOST_ROWS} rarer ones (--json has all)"
 
 
 def _modalities(report: Report) -> Iterator[str]:

@@ -17,7 +17,7 @@ import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from pyarrow import parquet
 
 from umemma.errors import DataError, ParameterError
 from umemma.files import written_whole
+from umemma.serving import log_files
 from umemma.serving.answer import PROBABILITY, Answer
 from umemma.serving.http.metrics import Metrics
 from umemma.serving.model import Model
@@ -101,7 +102,7 @@ class RequestLog:
         self, rows: Sequence[Row], answers: Sequence[Answer], sent: Sequence[Sent | None], *, seconds: float
     ) -> None:
         """Take the answers of one request, which took `seconds`; never waits."""
-        request = _Request(datetime.now(UTC), seconds, rows, answers, sent)
+        request = _Request(datetime.now(UTC) - timedelta(seconds=seconds), seconds, rows, answers, sent)
         size = request.num_bytes
         with self._changed:
             if self._waiting_bytes + size > self._settings.log_mib * _MIB:
@@ -158,7 +159,7 @@ class RequestLog:
     def _write(self) -> None:
         if not self._rows:
             return
-        path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{os.getpid()}-{self._num_files:06d}.parquet"
+        path = self._folder / log_files.name(self._num_files)
         try:
             _write(path, self._rows, self._schema)
         except (OSError, DataError) as error:
@@ -203,7 +204,7 @@ def _check(folder: Path, schema: pa.Schema) -> None:
     try:
         _write(trial, [], schema)
         trial.unlink()
-        for path in folder.glob(".*.parquet.*.part"):
+        for path in folder.glob(f".*{log_files.SUFFIX}.*.part"):
             with contextlib.suppress(FileNotFoundError):
                 if not _is_running(int(path.suffixes[-2][1:])):
                     path.unlink()
