@@ -7,8 +7,7 @@ look in.
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +18,11 @@ import mlflow
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.models import get_model_info
-from sqlalchemy.exc import SQLAlchemyError
 
 from umemma.tracking import address
-from umemma.tracking.check import TrackingError
 from umemma.tracking.log import MODEL
 from umemma.tracking.record import LINEAGE
+from umemma.tracking.store import opened_to_read
 
 _RUN, _LOGGED = re.compile(r"[0-9a-f]{32}"), re.compile(r"m-[0-9a-f]{32}")
 _REGISTERED = re.compile(r"(?:models:/)?([^/:@]+)(?:/(\d+)|@([\w.-]+))")
@@ -55,9 +53,9 @@ class Logged:
 
 def runs(root: Path, digest: str) -> list[Logged]:
     """Return the runs whose model's digest begins so, the newest first. Raises TrackingError."""
-    with _client(root) as client:
-        if client is None:
-            return []
+    if not _is_there(root):
+        return []
+    with opened_to_read(root) as client:
         experiments = {one.experiment_id: one.name for one in client.search_experiments()}
         found = client.search_runs(
             list(experiments),
@@ -78,13 +76,12 @@ def digest_of(root: Path, reference: str) -> str | None:
     registered = _REGISTERED.fullmatch(reference)
     if not (_RUN.fullmatch(reference) or _LOGGED.fullmatch(reference) or registered):
         return None
-    with _client(root) as client:
-        if client is None:
-            return None
+    if not _is_there(root):
+        return None
+    with opened_to_read(root) as client:
         try:
             if _RUN.fullmatch(reference):
                 return client.get_run(reference).data.tags.get(MODEL)
-            mlflow.set_tracking_uri(address.address(root))  # it takes no other
             info = get_model_info(f"models:/{reference.removeprefix('models:/')}")
             return (info.metadata or {}).get("digest")
         except MlflowException as error:
@@ -95,34 +92,28 @@ def digest_of(root: Path, reference: str) -> str | None:
 
 def lineage_file(root: Path, run: str, name: str) -> str | None:
     """Return a file of a run's artifacts that say what it was made from; None if the run has none. Raises TrackingError."""
-    with _client(root) as client, tempfile.TemporaryDirectory() as folder:
-        if client is None or not any(one.path == f"{LINEAGE}/{name}" for one in client.list_artifacts(run, LINEAGE)):
+    with opened_to_read(root) as client, tempfile.TemporaryDirectory() as folder:
+        if not any(one.path == f"{LINEAGE}/{name}" for one in client.list_artifacts(run, LINEAGE)):
             return None
         return Path(client.download_artifacts(run, f"{LINEAGE}/{name}", folder)).read_text("utf-8")
 
 
 def _logged(client: mlflow.MlflowClient, run: Run, experiment: str) -> Logged:
     identifier = run.info.run_id
+    digest = run.data.tags[MODEL]
     models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{identifier}'")
     versions = [
         Version(one.name, str(one.version), tuple(client.get_model_version(one.name, one.version).aliases))
         for one in client.search_model_versions(f"run_id = '{identifier}'")
+        if one.tags.get(MODEL, digest) == digest
     ]
     tags = {name: value for name, value in sorted(run.data.tags.items()) if name.startswith(("git.", "dvc."))}
-    ids = tuple(one.model_id for one in models)
-    return Logged(run.data.tags[MODEL], identifier, run.info.run_name, experiment, tags, ids, tuple(versions))
+    ids = tuple(one.model_id for one in models if one.tags.get(MODEL, digest) == digest)
+    return Logged(digest, identifier, run.info.run_name, experiment, tags, ids, tuple(versions))
 
 
-@contextmanager
-def _client(root: Path) -> Iterator[mlflow.MlflowClient | None]:
-    """Yield a client; None where nothing was ever logged."""
+def _is_there(root: Path) -> bool:
+    """Whether anything was ever logged; a server is asked."""
     uri = address.address(root)
-    path = address.database(uri)
-    place = path or (None if "://" in uri else Path(uri.removeprefix("file:")))
-    if place is not None and not place.exists():
-        yield None
-        return
-    try:
-        yield mlflow.MlflowClient(uri)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise TrackingError(address.redacted(str(error).splitlines()[0])) from None  # it may hold a password
+    place = address.database(uri) or (None if "://" in uri else Path(uri.removeprefix("file:")))
+    return place is None or place.exists()

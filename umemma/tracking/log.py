@@ -87,6 +87,8 @@ def _logged(client: mlflow.MlflowClient, experiment: str, run: Run) -> str:
         _log_files(client, whole.info.run_id, run.record)
         if run.model and whole.data.tags.get(MODEL) != _digest(run.model):
             _log_model(client, whole.info.run_id, run)
+            for name, value in run.tags.items():  # what is traced is this model, of other code than the one before
+                client.set_tag(whole.info.run_id, name, value)
         return str(whole.info.run_id)
     for each in found:  # by a process that was killed
         _remove(client, experiment, each.info.run_id)
@@ -124,6 +126,7 @@ def _log_model(client: mlflow.MlflowClient, identifier: str, run: Run) -> str:
     assert run.model
     model.check(run.model, run.examples)
     logged = model.log(run.model, run.record.name, identifier)
+    client.set_logged_model_tags(logged, {MODEL: _digest(run.model)})
     client.set_tag(identifier, MODEL, _digest(run.model))
     return logged
 
