@@ -23,7 +23,7 @@ class Use:
     arm: str
     seed: Any
     found_in: Sequence[str]
-    mlflow: Sequence[Any]
+    mlflow: Sequence[str]
     answers: Sequence[Answer]
     num_answers: int
 
@@ -48,14 +48,16 @@ def descent(runs: Runs, asked: str, wanted: str) -> Descent | None:
             continue
         seen.add(artifact)
         try:
-            if (use := _use(runs, run, wanted, notes)) is not None:
+            if (use := _use(runs, run, wanted)) is not None:
                 uses.append(use)
         except NotStored as error:
             notes.append(f"{run.where}: {error}")
+    if "MLflow" in runs.unread:
+        notes.append(f"MLflow could not be asked: {runs.unread['MLflow']}")
     return Descent(asked, uses, notes) if uses else None
 
 
-def _use(runs: Runs, run: Lineage, wanted: str, notes: list[str]) -> Use | None:
+def _use(runs: Runs, run: Lineage, wanted: str) -> Use | None:
     samples = runs.samples(run, wanted)
     how = [f"the raw file {name}" for name, sha256 in runs.raw_files(run).items() if wanted in (sha256, name)]
     how += [f"the shard {one['name']}" for one in runs.shards(run) if wanted in (one["sha256"], one["name"])]
@@ -63,8 +65,6 @@ def _use(runs: Runs, run: Lineage, wanted: str, notes: list[str]) -> Use | None:
         return None
     parameters, cells = run.parameters(EXPORT), {sample.cell for sample in samples}
     on_file, digest = list(runs.answers(run)), runs.digest(run)
-    logged, trouble = runs.in_mlflow(digest) if digest else ([], [])
-    notes += [one for one in trouble if one not in notes]
     return Use(
         how,
         samples,
@@ -73,7 +73,7 @@ def _use(runs: Runs, run: Lineage, wanted: str, notes: list[str]) -> Use | None:
         str(parameters.get("arm", "")),
         parameters.get("seed"),
         [other.where for other in runs.like(run)],
-        logged,
+        runs.names_in_mlflow.get(digest or "", []),
         [answer for answer in on_file if answer.key in cells],
         len(on_file),
     )

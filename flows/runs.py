@@ -58,6 +58,7 @@ class Runs:
         self.home, self.objects = home, objects
         self.unread: dict[str, str] = {}  # {where: why} of the models that could not be looked into
         self._digests: dict[str, str | None] = {}
+        self._samples: dict[tuple[str, str], list[Sample]] = {}
 
     @cached_property
     def all(self) -> list[Lineage]:
@@ -107,6 +108,17 @@ class Runs:
         except TrackingError as error:
             return [], [f"MLflow could not be asked: {error}"]
 
+    @cached_property
+    def names_in_mlflow(self) -> dict[str, list[str]]:
+        """MLflow's runs by the digest of their model, as `id 'name'`."""
+        from umemma.tracking import find  # imports MLflow, 2 s
+
+        try:
+            return find.names(self.home)
+        except TrackingError as error:
+            self.unread["MLflow"] = str(error)
+            return {}
+
     def like(self, run: Lineage, path: str = EXPORT) -> list[Lineage]:
         """Return all runs whose output `path` is the same."""
         return [other for other in self.all if other.artifact(path) == run.artifact(path)]
@@ -125,7 +137,13 @@ class Runs:
 
     def samples(self, run: Lineage, wanted: str) -> list[Sample]:
         """Return the samples that have this key, or a file of this sha256."""
-        path = self.objects.path(self._files(run, SHARDS)[MANIFEST])
+        manifest = self._files(run, SHARDS)[MANIFEST]
+        if (manifest, wanted) not in self._samples:
+            self._samples[manifest, wanted] = self._read_samples(manifest, wanted)
+        return self._samples[manifest, wanted]
+
+    def _read_samples(self, manifest: str, wanted: str) -> list[Sample]:
+        path = self.objects.path(manifest)
         digests = [name for name in parquet.read_schema(path).names if name.endswith(_SHA256)]
         table = parquet.read_table(path, columns=["key", "split", "shard", *digests])
         found = compute.equal(table["key"], wanted)

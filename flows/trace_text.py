@@ -96,7 +96,7 @@ def _use(use: Use) -> Iterator[str]:
     yield _line("model", use.model or "is stored nowhere that could be looked into")
     named = [f"{use.dataset}, arm {use.arm}, seed {use.seed}"] if use.dataset else []
     yield _line("", "; ".join([*named, *use.found_in]))
-    yield from (_line("", f"MLflow run {run.run} {run.name!r}") for run in use.mlflow)
+    yield from (_line("", f"MLflow run {name}") for name in use.mlflow)
     for answer in use.answers[:_ANSWERS]:
         yield _line("", f"answer {answer.id}: {answer.key}, true {answer.true}, predicted {answer.predicted}")
     if not use.answers or len(use.answers) > _ANSWERS:

@@ -150,6 +150,7 @@ def test_a_model_is_found_by_its_digest_and_by_every_name_that_mlflow_has_for_it
         assert find.digest_of(logged, name) == digest, name
     for name in ("0" * 32, f"m-{'0' * 32}", "pets/2", "pets@other", "cats/1", "k01", "a/b/1"):
         assert find.digest_of(logged, name) is None, name
+    assert find.names(logged) == {digest: [f"{run.run} 'warm: dawn'"]}
     assert find.runs(logged, "0" * 12) == []
     assert find.lineage_file(logged, run.run, "dvc.lock") == "stages: {}"
     assert find.lineage_file(logged, run.run, "params.yaml") is None

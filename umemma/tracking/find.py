@@ -26,6 +26,7 @@ from umemma.tracking.store import opened_to_read
 
 _RUN, _LOGGED = re.compile(r"[0-9a-f]{32}"), re.compile(r"m-[0-9a-f]{32}")
 _REGISTERED = re.compile(r"(?:models:/)?([^/:@]+)(?:/(\d+)|@([\w.-]+))")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _PARENT = "mlflow.parentRunId"
 
 
@@ -68,6 +69,22 @@ def runs(root: Path, digest: str) -> list[Logged]:
         ]
 
 
+def names(root: Path) -> dict[str, list[str]]:
+    """Return {digest: the runs that have the model, as `id 'name'`}, of all runs. Raises TrackingError."""
+    if not _is_there(root):
+        return {}
+    found: dict[str, list[str]] = {}
+    with opened_to_read(root) as client:
+        experiments, token = [one.experiment_id for one in client.search_experiments()], None
+        while token != "":
+            page = client.search_runs(experiments, f"tags.`{MODEL}` LIKE '%'", max_results=1000, page_token=token)
+            for run in page:
+                if _PARENT not in run.data.tags:
+                    found.setdefault(run.data.tags[MODEL], []).append(f"{run.info.run_id} {run.info.run_name!r}")
+            token = page.token or ""
+    return found
+
+
 def digest_of(root: Path, reference: str) -> str | None:
     """Return the digest of a run's model, of a logged model (`m-...`), or of `name/version` or `name@alias`.
 
@@ -81,9 +98,11 @@ def digest_of(root: Path, reference: str) -> str | None:
     with opened_to_read(root) as client:
         try:
             if _RUN.fullmatch(reference):
-                return client.get_run(reference).data.tags.get(MODEL)
-            info = get_model_info(f"models:/{reference.removeprefix('models:/')}")
-            return (info.metadata or {}).get("digest")
+                digest = client.get_run(reference).data.tags.get(MODEL)
+            else:
+                info = get_model_info(f"models:/{reference.removeprefix('models:/')}")
+                digest = (info.metadata or {}).get("digest")
+            return digest if _DIGEST.fullmatch(str(digest)) else None
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
                 return None
