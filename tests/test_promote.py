@@ -118,7 +118,7 @@ def test_where_samples_are_too_few_to_tell_the_model_is_refused_unless_that_is_a
     promote(project.root)
     project.ran(few[1], seed=11)
     said = refused(project)
-    assert "20 test samples cannot tell 2 points; about " in said
+    assert "20 test samples cannot rule out a loss of 2; about " in said
     assert "or promotion.unclear: accept, or" in said
     project.set("promotion", unclear="accept")
     assert promote(project.root).endswith("comparisons; too few test samples to tell in 3")

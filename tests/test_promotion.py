@@ -64,7 +64,7 @@ def test_few_samples_prove_nothing_and_the_number_that_would_is_said():
     few = compared(model([0.9, 0.8, 0.7], n=100, seed=1, noise=0.3), model([0.9, 0.8, 0.7], n=100, seed=2, noise=0.3))
     assert few["image"].verdict == "unclear"
     assert few["image"].needed > 1000
-    assert f"100 test samples cannot tell 2 points; about {few['image'].needed:,} could" in promotion.sentence(
+    assert f"100 test samples cannot rule out a loss of 2; about {few['image'].needed:,} could" in promotion.sentence(
         few["image"], 0.02
     )
     n = 3 * few["image"].needed

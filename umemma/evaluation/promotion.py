@@ -109,8 +109,8 @@ def sentence(one: Compared, margin: float) -> str:
         return f"{figures} by {100 * margin:.3g}"
     if one.verdict == "worse":
         return figures
-    few = "" if one.needed is None or one.needed <= one.num_samples else f"; about {one.needed:,} could"
-    return f"{figures}, {one.num_samples:,} test samples cannot tell {100 * margin:.3g} points{few}"
+    enough = "" if one.needed is None or one.needed <= one.num_samples else f"; about {one.needed:,} could"
+    return f"{figures}, {one.num_samples:,} test samples cannot rule out a loss of {100 * margin:.3g}{enough}"
 
 
 def acceptable(compared: Sequence[Compared]) -> float | None:
