@@ -15,7 +15,6 @@ from umemma.serving.folder import FACTS, SUMS, Facts
 ANSWERS, JUDGED = "data/predictions", "data/reports/gates.json"
 MADE_FROM = (MODEL, EXPORT, SHARDS, MASKS, VALIDATION, GATES)  # whose hashes a version has as tags
 _OF_MODEL = "model.safetensors"  # among the answers
-_PREDICTIONS = "predictions.safetensors"
 
 
 @dataclass(frozen=True)
@@ -35,24 +34,21 @@ class Candidate:
 def candidate(home: Path, experiment: str, objects: Objects, place: Path) -> Candidate:
     """Read a run; an empty name is the workspace's. Raises GateFailure if a gate failed, or the run did not reach them.
 
-    The file of predictions is written into the folder `place`.
+    Its predictions are copied to the file `place`.
     """
     lineage = gather(home, experiment or None)
     gates = _gates(lineage, objects)
     exported, answers = (objects.files(_written(lineage, path).md5) for path in (EXPORT, ANSWERS))
-    objects.copy(answers[_OF_MODEL], place / _PREDICTIONS)
+    objects.copy(answers[_OF_MODEL], place)
     facts = folder.read(objects.path(exported[FACTS]), Facts)
     return Candidate(
         lineage,
         facts,
         sha256(objects.path(exported[SUMS])),
-        place / _PREDICTIONS,
+        place,
         {
-            "run": lineage.where,
             "git.commit": lineage.commit + ("-dirty" if lineage.is_dirty else ""),
             "gates": gates,
-            "arm": facts.arm,
-            "seed": str(facts.seed),
             "fingerprint": facts.fingerprint,
             "shards.sha256": facts.manifest_sha256,
             **{f"dvc.{path}": _written(lineage, path).md5 for path in MADE_FROM},

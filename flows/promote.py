@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from umemma.evaluation.comparison import Model
     from umemma.tracking.registry import Registry, Version
 
-PREVIOUS, VERDICT, ROLLED_BACK = "promotion.previous", "promotion.verdict", "promotion.rolled_back"
+PREVIOUS, ROLLED_BACK = "promotion.previous", "promotion.rolled_back"
 NOBODY = "none"
 _MOST_CHARS = 500
 Say = Callable[[str], None]
@@ -48,7 +48,7 @@ def promote(home: Path, *, experiment: str = "", retest: bool = False, accept: s
         raise ParameterError(f"the reason has {len(accept)} characters; {_MOST_CHARS} are enough")
     settings = parameters.read(home / parameters.FILE)
     with opened(home) as objects, tempfile.TemporaryDirectory() as place:
-        found = candidate(home, experiment, objects, Path(place))
+        found = candidate(home, experiment, objects, Path(place) / registry.PREDICTIONS_FILE)
         _check_dataset(found, settings)
         with registry.opened(home, found.facts.dataset) as models:
             version, champion = models.registered(found.digest, found.predictions, found.tags), models.champion()
@@ -67,7 +67,6 @@ def promote(home: Path, *, experiment: str = "", retest: bool = False, accept: s
             if ROLLED_BACK in version.tags:
                 verdict = verdict.refused(f"it was rolled back on {version.tags[ROLLED_BACK]}")
             models.describe(version, verdict.markdown(accept))
-            models.tag(version, {VERDICT: verdict.summary(accept)})
             if verdict.troubles and not accept:
                 command = f"make promote {f'EXP={experiment} ' if experiment else ''}ACCEPT='why'"
                 raise Refused(verdict.refusal(name, command))
@@ -169,7 +168,7 @@ def _rival(
         predictions = again.predictions(models.folder(champion, home), shards, found.facts.modalities)
     except DataError as error:
         return f"{name} cannot answer the test samples of this run: {error}"
-    return comparison.Model("champion", champion.tags["arm"], 0, None, None, {"test": predictions})
+    return comparison.Model("champion", "champion", 0, None, None, {"test": predictions})
 
 
 def _crown(models: "Registry", version: "Version", champion: "Version | None") -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.results import Row, table
 from umemma.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -69,28 +70,17 @@ class Verdict:
         )
 
     def markdown(self, accept: str) -> str:
-        """Return the verdict and the table of all comparisons."""
-        head = f"**{self.summary(accept).capitalize()}.**"
+        """Return the verdict and the table of all comparisons; a list of versions shows how it begins."""
+        summary = self.summary(accept)
+        head = f"{summary[0].upper()}{summary[1:]}."
         if not self.compared:
             return head
-        titles = [
-            "present",
-            "score",
-            "this",
-            f"version {self.champion}",
-            "difference, points",
-            "95 %",
-            "p",
-            "n",
-            "verdict",
-        ]
-        rows = [_cells(one) for one in self.compared]
-        lines = ["| " + " | ".join(cells) + " |" for cells in (titles, ["---"] * len(titles), *rows)]
+        rows = [_cells(one, self.champion) for one in self.compared]
         note = (
-            f"Not worse: the whole interval lies above -{100 * self.margin:.3g} points. p, one-sided, after Holm: of a "
-            "difference as low if this were as good."
+            f"Not worse: the whole 95 % interval of the difference, in points, lies above -{100 * self.margin:.3g}. p, one-sided, "
+            "after Holm: of one as low if this model were as good."
         )
-        return "\n".join([head, "", *lines, "", note])
+        return f"{head}\n\n```\n{table(rows)}\n```\n\n{note}"
 
 
 def judged(challenger: Path, rival: "Model | str | None", champion: str, settings: Parameters) -> Verdict:
@@ -134,19 +124,21 @@ def _remedies(bad: Sequence["Compared"], margin: float | None, present: float) -
     return [*found, f"promotion.patterns without {', '.join(patterns)}"]
 
 
-def _cells(one: "Compared") -> list[str]:
+def _cells(one: "Compared", champion: str) -> Row:
     from umemma.evaluation.promotion import shown
 
-    value, low, high = (one.difference[name] for name in ("value", "low", "high"))
-    points = ["" if end is None else f"{100 * end:+.1f}" for end in (value, low, high)]
-    return [
-        one.pattern,
-        one.score,
-        shown(one.challenger),
-        shown(one.champion),
-        points[0],
-        f"{points[1]} to {points[2]}" if points[1] else "",
-        "" if one.p is None else f"{one.p:.1g}",
-        f"{one.num_samples:,}",
-        f"**{one.verdict}**" if one.verdict != "not worse" else one.verdict,
-    ]
+    value, low, high = (
+        "" if one.difference[end] is None else f"{100 * (one.difference[end] or 0.0):+.1f}"
+        for end in ("value", "low", "high")
+    )
+    return {
+        "present": one.pattern,
+        "score": one.score,
+        "this": shown(one.challenger),
+        f"version {champion}": shown(one.champion),
+        "difference": value,
+        "95 %": f"{low} to {high}" if low else "",
+        "p": "" if one.p is None else f"{one.p:.1g}",
+        "n": f"{one.num_samples:,}",
+        "verdict": one.verdict,
+    }

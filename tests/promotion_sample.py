@@ -140,6 +140,10 @@ class Project:
         aliases = self.client().get_registered_model("umemma-digits").aliases
         return {alias: str(number) for alias, number in aliases.items()}
 
+    def described(self, number: str) -> str:
+        """Return what the page of a version says."""
+        return str(self.client().get_model_version("umemma-digits", number).description)
+
     def versions(self) -> dict[str, dict[str, str]]:
         """Return the tags of each version, by number."""
         found = self.client().search_model_versions("name = 'umemma-digits'")

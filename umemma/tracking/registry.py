@@ -29,7 +29,8 @@ from umemma.tracking.log import MODEL
 CHAMPION, CHALLENGER = "champion", "challenger"
 SCHEME = "models:/"
 PREDICTIONS = "umemma.predictions"  # tag: the sha256 of the predictions by which a version is compared
-_PREDICTIONS_FOLDER = "promotion"  # among the artifacts of the run
+PREDICTIONS_FILE = "predictions.safetensors"
+_FOLDER = "promotion"  # among the artifacts of the run
 
 
 @dataclass(frozen=True)
@@ -83,18 +84,18 @@ class Registry:
     def registered(self, digest: str, predictions: Path, tags: Mapping[str, str]) -> Version:
         """Return the version of a model folder, made if there is none, from the MLflow model that its run has logged.
 
-        The predictions that it is compared by are logged first: a version that is there has them.
+        The file of predictions that it is compared by, a PREDICTIONS_FILE, is logged first: a version that is there has them.
         """
         if existing := self._with(digest):
             return existing
         run, model = self._logged(digest)
-        self._client.log_artifact(run, str(predictions), _PREDICTIONS_FOLDER)
+        self._client.log_artifact(run, str(predictions), _FOLDER)
         if not self._is_known():
             about = (
                 f"Models of the data set {self._dataset}. `{CHAMPION}` is in use; `{CHALLENGER}` was the last to try."
             )
             self._client.create_registered_model(self.name, description=about)
-        known = {MODEL: digest, PREDICTIONS: sha256(predictions), f"{PREDICTIONS}.file": predictions.name, **tags}
+        known = {MODEL: digest, PREDICTIONS: sha256(predictions), **tags}
         self._client.create_model_version(self.name, f"{SCHEME}{model}", run, known, model_id=model)
         made = self._with(digest)
         assert made is not None, "the version was made"
@@ -102,7 +103,7 @@ class Registry:
 
     def predictions(self, version: Version, folder: Path) -> Path:
         """Fetch the predictions of a version into a folder. Raises DataError if they are gone or not what they were."""
-        path = f"{_PREDICTIONS_FOLDER}/{version.tags[f'{PREDICTIONS}.file']}"
+        path = f"{_FOLDER}/{PREDICTIONS_FILE}"
         try:
             found = Path(self._client.download_artifacts(version.run, path, str(folder)))
         except store.REFUSALS as error:
