@@ -45,7 +45,7 @@ def logged(model, tmp_path):
         application = app(Service(model, Limits(), None, writer), hosts=access.hosts("127.0.0.1", None))
         with TestClient(application, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
             replies = [client.post("/predict", json=rows) for rows in requests]
-            time.sleep(0.05)
+            time.sleep(0.4)  # more than the log's thread rests
             metrics = client.get("/metrics").text
         answers = [answer for reply in replies for answer in reply.json()["answers"]]
         assert all(reply.status_code == 200 for reply in replies)
@@ -118,7 +118,7 @@ def test_a_full_disk_stops_no_answer_and_is_counted_and_said(model, tmp_path, mo
     with TestClient(application, base_url="http://127.0.0.1") as client:
         for _ in range(6):
             assert client.post("/predict", json={"note": "purrs"}).status_code == 200
-        time.sleep(0.05)
+        time.sleep(0.4)  # more than the log's thread rests
         metrics = client.get("/metrics").text
         is_full = False
         for _ in range(4):
