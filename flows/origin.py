@@ -18,9 +18,10 @@ _ONLY_HERE = (
 class Origin:
     """What is known of a model, and of the answer that was asked for.
 
-    `model` is its digest, `facts` are of model.json. `found_in`: the places of git that have the run. `code` is the commit
-    of the first of them; of the workspace it is HEAD, and `is_dirty` says that tracked files differ from it. `stages` are
-    all from the raw data to the model, `outdated` says what was made anew since. `notes`: what could not be told, and why.
+    `model` is its digest, `facts` are of model.json. `found_in`: the places of git that have the run. `code` is the oldest
+    commit of these; of a run that only the workspace has it is HEAD, and `is_dirty` says that tracked files differ from
+    it. `raw_files` None: they could not be told. `stages` are all from the raw data to the model, `outdated` says what was
+    made anew since. `notes`: what could not be told, and why.
     """
 
     asked: str
@@ -32,7 +33,7 @@ class Origin:
     code: str | None = None
     is_dirty: bool = False
     mlflow: Sequence[Any] = ()
-    raw_files: Mapping[str, str] = field(default_factory=dict)
+    raw_files: Mapping[str, str] | None = None
     shards: Sequence[Mapping[str, Any]] = ()
     stages: Sequence[Stage] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -60,16 +61,17 @@ def of_run(runs: Runs, asked: str, run: Lineage) -> Origin | None:
     digest = runs.digest(run)
     if digest is None:
         return None
-    found_in = [other.where for other in runs.like(run)] or [run.where]
-    notes: list[str] = [_ONLY_HERE] if found_in == [WORKSPACE] else []
+    same = runs.like(run) or [run]
+    first = next((other for other in reversed(same) if other.where != WORKSPACE), run)
+    notes: list[str] = [_ONLY_HERE] if first.where == WORKSPACE else []
     return Origin(
         asked,
         digest,
         runs.facts(run),
-        found_in=found_in,
-        code=run.commit,
-        is_dirty=run.is_dirty,
-        raw_files=_told(notes, "raw files", lambda: runs.raw_files(run), {}),
+        found_in=[other.where for other in same],
+        code=first.commit,
+        is_dirty=first.is_dirty,
+        raw_files=_told(notes, "raw files", lambda: runs.raw_files(run), None),
         shards=_told(notes, SHARDS, lambda: runs.shards(run), []),
         stages=run.upstream(EXPORT),
         parameters=run.parameters(EXPORT),

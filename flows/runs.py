@@ -1,7 +1,6 @@
 """All runs that git knows, and what DVC has kept of each: the model, the answers on file, shards and raw files."""
 
 import csv
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from flows import lineage
 from flows.lineage import EXPORT, SHARDS, Lineage
 from flows.objects import NotStored, Objects
 from umemma.data.shards import INDEX, MANIFEST
+from umemma.files import read_json, sha256
 from umemma.serving.folder import FACTS, SUMS
 from umemma.serving.output import harmless
 from umemma.tracking.check import TrackingError
@@ -58,7 +58,7 @@ class Runs:
         self.home, self.objects = home, objects
         self.unread: dict[str, str] = {}  # {where: why} of the models that could not be looked into
         self._digests: dict[str, str | None] = {}
-        self._samples: dict[tuple[str, str], list[Sample]] = {}
+        self._samples: dict[tuple[Path, str], list[Sample]] = {}
 
     @cached_property
     def all(self) -> list[Lineage]:
@@ -72,8 +72,7 @@ class Runs:
             return None
         if artifact.md5 not in self._digests:
             try:
-                sums = self.objects.path(self.objects.files(artifact.md5)[SUMS])
-                self._digests[artifact.md5] = hashlib.sha256(sums.read_bytes()).hexdigest()
+                self._digests[artifact.md5] = sha256(self._file(run, EXPORT, SUMS))
             except NotStored as error:
                 self._digests[artifact.md5] = None
                 self.unread[run.where] = str(error)
@@ -125,7 +124,7 @@ class Runs:
 
     def facts(self, run: Lineage) -> dict[str, Any]:
         """Return what model.json says."""
-        return dict(self.objects.read_json(self._files(run, EXPORT)[FACTS]))
+        return dict(read_json(self._file(run, EXPORT, FACTS)))
 
     def raw_files(self, run: Lineage) -> dict[str, str]:
         """Return {file: sha256}."""
@@ -133,17 +132,16 @@ class Runs:
 
     def shards(self, run: Lineage) -> list[dict[str, Any]]:
         """Return name, split, num_samples and sha256 of each shard."""
-        return list(self.objects.read_json(self._files(run, SHARDS)[INDEX])["shards"])
+        return list(read_json(self._file(run, SHARDS, INDEX))["shards"])
 
     def samples(self, run: Lineage, wanted: str) -> list[Sample]:
         """Return the samples that have this key, or a file of this sha256."""
-        manifest = self._files(run, SHARDS)[MANIFEST]
+        manifest = self._file(run, SHARDS, MANIFEST)
         if (manifest, wanted) not in self._samples:
             self._samples[manifest, wanted] = self._read_samples(manifest, wanted)
         return self._samples[manifest, wanted]
 
-    def _read_samples(self, manifest: str, wanted: str) -> list[Sample]:
-        path = self.objects.path(manifest)
+    def _read_samples(self, path: Path, wanted: str) -> list[Sample]:
         digests = [name for name in parquet.read_schema(path).names if name.endswith(_SHA256)]
         table = parquet.read_table(path, columns=["key", "split", "shard", *digests])
         found = compute.equal(table["key"], wanted)
@@ -171,6 +169,10 @@ class Runs:
             for row in csv.DictReader(file):
                 yield Answer(**{name: row.get(name, "") for name in Answer.__dataclass_fields__})
 
-    def _files(self, run: Lineage, path: str) -> dict[str, str]:
-        artifact = run.artifact(path)
-        return {} if artifact is None else self.objects.files(artifact.md5)
+    def _file(self, run: Lineage, path: str, name: str) -> Path:
+        if (artifact := run.artifact(path)) is None:
+            raise NotStored(f"dvc.lock names no {path}")
+        files = self.objects.files(artifact.md5)
+        if name not in files:
+            raise NotStored(f"{path} has no {name}: another version wrote it")
+        return self.objects.path(files[name])

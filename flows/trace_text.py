@@ -35,9 +35,9 @@ def _origin(found: Origin) -> Iterator[str]:
         sample = found.sample
         yield _line("sample", f"{sample.key} in {sample.shard} of the shards")
         yield from (_line("", f"{name:<12} sha256 {sha256}") for name, sha256 in sample.sha256.items())
-    if found.stages:
-        yield _line("raw files", "" if found.raw_files else "none: the adapter makes its data of what packages hold")
-        yield from (_line("", f"{name}  sha256 {sha256}") for name, sha256 in found.raw_files.items())
+    if found.raw_files is not None:
+        files = [f"{name}  sha256 {sha256}" for name, sha256 in found.raw_files.items()]
+        yield from _listed("raw files", files or ["none: the adapter makes its data of what packages hold"])
     yield from _listed(
         "shards", [f"{one['name']}  {one['num_samples']:,} samples, sha256 {one['sha256']}" for one in found.shards]
     )

@@ -161,6 +161,16 @@ def test_a_model_is_found_by_every_name_it_has(ran, traced, kind):
         assert found.found_in[:2] == ["the workspace", f"commit {ran.commit[:7]} of {date}"]
 
 
+def test_the_commit_is_the_oldest_that_has_the_model(ran, tmp_path, traced):
+    root = lineage_sample.clone(ran.root, tmp_path / "clone")
+    (root / "README.md").write_text("of later")
+    (root / "dvc.lock").write_text((root / "dvc.lock").read_text() + "\n")
+    later = lineage_sample.commit(root, "later")
+    found, _ = traced(root, ran.made.digest[0])
+    assert (len(found.found_in), found.code) == (3, ran.commit)
+    assert gather(root).commit == later
+
+
 def test_data_lead_forward_to_the_models_and_answers_made_from_them(ran, traced):
     models = [ran.made.digest[0], ran.made.digest[1]]
     photo = ran.made.table.parent / "photos/p4.png"
