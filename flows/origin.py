@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from flows.lineage import EXPORT, SHARDS, WORKSPACE, Lineage, Stage
 from flows.objects import NotStored
 from flows.runs import Answer, Runs, Sample
+from flows.served import Served
 
 Content = TypeVar("Content")
 _ONLY_HERE = (
@@ -29,6 +30,7 @@ class Origin:
     facts: Mapping[str, Any] = field(default_factory=dict)
     answer: Answer | None = None
     sample: Sample | None = None
+    served: Sequence[Served] = ()
     found_in: Sequence[str] = ()
     code: str | None = None
     is_dirty: bool = False

@@ -20,6 +20,7 @@ from flows.objects import opened
 from flows.origin import Origin, of_run, origin, with_mlflow
 from flows.restore import restore_all, restore_model
 from flows.runs import Runs
+from flows.served import served
 from umemma.errors import ParameterError, UmemmaError, run, some
 from umemma.files import sha256
 from umemma.serving import folder
@@ -90,6 +91,12 @@ def _of_revision(runs: Runs, asked: str) -> Origin | None:
     return found and with_mlflow(runs, found)
 
 
+def _with_log(found: Origin | Descent, log: Path) -> Origin:
+    if isinstance(found, Descent) or not ID.fullmatch(found.asked):
+        raise ParameterError("--log says when an answer was given: name one by its id")
+    return dataclasses.replace(found, served=served(log, found.asked))
+
+
 def _nowhere(runs: Runs, what: str) -> str:
     """Return the sentence on what was looked through in vain."""
     kinds = [run.where.split()[0] for run in runs.all]
@@ -105,6 +112,7 @@ def _nowhere(runs: Runs, what: str) -> str:
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m flows.trace", description=__doc__)
     parser.add_argument("what", help="an answer's id, a model folder or digest, a run; a raw file, a shard, a sample")
+    parser.add_argument("--log", type=Path, metavar="DIR", help="of a server: when the answer was given")
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
     parser.add_argument(
         "--restore", type=Path, metavar="DIR", help="write the model folder, from DVC's cache or remote"
@@ -128,6 +136,8 @@ def main() -> None:
     with opened(home, given.remote) as objects:
         runs = Runs(home, objects)
         found = trace(runs, given.what)
+        if given.log is not None:
+            found = _with_log(found, given.log)
         if given.json:
             print(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
         else:

@@ -24,6 +24,7 @@ def _origin(found: Origin) -> Iterator[str]:
     if found.answer:
         one = found.answer
         yield _line("answer", f"{one.id}: {one.split} sample {one.key}, true {one.true}, predicted {one.predicted}")
+    yield from _listed("served", [f"{one.time} as {one.key}: {one.predicted}, from {one.used}" for one in found.served])
     yield _line("model", f"{found.model}{_facts(found)}")
     if found.found_in:
         yield _line("found in", "; ".join(found.found_in))

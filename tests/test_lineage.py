@@ -6,9 +6,12 @@ import dataclasses
 import json
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from flows import lineage, trace, trace_text
 from flows.descent import Descent
@@ -198,6 +201,32 @@ def test_a_new_row_is_not_among_the_test_samples_and_its_model_is_traced_all_the
     found, _ = traced(ran.root, f"{ran.made.digest[0][:12]}-{'0' * 12}")
     assert (found.model, found.answer) == (ran.made.digest[0], None)
     assert any("none of the test samples" in note for note in found.notes)
+
+
+def test_the_log_of_a_server_says_when_an_answer_was_given(ran, tmp_path, monkeypatch, capsys):
+    asked = answer_of(ran.made, 0, "k04")["id"]
+    rows = [
+        {"time": datetime(2026, 11, day, tzinfo=UTC), "request": f"r{day}", "id": one, "key": "mine", "used": "note"}
+        | {"predicted": "cat", "confidence": 0.5}
+        for day, one in ((27, asked), (26, asked), (25, f"{asked[:-1]}x"))
+    ]
+    (tmp_path / "log").mkdir()
+    for number, row in enumerate(rows):
+        parquet.write_table(pa.Table.from_pylist([row]), tmp_path / f"log/{number}.parquet")
+    monkeypatch.chdir(ran.root)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["trace", *map(str, arguments)])
+        trace.main()
+        return capsys.readouterr().out
+
+    text = run(asked, "--log", tmp_path / "log")
+    times = [line.split()[-6] for line in text.splitlines() if line.endswith("as mine: cat, from note")]
+    assert times == ["2026-11-26T00:00:00+00:00", "2026-11-27T00:00:00+00:00"]
+    with pytest.raises(UmemmaError, match="no log is there"):
+        run(asked, "--log", tmp_path)
+    with pytest.raises(UmemmaError, match="name one by its id"):
+        run("k04", "--log", tmp_path / "log")
 
 
 def test_a_run_that_the_next_one_overwrote_is_found_as_mlflow_has_kept_it(ran, tmp_path, traced, monkeypatch):
