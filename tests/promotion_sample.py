@@ -59,6 +59,9 @@ class Project:
         answers.mkdir(exist_ok=True)
         known = {"arm": "frozen", "seed": seed, "fingerprint": fingerprint, "missing_rate": None, "budget": 1}
         predictions.write(answers / "model.safetensors", model.splits, known)
+        shards = self.root / ".shards"
+        shards.mkdir(exist_ok=True)
+        (shards / "index.json").write_text(fingerprint)
         failures = failures or []
         judged = {
             "passed": not failures,
@@ -69,7 +72,7 @@ class Project:
             "data/predictions": answers,
             "data/reports/gates.json": judged,
             "data/model": {"weights": seed},
-            "data/shards": {"shards": fingerprint},
+            "data/shards": shards,
             "data/masks": {"masks": seed},
             "data/reports/validation.json": {},
             "data/gates/shards.json": {},
@@ -84,6 +87,7 @@ class Project:
         self._logged(folder, digest)
         shutil.rmtree(folder)
         shutil.rmtree(answers)
+        shutil.rmtree(shards)
         return digest
 
     def experiment(self, name: str) -> None:

@@ -10,7 +10,7 @@ from flows import promote as flow
 from flows.promote import Refused, promote, rollback
 from tests import served_sample
 from tests.promotion_sample import Project, answering, git
-from umemma.errors import GateFailure, ParameterError
+from umemma.errors import DataError, GateFailure, ParameterError
 from umemma.serving import folder as model_folder
 from umemma.tracking.check import TrackingError
 
@@ -141,6 +141,34 @@ def test_a_model_tested_on_other_data_is_not_compared_and_the_way_is_named(proje
     )
     assert "`ARGS=--retest`" in said
     assert "promotion.margin" not in said
+
+
+def test_with_retest_the_champion_answers_the_test_samples_of_the_run(project, monkeypatch):
+    """What it answers is tested in test_retest; here, which folder is asked about which shards."""
+    from umemma.serving import retest
+
+    digest = project.ran(answering(GOOD))
+    promote(project.root)
+    asked = []
+
+    def predictions(folder, shards, modalities):
+        asked.append((model_folder.verify(folder), (shards / "index.json").read_text(), list(modalities)))
+        return answering({**GOOD, "image": 0.6}, seed=7).splits["test"]
+
+    monkeypatch.setattr(retest, "predictions", predictions)
+    project.ran(answering(GOOD, seed=1), seed=1, fingerprint="e" * 64)
+    lines = []
+    assert "not worse than version 1 in 3 of 3" in promote(project.root, retest=True, say=lines.append)
+    assert "image: accuracy 0.8000, the champion's 0.6000: +20.0 points" in lines[1]
+    assert asked == [(digest, "e" * 64, ["photo", "body", "note"])]
+
+    def cannot(*_):
+        raise DataError("it knows other classes than the data have: fox")
+
+    monkeypatch.setattr(retest, "predictions", cannot)
+    project.ran(answering(GOOD, seed=2), seed=2, fingerprint="d" * 64)
+    said = refused(project, retest=True)
+    assert "the champion, version 2, cannot answer the test samples of this run: it knows other classes" in said
 
 
 def test_a_failed_gate_and_a_run_that_stopped_are_not_promoted_whatever_is_said(project):
