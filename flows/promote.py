@@ -13,10 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dvc.dvcfile import LOCK_FILE
+
 from flows.candidate import Candidate, candidate
+from flows.git import git
 from flows.graph import project_root
-from flows.lineage import SHARDS
+from flows.lineage import SHARDS, WORKSPACE
 from flows.objects import Objects, opened
+from flows.overrides import PARAMS_FILE
 from flows.verdict import judged
 from umemma import parameters
 from umemma.errors import DataError, GateFailure, ParameterError, run
@@ -50,6 +54,10 @@ def promote(home: Path, *, experiment: str = "", retest: bool = False, accept: s
     with opened(home) as objects, tempfile.TemporaryDirectory() as place:
         found = candidate(home, experiment, objects, Path(place) / registry.PREDICTIONS_FILE)
         _check_dataset(found, settings)
+        if found.lineage.where == WORKSPACE and git(home, "status", "--porcelain", "--", LOCK_FILE, PARAMS_FILE):
+            say(
+                f"note: `git add {LOCK_FILE} {PARAMS_FILE} && git commit`, so that this model can be traced and made again"
+            )
         with registry.opened(home, found.facts.dataset) as models:
             version, champion = models.registered(found.digest, found.predictions, found.tags), models.champion()
             name = f"{models.name} version {version.number}, model {found.digest[:12]} of {found.lineage.where},"
@@ -148,7 +156,10 @@ def _rival(
     if champion.tags["fingerprint"] == found.facts.fingerprint:
         theirs = place / "champion"
         theirs.mkdir()
-        return comparison.read(models.predictions(champion, theirs), "champion")[0]
+        try:
+            return comparison.read(models.predictions(champion, theirs), "champion")[0]
+        except DataError as error:
+            return str(error)
     name, number = f"the champion, version {champion.number},", found.facts.num_samples["test"]
     if not retest:
         return (

@@ -78,8 +78,16 @@ class Registry:
         return sorted(versions, key=lambda one: -int(one.number))
 
     def champion(self) -> Version | None:
-        """Return the version in use."""
-        return next((one for one in self.versions() if CHAMPION in one.aliases), None)
+        """Return the version in use. Raises DataError for one of which nothing is known."""
+        versions = self.versions()
+        number = self._aliases().get(CHAMPION) if versions else None
+        found = next((one for one in versions if one.number == number), None)
+        if number is not None and found is None:
+            raise DataError(
+                f"{self.name} version {number} is the {CHAMPION}, but `make promote` did not register it, so there is nothing to "
+                "compare with: take the alias from it on its page (`make ui`), then promote again"
+            )
+        return found
 
     def registered(self, digest: str, predictions: Path, tags: Mapping[str, str]) -> Version:
         """Return the version of a model folder, made if there is none, from the MLflow model that its run has logged.
