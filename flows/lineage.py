@@ -4,7 +4,7 @@ dvc.lock names, for each stage, what it read and wrote by hash, and the paramete
 code that was. A run is in the workspace, in an experiment, or in a commit.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from flows.experiments import changed_files, experiments
 from flows.git import git
-from flows.objects import Objects
+from flows.objects import Objects, is_hash
 from flows.overrides import PARAMS_FILE
 from umemma.errors import UmemmaError
 
@@ -112,19 +112,18 @@ def gather(home: Path, revision: str | None = None) -> Lineage:
     return _of_commit(home, found, f"commit {found[:7]}")
 
 
-def everywhere(home: Path) -> Iterator[Lineage]:
+def everywhere(home: Path, unreadable: Callable[[str, str], None]) -> Iterator[Lineage]:
     """Yield the workspace, then the experiments, the newest first, then each commit that changed dvc.lock, likewise.
 
-    A dvc.lock that cannot be read raises where it is the workspace's; an old one has no stages.
+    `unreadable` is told where a dvc.lock of the past cannot be read, and why; the workspace's raises UmemmaError.
     """
     if (home / LOCK_FILE).exists():
         yield _of_workspace(home)
-    for experiment in experiments(home):
-        yield _of_commit(home, experiment.revision, f"experiment {experiment.name}")
-    history = ("--exclude=refs/exps/*", "--all", "--diff-filter=AM", "--format=%H %cs")
-    for line in git(home, "log", *history, "--", LOCK_FILE).splitlines():
-        revision, date = line.split()
-        yield _of_commit(home, revision, f"commit {revision[:7]} of {date}")
+    for revision, where in (*_experiments(home), *_history(home)):
+        try:
+            yield _of_commit(home, revision, where)
+        except UmemmaError as error:
+            unreadable(where, str(error))
 
 
 def raw_files(lineage: Lineage, objects: Objects) -> dict[str, str]:
@@ -137,6 +136,18 @@ def raw_files(lineage: Lineage, objects: Objects) -> dict[str, str]:
         if (artifact := lineage.artifact(path)) is not None:
             found |= objects.read_json(artifact.md5)[key]
     return found
+
+
+def _experiments(home: Path) -> Iterator[tuple[str, str]]:
+    for experiment in experiments(home):
+        yield experiment.revision, f"experiment {experiment.name}"
+
+
+def _history(home: Path) -> Iterator[tuple[str, str]]:
+    history = ("--exclude=refs/exps/*", "--all", "--diff-filter=AM", "--format=%H %cs")
+    for line in git(home, "log", *history, "--", LOCK_FILE).splitlines():
+        revision, date = line.split()
+        yield revision, f"commit {revision[:7]} of {date}"
 
 
 def of_text(text: str, where: str, commit: str) -> Lineage:
@@ -173,6 +184,8 @@ def _stage(name: str, entry: Mapping[str, Any]) -> Stage:
 
 
 def _artifact(entry: Mapping[str, Any]) -> Artifact:
+    if not is_hash(entry["md5"]) or Path(entry["path"]).is_absolute() or ".." in Path(entry["path"]).parts:
+        raise TypeError(f"{entry['path']!r}, md5 {entry['md5']!r}")  # a lock of strangers must not name any other file
     return Artifact(entry["path"], entry["md5"], entry.get("size", 0))
 
 

@@ -6,6 +6,7 @@ workspace is touched.
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,13 @@ from dvc_data.hashfile.tree import Tree
 
 from umemma.errors import UmemmaError, some
 from umemma.tracking.address import redacted
+
+_HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
+
+
+def is_hash(text: object) -> bool:
+    """Whether it is an md5 as DVC writes it, and so no path that leads out of the cache."""
+    return isinstance(text, str) and _HASH.fullmatch(text) is not None
 
 
 class NotStored(UmemmaError):
@@ -48,7 +56,13 @@ class Objects:
             return {"": md5}
         self.fetch([md5])
         tree = Tree.load(self._cache, HashInfo("md5", md5))
-        return {"/".join(key): found.value for key, _, found in tree}
+        files = {"/".join(key): found.value for key, _, found in tree}
+        for name, value in files.items():
+            if ".." in Path(name).parts or Path(name).is_absolute() or not is_hash(value):
+                raise UmemmaError(
+                    f"DVC's folder {md5} names {name!r}, md5 {value!r}: it leads out of the folder, or the cache"
+                )
+        return files
 
     def fetch(self, hashes: Iterable[str]) -> None:
         """Bring objects into the cache. Raises NotStored, or UmemmaError if the remote cannot be read."""
@@ -78,8 +92,6 @@ class Objects:
         self.fetch(files.values())
         for name, expected in files.items():
             path = place / name
-            if not path.resolve().is_relative_to(place.resolve()):
-                raise UmemmaError(f"DVC's folder {md5} names {name!r}, which leads out of it")
             path.parent.mkdir(parents=True, exist_ok=True)
             source = self.path(expected)
             shutil.copyfile(source, path)

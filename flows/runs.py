@@ -63,7 +63,7 @@ class Runs:
     @cached_property
     def all(self) -> list[Lineage]:
         """The workspace, experiments, commits."""
-        return list(lineage.everywhere(self.home))
+        return list(lineage.everywhere(self.home, self.unread.__setitem__))
 
     def digest(self, run: Lineage) -> str | None:
         """Return the digest that names a run's model; None if it has none, or it is stored nowhere."""

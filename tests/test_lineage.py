@@ -3,6 +3,7 @@ back from an answer and forward from data; and a model restored."""
 
 import csv
 import dataclasses
+import hashlib
 import json
 import sys
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def test_the_workspace_an_experiment_and_a_commit_name_what_they_were_made_from(
     assert [stage.name for stage in there.upstream(SHARDS)] == ["watch", "prepare"]
     assert (here.parameters(EXPORT), there.parameters(EXPORT)) == ({"seed": 0}, {"seed": 1})
     assert here.outdated(EXPORT) == []
-    places = [one.where for one in lineage.everywhere(ran.root)]
+    places = [one.where for one in lineage.everywhere(ran.root, lambda where, why: None)]
     assert places[:2] == ["the workspace", "experiment other"]
     assert [place.split()[1] for place in places[2:]] == [ran.commit[:7]]
 
@@ -91,6 +92,43 @@ def test_uncommitted_code_and_a_run_that_stopped_halfway_are_told(ran, tmp_path)
         gather(root)
     with pytest.raises(UmemmaError, match="no experiment, branch, tag or commit 'nowhere'"):
         gather(root, "nowhere")
+
+
+def test_a_broken_lock_of_the_past_hides_no_other_run(ran, tmp_path, traced):
+    root = lineage_sample.clone(ran.root, tmp_path / "clone")
+    text = (root / "dvc.lock").read_text()
+    (root / "dvc.lock").write_text("<<<<<<< HEAD\n")
+    broken = lineage_sample.commit(root, "broken")
+    (root / "dvc.lock").write_text(text)
+    found, _ = traced(root, answer_of(ran.made, 1, "k04")["id"])
+    assert found.model == ran.made.digest[1]
+    with pytest.raises(UmemmaError, match=f"could not be read: commit {broken[:7]} .*not as DVC writes it"):
+        traced(root, "0" * 12)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("path", "../out"), ("path", "/tmp/out"), ("md5", "../../../../etc/passwd")]
+)
+def test_a_lock_that_leads_out_is_no_lock(ran, tmp_path, key, value):
+    root = lineage_sample.clone(ran.root, tmp_path / "clone")
+    model = gather(root).artifact(MODEL)
+    text = (root / "dvc.lock").read_text().replace(f"{key}: {getattr(model, key)}", f"{key}: {value}")
+    (root / "dvc.lock").write_text(text)
+    with pytest.raises(UmemmaError, match=r"not as DVC writes it: .*(out|passwd)"):
+        gather(root)
+
+
+@pytest.mark.parametrize("entry", [{"md5": "0" * 32, "relpath": "../out"}, {"md5": "../../etc/passwd", "relpath": "x"}])
+def test_a_folder_in_the_store_that_leads_out_is_refused(ran, tmp_path, entry):
+    content = json.dumps([entry]).encode()
+    digest = f"{hashlib.md5(content).hexdigest()}.dir"
+    root = lineage_sample.clone(ran.root, tmp_path / "clone")
+    path = root / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with opened(root) as objects, pytest.raises(UmemmaError, match="leads out of the folder, or the cache"):
+        objects.copy(digest, tmp_path / "restored")
+    assert not (tmp_path / "out").exists()
 
 
 def test_objects_come_from_the_remote_where_the_cache_is_empty_and_are_copies(ran, tmp_path):
