@@ -19,33 +19,73 @@ CELLS = np.arange(len(Y))
 CODE = SHOWN * SYMBOLS ** np.arange(NUM_MODALITIES) @ X  # (pattern, cell): what a pattern shows of a cell
 
 
-def world(night: float = 0.4) -> np.ndarray:
-    """Return p of each cell, where it is night in a share of the time."""
-    prior = np.array([[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]])
-    good = np.array([[0.55, 0.7, 0.4], [0.55, 0.2, 0.4]])[Z].T
-    one = good * (X == Y) + (1 - good) / SYMBOLS
-    together = one[0] / SYMBOLS * (X[2] == (X[1] + Y) % SYMBOLS)
-    given = one.prod(axis=0) + 0.4 * (together - one.prod(axis=0))
-    return np.array([1 - night, night])[Z] * prior[Z, Y] * given
+PRIOR = [[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]]
+GOOD = [[0.55, 0.7, 0.4], [0.55, 0.2, 0.4]]
 
 
-def posterior(p: np.ndarray, pattern: int) -> np.ndarray:
-    """Return (cell, class): p(y | what the pattern shows)."""
-    table = np.bincount(CODE[pattern] * NUM_CLASSES + Y, p, SYMBOLS**NUM_MODALITIES * NUM_CLASSES) + 1e-300
-    table = table.reshape(-1, NUM_CLASSES)
-    return (table / table.sum(axis=1, keepdims=True))[CODE[pattern]]
+class World:
+    """p of each cell, and a model in it.
 
+    `prior` (z, class); `good` (z, modality): how often a symbol is the label's own, otherwise it is any; `together`: how
+    often x3 is x2 + y; `night`: how often z is 1.
+    """
 
-def model(p: np.ndarray) -> np.ndarray:
-    """Return (pattern, cell, class): the product of experts."""
-    prior, towers = posterior(p, 0), np.stack([posterior(p, 1 << m) for m in range(NUM_MODALITIES)])
-    votes = prior * np.stack([(towers[shown] / prior).prod(axis=0) for shown in SHOWN])
-    return votes / votes.sum(axis=2, keepdims=True)
+    def __init__(self, prior=PRIOR, good=GOOD, together: float = 0.4, night: float = 0.4) -> None:
+        self._prior, self._good, self._together = np.asarray(prior), np.asarray(good), together
+        self.p = self.p_at(night)
+        self.model = self._product()
+        self.right = (self.model.argmax(axis=2) == Y).astype(float)  # (pattern, cell)
 
+    @classmethod
+    def random(cls, rng: np.random.Generator) -> "World":
+        """Return a world that nobody has tuned anything in."""
+        prior, good = rng.dirichlet(np.full(NUM_CLASSES, 4.0), size=2), rng.uniform(0.15, 0.75, (2, NUM_MODALITIES))
+        return cls(prior, good, rng.uniform(0, 0.6), rng.uniform(0.2, 0.8))
 
-P = world()
-MODEL = model(P)
-RIGHT = (MODEL.argmax(axis=2) == Y).astype(float)  # (pattern, cell)
+    def p_at(self, night: float) -> np.ndarray:
+        """Return p of each cell if it were night in this share of the time."""
+        good = self._good[Z].T
+        one = good * (X == Y) + (1 - good) / SYMBOLS
+        together = one[0] / SYMBOLS * (X[2] == (X[1] + Y) % SYMBOLS)
+        given = one.prod(axis=0) + self._together * (together - one.prod(axis=0))
+        return np.array([1 - night, night])[Z] * self._prior[Z, Y] * given
+
+    def posterior(self, pattern: int) -> np.ndarray:
+        """Return (cell, class): p(y | what the pattern shows)."""
+        table = np.bincount(CODE[pattern] * NUM_CLASSES + Y, self.p, SYMBOLS**NUM_MODALITIES * NUM_CLASSES) + 1e-300
+        table = table.reshape(-1, NUM_CLASSES)
+        return (table / table.sum(axis=1, keepdims=True))[CODE[pattern]]
+
+    def _product(self) -> np.ndarray:
+        """Return (pattern, cell, class): the product of experts."""
+        prior, towers = self.posterior(0), np.stack([self.posterior(1 << m) for m in range(NUM_MODALITIES)])
+        votes = prior * np.stack([(towers[shown] / prior).prod(axis=0) for shown in SHOWN])
+        return votes / votes.sum(axis=2, keepdims=True)
+
+    def answered(self, pattern, cell) -> Answered:
+        """Return the model's answers to cells, from a pattern each, or from one."""
+        probability = self.model[pattern, cell]
+        decided = probability.argmax(axis=1)[:, None] == np.arange(NUM_CLASSES)
+        return Answered(decided, probability.max(axis=1))
+
+    def today(self, cell, pattern, given=None) -> Today:
+        """Return unlabelled rows; `given` (cell,) is always seen."""
+        return Today(SHOWN[pattern], self.answered(pattern, cell), np.arange(len(cell)), _given(cell, given))
+
+    def reference(self, cell, pattern, given=None) -> Reference:
+        """Return labelled samples, answered under every pattern; `given` (cell,) is always seen."""
+        patterns = {tuple(map(bool, SHOWN[r])): r for r in range(NUM_PATTERNS)}
+        return Reference(
+            SHOWN[pattern],
+            {shown: self.answered(r, cell) for shown, r in patterns.items()},
+            {shown: self.right[r, cell] for shown, r in patterns.items()},
+            np.arange(len(cell)),
+            _given(cell, given),
+        )
+
+    def accuracy(self, p: np.ndarray, table: np.ndarray) -> float:
+        """Return the exact accuracy under p of each cell and a mechanism."""
+        return float((p * table * self.right).sum())
 
 
 def mechanism(p: np.ndarray, scores, rates, slope: float) -> np.ndarray:
@@ -72,34 +112,5 @@ def draw(rng: np.random.Generator, p: np.ndarray, table: np.ndarray, count: int)
     return cell, pattern
 
 
-def answered(pattern, cell) -> Answered:
-    """Return the model's answers to cells, from a pattern each, or from one."""
-    probability = MODEL[pattern, cell]
-    decided = probability.argmax(axis=1)[:, None] == np.arange(NUM_CLASSES)
-    return Answered(decided, probability.max(axis=1))
-
-
-def today(cell, pattern, given=None) -> Today:
-    """Return unlabelled rows; `given` (cell,) is always seen."""
-    return Today(SHOWN[pattern], answered(pattern, cell), np.arange(len(cell)), _given(cell, given))
-
-
-def reference(cell, pattern, given=None) -> Reference:
-    """Return labelled samples, answered under every pattern; `given` (cell,) is always seen."""
-    patterns = {tuple(map(bool, SHOWN[r])): r for r in range(NUM_PATTERNS)}
-    return Reference(
-        SHOWN[pattern],
-        {shown: answered(r, cell) for shown, r in patterns.items()},
-        {shown: RIGHT[r, cell] for shown, r in patterns.items()},
-        np.arange(len(cell)),
-        _given(cell, given),
-    )
-
-
 def _given(cell, given) -> np.ndarray:
     return np.zeros((len(cell), 0)) if given is None else given[cell][:, None].astype(float)
-
-
-def truth(p: np.ndarray, table: np.ndarray) -> float:
-    """Return the exact accuracy."""
-    return float((p * table * RIGHT).sum())

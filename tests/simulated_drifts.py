@@ -1,7 +1,7 @@
 """`python -m tests.simulated_drifts [--first SEED] [--count N] [--rows N] [--reference N]`: is expected accuracy right where it is given?
 
-Drifts of random kind and size in an enumerated world, whose true accuracy is known exactly: how often the number is
-withheld, and else within one point of the truth. 20,000 rows and as many test samples leave a sampling error of about a
+Drifts of random kind and size, each in an enumerated world of its own, where the true accuracy is known exactly: how often
+the number is withheld, and else within one point of the truth. 20,000 rows and as many test samples leave a sampling error of about a
 third of a point, so that one point is a question of bias.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests import enumerated_world as world
+from tests.enumerated_world import NUM_MODALITIES, NUM_PATTERNS, World, X, Y, Z, by_chance, draw, mechanism
 from umemma.monitoring.accuracy import Expected, expected
 from umemma.monitoring.settings import Settings
 
@@ -29,59 +29,59 @@ class Drift:
 
 
 def _rates(rng: np.random.Generator) -> np.ndarray:
-    return rng.uniform(0.05, 0.8, world.NUM_MODALITIES)
+    return rng.uniform(0.05, 0.8, NUM_MODALITIES)
 
 
-def _scores(rng: np.random.Generator, values: np.ndarray) -> np.ndarray:
+def _scores(rng: np.random.Generator, world: World, values: np.ndarray) -> np.ndarray:
     """Return (cell,) a random, standardised score of each value."""
     levels = rng.normal(size=values.max() + 1)
     score = levels[values]
-    mean = world.P @ score
-    return (score - mean) / np.sqrt(world.P @ (score - mean) ** 2)
+    mean = world.p @ score
+    return (score - mean) / np.sqrt(world.p @ (score - mean) ** 2)
 
 
-def mcar(rng: np.random.Generator) -> Drift:
-    return Drift(world.P, world.by_chance(world.P, _rates(rng)))
+def mcar(rng: np.random.Generator, world: World) -> Drift:
+    return Drift(world.p, by_chance(world.p, _rates(rng)))
 
 
-def mar_seen(rng: np.random.Generator) -> Drift:
+def mar_seen(rng: np.random.Generator, world: World) -> Drift:
     """Holes depend on what is always seen and no modality."""
-    scores = [_scores(rng, world.Z) for _ in range(world.NUM_MODALITIES)]
-    return Drift(world.P, world.mechanism(world.P, scores, _rates(rng), rng.uniform(0, 2)), world.Z)
+    scores = [_scores(rng, world, Z) for _ in range(NUM_MODALITIES)]
+    return Drift(world.p, mechanism(world.p, scores, _rates(rng), rng.uniform(0, 2)), Z)
 
 
-def mar_modality(rng: np.random.Generator) -> Drift:
+def mar_modality(rng: np.random.Generator, world: World) -> Drift:
     """The first modality is always there, and holes of the others depend on it."""
-    score = _scores(rng, world.X[0])
-    table = world.mechanism(world.P, [score] * world.NUM_MODALITIES, _rates(rng), rng.uniform(0, 2))
+    score = _scores(rng, world, X[0])
+    table = mechanism(world.p, [score] * NUM_MODALITIES, _rates(rng), rng.uniform(0, 2))
     always = np.zeros_like(table)
-    for pattern in range(world.NUM_PATTERNS):
+    for pattern in range(NUM_PATTERNS):
         always[pattern | 1] += table[pattern]
-    return Drift(world.P, always, world.X[0])
+    return Drift(world.p, always, X[0])
 
 
-def mnar_self(rng: np.random.Generator) -> Drift:
-    scores = [_scores(rng, world.X[m]) for m in range(world.NUM_MODALITIES)]
-    return Drift(world.P, world.mechanism(world.P, scores, _rates(rng), rng.uniform(0, 2)))
+def mnar_self(rng: np.random.Generator, world: World) -> Drift:
+    scores = [_scores(rng, world, X[m]) for m in range(NUM_MODALITIES)]
+    return Drift(world.p, mechanism(world.p, scores, _rates(rng), rng.uniform(0, 2)))
 
 
-def mnar_label(rng: np.random.Generator) -> Drift:
-    scores = [_scores(rng, world.Y)] * world.NUM_MODALITIES
-    return Drift(world.P, world.mechanism(world.P, scores, _rates(rng), rng.uniform(0, 2)))
+def mnar_label(rng: np.random.Generator, world: World) -> Drift:
+    scores = [_scores(rng, world, Y)] * NUM_MODALITIES
+    return Drift(world.p, mechanism(world.p, scores, _rates(rng), rng.uniform(0, 2)))
 
 
-def mnar_unseen(rng: np.random.Generator) -> Drift:
+def mnar_unseen(rng: np.random.Generator, world: World) -> Drift:
     """Holes depend on what is not logged."""
-    return Drift(world.P, mar_seen(rng).table)
+    return Drift(world.p, mar_seen(rng, world).table)
 
 
-def covariate(rng: np.random.Generator) -> Drift:
+def covariate(rng: np.random.Generator, world: World) -> Drift:
     """More or fewer nights, which are seen, and other rates."""
-    p = world.world(rng.uniform(0.05, 0.95))
-    return Drift(p, world.by_chance(p, _rates(rng)), world.Z)
+    p = world.p_at(rng.uniform(0.05, 0.95))
+    return Drift(p, by_chance(p, _rates(rng)), Z)
 
 
-KINDS: dict[str, tuple[Callable[[np.random.Generator], Drift], int]] = {
+KINDS: dict[str, tuple[Callable[[np.random.Generator, World], Drift], int]] = {
     "MCAR, other rates": (mcar, 20),
     "MAR on a covariate": (mar_seen, 15),
     "MAR on a modality": (mar_modality, 15),
@@ -125,11 +125,12 @@ class Outcome:
 def outcome(kind: str, seed: int, *, rows: int, reference: int) -> Outcome:
     """Draw a drift and its samples, and ask what accuracy is to be expected."""
     rng = np.random.default_rng(seed)
-    drift = KINDS[kind][0](rng)
-    past = world.by_chance(world.P, REFERENCE_RATES)
-    today = world.today(*world.draw(rng, drift.p, drift.table, rows), given=drift.given)
-    known = world.reference(*world.draw(rng, world.P, past, reference), given=drift.given)
-    truth, confidence = world.truth(drift.p, drift.table), float(today.answered.confidence.mean())
+    world = World.random(rng)
+    drift = KINDS[kind][0](rng, world)
+    past = by_chance(world.p, REFERENCE_RATES)
+    today = world.today(*draw(rng, drift.p, drift.table, rows), given=drift.given)
+    known = world.reference(*draw(rng, world.p, past, reference), given=drift.given)
+    truth, confidence = world.accuracy(drift.p, drift.table), float(today.answered.confidence.mean())
     return Outcome(kind, truth, confidence, expected(today, known, Settings()))
 
 

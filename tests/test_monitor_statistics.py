@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests import enumerated_world as world
-from tests import simulated_drifts
+from tests import enumerated_world, simulated_drifts
+from tests.enumerated_world import Y, Z, by_chance, draw, mechanism
 from umemma.monitoring.accuracy import expected
 from umemma.monitoring.drift import content, presence
 from umemma.monitoring.restoring import gain
@@ -14,20 +14,21 @@ from umemma.monitoring.transport import mean_share
 from umemma.monitoring.two_samples import Rows, alike, differ, n_effective, odds, ranked
 
 SETTINGS = Settings()
-PAST = world.by_chance(world.P, [0.2, 0.2, 0.2])
-NOW = world.by_chance(world.P, [0.5, 0.1, 0.4])
-BY_LABEL = world.mechanism(world.P, [(world.Y == 0) * 1.0] * 3, [0.5, 0.3, 0.5], 3.0)
-BY_NIGHT = world.mechanism(world.P, [world.Z * 1.0] * 3, [0.4] * 3, 1.5)
+WORLD = enumerated_world.World()
+PAST = by_chance(WORLD.p, [0.2, 0.2, 0.2])
+NOW = by_chance(WORLD.p, [0.5, 0.1, 0.4])
+BY_LABEL = mechanism(WORLD.p, [(Y == 0) * 1.0] * 3, [0.5, 0.3, 0.5], 3.0)
+BY_NIGHT = mechanism(WORLD.p, [Z * 1.0] * 3, [0.4] * 3, 1.5)
 
 
 def asked(seed, table, *, rows=3000, samples=1000, past=PAST, given=None):
     rng = np.random.default_rng(seed)
-    today = world.today(*world.draw(rng, world.P, table, rows), given=given)
-    return today, world.reference(*world.draw(rng, world.P, past, samples), given=given)
+    today = WORLD.today(*draw(rng, WORLD.p, table, rows), given=given)
+    return today, WORLD.reference(*draw(rng, WORLD.p, past, samples), given=given)
 
 
 def test_other_rates_confidence_corrected_by_pattern_is_the_accuracy_and_its_interval_covers_it():
-    truth = world.truth(world.P, NOW)
+    truth = WORLD.accuracy(WORLD.p, NOW)
     samples = [asked(seed, NOW) for seed in range(100)]
     found = [one.accuracy for one in (expected(*both, SETTINGS) for both in samples) if one.accuracy]
     assert len(found) >= 88  # 5 of 100 are withheld by chance
@@ -42,13 +43,13 @@ def test_where_the_label_decides_no_number_is_given_and_the_reason_names_the_pat
         found = expected(*asked(seed, BY_LABEL), SETTINGS)
         assert found.accuracy is None
         assert len(found.differ) > 1
-        assert found.bounds[0] < world.truth(world.P, BY_LABEL) < found.bounds[1]
+        assert found.bounds[0] < WORLD.accuracy(WORLD.p, BY_LABEL) < found.bounds[1]
 
 
 def test_what_is_always_seen_explains_holes_that_depend_on_it():
-    truth = world.truth(world.P, BY_NIGHT)
+    truth = WORLD.accuracy(WORLD.p, BY_NIGHT)
     blind = [expected(*asked(seed, BY_NIGHT, rows=20_000, samples=20_000), SETTINGS) for seed in range(2)]
-    seen = [expected(*asked(seed, BY_NIGHT, rows=6000, samples=3000, given=world.Z), SETTINGS) for seed in range(20)]
+    seen = [expected(*asked(seed, BY_NIGHT, rows=6000, samples=3000, given=Z), SETTINGS) for seed in range(20)]
     assert all(one.accuracy is None for one in blind)
     found = [one.accuracy.value for one in seen if one.accuracy]
     assert len(found) >= 9
@@ -56,12 +57,12 @@ def test_what_is_always_seen_explains_holes_that_depend_on_it():
 
 
 def test_a_pattern_that_too_few_samples_hold_has_no_number():
-    never = world.by_chance(world.P, [0.2, 0.2, 0.999])
+    never = by_chance(WORLD.p, [0.2, 0.2, 0.999])
     found = expected(*asked(0, NOW, past=never), SETTINGS)
     assert found.accuracy is None
     assert not found.differ
     assert set(found.unseen) == {shown for shown in found.patterns if shown[2]}
-    rare = world.by_chance(world.P, [0.2, 0.2, 0.995])
+    rare = by_chance(WORLD.p, [0.2, 0.2, 0.995])
     few = expected(*asked(0, rare, past=never, rows=5000), SETTINGS)
     assert few.accuracy is not None, "of less than one row in a hundred nothing is known"
     unknown = sum(few.patterns[shown].share for shown in few.unseen)
@@ -76,9 +77,11 @@ def test_false_alarms_are_as_rare_as_promised():
 
 def test_what_a_modality_would_be_worth_is_of_the_rows_that_lack_it():
     truth = sum(
-        world.P * BY_NIGHT[r] @ (world.RIGHT[r | 1] - world.RIGHT[r]) for r in range(8) if not world.SHOWN[r, 0]
+        WORLD.p * BY_NIGHT[r] @ (WORLD.right[r | 1] - WORLD.right[r])
+        for r in range(8)
+        if not enumerated_world.SHOWN[r, 0]
     )
-    both = [asked(seed, BY_NIGHT, rows=2000, samples=2000, past=BY_NIGHT, given=world.Z) for seed in range(60)]
+    both = [asked(seed, BY_NIGHT, rows=2000, samples=2000, past=BY_NIGHT, given=Z) for seed in range(60)]
     found = [gain(*one, 0, SETTINGS) for one in both]
     assert np.mean([one.value for one in found]) == pytest.approx(truth, abs=0.006)
     assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.85
@@ -87,7 +90,7 @@ def test_what_a_modality_would_be_worth_is_of_the_rows_that_lack_it():
 
 
 def test_nothing_is_said_of_a_modality_that_samples_do_not_show():
-    never = world.by_chance(world.P, [0.999, 0.2, 0.2])
+    never = by_chance(WORLD.p, [0.999, 0.2, 0.2])
     assert gain(*asked(0, NOW, past=never), 0, SETTINGS) is None
 
 
