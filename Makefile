@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 
 .DEFAULT_GOAL := help
 # Notes of `umemma.composition` on params.yaml and conf/; as this takes a second, it runs only when a file has changed.
 NOTICE := .dvc/tmp/composition
-.PHONY: help init run ablation benchmark table exps test test-slow lint format docs params lock ui log serve promote monitor trace up down data-docs clean
+.PHONY: help init run ablation benchmark table exps test test-slow lint format docs params lock ui log serve promote monitor trace up down status data-docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,11 +85,14 @@ monitor: .venv/.synced ## what the answers in LOG are worth today, and what chan
 trace: .venv/.synced ## where an answer or model comes from, or what was made of data: ID=...; TO=folder restores the model
 	@set -f; $(BIN)/python -m flows.trace $${TO:+--restore "$$TO"} $$ARGS -- "$$ID"
 
-up: .venv/.synced ## Prefect server, work pool, worker and deployment on loopback
+up: .venv/.synced ## Prefect server, work pool, worker and deployments on loopback
 	@$(BIN)/python -m flows.server up
 
 down: .venv/.synced ## stop what `make up` started
 	@$(BIN)/python -m flows.server down
+
+status: .venv/.synced ## server, worker, runs under way, the last run, schedules, who has workspace and GPU
+	@$(BIN)/python -m flows.server status
 
 data-docs: .venv/.synced ## Great Expectations' Data Docs of the last validation, in data/docs
 	@$(BIN)/python -m stages.validate --data-docs data/docs

@@ -8,7 +8,6 @@ Tasks have no tags, as each costs a call to the server. Who waits for the worksp
 kernel (turn.py), not for a limit of the server: it is free again at once when a run is killed, and holds without a server.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +17,7 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.exceptions import TerminationSignal
+from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
@@ -26,12 +25,12 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.experiments import Experiments
 from flows.git import git
-from flows.graph import Graph, Stage, project_root, read_graph
-from flows.notes import noted
+from flows.graph import Graph, Stage, read_graph
+from flows.outcome import mute, outcome
 from flows.processes import Cancelled as Ended
 from flows.processes import Children, Finished
-from flows.results import RESULTS, read_rows, table
-from flows.stop import SECONDS_TO_END, Stopped, listen_again
+from flows.results import PAGE, RESULTS, Results, read
+from flows.stop import SECONDS_TO_END
 from flows.turn import gpu, wait_for_dvc, workspace
 from flows.workspace import Workspace, experiment, own_workspace
 from umemma.errors import UmemmaError
@@ -58,7 +57,12 @@ HINTS = (
 THREADS: Any = ThreadPoolTaskRunner(max_workers=32)  # they only wait; DVC does the work
 
 
-@flow(name="ume-mma", task_runner=THREADS, persist_result=False)
+def named() -> str:
+    """Return the name of the experiment, which the flow run has, too; Prefect's two words if none was given."""
+    return str(flow_run.parameters.get("name") or flow_run.name)
+
+
+@flow(name="ume-mma", flow_run_name=named, task_runner=THREADS, persist_result=False)
 def ume_mma(
     overrides: Sequence[str] = (), targets: Sequence[str] = (), name: str | None = None, force: bool = False
 ) -> State[Any]:
@@ -68,34 +72,49 @@ def ume_mma(
     targets: stages to stop at; all if empty. name: of the experiment; a name alone makes the run an experiment, too.
     force: run every stage, changed or not.
     """
-    home = project_root(Path.cwd())
-    logger = get_run_logger()
-    listen_again()
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(noted(home, str(flow_run.id)))
-            children = Children()
-            stack.callback(children.end)
-            if not (overrides or name):
-                who = f"the flow run {flow_run.name}"
-                stack.enter_context(workspace(home).taken(who, logger.info))
-                wait_for_dvc(home, logger.info)
-                return _run_stages(own_workspace(home), targets, children, force)
-            experiment_name = name or str(flow_run.name)
-            here = stack.enter_context(experiment(home, overrides, experiment_name, logger.warning))
-            stack.callback(children.end)
-            outcome = _run_stages(here, targets, children, force)
-            if outcome.is_completed():
-                Experiments(home, git(here.root, "rev-parse", "HEAD")).keep(here, experiment_name)
-                logger.info(
-                    "Kept as the experiment %s; `dvc exp apply %s` brings it here", experiment_name, experiment_name
-                )
-            return outcome
-    except UmemmaError as error:
-        logger.error(str(error))
-        return Failed(message=str(error))
-    except (Stopped, TerminationSignal):
-        return Cancelled(message="stopped; finished stages are kept, and the next run goes on from there")
+    return outcome(lambda home: _work(home, overrides, targets, name, force))
+
+
+def _work(home: Path, overrides: Sequence[str], targets: Sequence[str], name: str | None, force: bool) -> State[Any]:
+    tell = get_run_logger().info
+    kept = (name or str(flow_run.name)) if overrides or name else None
+    with ExitStack() as stack:
+        if kept:
+            here = stack.enter_context(experiment(home, overrides, kept, get_run_logger().warning))
+        else:
+            if is_scheduled() and (holder := workspace(home).holder()):
+                return Cancelled(name="Skipped", message=f"at its time the workspace was taken by {holder}")
+            stack.enter_context(workspace(home).taken(f"the flow run {flow_run.name}", tell))
+            wait_for_dvc(home, tell)
+            here = own_workspace(home)
+        children = Children()
+        stack.callback(children.end)
+        graph = read_graph(here.root)
+        graph = graph.upto(targets) if targets else graph
+        state = _run_stages(graph, Run(here, children, force))
+        if state.is_completed():
+            results = read(here.root / RESULTS) if graph.makes(RESULTS) else None
+            if kept:
+                Experiments(home, git(here.root, "rev-parse", "HEAD")).keep(here, kept)
+            tell(_closing(home, results, kept))
+        return state
+
+
+def _closing(home: Path, results: Results | None, kept: str | None) -> str:
+    """Show the results in Prefect; return the last lines of the log: the table, and where all of it is."""
+    lines = []
+    if results:
+        create_table_artifact(key="robustness", table=list(results.rows), description=results.title)
+        lines += [f"Results of {results.shown()}"]
+    else:
+        lines += [f"No table of results: {RESULTS} is not made by the stages of this run"]
+    if kept:
+        lines += [f"experiment: {kept}, with its report; `dvc exp apply {kept}` brings its files here"]
+    elif results:
+        lines += [f"report: {(home / PAGE).as_uri()}"]
+    if results:
+        lines += [f"MLflow: {f'run {kept} of ' if kept else ''}experiment {results.dataset}; `make ui` prints the link"]
+    return "\n".join(lines)
 
 
 @task(name="stage", cache_policy=NO_CACHE, persist_result=False)
@@ -154,10 +173,7 @@ class Run:
         self.workspace, self.children, self.force = workspace, children, force
 
 
-def _run_stages(workspace: Workspace, targets: Sequence[str], children: Children, force: bool) -> State[Any]:
-    graph = read_graph(workspace.root)
-    graph = graph.upto(targets) if targets else graph
-    run = Run(workspace, children, force)
+def _run_stages(graph: Graph, run: Run) -> State[Any]:
     futures: dict[str, PrefectFuture[Any]] = {}
     try:
         for stage in graph.stages:
@@ -172,30 +188,18 @@ def _run_stages(workspace: Workspace, targets: Sequence[str], children: Children
         wait(list(futures.values()))
     except BaseException:  # a signal: the tasks' threads end only with their processes
         mute()
-        children.end()
+        run.children.end()
         wait(list(futures.values()), timeout=SECONDS_TO_END / 2)
         raise
     states = {name: future.state for name, future in futures.items()}
     failed = [state.message or name for name, state in states.items() if state.is_failed() or state.is_crashed()]
     if failed:
         return Failed(message="\n".join(message.removeprefix(PREFIX) for message in failed))
-    _publish(workspace.root, graph)
     cached = sum(state.name == "Cached" for state in states.values())
     return Completed(message=f"{len(futures)} stages, {cached} of them cached")
 
 
-def _publish(root: Path, graph: Graph) -> None:
-    """Show the results in Prefect and in the log, if this run's stages write them."""
-    logger = get_run_logger()
-    if not graph.makes(RESULTS):
-        logger.info("No table of results: %s is not made by the stages of this run", RESULTS)
-        return
-    rows = read_rows(root / RESULTS)
-    create_table_artifact(key="robustness", table=rows, description=f"From {RESULTS}")
-    logger.info("Results\n%s", table(rows))
-
-
-def mute() -> None:
-    """Write nothing more to the terminal or the worker's log: what follows a signal is told by whoever sent it."""
-    for handler in logging.getLogger().handlers:
-        handler.setLevel(logging.CRITICAL + 1)
+def is_scheduled() -> bool:
+    """Whether a schedule has started this run, not a person."""
+    context = FlowRunContext.get()
+    return bool(context and context.flow_run and context.flow_run.auto_scheduled)

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from flows.processes import GUARD
-from flows.settings import HOST, api_url, is_healthy, prefect_environment, state_folder
+from flows.settings import HOST, api_url, database, is_healthy, server_environment, state_folder, without_secrets
 from umemma.errors import UmemmaError
 
 SECONDS_TO_START = 120.0
@@ -32,12 +32,13 @@ class TemporaryServer:
     """Starts at once; ends after Prefect's own threads, which report to it until the interpreter exits."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self.url = api_url(_free_port())
         self._log = state_folder(root) / "logs" / "temporary.log"
         self._log.parent.mkdir(exist_ok=True)
         environment = {
             **os.environ,
-            **prefect_environment(root, self.url),
+            **server_environment(root, self.url),
             "PREFECT_SERVER_UI_ENABLED": "false",
             "PREFECT__SERVER_EPHEMERAL": "1",
         }
@@ -59,7 +60,8 @@ class TemporaryServer:
         while not is_healthy(self.url):
             if self._process.poll() is not None or time.monotonic() > end:
                 lines = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
-                raise ServerError(f"Prefect's server did not start; the end of {self._log}:\n{lines}")
+                told = without_secrets(lines, database(self._root))
+                raise ServerError(f"Prefect's server did not start; the end of {self._log}:\n{told}")
             time.sleep(0.1)
 
     def _stop(self) -> None:

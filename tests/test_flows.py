@@ -20,7 +20,7 @@ from flows.experiments import Experiments
 from flows.graph import project_root, read_graph
 from flows.overrides import apply_overrides, check_overrides
 from flows.processes import Cancelled, Children, Finished
-from flows.results import read_rows, table
+from flows.results import RESULTS, read, table
 from flows.workspace import experiment, own_workspace, prune
 from umemma.errors import ParameterError, UmemmaError
 
@@ -431,15 +431,36 @@ def test_what_a_killed_run_left_is_removed_and_what_is_in_use_is_not(toy: Path) 
     assert nothing_left(toy)
 
 
-def test_the_table_has_a_row_per_pattern(tmp_path: Path) -> None:
-    report = {
-        "dataset": {"name": "d"}, "arm": "a", "seed": 0, "rates": [],
-        "patterns": {"image": {"n": 5, "accuracy": 0.123456}, "audio": {"n": 5, "accuracy": None}},
-    }  # fmt: skip
-    (tmp_path / "r.json").write_text(json.dumps(report))
-    rows = read_rows(tmp_path / "r.json")
-    assert [(row["present"], row["accuracy"]) for row in rows] == [("image", 0.1235), ("audio", "")]
-    assert len(table(rows).splitlines()) == 3
+def results_file(folder: Path, patterns: dict[str, dict[str, object]]) -> Path:
+    file = folder / "r.json"
+    file.write_text(json.dumps({"dataset": {"name": "d"}, "arm": "a", "seed": 0, "rates": [], "patterns": patterns}))
+    return file
+
+
+def test_the_table_has_a_row_per_pattern_and_a_column_per_figure(tmp_path: Path) -> None:
+    by_class = {"auroc_by_class": {"cat": 1.0}}
+    file = results_file(
+        tmp_path, {"image": {"n": 5, "accuracy": 0.123456, **by_class}, "audio": {"n": 5, "accuracy": None}}
+    )
+    results = read(file)
+    assert results.rows == (
+        {"present": "image", "n": 5, "accuracy": 0.1235},
+        {"present": "audio", "n": 5, "accuracy": ""},
+    )
+    assert results.shown().splitlines()[0] == "d, trained as a, seed 0, test split"
+    assert len(table(results.rows).splitlines()) == 3
+
+
+def test_of_many_patterns_the_fullest_and_each_modality_alone_are_shown_and_the_rest_is_counted(tmp_path: Path) -> None:
+    names = [f"m{number}" for number in range(20)]
+    pairs = [f"{first}+{second}" for first in names for second in names]
+    lines = (
+        read(results_file(tmp_path, {name: {"n": 1} for name in ["+".join(names), *pairs, *names]}))
+        .shown()
+        .splitlines()
+    )
+    assert [line.split()[0] for line in lines[2:-1]] == ["+".join(names), *names]
+    assert lines[-1] == f"(and 400 more sets of modalities in {RESULTS})"
 
 
 def test_no_stage_is_named_in_the_flows() -> None:
