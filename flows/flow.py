@@ -8,6 +8,7 @@ Tasks have no tags, as each costs a call to the server. Who waits for the worksp
 kernel (turn.py), not for a limit of the server: it is free again at once when a run is killed, and holds without a server.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,6 +31,7 @@ from flows.outcome import mute, outcome
 from flows.processes import Cancelled as Ended
 from flows.processes import Children, Finished
 from flows.results import PAGE, RESULTS, Results, read
+from flows.settings import is_gone
 from flows.stop import SECONDS_TO_END
 from flows.turn import gpu, wait_for_dvc, workspace
 from flows.workspace import Workspace, experiment, own_workspace
@@ -104,7 +106,8 @@ def _closing(home: Path, results: Results | None, kept: str | None) -> str:
     """Show the results in Prefect; return the last lines of the log: the table, and where all of it is."""
     lines = []
     if results:
-        create_table_artifact(key="robustness", table=list(results.rows), description=results.title)
+        if not is_gone(os.environ.get("PREFECT_API_URL", "")):
+            create_table_artifact(key="robustness", table=list(results.rows), description=results.title)
         lines += [f"Results of {results.shown()}"]
     else:
         lines += [f"No table of results: {RESULTS} is not made by the stages of this run"]

@@ -10,6 +10,7 @@ require a password: it is in `.prefect/` and in prefect.toml, both readable only
 import json
 import os
 import secrets
+import socket
 import tomllib
 import urllib.error
 import urllib.parse
@@ -67,6 +68,18 @@ def is_healthy(url: str) -> bool:
 def is_open(url: str) -> bool:
     """Whether the API at `url` needs no password, as if started by an earlier version of this project."""
     return bool(_response(f"{url}/admin/version"))
+
+
+def is_gone(url: str) -> bool:
+    """Whether nothing listens at `url`; a server that is merely slow is there."""
+    address = urllib.parse.urlsplit(url)
+    try:
+        socket.create_connection((address.hostname, address.port or 443), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def server_url(root: Path) -> str | None:
