@@ -34,12 +34,12 @@ class Known:
 
     def tested(self) -> Estimate:
         """Return the accuracy of the test samples, each answered from all that it has."""
-        right = np.full(len(self.reference.present), np.nan)
+        everything = (True,) * self.reference.present.shape[1]
+        right = self.reference.right[everything].copy()  # of a sample that lacks some: from those that it has
         for pattern, of_pattern in self.reference.right.items():
             own = (self.reference.present == np.array(pattern)).all(axis=1)
-            right[own] = of_pattern[own]
-        is_known = ~np.isnan(right)  # of many modalities not every pattern was measured
-        return mean_share(right[is_known], self.reference.cluster[is_known])
+            right[own] = of_pattern[own]  # equal, but for the thresholds of several labels
+        return mean_share(right, self.reference.cluster)
 
 
 def read(model: Path) -> Known:

@@ -35,7 +35,7 @@ def verdict(report: Report, settings: Settings) -> Verdict:
             )
         return Verdict("cannot know", f"{unknown}; in the test it was {tested}", alerts)
     if found.accuracy.high < report.tested.value - settings.loss:
-        alerts = (f"expected accuracy is below the tested one by more than {settings.loss:.0%}", *alerts)
+        alerts = (f"expected accuracy is below the tested one by more than {percent(settings.loss)}", *alerts)
     expected = f"expected accuracy {written(found.accuracy)}; in the test it was {tested}"
     return Verdict("alert" if alerts else "well", expected, alerts)
 
@@ -67,7 +67,7 @@ def _of_labels(report: Report, settings: Settings) -> Iterator[str]:
     if report.labelled.accuracy.high < report.tested.value - settings.loss:
         yield (
             f"{report.labelled.n:,} labelled answers are right in {written(report.labelled.accuracy)}, below the test by more "
-            f"than {settings.loss:.0%}"
+            f"than {percent(settings.loss)}"
         )
     expected = report.labelled.expected.accuracy
     if expected and (report.labelled.accuracy.low > expected.high or report.labelled.accuracy.high < expected.low):
