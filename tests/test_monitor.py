@@ -139,17 +139,24 @@ def test_what_is_left_out_is_said(served, rows, tmp_path):
 
 def test_since_takes_the_last_rows(served, rows, tmp_path):
     about, folder = known.read(served.folder), log(tmp_path / "log", rows)
-    found = answers.read(folder, about.facts, about.digest, answers.since("10h", NOW))
+    found = answers.read(folder, about.facts, about.digest, most=1000, since=answers.since("10h", NOW))
     assert len(found.ids) == 11
     assert found.times == (NOW - timedelta(hours=10), NOW)
     assert answers.since("2026-11-27", NOW) == datetime(2026, 11, 27, tzinfo=UTC)
     unread = folder / "20260101T000000.000000Z-1-000000.parquet"
     unread.write_bytes(b"written long before")
-    assert answers.read(folder, about.facts, about.digest, answers.since("10h", NOW)).remarks == ()
-    with pytest.raises(ParameterError, match="--since 'today' is no time: write 24h"):
-        answers.since("today", NOW)
+    assert answers.read(folder, about.facts, about.digest, most=1000, since=answers.since("10h", NOW)).remarks == ()
+    for wrong in ("today", "99999999999999d"):
+        with pytest.raises(ParameterError, match=f"--since '{wrong}' is no time: write 24h"):
+            answers.since(wrong, NOW)
     with pytest.raises(DataError, match="has no answers since 2026-11-28 00:00 UTC"):
-        answers.read(folder, about.facts, about.digest, answers.since("2026-11-28", NOW))
+        answers.read(folder, about.facts, about.digest, most=1000, since=answers.since("2026-11-28", NOW))
+
+
+def test_of_more_answers_than_are_wanted_every_nth_is_compared(served, rows, tmp_path):
+    found = watch(log(tmp_path / "log", rows), served.folder, Settings(rows=60))
+    assert found.n == 54
+    assert "of 160 answers every 3. is compared (--rows)" in found.remarks
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
 from umemma.errors import DataError, ParameterError, some
 from umemma.monitoring.samples import Answered, confidence
@@ -47,38 +47,52 @@ class Answers:
     remarks: tuple[str, ...]
 
 
-def read(source: Path, facts: Facts, digest: str, since: datetime | None = None) -> Answers:
-    """Read the answers of the model `digest`. Raises DataError if there are none, or the columns are another model's."""
+def read(source: Path, facts: Facts, digest: str, *, most: int, since: datetime | None = None) -> Answers:
+    """Read the answers of the model `digest`, at most so many, of more every n-th.
+
+    Raises DataError if there are none, or the columns are another model's.
+    """
     tables, remarks = _tables(source, facts, since)
     table = pa.concat_tables(tables, promote_options="permissive")
-    times = None
     if since is not None:
-        table = table.filter(pa.compute.greater_equal(table["time"], pa.scalar(since, table["time"].type)))
-    of_model = np.array([text.startswith(identifier(digest, "")) for text in table["id"].to_pylist()], dtype=bool)
-    others = Counter(text[: text.find("-")] for text in table["id"].to_pylist()) if not of_model.all() else Counter()
-    if others.pop(identifier(digest, "").rstrip("-"), None) is None and others:
+        table = table.filter(compute.greater_equal(table["time"], pa.scalar(since, table["time"].type)))
+    table = _of_model(table, source, digest, remarks)
+    if not len(table):
+        raise DataError(f"{source} has no answers{_when(since)}")
+    times = None
+    if "time" in table.column_names:
+        ends = compute.min_max(table["time"]).as_py()
+        times = ends["min"], ends["max"]
+    if (step := -(-len(table) // most)) > 1:
+        remarks.append(f"of {len(table):,} answers every {step}. is compared (--rows)")
+        table = table.take(np.arange(0, len(table), step))
+    return _answers(table, facts, times, remarks)
+
+
+def _of_model(table: pa.Table, source: Path, digest: str, remarks: list[str]) -> pa.Table:
+    """Return the answers of the model; those of others are counted in the remarks."""
+    own = compute.starts_with(table["id"], identifier(digest, ""))
+    others = Counter(text.partition("-")[0] for text in table["id"].filter(compute.invert(own)).to_pylist())
+    if others and others.total() == len(table):
         raise DataError(
             f"{source} has no answers of model {digest[:12]}, but of {some(others)}: give --model its folder"
         )
     if others:
         remarks.append(f"{others.total():,} answers of other models ({some(others)}) are left out")
-    table = table.filter(of_model)
-    if not len(table):
-        when = "" if since is None else f" since {since:%Y-%m-%d %H:%M} UTC"
-        raise DataError(f"{source} has no answers{when}")
-    if "time" in table.column_names:
-        ends = pa.compute.min_max(table["time"]).as_py()
-        times = ends["min"], ends["max"]
-    return _answers(table, facts, times, remarks)
+    return table.filter(own)
+
+
+def _when(since: datetime | None) -> str:
+    return "" if since is None else f" since {since:%Y-%m-%d %H:%M} UTC"
 
 
 def since(written: str, now: datetime) -> datetime:
     """Return the beginning that `24h`, `7d`, `2026-11-26` or `2026-11-26T10:00` means; without a zone in UTC."""
-    if found := _SINCE.fullmatch(written.strip()):
-        return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
     try:
+        if found := _SINCE.fullmatch(written.strip()):
+            return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
         value = datetime.fromisoformat(written)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ParameterError(
             f"--since {written!r} is no time: write 24h, 7d, 2026-11-26 or 2026-11-26T10:00"
         ) from error
@@ -100,8 +114,9 @@ def _tables(source: Path, facts: Facts, since: datetime | None) -> tuple[list[pa
             continue
         tables.append(_checked(table, path, facts, since))
     if not tables:
-        when = "" if since is None else f" since {since:%Y-%m-%d %H:%M} UTC"
-        raise DataError(f"{source} has no answers{when}" + (f"; not readable: {some(broken, 3)}" if broken else ""))
+        raise DataError(
+            f"{source} has no answers{_when(since)}" + (f"; not readable: {some(broken, 3)}" if broken else "")
+        )
     return tables, [f"{len(broken)} files cannot be read and are left out: {some(broken, 3)}"] if broken else []
 
 

@@ -22,3 +22,5 @@ class Settings(Section):
     """test samples, as their weights leave them, that a pattern needs"""
     odds: Annotated[float, Field(ge=1)] = 2.0
     """factor that the odds of being right may have changed by, where only bounds are given"""
+    rows: Count = 200_000
+    """answers that are compared; of more, every n-th is"""

@@ -103,7 +103,7 @@ def watch(
     Raises DataError for what cannot be compared.
     """
     about = known.read(model)
-    answers = answered.read(source, about.facts, about.digest, since)
+    answers = answered.read(source, about.facts, about.digest, most=settings.rows, since=since)
     if len(answers.ids) < _LEAST_ROWS:
         raise DataError(f"{source} has {len(answers.ids)} answers, and fewer than {_LEAST_ROWS} say nothing")
     given = _always_seen(answers)
