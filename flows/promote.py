@@ -76,7 +76,8 @@ def promote(home: Path, *, experiment: str = "", retest: bool = False, accept: s
                 verdict = verdict.refused(f"it was rolled back on {version.tags[ROLLED_BACK]}")
             models.describe(version, verdict.markdown(accept))
             if verdict.troubles and not accept:
-                command = f"make promote {f'EXP={experiment} ' if experiment else ''}ACCEPT='why'"
+                given = [f"EXP={experiment}"] * bool(experiment) + ["ARGS=--retest"] * retest
+                command = " ".join(["make promote", *given, "ACCEPT='why'"])
                 raise Refused(verdict.refusal(name, command))
             for line in verdict.lines():
                 say(line)
