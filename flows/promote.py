@@ -120,9 +120,6 @@ def rollback(home: Path, version: str = "") -> str:
         )
 
 
-...
-
-
 def _check_dataset(found: Candidate, settings: Parameters) -> None:
     if (ours := settings.dataset.name) != (name := found.facts.dataset):
         raise ParameterError(
@@ -168,19 +165,24 @@ def _rival(
             f"{found.facts.fingerprint[:12]}), so nothing is paired; with `ARGS=--retest` it answers the {number:,} test samples "
             "of this run, and is compared on these"
         )
-    shards = place / "shards"
-    shards.mkdir()
-    hashes = objects.files(found.tags[f"dvc.{SHARDS}"])
-    objects.fetch(hashes.values())
-    for file, md5 in hashes.items():
-        (shards / file).symlink_to(objects.path(md5))
     from umemma.serving import retest as again
 
     try:
+        shards = _linked(objects, found.tags[f"dvc.{SHARDS}"], place / "shards")
         predictions = again.predictions(models.folder(champion, home), shards, found.facts.modalities)
     except DataError as error:
         return f"{name} cannot answer the test samples of this run: {error}"
     return comparison.Model("champion", "champion", 0, None, None, {"test": predictions})
+
+
+def _linked(objects: Objects, md5: str, place: Path) -> Path:
+    """Return a folder of links to what DVC keeps of a folder: shards may be larger than the disk has room for."""
+    files = objects.files(md5)
+    objects.fetch(files.values())
+    place.mkdir()
+    for name, of_file in files.items():
+        (place / name).symlink_to(objects.path(of_file))
+    return place
 
 
 def _crown(models: "Registry", version: "Version", champion: "Version | None") -> None:

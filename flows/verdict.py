@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from umemma.evaluation.comparison import Model
     from umemma.evaluation.promotion import Compared
 
+_MOST_CHARS = 3_000  # of the table: MLflow's database takes a text of 5,000
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -40,11 +42,7 @@ class Verdict:
         """Return the verdict in a line."""
         if self.troubles:
             more = f" (and {len(self.troubles) - 1} more)" if len(self.troubles) > 1 else ""
-            return (
-                f"accepted, as {accept}; against it: {self.troubles[0]}{more}"
-                if accept
-                else (f"refused: {self.troubles[0]}{more}")
-            )
+            return f"{f'accepted, as {accept}; against it' if accept else 'refused'}: {self.troubles[0]}{more}"
         if not self.champion:
             return "the first, so there was nothing to compare it with"
         unclear = sum(one.verdict == "unclear" for one in self.compared)
@@ -53,17 +51,12 @@ class Verdict:
 
     def refusal(self, name: str, command: str) -> str:
         """Return why a model stays what it is, and what would promote it; `command` promotes with a reason."""
-        stays = (
-            f"stays the challenger, and version {self.champion} the champion"
-            if self.champion
-            else "stays the challenger"
-        )
-        settings = (
-            f"{', or '.join(self.remedies)}, in conf/config.yaml, then `make params`; or " if self.remedies else ""
-        )
+        champion = f", and version {self.champion} the champion" if self.champion else ""
+        settings = f"{', or '.join(self.remedies)}, in conf/config.yaml, then `make params`; or "
+        settings = settings if self.remedies else ""
         return "\n".join(
             [
-                f"{name} {stays}:",
+                f"{name} stays the challenger{champion}:",
                 *(f"  {trouble}" for trouble in self.troubles),
                 f"what would promote it: {settings}`{command}`, which is written down",
             ]
@@ -75,12 +68,16 @@ class Verdict:
         head = f"{summary[0].upper()}{summary[1:]}."
         if not self.compared:
             return head
-        rows = [_cells(one, self.champion) for one in self.compared]
+        worst_first = sorted(self.compared, key=lambda one: one.verdict == "not worse")
+        rows = [_cells(one, self.champion) for one in worst_first]
+        while len(shown := table(rows)) > _MOST_CHARS:
+            rows.pop()
+        more = len(self.compared) - len(rows)
         note = (
-            f"Not worse: the whole 95 % interval of the difference, in points, lies above -{100 * self.margin:.3g}. p, one-sided, "
-            "after Holm: of one as low if this model were as good."
+            f"{f'And {more:,} more comparisons. ' if more else ''}Not worse: the whole 95 % interval of the difference, in points, "
+            f"lies above -{100 * self.margin:.3g}. p, one-sided, after Holm: of one as low if this model were as good."
         )
-        return f"{head}\n\n```\n{table(rows)}\n```\n\n{note}"
+        return f"{head}\n\n```\n{shown}\n```\n\n{note}"
 
 
 def judged(challenger: Path, rival: "Model | str | None", champion: str, settings: Parameters) -> Verdict:

@@ -9,6 +9,7 @@ import pytest
 
 from flows import promote as flow
 from flows.promote import Refused, promote, rollback
+from flows.verdict import Verdict
 from tests import served_sample
 from tests.promotion_sample import Project, answering, git
 from umemma.errors import DataError, GateFailure, ParameterError
@@ -123,6 +124,31 @@ def test_where_samples_are_too_few_to_tell_the_model_is_refused_unless_that_is_a
     assert "or promotion.unclear: accept, or" in said
     project.set("promotion", unclear="accept")
     assert promote(project.root).endswith("comparisons; too few test samples to tell in 3")
+
+
+def test_a_table_of_many_patterns_fits_its_place_the_worst_first():
+    from umemma.evaluation.promotion import Compared
+
+    def compared(number, verdict):
+        return Compared(
+            f"a pattern {number}",
+            "accuracy",
+            99,
+            99,
+            0.5,
+            0.4,
+            dict.fromkeys(("value", "low", "high"), 0.1),
+            0.5,
+            9,
+            verdict,
+        )
+
+    many = [compared(number, "not worse") for number in range(200)] + [compared(200, "worse")]
+    page = Verdict("1", 0.02, many, ["x" * 900], []).markdown("why " * 125)
+    assert len(page) < 5000
+    lines = page.split("```")[1].strip().splitlines()
+    assert lines[1].startswith("a pattern 200")
+    assert f"And {201 - (len(lines) - 1)} more comparisons." in page
 
 
 def test_the_lowest_score_holds_for_the_first_model_too(project):
