@@ -173,7 +173,7 @@ def test_answers_of_something_else_are_one_sentence(served, rows, tmp_path, chan
 
 
 def test_too_few_answers_or_none_are_one_sentence(served, rows, tmp_path):
-    with pytest.raises(DataError, match=r"has 7 answers, and fewer than 30 say nothing"):
+    with pytest.raises(DataError, match=r"has 7 answers, and fewer than 50 say nothing"):
         watch(log(tmp_path / "log", rows[:7]), served.folder, Settings())
     with pytest.raises(DataError, match="does not exist; `umemma serve MODEL --log"):
         watch(tmp_path / "nothing", served.folder, Settings())
@@ -193,6 +193,10 @@ def test_labels_say_how_often_answers_were_right(served, rows, tmp_path, capsys)
     assert found.accuracy.value == pytest.approx(right)
     assert found.accuracy.low < right < found.accuracy.high
     assert found.num_unmatched == 1
+    assert found.expected.accuracy is not None
+    file.write_text("key,label\nk00,cat\nk01,cat\n")
+    few = watch(tmp_path / "log", served.folder, Settings(), later=file).labelled
+    assert (few.n, few.expected.accuracy) == (2, None)
 
 
 @pytest.mark.parametrize(

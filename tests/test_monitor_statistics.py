@@ -52,7 +52,7 @@ def test_what_is_always_seen_explains_holes_that_depend_on_it():
     seen = [expected(*asked(seed, BY_NIGHT, rows=6000, samples=3000, given=Z), SETTINGS) for seed in range(20)]
     assert all(one.accuracy is None for one in blind)
     found = [one.accuracy.value for one in seen if one.accuracy]
-    assert len(found) >= 9
+    assert len(found) >= 6
     assert np.mean(found) == pytest.approx(truth, abs=0.005)
 
 

@@ -24,7 +24,7 @@ from umemma.monitoring.transport import Estimate, Figure, Holders, carried_over,
 from umemma.monitoring.two_samples import Rows, alike, differ, odds
 
 _MOST_CLASSES = 10  # whose shares are compared, the most frequent
-_LEAST_ROWS, _ROWS_OF_A_COLUMN = 50, 20  # of 20 rows, tests of level 0.05 gave up to 0.17 false alarms; of 50, 0.06
+LEAST_ROWS, _ROWS_OF_A_COLUMN = 50, 20  # of 20 rows, tests of level 0.05 gave up to 0.17 false alarms; of 50, 0.06
 
 
 _Part = tuple[Answered, np.ndarray, np.ndarray]  # answers, their clusters, what is always seen
@@ -49,8 +49,9 @@ class OfPattern:
 class Expected:
     """What is expected of today's rows.
 
-    `accuracy` is None where it cannot be known: in patterns that `differ`, or that are `unseen` by the reference. `bounds`
-    hold then, if the odds of being right, given an answer, changed by at most the factor `Settings.odds`.
+    `accuracy` is None where it cannot be known: for patterns that `differ`, or that are `unseen` by the reference, or where
+    rows are too few to be compared. `bounds` hold then, if the odds of being right, given an answer, changed by at most
+    the factor `Settings.odds`.
     """
 
     accuracy: Estimate | None
@@ -75,7 +76,7 @@ def expected(today: Today, reference: Reference, settings: Settings) -> Expected
         chance[one.holders.rows] = of_rows(one)
     differing = tuple(pattern for pattern in p if p[pattern] < settings.significance)
     share_unknown = float(np.isnan(chance).mean())
-    is_withheld = bool(differing) or share_unknown > settings.unseen
+    is_withheld = bool(differing) or share_unknown > settings.unseen or len(chance) < LEAST_ROWS
     return Expected(
         accuracy=None if is_withheld else _accuracy(today, reference, known, share_unknown),
         bounds=_bounds(chance, settings.odds),
@@ -106,9 +107,9 @@ def _differences(today: Today, reference: Reference, figures: Mapping[Pattern, F
 
     Patterns of few rows share one test; if these are few together, there is none.
     """
-    small = [pattern for pattern, one in figures.items() if len(one.holders.rows) < _LEAST_ROWS]
+    small = [pattern for pattern, one in figures.items() if len(one.holders.rows) < LEAST_ROWS]
     groups = [[pattern] for pattern in figures if pattern not in small]
-    if sum(len(figures[pattern].holders.rows) for pattern in small) >= _LEAST_ROWS:
+    if sum(len(figures[pattern].holders.rows) for pattern in small) >= LEAST_ROWS:
         groups.append(small)
     p = holm(torch.tensor([_difference(today, reference, figures, group) for group in groups], dtype=torch.float64))
     return {pattern: chance for group, chance in zip(groups, p.tolist(), strict=True) for pattern in group}

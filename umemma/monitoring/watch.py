@@ -12,7 +12,7 @@ from umemma.errors import DataError
 from umemma.missingness import pattern_name
 from umemma.monitoring import answers as answered
 from umemma.monitoring import drift, known, labels, restoring
-from umemma.monitoring.accuracy import Expected, OfPattern, expected
+from umemma.monitoring.accuracy import LEAST_ROWS, Expected, OfPattern, expected
 from umemma.monitoring.answers import Answers
 from umemma.monitoring.drift import Content, Presence
 from umemma.monitoring.known import Known, side_by_side
@@ -23,7 +23,6 @@ from umemma.monitoring.transport import Estimate
 from umemma.serving.summary import STATISTICS
 
 NOTHING = "nothing"
-_LEAST_ROWS = 30
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,8 @@ def watch(
     """
     about = known.read(model)
     answers = answered.read(source, about.facts, about.digest, most=settings.rows, since=since)
-    if len(answers.ids) < _LEAST_ROWS:
-        raise DataError(f"{source} has {len(answers.ids)} answers, and fewer than {_LEAST_ROWS} say nothing")
+    if len(answers.ids) < LEAST_ROWS:
+        raise DataError(f"{source} has {len(answers.ids)} answers, and fewer than {LEAST_ROWS} say nothing")
     given = _always_seen(answers)
     about = about.seeing(given)
     today = Today(
