@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 DVC := $(BIN)/dvc --wait-for-lock
 # User input reaches a shell only as "$$FILE", never as text of a command: neither a shell nor make can run any of it.
-GIVEN := FILE DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW
+GIVEN := FILE DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW ID TO LOG SINCE LABELS EXP ACCEPT
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 
 .DEFAULT_GOAL := help
 # Notes of `umemma.composition` on params.yaml and conf/; as this takes a second, it runs only when a file has changed.
 NOTICE := .dvc/tmp/composition
-.PHONY: help init run ablation benchmark table exps test test-slow lint format docs params lock ui log serve up down data-docs clean
+.PHONY: help init run ablation benchmark table exps test test-slow lint format docs params lock ui log serve promote monitor trace up down status data-docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the 
 	@[ -z "$$DATASET" ] || $(BIN)/python -m umemma.composition write "dataset=$$DATASET"
 	@if [ -n "$$(find params.yaml conf umemma ! -path '*/__pycache__*' -newer $(NOTICE) 2>&1 | head -n 1)" ]; then \
 	  $(BIN)/python -m umemma.composition > $(NOTICE).part && mv $(NOTICE).part $(NOTICE); fi && cat $(NOTICE)
-	@$(DVC) repro
+	@$(BIN)/python -m flows.turn repro
 	@$(BIN)/python -m flows.leftovers
 	@$(MAKE) -s table
 	@git cat-file -e HEAD:./dvc.lock 2>/dev/null || \
@@ -75,11 +75,24 @@ serve: .venv/.synced ## the last run's model answers on http://127.0.0.1:8000, u
 	@set -f; exec $(BIN)/python -m umemma serve "$${MODEL:-data/export}" --port "$${PORT:-8000}" \
 	  $${ALLOW:+--allow "$$ALLOW"} $$ARGS
 
-up: .venv/.synced ## Prefect server, work pool, worker and deployment on loopback
+promote: .venv/.synced ## the last run's model becomes the champion if it is no worse: EXP=name ACCEPT="why" ARGS=--rollback
+	@set -f; $(BIN)/python -m flows.promote $${EXP:+--experiment "$$EXP"} $${ACCEPT:+--accept "$$ACCEPT"} $$ARGS
+
+monitor: .venv/.synced ## what the answers in LOG are worth today, and what changed since the test: SINCE=24h LABELS=file.csv
+	@set -f; $(BIN)/python -m umemma monitor "$${LOG:-answers}" --model "$${MODEL:-data/export}" \
+	  $${SINCE:+--since "$$SINCE"} $${LABELS:+--labels "$$LABELS"} $$ARGS
+
+trace: .venv/.synced ## where an answer or model comes from, or what was made of data: ID=...; TO=folder restores the model
+	@set -f; $(BIN)/python -m flows.trace $${TO:+--restore "$$TO"} $$ARGS -- "$$ID"
+
+up: .venv/.synced ## Prefect server, work pool, worker and deployments on loopback
 	@$(BIN)/python -m flows.server up
 
 down: .venv/.synced ## stop what `make up` started
 	@$(BIN)/python -m flows.server down
+
+status: .venv/.synced ## server, worker, runs under way, the last run, schedules, who has workspace and GPU
+	@$(BIN)/python -m flows.server status
 
 data-docs: .venv/.synced ## Great Expectations' Data Docs of the last validation, in data/docs
 	@$(BIN)/python -m stages.validate --data-docs data/docs

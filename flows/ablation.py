@@ -6,32 +6,20 @@ from DVC's cache. In the workspace only the report's folder is written, and trac
 """
 
 import argparse
-import fcntl
 import logging
 import os
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
+from flows import turn
 from flows.comparison import PAGE, read_numbers, score, score_rows
 from flows.graph import project_root
 from flows.plan import CHOICES, named, plan
 from flows.processes import Children
 from flows.results import table
-from flows.sweep import AblationFailed, Sweep
-from umemma.errors import ParameterError, UmemmaError, run
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Stopped(BaseException):
-    """Ctrl-C or SIGTERM."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
+from flows.stop import ends_with
+from flows.sweep import AblationFailed, Run, Sweep, run_here
+from umemma.errors import ParameterError, run
 
 
 def main() -> None:
@@ -39,49 +27,50 @@ def main() -> None:
     given = _parser().parse_args()
     home = project_root(Path.cwd())
     os.chdir(home)
-    if given.jobs < 1:
-        raise ParameterError(f"--jobs {given.jobs}: must be 1 or more")
-    planned = plan(given.dataset, given.arms or list(CHOICES), given.seeds, given.rates, given.settings)
+    with ends_with("stopped; complete experiments are kept, and the same command resumes from there"):
+        ablate(home, **vars(given), say=_say)
+    _say("next:   make exps")
+
+
+def ablate(
+    home: Path,
+    *,
+    dataset: str,
+    arms: Sequence[str],
+    seeds: Sequence[int],
+    rates: Sequence[float],
+    settings: Sequence[str],
+    jobs: int,
+    force: bool,
+    say: Callable[[str], None],
+    run_each: Run = run_here,
+) -> None:
+    """Run the experiments that are missing, compare all, and say the table. Raises AblationFailed if some are missing.
+
+    run_each: how one experiment is run, given its name and a function that returns the last lines of a failure.
+    """
+    if jobs < 1:
+        raise ParameterError(f"--jobs {jobs}: must be 1 or more")
+    planned = plan(dataset, arms or list(CHOICES), seeds, rates, settings)
     for name in ("dvc", "dvc_data"):  # DVC would warn about every output that a new worktree lacks
         logging.getLogger(name).setLevel(logging.ERROR)
-    for number in SIGNALS:
-        signal.signal(number, _stop)
-    try:
-        with _alone(home):
-            sweep = Sweep(home, planned, Children(), force=given.force)
-            sweep.run(given.jobs)
-            reports = sweep.compare(named(given.dataset, given.settings))
-    except Stopped as stopped:
-        print("\nstopped; complete experiments are kept, and the same command resumes from there", file=sys.stderr)
-        sys.exit(128 + stopped.number)
+    with turn.ablation(home).taken(f"an ablation of {dataset}", say):
+        sweep = Sweep(home, planned, Children(), force=force, say=say)
+        sweep.run(jobs, run_each)
+        reports = sweep.compare(named(dataset, settings))
     numbers = read_numbers(reports)
-    print(f"\ntest {score(numbers)[1]} in percent by what is present: mean ± spread (seeds)")
-    print(table(score_rows(numbers)))
+    say(
+        f"\ntest {score(numbers)[1]} in percent by what is present: mean ± spread (seeds)\n{table(score_rows(numbers))}"
+    )
     if sweep.missing:
-        print(sweep.report_missing())
-    print(f"\nreport: {(reports / PAGE.name).relative_to(home)}")
-    print("next:   make exps", flush=True)
+        say(sweep.report_missing())
+    say(f"\nreport: {(reports / PAGE.name).relative_to(home)}")
     if sweep.missing:
         raise AblationFailed(f"{len(sweep.missing)} of {len(planned)} experiments are missing")
 
 
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Exclude a second ablation; the kernel releases the lock when the process ends."""
-    path = home / ".dvc" / "tmp" / "ablation.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UmemmaError("another ablation is at work in this project; wait for it or end it") from error
-        yield
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    for each in SIGNALS:  # a second signal ends this process at once; the next ablation then cleans up
-        signal.signal(each, signal.SIG_DFL)
-    raise Stopped(number)
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

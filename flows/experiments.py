@@ -7,6 +7,7 @@ One commit and one new ref have no such moment, and take 0.1 s instead of 2.5. D
 experiments saved here like its own.
 """
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from flows.workspace import Workspace
 from umemma.errors import UmemmaError
 
 WRITTEN_BY_RUNS = (PARAMS_FILE, LOCK_FILE)
+_REF = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
 
 
 class CodeChanged(UmemmaError):
@@ -108,6 +110,22 @@ class Experiments:
 
     def _ref(self, name: str) -> str:
         return f"refs/exps/{self.baseline[:2]}/{self.baseline[2:]}/{name}"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment of any commit: its own commit, its name, and the commit that it belongs to."""
+
+    revision: str
+    name: str
+    baseline: str
+
+
+def experiments(home: Path) -> list[Experiment]:
+    """Return the experiments of all commits, the newest first."""
+    lines = git(home, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
+    found = [(revision, _REF.fullmatch(ref)) for revision, ref in (line.split() for line in lines.splitlines())]
+    return [Experiment(revision, match[3], match[1] + match[2]) for revision, match in found if match]
 
 
 def changed_files(root: Path, *revisions: str) -> list[str]:

@@ -18,13 +18,13 @@ from dvc.dvcfile import LOCK_FILE
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
+from flows.experiments import experiments
 from flows.git import git
 from flows.graph import project_root
 from umemma.composition import composed, differences
 from umemma.errors import ParameterError, run
 
 PARAMETERS, METRICS = Path("params.yaml"), Path("data/reports/metrics.json")
-REF = re.compile(r"refs/exps/([0-9a-f]{2}/[0-9a-f]{38})/(.+)")
 WIDTH, NAME, SETTINGS = 100, 30, 24  # characters: the table, at most for a name, at least for the settings
 SCORES = {"accuracy": "accuracy", "f1_micro": "micro F1"}
 SUMMARY = {"all": "all", "worst_single": "worst", "mean": "mean"}
@@ -65,12 +65,10 @@ def entries(home: Path) -> Iterator[Entry]:
     head = git(home, "rev-parse", "HEAD")
     if metrics := _output(home, head):
         yield Entry("baseline", "", _mapping(_committed(home, head, PARAMETERS)), _metrics(metrics))
-    lines = git(home, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
-    refs = [(line.split()[0], match) for line in lines.splitlines() if (match := REF.search(line))]
-    for revision, match in sorted(refs, key=lambda ref: ref[1][1].replace("/", "") != head):
-        baseline = match[1].replace("/", "")
-        parameters = _mapping(_committed(home, revision, PARAMETERS))
-        yield Entry(match[2], "" if baseline == head else baseline[:7], parameters, _metrics(_output(home, revision)))
+    for one in sorted(experiments(home), key=lambda one: one.baseline != head):
+        parameters = _mapping(_committed(home, one.revision, PARAMETERS))
+        baseline = "" if one.baseline == head else one.baseline[:7]
+        yield Entry(one.name, baseline, parameters, _metrics(_output(home, one.revision)))
 
 
 def settings(entry: Entry, conf: Path) -> list[str]:

@@ -3,7 +3,8 @@
 Read once per run, in this process (0.3 s; a `dvc` command takes 0.6 s), under DVC's own lock. Staleness here ignores
 upstream stages: whether a fresh stage must run because one of these wrote is known only during the run.
 
-Two keys of `meta` in `dvc.yaml`, which DVC ignores, are used: `retries` (a count) and `gpu` (anything true).
+`meta` in dvc.yaml, which DVC ignores, says how the flow runs a stage: `retries` (a count), `retry_delay_seconds`,
+`timeout_seconds` (of each try) and `gpu` (anything true). The first three are named as Prefect names them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ class Stage:
     upstreams: tuple[str, ...]
     outs: tuple[str, ...]
     retries: int
+    retry_delay_seconds: float
+    timeout_seconds: float | None
     needs_gpu: bool
 
 
@@ -86,16 +89,29 @@ def read_graph(root: Path) -> Graph:
 
 def _stage(root: Path, node: Any, graph: Any) -> Stage:
     name, meta = _name(root, node), node.meta or {}
-    retries = meta.get("retries", 0)
-    if not isinstance(retries, int) or retries < 0:
-        raise ParameterError(f"dvc.yaml: meta.retries of {name} is {retries!r}; it must be a count, 0 or more")
     return Stage(
         name=name,
         upstreams=tuple(sorted(_name(root, other) for other in graph.successors(node) if other.cmd)),
         outs=tuple(Path(out.fs_path).relative_to(root).as_posix() for out in node.outs if _inside(root, out.fs_path)),
-        retries=retries,
+        retries=_retries(name, meta),
+        retry_delay_seconds=_seconds(name, meta, "retry_delay_seconds") or 1,
+        timeout_seconds=_seconds(name, meta, "timeout_seconds"),
         needs_gpu=bool(meta.get("gpu", False)),
     )
+
+
+def _retries(name: str, meta: Mapping[str, Any]) -> int:
+    value = meta.get("retries", 0)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ParameterError(f"dvc.yaml: meta.retries of {name} is {value!r}; it must be a count, 0 or more")
+    return value
+
+
+def _seconds(name: str, meta: Mapping[str, Any], key: str) -> float | None:
+    value = meta.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+        raise ParameterError(f"dvc.yaml: meta.{key} of {name} is {value!r}; it must be a number of seconds above 0")
+    return value
 
 
 def _name(root: Path, node: Any) -> str:

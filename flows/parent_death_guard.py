@@ -1,4 +1,4 @@
-"""The child's side of a stage: `python -P flows/parent_death_guard.py PARENT_PID ARGUMENT ...` is DVC that dies with its parent.
+"""The child's side: `python -P flows/parent_death_guard.py PARENT_PID MODULE ARGUMENT ...` is a module that dies with its parent.
 
 A script and not a `preexec_fn`: Python code between fork and exec can hang in a process with threads, and a flow has
 one per stage. When the parent dies, even by kill -9, the kernel sends SIGTERM here, and the whole process group (DVC,
@@ -8,6 +8,7 @@ output of the next run. Killing is safe: DVC removes outputs before a stage runs
 
 import ctypes
 import os
+import runpy
 import signal
 import sys
 from types import FrameType
@@ -21,16 +22,15 @@ def end_group(_signal: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Tie this process to its parent, then run `dvc`."""
-    parent, arguments = int(sys.argv[1]), sys.argv[2:]
+    """Tie this process to its parent, then run the module."""
+    parent, module = int(sys.argv[1]), sys.argv[2]
     signal.signal(signal.SIGTERM, end_group)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the guard was set
         end_group(signal.SIGTERM, None)
-    from dvc.cli import main as dvc
-
-    sys.exit(dvc(arguments))
+    sys.argv = [module, *sys.argv[3:]]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from flows.graph import project_root
 from flows.settings import prefect_environment, server_url
+from flows.stop import ends_with
+from flows.temporary_server import TemporaryServer
 from umemma.errors import UmemmaError, run
 
 
@@ -24,6 +26,11 @@ class RunFailed(UmemmaError):
 def main() -> None:
     """Parse, run, and exit with 1 if a stage failed."""
     given = _parser().parse_args()
+    with ends_with("stopped; finished stages are kept, and the same command goes on from there"):
+        _run(given)
+
+
+def _run(given: argparse.Namespace) -> None:
     root = project_root(Path.cwd())
     os.chdir(root)
     if given.overrides:  # fail before a server is started
@@ -31,9 +38,17 @@ def main() -> None:
 
         with tempfile.TemporaryDirectory() as scratch:
             check_overrides(root, given.overrides, Path(scratch) / "params.yaml")
-    os.environ.update(prefect_environment(root, server_url(root)))
+    is_foreign = "PREFECT_API_URL" in os.environ
+    url = server_url(root)
+    temporary = None if url else TemporaryServer(root)
+    os.environ.update(prefect_environment(root, temporary.url if temporary else str(url)))
+    from flows import records  # a second of imports, while the server starts
     from flows.flow import ume_mma
 
+    if temporary:
+        temporary.wait()
+    if not is_foreign:
+        records.mark_dead(root)
     state = ume_mma(given.overrides, given.targets, given.name, given.force, return_state=True)
     if not state.is_completed():
         raise RunFailed(state.message or f"the run ended as {state.name}")

@@ -8,12 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Timer
 
 GUARD = Path(__file__).with_name("parent_death_guard.py")
 TAIL_LINES = 20
@@ -21,10 +22,11 @@ TAIL_LINES = 20
 
 @dataclass(frozen=True)
 class Finished:
-    """How a child ended; `tail` are its last lines, oldest first."""
+    """How a child ended; `tail` are its last lines, oldest first; `has_timed_out` where it was killed for its time."""
 
     returncode: int
     tail: tuple[str, ...]
+    has_timed_out: bool = False
 
 
 class Cancelled(Exception):
@@ -40,18 +42,26 @@ class Children:
         self._ended = False
 
     def dvc(
-        self, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str], on_line: Callable[[str], None]
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        on_line: Callable[[str], None],
+        timeout_seconds: float | None = None,
     ) -> Finished:
-        """Run `dvc ARGUMENTS` to its end, calling `on_line` for every line it or its stage prints."""
-        process = self._start([sys.executable, "-P", str(GUARD), str(os.getpid()), *arguments], cwd, environment)
+        """Run `dvc ARGUMENTS` to its end or for `timeout_seconds`, calling `on_line` for every line that is printed."""
+        process = self._start([sys.executable, "-P", str(GUARD), str(os.getpid()), "dvc", *arguments], cwd, environment)
         tail: deque[str] = deque(maxlen=TAIL_LINES)
+        timed_out = Event()
         try:
             assert process.stdout is not None, "the child was started with a pipe"
-            for line in process.stdout:
-                if text := line.rstrip():
-                    tail.append(text)
-                    on_line(text)
-            returncode = process.wait()
+            with _after(timeout_seconds, timed_out.set, lambda: _kill(process)):
+                for line in process.stdout:
+                    if text := line.rstrip():
+                        tail.append(text)
+                        on_line(text)
+                returncode = process.wait()
         finally:
             _kill(process)
             process.wait()
@@ -61,7 +71,18 @@ class Children:
                 self._running.discard(process)
         if self._ended:
             raise Cancelled
-        return Finished(returncode, tuple(tail))
+        return Finished(returncode, tuple(tail), timed_out.is_set())
+
+    def pids(self) -> set[int]:
+        """Return the process ids of the running children."""
+        with self._lock:
+            return {process.pid for process in self._running}
+
+    def pause(self) -> None:
+        """Wait a moment, between two looks at a lock. Raises Cancelled once the children have been ended."""
+        time.sleep(0.2)
+        if self._ended:
+            raise Cancelled
 
     def end(self) -> None:
         """Kill every running child with its descendants, and refuse new ones. May be called twice."""
@@ -87,6 +108,19 @@ class Children:
             )
             self._running.add(process)
             return process
+
+
+@contextmanager
+def _after(seconds: float | None, *acts: Callable[[], None]) -> Iterator[None]:
+    """Call `acts` if the block takes longer than this."""
+    timer = Timer(seconds or 0, lambda: [act() for act in acts])
+    timer.daemon = True
+    if seconds is not None:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -2,23 +2,48 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 RESULTS = "data/reports/robustness.json"
+PAGE = "data/reports/report.html"
+MOST_ROWS = 16
 Row = dict[str, Any]
 
 
-def read_rows(path: Path) -> list[Row]:
+@dataclass(frozen=True)
+class Results:
+    """The numbers of one report; `title` says of which data, arm and seed, `dataset` is the name of the data set."""
+
+    title: str
+    dataset: str
+    rows: tuple[Row, ...]
+
+    def shown(self) -> str:
+        """Return title and table; of many sets of modalities only the fullest and each modality alone."""
+        few = self.rows
+        if len(few) > MOST_ROWS:
+            few = (few[0], *(row for row in few[1:] if "+" not in row["present"]))
+        hidden = len(self.rows) - len(few)
+        more = f"\n(and {hidden} more sets of modalities in {RESULTS})" if hidden else ""
+        return f"{self.title}\n{table(few)}{more}"
+
+
+def read(path: Path) -> Results:
     """Return the numbers of one report, a row per pattern; a number that is undefined is an empty cell."""
     report = json.loads(path.read_text())
     patterns: Mapping[str, Mapping[str, Any]] = report["patterns"]
-    fixed = {"dataset": report["dataset"]["name"], "arm": report["arm"], "seed": report["seed"]}
-    columns = list(dict.fromkeys(key for numbers in patterns.values() for key in numbers))
-    return [
-        {**fixed, "present": pattern, **{column: _cell(numbers.get(column)) for column in columns}}
-        for pattern, numbers in patterns.items()
-    ]
+    columns = dict.fromkeys(key for numbers in patterns.values() for key, value in numbers.items() if _is_one(value))
+    dataset = str(report["dataset"]["name"])
+    return Results(
+        f"{dataset}, trained as {report['arm']}, seed {report['seed']}, test split",
+        dataset,
+        tuple(
+            {"present": pattern, **{column: _cell(numbers.get(column)) for column in columns}}
+            for pattern, numbers in patterns.items()
+        ),
+    )
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -35,6 +60,11 @@ def table(rows: Sequence[Row]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def _is_one(value: Any) -> bool:
+    """Whether this is one figure, not one for each class."""
+    return not isinstance(value, Mapping | list)
 
 
 def _cell(value: Any) -> Any:

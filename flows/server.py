@@ -1,11 +1,11 @@
 """The Prefect server of this project: `python -m flows.server up|down|status`.
 
-`up` starts a server (SQLite, this machine only, with a password), a process work pool with a worker, the limit of one
-GPU stage at a time and the deployment of prefect.yaml, waits until they respond and returns. All state is in
-`.prefect/`; the file prefect.toml in the root points every `prefect` command typed there to this server.
+`up` starts what is not running of a server (this machine only, with a password), a process work pool with a worker and
+the deployments of prefect.yaml, waits until they respond and returns. All state is in `.prefect/`, but for a database of
+the user's own; the file prefect.toml in the root points every `prefect` command typed there to this server.
 
-The server and worker are Prefect's own commands; pool and limit are created by its client, because each further
-`prefect` command takes two to three seconds to import.
+The server and worker are Prefect's own commands; the pool is created by its client, because each further `prefect`
+command takes two to three seconds to import.
 """
 
 import argparse
@@ -13,105 +13,105 @@ import os
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.graph import project_root
+from flows.notes import end_all
 from flows.services import Service, wait_until
 from flows.settings import (
+    DATABASE,
     DEFAULT_PORT,
     HOST,
     PASSWORD,
+    POOL,
     PORT_VARIABLE,
     api_url,
     chosen_port,
+    database,
     is_healthy,
     is_open,
+    keep_database,
+    noted_url,
     prefect_environment,
     remove_note,
+    server_environment,
     server_url,
     state_folder,
+    without_secrets,
     write_note,
 )
+from flows.status import status
+from flows.temporary_server import SECONDS_TO_START, ServerError
+from flows.workspace import prune
 from umemma.errors import UmemmaError, run
 
-POOL = "local"
-SECONDS_TO_START = 120.0
-
-
-class ServerError(UmemmaError):
-    """The server, the worker or the deployment did not come up; the message holds the end of its log."""
-
-    exit_code = 1
+PREFECT = (sys.executable, "-m", "prefect")
 
 
 def up(root: Path) -> None:
-    """Start the server, worker and deployment, unless they run."""
+    """Start the server, worker and deployments, those that are not running."""
     server, worker = _services(root)
     url = server_url(root)
-    if url and server.pid() and worker.pid() and not is_open(url):
+    if not (url and server.pid()) or is_open(url):
+        down(root)
+        url = None
+    if url and worker.pid():
         print(f"Prefect is up already: {_ui(url)}")
         _tell_password(root)
         return
-    down(root)
-    port = chosen_port()
-    url = api_url(port)
-    _refuse_taken(port)
-    settings = prefect_environment(root, url)
-    os.environ.update(settings)  # for Prefect's client in this process, too
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    imports = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": imports, "UMEMMA_HOME": str(root)}
-    prefect = [sys.executable, "-m", "prefect"]
     try:
-        server.start(
-            [*prefect, "server", "start", "--host", HOST, "--port", str(port)], cwd=root, environment=environment
-        )
-        if not wait_until(lambda: is_healthy(url), server, SECONDS_TO_START):
-            raise ServerError(f"the Prefect server did not start; the end of {server.log}:\n{server.last_lines()}")
-        from flows import records
-
-        records.put_in_order(root, POOL)
-        worker.start(
-            [*prefect, "worker", "start", "--pool", POOL, "--name", "local"], cwd=root, environment=environment
-        )
-        deployed = subprocess.run(
-            [*prefect, "--no-prompt", "deploy", "--all"],
-            cwd=root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if deployed.returncode:
-            raise ServerError(f"the deployment could not be made:\n{deployed.stdout}{deployed.stderr}")
-        if not wait_until(lambda: records.has_worker(POOL), worker, SECONDS_TO_START):
-            raise ServerError(f"the worker did not start; the end of {worker.log}:\n{worker.last_lines()}")
+        url = url or _start_server(root, server)
+        _start_worker(root, worker, url)
     except BaseException:
         down(root)
         raise
-    write_note(root, url)
     print(f"Prefect is up: {_ui(url)}")
     _tell_password(root)
     print("Run:  prefect deployment run 'ume-mma/local' --watch")
 
 
+def _start_server(root: Path, server: Service) -> str:
+    port = chosen_port()
+    url = api_url(port)
+    _refuse_taken(port)
+    environment = {**os.environ, **server_environment(root, url)}
+    server.start([*PREFECT, "server", "start", "--host", HOST, "--port", str(port)], cwd=root, environment=environment)
+    if not wait_until(lambda: is_healthy(url), server, SECONDS_TO_START):
+        lines = without_secrets(server.last_lines(), database(root))
+        raise ServerError(f"the Prefect server did not start; the end of {server.log}:\n{lines}")
+    keep_database(root)
+    write_note(root, url)
+    return url
+
+
+def _start_worker(root: Path, worker: Service, url: str) -> None:
+    os.environ.update(prefect_environment(root, url))  # for Prefect's client in this process, too
+    os.environ.pop(DATABASE, None)  # only the server needs it, no run and no stage
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    imports = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": imports, "UMEMMA_HOME": str(root)}
+    from flows import records
+
+    prune(root)
+    for line in records.put_in_order(root):
+        print(line)
+    start = datetime.now(UTC)
+    worker.start([*PREFECT, "worker", "start", "--pool", POOL, "--name", "local"], cwd=root, environment=environment)
+    deploy = [*PREFECT, "--no-prompt", "deploy", "--all"]
+    deployed = subprocess.run(deploy, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    if deployed.returncode:
+        raise ServerError(f"the deployments could not be made:\n{deployed.stdout}{deployed.stderr}")
+    if not wait_until(lambda: records.has_worker(start), worker, SECONDS_TO_START):
+        raise ServerError(f"the worker did not start; the end of {worker.log}:\n{worker.last_lines()}")
+
+
 def down(root: Path) -> bool:
-    """Stop the worker, then the server; return whether either was running."""
+    """Stop the runs, the worker, then the server; return whether anything was running."""
     server, worker = _services(root)
-    ended = [worker.stop(), server.stop()]
+    ended = [end_all(root, noted_url(root)) > 0, worker.stop(), server.stop()]
     remove_note(root)
     return any(ended)
-
-
-def status(root: Path) -> None:
-    """Print what is running; exit with 1 unless all of it is."""
-    url = server_url(root)
-    pids = {service.name: service.pid() for service in _services(root)}
-    for name, pid in pids.items():
-        print(f"{name:<8} {f'runs as process {pid}' if pid else 'is down'}")
-    print(f"{'API':<8} {f'answers: {_ui(url)}' if url else 'does not answer'}")
-    if not (url and all(pids.values())):
-        sys.exit(1)
 
 
 def _services(root: Path) -> tuple[Service, Service]:
@@ -150,7 +150,7 @@ def main() -> None:
     elif action == "down":
         print("Prefect is down." if down(root) else "Prefect was down already.")
     else:
-        status(root)
+        sys.exit(0 if status(root, *_services(root)) else 1)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,22 @@ require a password: it is in `.prefect/` and in prefect.toml, both readable only
 import json
 import os
 import secrets
+import socket
 import tomllib
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
 from umemma.errors import ParameterError
 
 HOST = "127.0.0.1"
+POOL = "local"  # of the worker that `flows.server up` starts
 PORT_VARIABLE = "UMEMMA_PREFECT_PORT"
 DEFAULT_PORT = 4200
-GPU_LIMIT = "gpu"
+DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # Prefect's own; without it the server keeps a SQLite file
+DRIVERS = ("postgresql+asyncpg://", "sqlite+aiosqlite://")
+KEPT_DATABASE = "database"  # in `.prefect/`
 PASSWORD = "auth"  # of the server, "user:password"; in `.prefect/`
 NOTE = "prefect.toml"  # read by Prefect from the current folder
 SIGNATURE = "# Written by `python -m flows.server up`, removed by `down`."
@@ -65,6 +70,18 @@ def is_open(url: str) -> bool:
     return bool(_response(f"{url}/admin/version"))
 
 
+def is_gone(url: str) -> bool:
+    """Whether nothing listens at `url`; a server that is merely slow is there."""
+    address = urllib.parse.urlsplit(url)
+    try:
+        socket.create_connection((address.hostname, address.port or 443), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def server_url(root: Path) -> str | None:
     """Return the API of a running server: the one in the environment, or the one that `flows.server up` started.
 
@@ -72,11 +89,19 @@ def server_url(root: Path) -> str | None:
     """
     if url := os.environ.get("PREFECT_API_URL"):
         return url
-    url = _noted_url(root)
+    url = noted_url(root)
     if url and not is_healthy(url):
         remove_note(root)
         return None
     return url
+
+
+def noted_url(root: Path) -> str | None:
+    """Return the address of the server that `flows.server up` has started, whether it responds or not."""
+    try:
+        return str(tomllib.loads((root / NOTE).read_text())["api"]["url"])
+    except (FileNotFoundError, tomllib.TOMLDecodeError, KeyError):
+        return None
 
 
 def write_note(root: Path, url: str) -> None:
@@ -92,41 +117,64 @@ def remove_note(root: Path) -> None:
         note.unlink()
 
 
-def prefect_environment(root: Path, url: str | None) -> dict[str, str]:
-    """Return the variables for any process that uses Prefect; without a `url` Prefect starts a server for one run.
+def prefect_environment(root: Path, url: str) -> dict[str, str]:
+    """Return the variables for any process that uses Prefect with this server.
 
-    Leases in a file outlive a killed server; a waiting GPU stage polls every second (else up to 30), a worker every
-    two. Web pages of other origins may not read the server's responses. A foreign server, set in the user's
-    environment, is not sent our password.
+    A worker polls every two seconds (else up to 15). The server streams logs, or `--watch` would show states alone. Web
+    pages of other origins may not read its responses. A foreign server, set in the user's environment, is not sent our
+    password.
     """
     settings = {
         "PREFECT_HOME": str(state_folder(root) / "home"),
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-        "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED": "true",
+        "PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED": "true",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         "DO_NOT_TRACK": "true",
         "DVC_NO_ANALYTICS": "1",
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), HOST, "localhost"])),
     }
-    if not url or url != os.environ.get("PREFECT_API_URL") or url == _noted_url(root):
+    if url != os.environ.get("PREFECT_API_URL") or url == noted_url(root):
         auth = password(root)
         settings |= {
             "PREFECT_API_AUTH_STRING": auth,
             "PREFECT_SERVER_API_AUTH_STRING": auth,
-            "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": url.removesuffix("/api") if url else f"http://{HOST}",
+            "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": url.removesuffix("/api"),
         }
-    return {**settings, "PREFECT_API_URL": url} if url else settings
+    return {**settings, "PREFECT_API_URL": url}
 
 
-def _noted_url(root: Path) -> str | None:
-    try:
-        return str(tomllib.loads((root / NOTE).read_text())["api"]["url"])
-    except (FileNotFoundError, tomllib.TOMLDecodeError, KeyError):
-        return None
+def server_environment(root: Path, url: str) -> dict[str, str]:
+    """Return the variables for the server itself, which alone is given the database's address."""
+    address = database(root)
+    return {**prefect_environment(root, url), **({DATABASE: address} if address else {})}
+
+
+def database(root: Path) -> str | None:
+    """Return the address of the user's own database, None for SQLite: the one in the environment, else the kept one."""
+    kept = root / ".prefect" / KEPT_DATABASE
+    address = os.environ.get(DATABASE) or (kept.read_text().strip() if kept.is_file() else None)
+    if address and not address.startswith(DRIVERS):
+        raise ParameterError(
+            f"{DATABASE} must start with {' or '.join(DRIVERS)} (its value holds a password: not shown)"
+        )
+    return address
+
+
+def keep_database(root: Path) -> None:
+    """Keep the address that is in the environment, readable only by its owner, for every later command."""
+    if address := database(root):
+        _write_private(state_folder(root) / KEPT_DATABASE, address)
+
+
+def without_secrets(text: str, address: str | None) -> str:
+    """Return text without the password of the database, should it be in there."""
+    secret = urllib.parse.urlsplit(address or "").password
+    for form in filter(None, [secret, urllib.parse.unquote(secret or "")]):
+        text = text.replace(form, "***")
+    return text
 
 
 def _response(url: str) -> bytes | None:

@@ -8,9 +8,11 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -22,6 +24,7 @@ from flows.processes import Children
 from flows.workspace import experiment
 from umemma.errors import UmemmaError
 
+Run = Callable[[str, Callable[[], Sequence[str]]], None]
 METHOD = "ume-mma"  # the comparison is based on an experiment of this arm, if there is one
 SHOWN_LINES = 10
 
@@ -32,11 +35,18 @@ class AblationFailed(UmemmaError):
     exit_code = 1
 
 
+def run_here(_name: str, run: Callable[[], Sequence[str]]) -> None:
+    """Run one experiment."""
+    run()
+
+
 class Sweep:
     """The experiments of one ablation: `run` those that are missing, then `compare`; `missing` is {name: reason}."""
 
-    def __init__(self, home: Path, planned: Sequence[Planned], children: Children, *, force: bool) -> None:
-        self.planned, self.children, self.force = planned, children, force
+    def __init__(
+        self, home: Path, planned: Sequence[Planned], children: Children, *, force: bool, say: Callable[[str], None]
+    ) -> None:
+        self.planned, self.children, self.force, self.say = planned, children, force, say
         self.experiments = Experiments(home, git(home, "rev-parse", "HEAD"))
         self.experiments.refuse_changes(home)
         self.target = maker(home, PAGE)
@@ -45,8 +55,8 @@ class Sweep:
         self._turn = Lock()  # DVC and Hydra are not thread-safe
         self._noted: set[str] = set()
 
-    def run(self, jobs: int) -> None:
-        """Run the experiments that do not exist yet, `jobs` at a time."""
+    def run(self, jobs: int, run_each: Run = run_here) -> None:
+        """Run the experiments that do not exist yet, `jobs` at a time, each by `run_each`."""
         composed = {
             planned: self.experiments.parameters(planned.overrides) for planned in self.planned
         }  # all of them first
@@ -56,10 +66,12 @@ class Sweep:
             if self.force or not self.experiments.holds(planned.name, composed[planned])
         ]
         num_kept = len(self.planned) - len(self._left)
-        print(f"{len(self.planned)} experiments, {num_kept} of them there already", flush=True)
+        self.say(f"{len(self.planned)} experiments, {num_kept} of them there already")
+        is_live = jobs == 1 and sys.stdout.isatty()
         with ThreadPoolExecutor(jobs) as pool:
-            futures = [
-                pool.submit(self._run_one, planned, live=jobs == 1 and sys.stdout.isatty()) for planned in self._left
+            futures = [  # each in the context of the caller, which Prefect's tasks look for
+                pool.submit(copy_context().run, run_each, planned.name, partial(self._run_one, planned, live=is_live))
+                for planned in self._left
             ]
             try:
                 for future in as_completed(futures):
@@ -78,7 +90,7 @@ class Sweep:
             chosen = [planned for planned in self.planned if planned.name not in self.missing]
             if not chosen:
                 raise AblationFailed(f"there is nothing to compare\n{self.report_missing()}")
-            print(f"comparing {len(chosen)}", flush=True)
+            self.say(f"comparing {len(chosen)}")
             basis = next((planned for planned in chosen if planned.arm == METHOD), chosen[0])
             return compare(
                 self.experiments, name, basis.overrides, Path(folder), target=self.target, children=self.children
@@ -88,7 +100,7 @@ class Sweep:
         """Return a line for each experiment that is missing, with the reason."""
         return "\n".join(f"missing: {name}: {reason}" for name, reason in self.missing.items())
 
-    def _run_one(self, planned: Planned, *, live: bool) -> None:
+    def _run_one(self, planned: Planned, *, live: bool) -> Sequence[str]:
         start = time.monotonic()
         title = f"[{self.planned.index(planned) + 1}/{len(self.planned)}] {planned.name} ..."
         try:
@@ -101,9 +113,10 @@ class Sweep:
             self._left.remove(planned)
             how = "failed after " if lines else ""
             line = f"{title} {how}{time.monotonic() - start:.0f} s, {len(self._left)} left"
-            print("\n    ".join([_over(line) if live else line, *lines[-SHOWN_LINES:]]), flush=True)
+            self.say("\n    ".join([_over(line) if live else line, *lines[-SHOWN_LINES:]]))
             if lines:
                 self.missing[planned.name] = next((line for line in lines if "ERROR" in line), lines[-1])
+        return lines
 
     def _in_worktree(self, planned: Planned, title: str) -> Sequence[str]:
         """Run one experiment and save it; if it fails, return its last lines."""
@@ -130,7 +143,7 @@ class Sweep:
     def _tell_once(self, line: str) -> None:
         if line not in self._noted:
             self._noted.add(line)
-            print(f"note: {line}", flush=True)
+            self.say(f"note: {line}")
 
 
 def _over(line: str) -> str:

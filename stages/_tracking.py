@@ -49,6 +49,11 @@ def run(settings: Parameters, reports: Reports, artifacts: Mapping[str, Sequence
     return Run(dataset, whole, _data(reports), _tags(), _note(reports), MODEL, _examples(list(modalities)))
 
 
+def lineage() -> list[Path]:
+    """Return the files that say what the run was made from: the next one may overwrite them before any commit."""
+    return [path for path in (Path("dvc.lock"), Path("params.yaml")) if path.exists()]
+
+
 def _examples(modalities: Sequence[str]) -> list[dict[str, Any]]:
     """Return a few test samples that have most, as rows for the model."""
     from pyarrow import parquet

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from stages import run
 from umemma import parameters
-from umemma.data import manifest
+from umemma.data import arrays, manifest
 from umemma.data.sample import SPLITS
 from umemma.data.settings import Dataset
 from umemma.models.device import Device
@@ -84,8 +84,9 @@ def main() -> None:
     account = results.read(Path("data/reports/accounting.json"), Accounting)
     targets = manifest.targets(MANIFEST, len(dataset.classes))
     predicted, _ = predictions.read(Path("data/predictions/model.safetensors"))
-    arrays, features = Path("data/arrays") / dataset.name, Path("data/features") / dataset.name
-    present = [torch.from_numpy(np.load(arrays / name / "train_present.npy")) for name in dataset.modalities]
+    features = Path("data/features") / dataset.name
+    folders = {name: Path("data/arrays") / dataset.name / name for name in dataset.modalities}
+    present = [torch.from_numpy(np.load(folder / "train_present.npy")) for folder in folders.values()]
     digest = export.write(
         export.Run(
             facts(settings, account, targets.sha256),
@@ -96,6 +97,7 @@ def main() -> None:
             predicted,
             torch.stack(present, dim=1),
             targets.label["train"],
+            arrays.load(folders, "test", targets),
             *manifest.names(MANIFEST, "test"),
         ),
         FOLDER,

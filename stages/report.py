@@ -21,7 +21,7 @@ from umemma.reporting.next_step import next_step
 from umemma.reporting.preview import Preview
 from umemma.reporting.reports import Reports
 from umemma.reporting.results import Accounting, Classes, Gates, Masks, Robustness, TowerResult, Validation
-from umemma.tracking.record import Run
+from umemma.tracking.record import LINEAGE, Run
 
 REPORTS, SHARDS, TOWERS = Path("data/reports"), Path("data/shards"), Path("data/towers")
 PAGE, FOLDER = REPORTS / "report.html", REPORTS / "plots"
@@ -101,7 +101,7 @@ def run_of(reports: Reports) -> Run:
         *(REPORTS / f"{name}.json" for name in results.REPORTS),
         *sorted(FOLDER.iterdir()),
     ]
-    return _tracking.run(parameters.read(), reports, {"report": files})
+    return _tracking.run(parameters.read(), reports, {"report": files, LINEAGE: _tracking.lineage()})
 
 
 def track(reports: Reports, *options: str) -> None:

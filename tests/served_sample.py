@@ -77,9 +77,9 @@ def rows(count: int = 40) -> list[dict[str, object]]:
     ]
 
 
-def made(root: Path, *, kind: str = "sum_logits") -> Served:
-    """Write data and model below `root`; `kind`: a head, `head/substitute`, `panel`, `early` or `linear`."""
-    content, rng = rows(), np.random.default_rng(0)
+def made(root: Path, *, kind: str = "sum_logits", count: int = 40) -> Served:
+    """Write data of `count` rows and a model below `root`; `kind`: a head, `head/substitute`, `panel`, `early` or `linear`."""
+    content, rng = rows(count), np.random.default_rng(0)
     (root / "photos").mkdir(parents=True)
     for row in content:
         if row["picture"]:
@@ -186,6 +186,7 @@ def _run(root: Path, options, data: Batch, predicted: Predictions, keys: list[st
         {"val": predicted, "test": predicted},
         data.present,
         data.label,
+        data,
         keys,
         [f"={key}" for key in keys],
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from flows.plan import CHOICES, legal, named, plan
 from flows.results import table
 from flows.workspace import experiment
 from tests.test_flows import call, environment, is_gone, nothing_left, wait_for
+from tests.test_flows_server import add_flows, api, free_port, last_run
 from umemma.errors import ParameterError, UmemmaError
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # of a library under DVC
@@ -426,7 +428,17 @@ def test_one_that_cannot_be_kept_is_named_and_the_others_go_on(project: Path) ->
 @pytest.mark.slow
 def test_code_that_changes_while_it_runs_ends_the_ablation(project: Path) -> None:
     process, _ = start(project, "ump-0")
-    assert "another ablation is at work" in call(project, *RUN, code=2)
+    with subprocess.Popen(
+        RUN, cwd=project, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as second:
+        assert second.stdout is not None
+        said = second.stdout.readline()
+        assert said.startswith(f"waiting for an ablation of small (process {process.pid}, since "), said
+        second.terminate()
+        assert second.wait(10) == 128 + signal.SIGTERM
+        assert second.stdout.read().splitlines() == [
+            "stopped; complete experiments are kept, and the same command resumes from there"
+        ]
     (project / "step.py").write_text(STEP + "# changed\n")
     release(project)
     said, _ = process.communicate(timeout=60)
@@ -436,3 +448,33 @@ def test_code_that_changes_while_it_runs_ends_the_ablation(project: Path) -> Non
     revision = Experiments(project, call(project, "git", "rev-parse", "HEAD").strip()).revision("small-ump-s0")
     assert "# changed" not in call(project, "git", "show", f"{revision}:step.py")
     assert nothing_left(project)
+
+
+@pytest.mark.slow
+def test_the_deployment_sweeps_as_the_command_does_and_runs_nothing_that_is_in_a_parameter(project: Path) -> None:
+    add_flows(project)
+    with open(project / ".git/info/exclude", "a") as exclude:
+        exclude.write("/flows\n/umemma\n/prefect.yaml\n/prefect.toml\n/.prefect/\n")
+    server = (sys.executable, "-m", "flows.server")
+    deployment = ("prefect", "deployment", "run", "sweep/local", "--watch", "-p", "seeds=[0]", "-p")
+    call(project, "env", f"UMEMMA_PREFECT_PORT={free_port()}", *server, "up")
+    try:
+        for hostile in (
+            ("dataset=small;touch F",),
+            ("dataset=small", "-p", 'arms=["$(touch F)"]'),
+            ("dataset=small", "-p", 'settings=["fuse.broken=`touch F`"]', "-p", 'arms=["ump"]', "-p", "jobs=0"),
+            ("dataset=small", "-p", 'settings=["hydra.run.dir=F"]'),
+        ):
+            assert "ERROR" in call(project, *deployment, *hostile, code=1)
+        assert not list(project.rglob("F"))
+        assert not experiment_names(project)
+        said = call(project, *deployment, "dataset=small", "-p", 'arms=["ump", "ume-mma"]')
+        assert experiment_names(project) == sorted(["small-ump-s0", "small-ume-mma-s0", "ablation-small"])
+        assert re.search(r"arm +image\+audio\n", said), said
+        assert re.search(r"ump +8\.0 \(1\)\n", said), said
+        flow_run, _ = last_run(project)
+        assert (flow_run["name"], flow_run["state"]["type"]) == ("sweep-small", "COMPLETED")
+        states = {run["name"]: run["state"]["type"] for run in api(project, "task_runs/filter", {})}
+        assert states["small-ump-s0"] == states["small-ume-mma-s0"] == "COMPLETED"
+    finally:
+        call(project, *server, "down")

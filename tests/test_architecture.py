@@ -14,7 +14,10 @@ PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
 LIBRARY = sorted((ROOT / "umemma").rglob("*.py"))
 HOMES = {  # the modules of umemma that may import a tool
-    "mlflow": {f"tracking.{name}" for name in ("log", "entities", "database", "model", "model_code")},
+    "mlflow": {
+        f"tracking.{name}"
+        for name in ("log", "find", "entities", "database", "store", "registry", "model", "model_code")
+    },
     "great_expectations": {"validation.gate", "validation.expectation"},
     "webdataset": {"data.shards", "data.shard_writer"},
     "hydra": {"composition"},
@@ -33,7 +36,7 @@ ROOMS = [  # floors: a room imports from its own files and from floors above it
     {"parameters"},
     {"sources", "composition"},
     {"serving"},
-    {"init", "tracking"},
+    {"init", "tracking", "monitoring"},
     {"__main__"},
 ]
 

@@ -19,8 +19,8 @@ import yaml
 from flows.experiments import Experiments
 from flows.graph import project_root, read_graph
 from flows.overrides import apply_overrides, check_overrides
-from flows.processes import Cancelled, Children
-from flows.results import read_rows, table
+from flows.processes import Cancelled, Children, Finished
+from flows.results import RESULTS, read, table
 from flows.workspace import experiment, own_workspace, prune
 from umemma.errors import ParameterError, UmemmaError
 
@@ -47,7 +47,7 @@ stages:
     deps: [step.py, data/image.txt, data/audio.txt]
     params: [fuse]
     outs: [data/model.txt]
-    meta: {gpu: 1, retries: 1}
+    meta: {gpu: 1, retries: 1, retry_delay_seconds: 0.1, timeout_seconds: 600}
   report:
     cmd: python step.py report data/reports/robustness.json
     deps: [step.py, data/model.txt]
@@ -186,13 +186,21 @@ def test_the_graph_is_the_one_of_dvc_yaml(toy: Path) -> None:
     stages = {stage.name: stage for stage in graph.stages}
     assert graph.stages[0].name == "prepare"
     assert stages["fuse"].upstreams == ("train@audio", "train@image")
-    assert (stages["fuse"].needs_gpu, stages["fuse"].retries) == (True, 1)
-    assert (stages["report"].needs_gpu, stages["report"].retries) == (False, 0)
+    fuse, report = stages["fuse"], stages["report"]
+    assert (fuse.needs_gpu, fuse.retries, fuse.retry_delay_seconds, fuse.timeout_seconds) == (True, 1, 0.1, 600)
+    assert (report.needs_gpu, report.retries, report.retry_delay_seconds, report.timeout_seconds) == (False, 0, 1, None)
     assert graph.stale == set(stages)
     seen: set[str] = set()
     for stage in graph.stages:
         assert seen.issuperset(stage.upstreams)
         seen.add(stage.name)
+
+
+@pytest.mark.parametrize("meta", ["retries: -1", "retries: yes", "timeout_seconds: 0", "retry_delay_seconds: 1 min"])
+def test_a_meta_that_does_not_fit_is_named(toy: Path, meta: str) -> None:
+    (toy / "dvc.yaml").write_text(DVC_YAML.replace("retries: 1, retry_delay_seconds: 0.1, timeout_seconds: 600", meta))
+    with pytest.raises(ParameterError, match=rf"dvc\.yaml: meta\.{meta.partition(':')[0]} of fuse is .*; it must be a"):
+        read_graph(toy)
 
 
 def test_only_what_changed_is_stale(toy: Path) -> None:
@@ -358,6 +366,27 @@ def test_killing_the_parent_ends_the_stage(toy: Path) -> None:
     assert is_gone(pid)
 
 
+def test_a_stage_that_takes_too_long_is_ended_with_its_processes(toy: Path, children: Children) -> None:
+    call(toy, "dvc", "repro", "-q", "train")
+    set_params(toy, "fuse", seconds=120)
+    here = own_workspace(toy)
+    ended: list[Finished] = []
+
+    def work() -> None:
+        ended.append(
+            children.dvc(
+                ["repro"], cwd=toy, environment=here.environment(), on_line=lambda line: None, timeout_seconds=10
+            )
+        )
+
+    thread = Thread(target=work)
+    thread.start()
+    pid = int(wait_for(toy / ".dvc" / "tmp" / "pid"))
+    thread.join(40)
+    assert ended[0].has_timed_out
+    assert is_gone(pid)
+
+
 def test_an_experiment_sees_uncommitted_changes_and_becomes_one_of_dvc(toy: Path) -> None:
     call(toy, "dvc", "repro", "-q")
     (toy / "step.py").write_text((toy / "step.py").read_text() + "# changed\n")
@@ -402,15 +431,36 @@ def test_what_a_killed_run_left_is_removed_and_what_is_in_use_is_not(toy: Path) 
     assert nothing_left(toy)
 
 
-def test_the_table_has_a_row_per_pattern(tmp_path: Path) -> None:
-    report = {
-        "dataset": {"name": "d"}, "arm": "a", "seed": 0, "rates": [],
-        "patterns": {"image": {"n": 5, "accuracy": 0.123456}, "audio": {"n": 5, "accuracy": None}},
-    }  # fmt: skip
-    (tmp_path / "r.json").write_text(json.dumps(report))
-    rows = read_rows(tmp_path / "r.json")
-    assert [(row["present"], row["accuracy"]) for row in rows] == [("image", 0.1235), ("audio", "")]
-    assert len(table(rows).splitlines()) == 3
+def results_file(folder: Path, patterns: dict[str, dict[str, object]]) -> Path:
+    file = folder / "r.json"
+    file.write_text(json.dumps({"dataset": {"name": "d"}, "arm": "a", "seed": 0, "rates": [], "patterns": patterns}))
+    return file
+
+
+def test_the_table_has_a_row_per_pattern_and_a_column_per_figure(tmp_path: Path) -> None:
+    by_class = {"auroc_by_class": {"cat": 1.0}}
+    file = results_file(
+        tmp_path, {"image": {"n": 5, "accuracy": 0.123456, **by_class}, "audio": {"n": 5, "accuracy": None}}
+    )
+    results = read(file)
+    assert results.rows == (
+        {"present": "image", "n": 5, "accuracy": 0.1235},
+        {"present": "audio", "n": 5, "accuracy": ""},
+    )
+    assert results.shown().splitlines()[0] == "d, trained as a, seed 0, test split"
+    assert len(table(results.rows).splitlines()) == 3
+
+
+def test_of_many_patterns_the_fullest_and_each_modality_alone_are_shown_and_the_rest_is_counted(tmp_path: Path) -> None:
+    names = [f"m{number}" for number in range(20)]
+    pairs = [f"{first}+{second}" for first in names for second in names]
+    lines = (
+        read(results_file(tmp_path, {name: {"n": 1} for name in ["+".join(names), *pairs, *names]}))
+        .shown()
+        .splitlines()
+    )
+    assert [line.split()[0] for line in lines[2:-1]] == ["+".join(names), *names]
+    assert lines[-1] == f"(and 400 more sets of modalities in {RESULTS})"
 
 
 def test_no_stage_is_named_in_the_flows() -> None:

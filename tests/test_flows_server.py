@@ -3,15 +3,18 @@
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ import psutil
 import pytest
 import yaml
 
+from flows.turn import gpu
 from tests.test_flows import REPOSITORY, call, environment, is_gone, make_toy, nothing_left, set_params, wait_for
 from tests.test_page_browser import browser  # noqa: F401
 
@@ -34,16 +38,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def add_flows(root: Path) -> None:
+    """Add what a deployment's entrypoint and its imports need."""
+    for name in ("flows", "umemma"):
+        (root / name).symlink_to(REPOSITORY / name)
+    shutil.copy(REPOSITORY / "prefect.yaml", root)
+
+
 def make_project(root: Path) -> Path:
     """Make the toy with the flows in it, run once by DVC."""
     root.mkdir()
-    for name in ("flows", "umemma/errors.py", "umemma/resolvers.py", "umemma/__init__.py", "prefect.yaml"):
-        source = REPOSITORY / name
-        (root / name).parent.mkdir(exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        elif source.exists():
-            shutil.copy(source, root / name)
+    add_flows(root)
     make_toy(root)
     call(root, "dvc", "repro", "-q")
     call(root, "git", "add", ".")
@@ -110,7 +115,11 @@ def lock(root: Path) -> Any:
 
 def test_up_twice_says_so_and_status_agrees(project: Path) -> None:
     assert "up already" in call(project, PYTHON, "-m", "flows.server", "up")
-    assert "answers" in call(project, PYTHON, "-m", "flows.server", "status")
+    lines = dict(line.split(maxsplit=1) for line in call(project, PYTHON, "-m", "flows.server", "status").splitlines())
+    assert lines["server"].startswith("process ")
+    assert lines["worker"].startswith("process ")
+    assert lines["API"] in (project / "prefect.toml").read_text()
+    assert (lines["workspace"], lines["GPU"]) == ("free", "free")
 
 
 def refusal(*request: Any) -> int | None:
@@ -189,7 +198,7 @@ print("as ever")
 
 
 def test_a_run_cannot_say_how_it_is_started(project: Path) -> None:
-    deployment = api(project, "deployments/filter", {})[0]
+    deployment = next(one for one in api(project, "deployments/filter", {}) if "flow.py" in one["entrypoint"])
     password = (project / ".prefect" / "auth").read_text()
     flow = {"name": "mine", "flow_id": deployment["flow_id"], "work_pool_name": "local"}
     for how in HOW:
@@ -271,16 +280,23 @@ def test_a_failed_stage_shows_its_last_lines_and_holds_up_what_follows(project: 
 
 def test_the_deployment_runs_beside_the_workspace(project: Path) -> None:
     before = (project / "params.yaml").read_text()
-    call(project, *RUN, "-p", 'overrides=["fuse.rate=0.25", "data=large"]', "-p", "name=beside")
+    said = call(project, *RUN, "-p", 'overrides=["fuse.rate=0.25", "data=large"]', "-p", "name=beside")
     assert "beside" in call(project, "dvc", "exp", "list")
     assert (project / "params.yaml").read_text() == before
     flow_run, _ = last_run(project)
-    assert flow_run["state"]["type"] == "COMPLETED"
+    assert (flow_run["name"], flow_run["state"]["type"]) == ("beside", "COMPLETED")
+    words = " ".join(said.split())  # lines are as wide as the terminal
+    last = words[words.index("Results of large, trained as a, seed 0") :]
+    assert "image+audio 5 0.25" in last
+    assert "`dvc exp apply beside` brings its files here" in last
+    assert "MLflow: run beside of experiment large" in last
+    last = call(project, PYTHON, "-m", "flows.server", "status").splitlines()[-1]
+    assert re.fullmatch(r"last run +beside: Completed at [\d:]+ \(5 stages, \d of them cached\)", last), last
 
 
 def test_the_deployment_runs_in_the_workspace_without_overrides(project: Path) -> None:
     set_params(project, "fuse", rate=0.7)
-    call(project, *RUN)
+    assert (project / "data/reports/report.html").as_uri() in call(project, *RUN).replace("\n", "")
     assert '"rate": 0.7' in (project / "data" / "model.txt").read_text()
 
 
@@ -301,44 +317,91 @@ def start_slow_run(project: Path) -> tuple[str, int, int]:
 
 def test_cancelling_ends_the_stage_at_once(project: Path) -> None:
     run, flow, stage = start_slow_run(project)
-    start = time.monotonic()
+    said = call(project, PYTHON, "-m", "flows.server", "status")
+    assert re.search(r"running +\S+ since [\d:]+: fuse since [\d:]+\n", said), said
+    assert re.search(rf"GPU +fuse of \S+ \(process {flow}, since [\d:]+\)\n", said), said
     call(project, "prefect", "flow-run", "cancel", run)
+    start = time.monotonic()
     assert is_gone(stage, 15)
     assert is_gone(flow, 15)
-    assert time.monotonic() - start < 20
-    end = time.monotonic() + 15
-    while (state := last_run(project)[0]["state"]["type"]) != "CANCELLED" and time.monotonic() < end:
-        pass
-    assert state == "CANCELLED"
+    assert time.monotonic() - start < 15
+    assert state_of(project, "CANCELLED")["state"]["message"].startswith("stopped; ")
+    assert last_run(project)[1]["fuse"] == "Cancelled"
+    assert gpu(project).holder() is None
 
 
-def test_interrupting_the_command_ends_the_stage(project: Path) -> None:
-    command = [PYTHON, "-m", "flows.pipeline", "-S", "fuse.seconds=300"]
+def state_of(project: Path, wanted: str) -> Any:
+    """Wait for the newest flow run to be in this state; return it."""
+    end = time.monotonic() + 20
+    while (flow_run := last_run(project)[0])["state"]["type"] != wanted and time.monotonic() < end:
+        time.sleep(0.2)
+    assert flow_run["state"]["type"] == wanted
+    return flow_run
+
+
+@contextmanager
+def typed(project: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the flow as if typed in a terminal."""
     listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a CI in the background may have it ignored
     with subprocess.Popen(
-        command,
+        [PYTHON, "-m", "flows.pipeline", *arguments],
         cwd=project,
         env=environment(),
-        stderr=subprocess.DEVNULL,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
         preexec_fn=listening,  # noqa: PLW1509
     ) as process:
         try:
-            stage = int(wait_for(project / ".dvc" / "tmp" / "pid"))
-            process.send_signal(signal.SIGINT)
-            assert is_gone(stage)
-            assert process.wait(60) != 0
+            yield process
         finally:
             process.kill()
 
 
+STOPPED = "stopped; finished stages are kept, and the same command goes on from there"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_soon_with_one_line(project: Path, number: signal.Signals) -> None:
+    with typed(project, "-S", "fuse.seconds=300") as process:
+        stage = int(wait_for(project / ".dvc" / "tmp" / "pid"))
+        start = time.monotonic()
+        os.killpg(process.pid, number)  # as a terminal does
+        said, _ = process.communicate(timeout=60)
+        assert time.monotonic() - start < 8  # seconds on a busy machine; 2 on a quiet one
+        assert is_gone(stage)
+        assert process.returncode == 128 + number
+    lines = said.splitlines()
+    assert lines[-1] == STOPPED
+    assert "hello from fuse" in lines[-2]
+    state_of(project, "CANCELLED")
+    assert gpu(project).holder() is None
+
+
+def test_the_second_run_waits_for_the_first_and_says_for_whom(project: Path) -> None:
+    set_params(project, "fuse", seconds=8)
+    with typed(project) as first:
+        wait_for(project / ".dvc" / "tmp" / "pid")
+        with typed(project) as second:
+            said, _ = second.communicate(timeout=120)
+            assert second.returncode == 0, said
+            assert first.wait(1) == 0
+    assert re.search(rf"waiting for the flow run [\w-]+ \(process {first.pid}, since [\d:]+\)\n", said), said
+    assert "5 stages, 5 of them cached" in said
+
+
 def test_killing_the_flow_ends_the_stage(project: Path) -> None:
-    # the last to use the GPU of this server: a killed flow keeps its place for LEASE_SECONDS
-    _, flow, stage = start_slow_run(project)
+    run, flow, stage = start_slow_run(project)
     os.kill(flow, signal.SIGKILL)
     assert is_gone(stage)
+    assert gpu(project).holder() is None
+    state_of(project, "CRASHED")
     call(project, PYTHON, "-m", "flows.pipeline", "--name", "after-kill", "prepare")  # and it tidies up
-    for note in (project / ".prefect" / "runs").glob("*.json"):
-        note.unlink()
+    unfinished = {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}
+    assert not api(project, "flow_runs/count", {"flow_runs": unfinished})
+    wanted = {"flow_runs": {"id": {"any_": [run]}}, "task_runs": unfinished}
+    assert not api(project, "task_runs/count", wanted)
 
 
 def test_without_a_server_the_run_has_one_of_its_own(tmp_path: Path) -> None:
@@ -365,11 +428,13 @@ def test_a_taken_port_is_an_error_that_says_how_to_choose_another(tmp_path: Path
     assert "UMEMMA_PREFECT_PORT" in printed
 
 
-def test_down_and_up_mark_a_dead_run_crashed(tmp_path: Path) -> None:
+def test_down_ends_a_run_and_up_puts_in_order_what_was_killed_and_what_was_missed(tmp_path: Path) -> None:
     root = make_project(tmp_path / "dead")
     port = f"UMEMMA_PREFECT_PORT={free_port()}"
-    call(root, "env", port, PYTHON, "-m", "flows.server", "up")
+    up = ("env", port, PYTHON, "-m", "flows.server", "up")
+    call(root, *up)
     try:
+        call(root, "prefect", "deployment", "schedule", "create", "ume-mma/local", "--cron", "0 6 * * *")
         _, flow, stage = start_slow_run(root)
         worker, server = (
             json.loads((root / ".prefect" / "pids" / f"{name}.json").read_text())["pid"]
@@ -380,14 +445,43 @@ def test_down_and_up_mark_a_dead_run_crashed(tmp_path: Path) -> None:
             "variables": {"properties": {"command": {"type": "string"}}, "type": "object"},
         }
         api(root, "work_pools/local", {"base_job_template": open_template}, "PATCH")  # as an earlier version made it
+        plan_missed_runs(root)
         for pid in (worker, server, flow):
             os.kill(pid, signal.SIGKILL)
         assert is_gone(stage)
-        call(root, "env", port, PYTHON, "-m", "flows.server", "up")
-        assert last_run(root)[0]["state"]["type"] == "CRASHED"
+        assert "3 runs of a schedule were missed" in call(root, *up)
+        states = [run["state"]["name"] for run in api(root, "flow_runs/filter", {"limit": 50})]
+        assert states.count("Crashed") == 1
+        assert states.count("Missed") == 2
         assert "{{" not in json.dumps(api(root, "work_pools/local", method="GET")["base_job_template"])
+        assert re.search(
+            r"schedule +ume-mma/local: 0 6 \* \* \* UTC\n", call(root, PYTHON, "-m", "flows.server", "status")
+        )
+
+        _, flow, stage = start_slow_run(root)
+        start = time.monotonic()
+        call(root, PYTHON, "-m", "flows.server", "down")
+        assert time.monotonic() - start < 20  # seconds on a busy machine; 5 on a quiet one
+        assert is_gone(stage, 0.1)
+        assert is_gone(flow, 0.1)
+        call(root, *up)
+        state_of(root, "CANCELLED")
     finally:
         call(root, PYTHON, "-m", "flows.server", "down")
     assert not (root / "prefect.toml").exists()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(port.partition("=")[2]))) != 0
+
+
+def plan_missed_runs(root: Path) -> None:
+    """Move the next three runs of the schedule into the past."""
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    end = time.monotonic() + 60
+    while len(planned := api(root, "flow_runs/filter", wanted)) < 3 and time.monotonic() < end:
+        time.sleep(0.5)
+    with sqlite3.connect(root / ".prefect/home/prefect.db", timeout=20) as database:
+        for hour, run in enumerate(planned[:3]):
+            database.execute(
+                "UPDATE flow_run SET next_scheduled_start_time = ?, expected_start_time = ? WHERE id = ?",
+                [*2 * [f"2026-01-01 0{hour}:00:00.000000"], run["id"]],
+            )

@@ -73,6 +73,14 @@ def commands(root: Path, *arguments: str, environment: dict[str, str] | None = N
 
 
 @pytest.mark.parametrize("value", VALUES)
+def test_what_is_traced_and_where_it_is_restored_are_passed_on_as_they_are(project, value):
+    given = ["trace", f"ID={value}", f"TO={value}", "ARGS=--all --json"]
+    assert commands(project, *given) == [
+        ["python", "-m", "flows.trace", "--restore", value, "--all", "--json", "--", value]
+    ]
+
+
+@pytest.mark.parametrize("value", VALUES)
 def test_a_file_of_any_name_is_passed_on_as_it_is(project, value):
     expected = [["python", "-m", "umemma", "init", value, "--label", "film genre"]]
     assert commands(project, "init", f"FILE={value}", "ARGS=--label 'film genre'") == expected
@@ -86,7 +94,7 @@ def test_a_data_set_of_any_name_is_passed_on_as_it_is(project, value):
     assert commands(project, "run", f"DATASET={value}") == [
         composed,
         ["python", "-m", "umemma.composition"],
-        ["dvc", "--wait-for-lock", "repro"],
+        ["python", "-m", "flows.turn", "repro"],
         ["python", "-m", "flows.leftovers"],
         ["python", "-m", "stages.report", "--show"],
     ]
@@ -120,6 +128,13 @@ def test_a_model_and_folder_of_any_name_are_passed_on_as_they_are(project, value
     assert commands(project, "serve", f"MODEL={value}", f"ALLOW={value}", "PORT=1;touch F", "ARGS=--rows 10") == [
         ["python", "-m", "umemma", "serve", value, "--port", "1;touch F", "--allow", value, "--rows", "10"]
     ]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_an_experiment_and_a_reason_of_any_words_are_passed_on_as_they_are(project, value):
+    asked = ["python", "-m", "flows.promote", "--experiment", value, "--accept", value, "--retest"]
+    assert commands(project, "promote", f"EXP={value}", f"ACCEPT={value}", "ARGS=--retest") == [asked]
+    assert commands(project, "promote") == [["python", "-m", "flows.promote"]]
 
 
 def test_what_is_not_given_is_not_passed_on(project):

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import mlflow
 import pandas as pd
@@ -115,15 +116,59 @@ def test_a_request_that_cannot_be_answered_says_why(saved, rows):
         model.predict(pd.DataFrame(rows, dtype=object), params={"coverage": 2.0})
 
 
-def test_a_run_has_its_model_once_with_the_figures_of_the_test_split(served, rows, tmp_path):
+@pytest.fixture(scope="module")
+def logged(served, rows, tmp_path_factory):
+    """The root of a project whose store has the model's run, logged twice."""
     from umemma.tracking import log
 
+    root = tmp_path_factory.mktemp("project")
     data = Data("pets", "data/shards", "ab" * 32, {"train": 20, "test": 9}, ["photo", "body", "note"])
-    whole = Record("warm: dawn", {"seed": 0}, {"accuracy.all": 0.75})
-    kept = record.keep(Run("pets", whole, data, {}, "", served.folder, in_json(rows)), tmp_path)
+    whole = Record("warm: dawn", {"seed": 0}, {"accuracy.all": 0.75}, parts=[Record("part", {}, {})])
+    tags = {"git.commit": "c0ffee", "mlflow.source.name": "dvc.yaml"}
+    (root / "dvc.lock").write_text("stages: {}")
+    whole = replace(whole, artifacts={record.LINEAGE: [root / "dvc.lock"]})
+    kept = record.keep(Run("pets", whole, data, tags, "", served.folder, in_json(rows)), root)
     for _ in range(2):
-        log.log(record.read(kept), tmp_path)
-    client = mlflow.MlflowClient(address.address(tmp_path))
+        log.log(record.read(kept), root)
+    return root
+
+
+def test_a_model_is_found_by_its_digest_and_by_every_name_that_mlflow_has_for_it(served, logged, tmp_path, monkeypatch):
+    from umemma.tracking import find, store
+    from umemma.tracking.check import TrackingError
+
+    digest = umemma.load(served.folder).digest
+    (run,) = find.runs(logged, digest[:12])
+    (model,) = run.models
+    assert (run.digest, run.name, run.experiment, run.tags) == (digest, "warm: dawn", "pets", {"git.commit": "c0ffee"})
+    with store.opened(logged) as client:
+        client.create_registered_model("pets")
+        client.create_model_version("pets", f"models:/{model}", run.run, model_id=model)
+        client.set_registered_model_alias("pets", "champion", "1")
+    assert find.runs(logged, digest)[0].versions == (find.Version("pets", "1", ("champion",)),)
+    for name in (run.run, model, "pets/1", "pets@champion", "models:/pets@champion"):
+        assert find.digest_of(logged, name) == digest, name
+    for name in ("0" * 32, f"m-{'0' * 32}", "pets/2", "pets@other", "cats/1", "k01", "a/b/1"):
+        assert find.digest_of(logged, name) is None, name
+    assert find.names(logged) == {digest: [f"{run.run} 'warm: dawn'"]}
+    assert find.runs(logged, "0" * 12) == []
+    assert find.lineage_file(logged, run.run, "dvc.lock") == "stages: {}"
+    assert find.lineage_file(logged, run.run, "params.yaml") is None
+    monkeypatch.delenv(address.VARIABLE, raising=False)
+    assert find.runs(tmp_path, digest) == []
+    assert not list(tmp_path.iterdir())  # a store that is not there is not made
+    (tmp_path / ".mlflow").mkdir()
+    (tmp_path / ".mlflow/mlflow.db").write_text("no database")
+    with pytest.raises(TrackingError, match="not a database"):
+        find.runs(tmp_path, digest)
+
+
+def test_a_run_has_its_model_once_with_the_figures_of_the_test_split(served, logged, rows):
+    from mlflow.tracking._tracking_service.utils import _use_tracking_uri
+
+    from umemma.tracking import registry
+
+    client = mlflow.MlflowClient(address.address(logged))
     experiment = client.get_experiment_by_name("pets").experiment_id
     (found,) = client.search_logged_models([experiment])
     assert (found.name, found.status) == ("warm- dawn", "READY")
@@ -131,8 +176,11 @@ def test_a_run_has_its_model_once_with_the_figures_of_the_test_split(served, row
         ("accuracy.all", 0.75, "pets test")
     ]
     table = pd.DataFrame(rows, dtype=object)
-    loaded = mlflow.pyfunc.load_model(f"models:/{found.model_id}")
+    uri = f"models:/{found.model_id}"
+    with _use_tracking_uri(address.address(logged)):
+        loaded = mlflow.pyfunc.load_model(uri)
     assert loaded.predict(table).equals(umemma.load(served.folder).predict(table))
+    assert umemma.load(registry.resolved(uri, logged)).digest == umemma.load(served.folder).digest
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The page of `umemma serve` in a real browser: parts given and left out, the answer that moves, both schemes, narrow."""
 
+import re
 import threading
 from contextlib import contextmanager
 
@@ -72,6 +73,8 @@ def test_the_answer_moves_as_parts_are_given_and_left_out(show, served):
     page.get_by_label("note").locator("textarea").fill("purrs barks")
     page.get_by_text("From note", exact=True).wait_for()
     assert page.locator("#patterns .now .name").text_content() == "note"
+    digest = umemma.load(served.folder).digest
+    assert re.fullmatch(rf"Answer {digest[:12]}-[0-9a-f]{{12}}", page.locator("#id").text_content())
     page.locator("input[type=file]").set_input_files(served.table.parent / "photos/p3.png")
     page.get_by_label("age", exact=True).fill("4")
     page.get_by_label("coat").select_option("long")

@@ -17,10 +17,11 @@ from tests import served_sample
 from tests.table_sample import write_table
 from umemma.errors import DataError
 from umemma.prediction.sets import nearest
-from umemma.serving import answer, folder, output, predict
+from umemma.serving import answer, folder, identity, output, predict, reference
 from umemma.serving import model as serving_model
 from umemma.serving.folder import Measured, ModelFolderError
 from umemma.serving.model import Model
+from umemma.serving.summary import STATISTICS
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +245,22 @@ def test_a_pattern_that_was_not_measured_names_the_nearest_that_was(model):
     assert answer.worth(tuple(i == 7 for i in range(8)), names, measured).figures is None
 
 
+def test_an_id_names_the_model_and_what_was_read_and_nothing_else(served, model):
+    rows = model.reader.read(
+        next(serving_model.row_source.read(served.table, model.reader, 1_000)).table,
+        serving_model.row_source.folders(served.table, None),
+    )
+    together = [one.id for one in model.answers(rows)]
+    assert together == [model.answers([row], coverage=0.5)[0].id for row in rows]
+    assert together[::-1] == [one.id for one in model.answers([replace(row, key="x") for row in rows[::-1]])]
+    assert {identity.ID.fullmatch(one)[1] for one in together} == {model.digest[:12]}
+    same = {(*((n, v.numpy().tobytes()) for n, v in row.values.items()),) for row in rows}
+    assert len(set(together)) == len(same) > 30
+    without = replace(rows[0], values={name: rows[0].values[name] for name in ("body", "note")})
+    moved = replace(rows[0], values={**rows[0].values, "body": rows[0].values["body"].nextafter(torch.tensor(9e9))})
+    assert len({one.id for one in model.answers([rows[0], without, moved])}) == 3
+
+
 def test_coverage_must_be_a_share(served, model):
     with pytest.raises(umemma.UmemmaError, match="between 0 and 1"):
         answers(model, served.table, served, coverage=90)
@@ -259,6 +276,18 @@ def test_the_answers_to_test_samples_are_those_of_predict(served, model):
         assert written["true"] == row["label"]
         assert written["group"] == f"'={one.key}"  # no formula
         cells = one.cells()
-        for name in ("predicted", "set", "used"):
+        for name in ("id", "predicted", "set", "used"):
             assert written[name] == cells[name]
         assert [float(written[f"probability {name}"]) for name in model.classes] == list(one.probability.values())
+
+
+def test_the_folder_holds_what_new_answers_are_compared_with(served, tmp_path):
+    found = reference.read(served.folder)
+    assert all(torch.equal(found.predictions.logits[one], logits) for one, logits in served.predictions.logits.items())
+    assert torch.equal(found.predictions.label, served.predictions.label)
+    assert {name: value.shape for name, value in found.summaries.items()} == dict.fromkeys(
+        ("photo", "body", "note"), (40, len(STATISTICS))
+    )
+    shutil.copytree(served.folder, tmp_path / "old", ignore=shutil.ignore_patterns("reference"))
+    with pytest.raises(ModelFolderError, match=r"has no reference/: .*; export it again"):
+        reference.read(tmp_path / "old")

@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from umemma.data.settings import Dataset, Modality, Prepare
 from umemma.errors import ParameterError, unknown
-from umemma.evaluation.settings import Evaluate
+from umemma.evaluation.settings import Evaluate, Promotion
 from umemma.models.settings import has_frozen_backbone, tower_inputs
 from umemma.settings import Section, plugin_trouble
 from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
@@ -45,6 +45,7 @@ class Parameters(Section):
     pretrain: Pretrain
     fuse: Fuse
     evaluate: Evaluate
+    promotion: Promotion
 
 
 def read(path: Path = FILE) -> Parameters:
@@ -112,7 +113,15 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
         yield f"dataset.frozen and dataset.inputs follow from the encoders and must agree with them: inputs is {inputs}"
     if len(set(dataset.classes)) != len(dataset.classes):
         yield f"dataset.classes holds a name twice: {list(dataset.classes)}"
+    yield from _promotion_troubles(parameters.promotion, list(dataset.modalities))
     yield from _rate_troubles(fuse, list(dataset.modalities))
+
+
+def _promotion_troubles(promotion: Promotion, modalities: Sequence[str]) -> Iterator[str]:
+    for key, patterns in [("patterns", promotion.patterns), ("lowest", promotion.lowest)]:
+        for pattern in patterns if patterns != "all" else []:
+            if wrong := [name for name in pattern.split("+") if name not in modalities]:
+                yield unknown(f"promotion.{key}: {pattern}", "modality", wrong[0], modalities)
 
 
 def _rate_troubles(fuse: Fuse, modalities: Sequence[str]) -> Iterator[str]:

@@ -3,7 +3,8 @@
 - `parameters`: every key of params.yaml, walked from the typed sections of `umemma.parameters`.
 - `decoders`, `encoders`, `heads`: settings from the signatures, read as syntax; nothing heavy is imported.
 - `adapters`: likewise. `augmentations`: from the functions of `umemma/training/augmentations`.
-- `stages`, `stage_parameters`: from dvc.yaml. `targets`: from the Makefile. `limits`: options of `umemma serve`.
+- `stages`, `stage_parameters`: from dvc.yaml. `targets`: from the Makefile. `limits`: options of `umemma serve`,
+  `thresholds`: of `umemma monitor`.
 """
 
 import ast
@@ -298,6 +299,17 @@ def limits() -> str:
     return _table(("option", "default", "meaning"), rows)
 
 
+def thresholds() -> str:
+    """Return a table of the settings of `umemma monitor`."""
+    from umemma.monitoring.settings import Settings
+
+    rows = [
+        (f"`--{name.replace('_', '-')}`", f"{one.default}", one.description)
+        for name, one in Settings.model_fields.items()
+    ]
+    return _table(("option", "default", "meaning"), rows)
+
+
 def _table(head: Sequence[str], rows: Rows) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(
@@ -354,5 +366,6 @@ GENERATORS: dict[str, Callable[[], str]] = {
         stage_parameters,
         targets,
         limits,
+        thresholds,
     )
 }

@@ -1,5 +1,5 @@
 """Samples, their quarantine, WebDataset shards with a manifest, decoded arrays, and batches.
 
 From outside use `Sample` and `BadSample`, `Adapter`, `shard_writer.write`, `shards`, `arrays`, `manifest.targets`,
-`quarantine`, `Batch` and the settings.
+`quarantine`, `Batch`, the settings, and the command `croissant`.
 """

@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.95
 _FLIPS_AT_ONCE = 500
@@ -115,6 +115,30 @@ def difference(
         "low": rounded(max(value - half, lowest)),
         "high": rounded(min(value + half, highest)),
     }
+
+
+class Shift(NamedTuple):
+    """A paired difference of scores: interval, standard error, and p, one-sided, of it being 0 when it is below."""
+
+    interval: Interval
+    error: float | None
+    p: float | None
+
+
+def shift(estimate: torch.Tensor, clusters: int) -> Shift:
+    """Return a paired difference of shares, an estimate (1 + replicate,), with what a decision needs.
+
+    As `difference`, with two clusters more, one for and one against (Bonett & Price 2012): on few samples two models may
+    agree, or one win, by luck, and the replicates know nothing of other samples.
+    """
+    value, variance = estimate[0].item(), _variance(estimate, clusters)
+    if variance is None:
+        return Shift({"value": rounded(value), "low": None, "high": None}, None, None)
+    error = math.sqrt(variance + 2 / (clusters + 2) ** 2)
+    half = float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) * error
+    low, high = max(value - half, -1.0), min(value + half, 1.0)
+    interval = {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
+    return Shift(interval, error, float(stdtr(clusters - 1, value / error)))
 
 
 def _variance(estimate: torch.Tensor, clusters: int) -> float | None:

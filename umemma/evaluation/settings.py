@@ -1,6 +1,6 @@
 """Settings of the evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -24,3 +24,22 @@ class Evaluate(Section):
     """Several labels: `validation` takes for each class the threshold with the best expected F1 on validation data,
     `half` a probability of 0.5.
     """
+
+
+class Promotion(Section):
+    """What a model must show to become champion, on the test samples of its run."""
+
+    metric: Literal["auto", "accuracy", "f1_micro", "auroc", "auprc"]
+    """Score in which models are compared; `auto`: accuracy; of several labels micro F1; where one class has more than
+    three quarters of the samples, AUROC and AUPRC.
+    """
+    patterns: Literal["all"] | Sequence[str]
+    """The sets of modalities that matter, such as `[image+audio, audio]`; `all`: each that was measured."""
+    margin: Annotated[float, Field(ge=0, lt=1)]
+    """How much lower than the champion's a score may be, as a fraction: that it is not must be shown, so the whole 95 %
+    interval of the difference lies above minus this.
+    """
+    unclear: Literal["refuse", "accept"]
+    """Where there are too few test samples to show either that it is worse or that it is not."""
+    lowest: Mapping[str, Fraction]
+    """The score that any champion must reach, the first one too, by set: `{image+audio: 0.8, audio: 0.6}`."""

@@ -12,6 +12,7 @@ from umemma.missingness import Pattern, in_order, pattern_name
 from umemma.prediction.sets import nearest
 from umemma.serving.calibration import Calibrated
 from umemma.serving.folder import Measured, MeasuredPattern
+from umemma.serving.identity import identifier
 
 SEPARATOR = "; "
 NOTHING_LEFT = "nothing is left to answer from: this is how often each class was in training"
@@ -24,10 +25,12 @@ class Answer:
 
     `predicted` and `set`: names of classes, of one label a single prediction; `confidence`: the calibrated probability of
     the decision, with several labels of the least certain one. `set` holds the truth, with several labels all true ones,
-    with probability `coverage`. `measured`: the pattern whose figures follow, on `n` test samples: `used`, or the
+    with probability `coverage`. `id` names the answer, not the event: the model and what it read, so that the same sample
+    has the same id whenever it is asked for, alone or among others. `measured`: the pattern whose figures follow, on `n` test samples: `used`, or the
     nearest one within it, if that was not measured; `information` in nats.
     """
 
+    id: str
     place: str
     key: str
     predicted: Sequence[str]
@@ -105,6 +108,8 @@ class Asked(Protocol):
     @property
     def key(self) -> str: ...  # noqa: D102
     @property
+    def digest(self) -> str: ...  # noqa: D102
+    @property
     def rejected(self) -> Mapping[str, str]: ...  # noqa: D102
     @property
     def notes(self) -> Sequence[str]: ...  # noqa: D102
@@ -114,8 +119,15 @@ class Answers:
     """Turns logits into answers: for new rows, and for the test samples of a run."""
 
     def __init__(
-        self, classes: Sequence[str], modalities: Sequence[str], calibration: Calibrated, measured: Measured
+        self,
+        classes: Sequence[str],
+        modalities: Sequence[str],
+        calibration: Calibrated,
+        measured: Measured,
+        *,
+        digest: str,
     ) -> None:
+        self._digest = digest
         self._classes, self._modalities, self._calibration = classes, modalities, calibration
         self._worth: Callable[[Pattern], Worth] = cache(lambda pattern: worth(pattern, modalities, measured))
 
@@ -136,6 +148,7 @@ class Answers:
         worth = self._worth(pattern)
         sure = torch.where(decided, probability, 1 - probability)
         return Answer(
+            id=identifier(self._digest, row.digest),
             place=row.place,
             key=unquote(row.key),
             predicted=self._named(decided),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from umemma import hub
+from umemma.data.batch import Batch
 from umemma.files import write_json, written_whole
 from umemma.metrics.classification import share_correct
 from umemma.missingness import Pattern, pattern_name
@@ -18,18 +19,23 @@ from umemma.prediction.answers import labelled
 from umemma.prediction.predictions import Predictions
 from umemma.reporting import results
 from umemma.reporting.results import Accounting
-from umemma.serving import calibration, card, folder, output
+from umemma.serving import calibration, card, folder, output, reference
 from umemma.serving.answer import SEPARATOR, Answers
 from umemma.serving.calibration import Calibrated
 from umemma.serving.folder import Facts, Inputs, Measured, MeasuredPattern
+from umemma.serving.reference import Reference
 from umemma.serving.row import Row
+from umemma.serving.summary import summaries
 
 SET_COVERAGE = 0.9  # of the sets whose size and coverage are measured
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run leaves behind. `train_present` and `train_label` are of training samples, in the manifest's order."""
+    """What a run leaves behind. `train_present` and `train_label` are of training samples, in the manifest's order.
+
+    `test`: the arrays of the test samples, whose keys and groups are `test_keys` and `test_groups`.
+    """
 
     facts: Facts
     inputs: Inputs
@@ -39,6 +45,7 @@ class Run:
     predictions: Mapping[str, Predictions]
     train_present: torch.Tensor
     train_label: torch.Tensor
+    test: Batch
     test_keys: Sequence[str]
     test_groups: Sequence[str]
 
@@ -47,8 +54,6 @@ def write(run: Run, path: Path, test: Path) -> str:
     """Write the whole folder, and what it answers to each test sample as CSV; return the digest that names the model."""
     calibrated = _calibrated(run)
     measured = _measured(run, calibrated)
-    with written_whole(test) as temporary:
-        output.write_text(temporary, iter([_test_rows(run, calibrated, measured)]))
     with written_whole(path) as temporary:
         temporary.mkdir()
         shutil.copyfile(run.weights, temporary / folder.WEIGHTS)
@@ -61,8 +66,14 @@ def write(run: Run, path: Path, test: Path) -> str:
         results.write(temporary / folder.MEASURED, measured)
         calibration.write(temporary / folder.CALIBRATION, calibrated)
         (temporary / folder.CALIBRATION).chmod(0o644)  # safetensors lets nobody else read it
+        summarised = {name: summaries(value) for name, value in run.test.values.items()}
+        reference.write(temporary, Reference(run.predictions["test"], summarised))
         (temporary / folder.CARD).write_text(card.card(run.facts, inputs, measured), "utf-8")
-        return folder.seal(temporary)
+        digest = folder.seal(temporary)
+    answers = Answers(run.facts.classes, run.facts.modalities, calibrated, measured, digest=digest)
+    with written_whole(test) as temporary:
+        output.write_text(temporary, iter([_test_rows(run, answers)]))
+    return digest
 
 
 def package() -> str:
@@ -124,18 +135,24 @@ def _of_sets(pattern: Pattern, test: Predictions, calibrated: Calibrated) -> tup
     return round(coverage.item(), 6), round(set_size.item(), 6)
 
 
-def _test_rows(run: Run, calibrated: Calibrated, measured: Measured) -> list[dict[str, Any]]:
+def _test_rows(run: Run, answers: Answers) -> list[dict[str, Any]]:
     """Return a row for each test sample, answered from all that it has: what is true, then what is answered."""
-    test, classes = run.predictions["test"], run.facts.classes
+    test = run.predictions["test"]
     logits, _ = test.own()
-    asked = [Row("", key, {}) for key in run.test_keys]
-    found = Answers(classes, run.facts.modalities, calibrated, measured)(asked, test.present, logits, SET_COVERAGE)
+    asked = [Row("", key, _values(run.test, number)) for number, key in enumerate(run.test_keys)]
+    found = answers(asked, test.present, logits, SET_COVERAGE)
     rows = []
-    for group, true, answer in zip(run.test_groups, labelled(test.label, classes), found, strict=True):
+    for group, true, answer in zip(run.test_groups, labelled(test.label, run.facts.classes), found, strict=True):
         cells = answer.cells()
         row = {"key": answer.key, "group": group, "split": "test", "true": SEPARATOR.join(true)}
         rows.append(row | {name: cell for name, cell in cells.items() if name not in ("place", "key", "rejected")})
     return rows
+
+
+def _values(data: Batch, row: int) -> dict[str, torch.Tensor]:
+    return {
+        name: value[row] for (name, value), there in zip(data.values.items(), data.present[row], strict=True) if there
+    }
 
 
 def _holds(in_set: torch.Tensor, label: torch.Tensor) -> torch.Tensor:

@@ -10,12 +10,14 @@
 | backbones/ | frozen networks, by modality |
 | tokenizers/ | of texts, by modality |
 | calibration.safetensors | temperatures, scores for prediction sets, decision thresholds, class shares |
+| reference/ | answers to the labelled test samples and summaries of their arrays, which `umemma monitor` compares with |
 | SHA256SUMS | digests; `sha256sum -c SHA256SUMS` checks them, too |
 
 Nothing in it is a program: JSON, safetensors and a tokenizer's files. The digest of SHA256SUMS names the model.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -29,7 +31,7 @@ from umemma.settings import Section, Settings
 FORMAT = 1
 CARD, FACTS, INPUTS, MEASURED = "README.md", "model.json", "schema.json", "measured.json"
 WEIGHTS, CALIBRATION, SUMS = "weights.safetensors", "calibration.safetensors", "SHA256SUMS"
-BACKBONES, TOKENIZERS = "backbones", "tokenizers"
+BACKBONES, TOKENIZERS, REFERENCE = "backbones", "tokenizers", "reference"
 Content = TypeVar("Content", bound=BaseModel)
 
 
@@ -135,18 +137,41 @@ class Measured(Result):
 
 def seal(folder: Path) -> str:
     """Write SHA256SUMS of all files of the folder and return its digest."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
-    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    lines = [f"{sha256(folder / name)}  {name}\n" for name in _names(folder)]
     with written_whole(folder / SUMS) as temporary:
         temporary.write_text("".join(lines), "utf-8")
     return sha256(folder / SUMS)
 
 
+@dataclass(frozen=True)
+class Differences:
+    """What of a folder is not as it was exported: names of files, of `changed` ones with both digests."""
+
+    num_files: int
+    changed: Mapping[str, tuple[str, str]]
+    missing: Sequence[str]
+    added: Sequence[str]
+
+
 def verify(folder: Path) -> str:
     """Compare every file with its digest; return the digest of SHA256SUMS, the model's name.
 
-    Raises ModelFolderError with a sentence that names the file.
+    Files that SHA256SUMS does not name are not read, so they do no harm. Raises ModelFolderError with a sentence that names
+    the file.
     """
+    found = differences(folder)
+    if found.missing:
+        raise ModelFolderError(f"{folder / found.missing[0]} is missing: copy or export the folder again")
+    for name, (actual, digest) in found.changed.items():
+        raise ModelFolderError(
+            f"{folder / name} is not what was exported: its sha256 is {actual[:12]}..., {SUMS} says {digest[:12]}...; copy "
+            "or export the folder again"
+        )
+    return sha256(folder / SUMS)
+
+
+def differences(folder: Path) -> Differences:
+    """Compare a folder with its SHA256SUMS. Raises ModelFolderError for one that has none, or is no model."""
     _check_format(folder)
     try:
         lines = (folder / SUMS).read_text("utf-8").splitlines()
@@ -155,20 +180,24 @@ def verify(folder: Path) -> str:
         raise ModelFolderError(f"{folder} has no {SUMS}: it was copied in part, or is no exported model") from error
     except (OSError, ValueError) as error:
         raise ModelFolderError(f"{folder / SUMS} cannot be read: {error}") from error
-    for name, digest in sums.items():
-        path = folder / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ModelFolderError(f"{folder / SUMS} names {name!r}, which is not below the folder")
-        if not path.is_file():
-            raise ModelFolderError(f"{path} is missing: copy or export the folder again")
-        if (actual := sha256(path)) != digest:
-            raise ModelFolderError(
-                f"{path} is not what was exported: its sha256 is {actual[:12]}..., {SUMS} says {digest[:12]}...; copy or "
-                "export the folder again"
-            )
+    if outside := next((name for name in sums if Path(name).is_absolute() or ".." in Path(name).parts), None):
+        raise ModelFolderError(f"{folder / SUMS} names {outside!r}, which is not below the folder")
     if lacking := [name for name in (FACTS, INPUTS, MEASURED, WEIGHTS, CALIBRATION) if name not in sums]:
         raise ModelFolderError(f"{folder / SUMS} does not name {some(lacking)}: it was not written by an export")
-    return sha256(folder / SUMS)
+    missing = [name for name in sums if not (folder / name).is_file()]
+    actual = {name: sha256(folder / name) for name in sums if name not in missing}
+    return Differences(
+        num_files=len(sums),
+        changed={name: (digest, sums[name]) for name, digest in actual.items() if digest != sums[name]},
+        missing=missing,
+        added=[name for name in _names(folder) if name not in sums],
+    )
+
+
+def signature_of(folder: Path) -> Path:
+    """Return where a folder's signature is looked for: beside it, data/export.sig for data/export."""
+    folder = folder if folder.name not in ("", "..") else folder.resolve()
+    return folder.with_name(f"{folder.name}.sig")
 
 
 def read(path: Path, kind: type[Content]) -> Content:
@@ -182,6 +211,12 @@ def read(path: Path, kind: type[Content]) -> Content:
             else str(error)
         )
         raise ModelFolderError(f"{path} is not what this version writes: {wrong}") from error
+
+
+def _names(folder: Path) -> list[str]:
+    """Return what SHA256SUMS names: all files but itself."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
+    return [path.relative_to(folder).as_posix() for path in files]
 
 
 def _check_format(folder: Path) -> None:

@@ -55,7 +55,7 @@ class Model:
         self.facts, self.reader, self.measured, self.digest = facts, reader, measured, digest
         self.network, self.backbones, self.calibration, self.device = network, backbones, calibration, device
         self.classes, self.modalities = tuple(facts.classes), tuple(facts.modalities)
-        self._answers = Answers(self.classes, self.modalities, calibration, measured)
+        self._answers = Answers(self.classes, self.modalities, calibration, measured, digest=digest)
 
     @property
     def inputs(self) -> Inputs:

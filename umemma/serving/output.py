@@ -115,10 +115,15 @@ def _type(pa: Any, column: str) -> Any:
     """A column that is empty in the first rows has a type, too."""
     if column == "n":
         return pa.int64()
-    texts = ("place", "key", "predicted", "set", "used", "rejected", "notes", "measured")
+    texts = ("id", "place", "key", "predicted", "set", "used", "rejected", "notes", "measured")
     return pa.string() if column in texts else pa.float64()
 
 
 def harmless(cell: str) -> str:
     """Return a cell that no spreadsheet runs, as OWASP recommends against CSV injection: it may come from the data."""
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def as_it_was(cell: str) -> str:
+    """Return the cell that `harmless` was given."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell

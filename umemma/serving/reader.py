@@ -121,12 +121,13 @@ class Reader:
         for name, (member, content) in parts.items():
             try:
                 facts(member, content)
-                values[name] = self._array(name, content)
+                values[name] = self.array(name, content)
             except DataError as error:
                 rejected[name] = _reason(error).removeprefix(f"{member}: ")
         return replace(row, values=values, rejected=rejected)
 
-    def _array(self, name: str, content: bytes) -> torch.Tensor:
+    def array(self, name: str, content: bytes) -> torch.Tensor:
+        """Decode the file of a modality, as shards hold it. Raises DataError for what the model cannot take."""
         value, wanted = self._decoders[name](content), self.inputs.decoded[name]
         dtype = str(value.dtype).removeprefix("torch.")
         if tuple(value.shape) != tuple(wanted.shape) or dtype != wanted.dtype:

@@ -1,5 +1,6 @@
 """A row as the model takes it."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,3 +20,12 @@ class Row:
     values: Mapping[str, torch.Tensor] = field(repr=False)
     rejected: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+    @property
+    def digest(self) -> str:
+        """A sha256 over the values alone: the same sample has the same, whatever table or request it came in."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.values.items()):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+            digest.update(value.contiguous().numpy().tobytes())
+        return digest.hexdigest()

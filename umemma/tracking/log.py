@@ -13,28 +13,22 @@ import argparse
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # the address may hold a password
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # with MLflow's own 7 tries of 120 s a dead server
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # would hold a run for a quarter of an hour
-
 import mlflow
-from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
-from sqlalchemy.exc import SQLAlchemyError
 
 from umemma.errors import run as run_main
 from umemma.files import sha256
 from umemma.paths import home
 from umemma.serving.folder import SUMS
 from umemma.tracking import address, entities, record
-from umemma.tracking.check import TrackingError, trouble
-from umemma.tracking.database import locked, ready
+from umemma.tracking.check import TrackingError
+from umemma.tracking.database import locked
 from umemma.tracking.record import Data, Record, Run
+from umemma.tracking.store import REFUSALS, opened
 
 IDENTITY, MODEL = "umemma.run", "umemma.model"  # tags: by which a run is found again, the digest of its model
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's page opens on traces of language models
@@ -42,13 +36,11 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's pag
 
 def log(run: Run, root: Path) -> str:
     """Log a run and its parts, and return its id; `root` is the project's. Raises TrackingError."""
-    if reason := trouble(root):
-        raise TrackingError(address.redacted(reason))
-    try:
-        with _store(root, run.experiment) as (client, experiment):
-            return _logged(client, experiment, run)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise TrackingError(address.redacted(error)) from None  # the error's own text may hold a password
+    path = address.database(address.address(root))
+    with opened(root) as client:
+        experiment = _experiment(client, run.experiment, path.parent / "artifacts" / run.experiment if path else None)
+        mlflow.set_experiment(experiment_id=experiment)  # for models, which MLflow logs there
+        return _logged(client, experiment, run)
 
 
 def log_kept(root: Path) -> Iterator[str]:
@@ -70,24 +62,9 @@ def server_trouble(uri: str, now: datetime) -> str | None:
     try:
         client = mlflow.MlflowClient(uri)
         client.set_experiment_tag(_experiment(client, "Default"), "umemma.checked", now.isoformat(timespec="seconds"))
-    except (MlflowException, SQLAlchemyError) as error:
+    except REFUSALS as error:
         return str(error)
     return None
-
-
-@contextmanager
-def _store(root: Path, experiment: str) -> Iterator[tuple[mlflow.MlflowClient, str]]:
-    """Yield a client and the id of an experiment; a SQLite file is made if need be, and used by one process at a time."""
-    uri = address.address(root)
-    path = address.database(uri)
-    with locked(path.parent) if path else nullcontext():
-        if path:
-            ready(path)
-        mlflow.set_tracking_uri(uri)
-        client = mlflow.MlflowClient(uri)
-        identifier = _experiment(client, experiment, path.parent / "artifacts" / experiment if path else None)
-        mlflow.set_experiment(experiment_id=identifier)  # for models, which MLflow logs there
-        yield client, identifier
 
 
 def _experiment(client: mlflow.MlflowClient, name: str, artifacts: Path | None = None) -> str:
@@ -110,6 +87,8 @@ def _logged(client: mlflow.MlflowClient, experiment: str, run: Run) -> str:
         _log_files(client, whole.info.run_id, run.record)
         if run.model and whole.data.tags.get(MODEL) != _digest(run.model):
             _log_model(client, whole.info.run_id, run)
+            for name, value in run.tags.items():  # what is traced is this model, of other code than the one before
+                client.set_tag(whole.info.run_id, name, value)
         return str(whole.info.run_id)
     for each in found:  # by a process that was killed
         _remove(client, experiment, each.info.run_id)
@@ -147,6 +126,7 @@ def _log_model(client: mlflow.MlflowClient, identifier: str, run: Run) -> str:
     assert run.model
     model.check(run.model, run.examples)
     logged = model.log(run.model, run.record.name, identifier)
+    client.set_logged_model_tags(logged, {MODEL: _digest(run.model)})
     client.set_tag(identifier, MODEL, _digest(run.model))
     return logged
 

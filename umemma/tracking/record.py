@@ -13,6 +13,7 @@ from umemma.files import read_json, write_json, written_whole
 from umemma.tracking.address import STORE
 
 CONTENT, FILES = "run.json", "files"
+LINEAGE = "lineage"  # the folder of artifacts that say what a run was made from
 
 
 @dataclass(frozen=True)

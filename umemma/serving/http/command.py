@@ -17,11 +17,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from umemma.errors import ParameterError
-from umemma.serving.http import access
+from umemma.serving.http import access, log
 from umemma.serving.http.app import app
 from umemma.serving.http.limits import Limits, option
+from umemma.serving.http.log import RequestLog
 from umemma.serving.http.service import Service
-from umemma.serving.model import load
+from umemma.serving.model import Model, load
 from umemma.settings import section
 
 _GRACE_SECONDS = 3  # for requests that are being answered when the server is told to stop
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str]) -> None:
         )
     torch.set_num_threads(given.threads)
     with listener(given.host, given.port) as listening:
-        service = Service(load(given.model, device=given.device), limits, _folder(given.allow))
+        model = load(given.model, device=given.device)
+        service = Service(model, limits, _folder(given.allow), _log(given, model))
         application = app(service, token=token, hosts=access.hosts(given.host, token))
         _serve(server(application, given.host, listening), listening)
     _end()
@@ -105,6 +107,13 @@ def _folder(allowed: Path | None) -> Path | None:
     return allowed
 
 
+def _log(given: argparse.Namespace, model: Model) -> RequestLog | None:
+    if given.log is None:
+        return None
+    settings = section(log.Settings, **{name: getattr(given, name) for name in log.Settings.model_fields})
+    return RequestLog(given.log, model, settings, keeps_media=given.log_media)
+
+
 def _end() -> None:
     """Leave, even if a file is still being decoded: a thread cannot be ended, and Python would wait for it."""
     for thread in threading.enumerate():
@@ -129,8 +138,14 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     # Two threads of a block of 16 small pictures wait for each other longer than they compute: 2 ms with one, 7 with two
     # on two busy cores. The bits are the same (`umemma.models.blocks`).
     parser.add_argument("--threads", type=int, default=1, help="of the model, more for large ones (%(default)s)")
-    bounds = parser.add_argument_group("limits")
-    for name, field in Limits.model_fields.items():
-        what = f"{field.description} (%(default)s)"
-        bounds.add_argument(option(name), type=type(field.default), default=field.default, help=what, metavar="N")
-    return parser.parse_args(arguments)
+    logging = parser.add_argument_group("log")
+    logging.add_argument("--log", type=Path, help="the folder that answers are written to, for `umemma monitor`")
+    logging.add_argument("--log-media", action="store_true", help="keep what was sent, too: pictures, sounds, texts")
+    for group, settings in ((logging, log.Settings), (parser.add_argument_group("limits"), Limits)):
+        for name, field in settings.model_fields.items():
+            what = f"{field.description} (%(default)s)"
+            group.add_argument(option(name), type=type(field.default), default=field.default, help=what, metavar="N")
+    given = parser.parse_args(arguments)
+    if given.log_media and given.log is None:
+        raise ParameterError("--log-media says what a log keeps: give its folder, --log FOLDER, as well")
+    return given

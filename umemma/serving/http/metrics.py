@@ -31,6 +31,8 @@ class Metrics:
         self._set_size = Histogram("set_size", "Classes in a prediction set", ["pattern"], buckets=_SIZES, **own)
         self._unusable = Counter("unusable_modalities", "Modalities sent that could not be used", ["modality"], **own)
         self._refused = Counter("refused_requests", "Requests not answered, by reason", ["reason"], **own)
+        self.logged = Counter("logged_answers", "Answers written to the log", **own)
+        self.unlogged = Counter("unlogged_answers", "Answers that are lost to the log, by reason", ["reason"], **own)
         self.batch_rows = Histogram("batch_rows", "Rows that the model answered together", buckets=_ROWS, **own)
         self.waiting_rows = Gauge("waiting_rows", "Rows that wait for the model", **own)
         self.requests = Gauge("requests", "Requests that are read or answered now", **own)

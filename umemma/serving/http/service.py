@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,18 +14,23 @@ from umemma.serving.http import body
 from umemma.serving.http.batching import Batching
 from umemma.serving.http.cells import Cells
 from umemma.serving.http.limits import Limits, Refused, busy, option, over
+from umemma.serving.http.log import RequestLog
 from umemma.serving.http.metrics import Metrics
 from umemma.serving.model import COVERAGE, Model
 from umemma.serving.reader import Row
 
 _STOP_SECONDS = 1.0
+_LOG_SECONDS = 2.0
 
 
 class Service:
-    """A model that answers requests; `root` is the folder that paths in them are relative to, None for no files."""
+    """A model that answers requests; `root` is the folder that paths in them are relative to, None for no files.
 
-    def __init__(self, model: Model, limits: Limits, root: Path | None) -> None:
-        self.model, self.limits, self.metrics = model, limits, Metrics(model)
+    What is answered is written to `log`, if there is one.
+    """
+
+    def __init__(self, model: Model, limits: Limits, root: Path | None, log: RequestLog | None = None) -> None:
+        self.model, self.limits, self.metrics, self._log = model, limits, Metrics(model), log
         self.cells = Cells(model.reader, limits, root)
         self.batching = Batching(model, limits, self.metrics)
         self._decoders = ThreadPoolExecutor(limits.decoders, "decoder")
@@ -42,11 +46,15 @@ class Service:
             texts, ""
         )  # a tokenizer sets itself up with its first text, which two threads must not do at once
         self.batching.start()
+        if self._log is not None:
+            self._log.start(self.metrics)
 
     def stop(self) -> None:
         """Refuse what has not begun."""
         self.batching.stop(_STOP_SECONDS)
         self._decoders.shutdown(wait=False, cancel_futures=True)
+        if self._log is not None:
+            self._log.stop(_LOG_SECONDS)
 
     @property
     def is_ready(self) -> bool:
@@ -70,7 +78,7 @@ class Service:
             async with asyncio.timeout(self.limits.seconds):
                 content = await body.read(request, self.limits)
                 written = request.headers["content-type"]
-                rows = await loop.run_in_executor(self._decoders, self._rows, kind, written, content)
+                rows, sent = await loop.run_in_executor(self._decoders, self._rows, kind, written, content)
                 if strict:
                     _check_whole(rows)
                 answers = await self.batching.answers(rows, coverage)
@@ -78,16 +86,22 @@ class Service:
             what = "the body did not arrive" if content is None else "there was no answer"
             sentence = f"{what} within {self.limits.seconds:g} s ({option('seconds')})"
             raise Refused(408 if content is None else 503, "seconds", sentence) from error
-        self.metrics.answered(answers, time.perf_counter() - started)
-        return [{"id": str(uuid.uuid4()), "model": self.model.digest, **answer.content()} for answer in answers]
+        seconds = time.perf_counter() - started
+        self.metrics.answered(answers, seconds)
+        if self._log is not None:
+            self._log.add(rows, answers, sent if self._log.keeps_media else (), seconds=seconds)
+        return [{"model": self.model.digest, **answer.content()} for answer in answers]
 
-    def _rows(self, kind: str, content_type: str, content: bytes) -> list[Row]:
+    def _rows(self, kind: str, content_type: str, content: bytes) -> tuple[list[Row], list[body.Row | None]]:
+        """Return the rows, and what was sent for each; for all but the first window of a row nothing."""
         rows: list[Row] = []
+        sent: list[body.Row | None] = []
         for number, written in enumerate(body.rows(kind, content_type, content, self.limits), start=1):
             rows += self.cells.rows(written, f"row {number}")
             if len(rows) > self.limits.rows:
                 raise over(self.limits, "rows", f"row {number} is cut into windows, {len(rows):,} rows in all")
-        return rows
+            sent += [written, *[None] * len(rows)][: len(rows) - len(sent)]
+        return rows, sent
 
     @property
     def _is_full(self) -> bool:

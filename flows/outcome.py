@@ -1,0 +1,64 @@
+"""How a flow run ends: by what its work returns, by an error that a person can fix, or by a signal.
+
+Prefect would print a trace for the second and call the third a crash.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Failed
+
+from flows.graph import project_root
+from flows.notes import noted
+from flows.settings import is_gone
+from flows.stop import Stopped, listen_again
+from umemma.errors import UmemmaError
+
+
+def outcome(work: Callable[[Path], State[Any]]) -> State[Any]:
+    """Do the work of a flow run in the project of the current folder; return the state in which the run ends."""
+    home = project_root(Path.cwd())
+    listen_again()
+    try:
+        with noted(home, str(flow_run.id)):
+            try:
+                state = work(home)
+            except UmemmaError as error:
+                get_run_logger().error(str(error))
+                state = Failed(message=str(error))
+            _leave_if_alone(state)
+            return state
+    except (Stopped, TerminationSignal):
+        mute()
+        return Cancelled(message="stopped; finished stages are kept, and the next run goes on from there")
+
+
+def _leave_if_alone(state: State[Any]) -> None:
+    """End this process if its server is gone: Prefect would try for minutes to report the end of the run to it.
+
+    The note of the run stays, by which the next `flows.server up` marks it as crashed.
+    """
+    url = os.environ.get("PREFECT_API_URL", "")
+    if is_gone(url):
+        mute()
+        ended = f"{state.name}: {state.message}" if state.message else str(state.name)
+        print(
+            f"{ended}; but the Prefect server at {url} is gone, so its records do not say so",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(0 if state.is_completed() else 1)
+
+
+def mute() -> None:
+    """Write nothing more to the terminal or the worker's log: what follows a signal is told by whoever sent it."""
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.CRITICAL + 1)
