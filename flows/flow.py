@@ -34,7 +34,7 @@ from flows.results import PAGE, RESULTS, Results, read
 from flows.settings import is_gone
 from flows.stop import SECONDS_TO_END
 from flows.turn import gpu, wait_for_dvc, workspace
-from flows.workspace import Workspace, experiment, own_workspace
+from flows.workspace import Workspace, experiment, own_workspace, prune
 from umemma.errors import UmemmaError
 
 
@@ -88,6 +88,7 @@ def _work(home: Path, overrides: Sequence[str], targets: Sequence[str], name: st
                 return Cancelled(name="Skipped", message=f"at its time the workspace was taken by {holder}")
             stack.enter_context(workspace(home).taken(f"the flow run {flow_run.name}", tell))
             wait_for_dvc(home, tell)
+            prune(home)
             here = own_workspace(home)
         children = Children()
         stack.callback(children.end)
