@@ -12,7 +12,7 @@ from typing import Any
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
-from prefect.exceptions import TerminationSignal
+from prefect.exceptions import CancelledRun, FailedRun, TerminationSignal
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Failed
 
@@ -27,6 +27,7 @@ def outcome(work: Callable[[Path], State[Any]]) -> State[Any]:
     """Do the work of a flow run in the project of the current folder; return the state in which the run ends."""
     home = project_root(Path.cwd())
     listen_again()
+    logging.getLogger("prefect.flow_runs").addFilter(_is_news)
     try:
         with noted(home, str(flow_run.id)):
             try:
@@ -56,6 +57,11 @@ def _leave_if_alone(state: State[Any]) -> None:
             flush=True,
         )
         os._exit(0 if state.is_completed() else 1)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record is more than Prefect's trace of a state that a run has returned, and that has been logged."""
+    return not (record.exc_info and isinstance(record.exc_info[1], FailedRun | CancelledRun))
 
 
 def mute() -> None:

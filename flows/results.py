@@ -9,6 +9,7 @@ from typing import Any
 RESULTS = "data/reports/robustness.json"
 PAGE = "data/reports/report.html"
 MOST_ROWS = 16
+NOT_SHOWN = ("cross_entropy", "auprc")  # in a log, whose lines are short; they are in the report
 Row = dict[str, Any]
 
 
@@ -27,7 +28,8 @@ class Results:
             few = (few[0], *(row for row in few[1:] if "+" not in row["present"]))
         hidden = len(self.rows) - len(few)
         more = f"\n(and {hidden} more sets of modalities in {RESULTS})" if hidden else ""
-        return f"{self.title}\n{table(few)}{more}"
+        short = [{column: cell for column, cell in row.items() if column not in NOT_SHOWN} for row in few]
+        return f"{self.title}\n{table(short)}{more}"
 
 
 def read(path: Path) -> Results:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -465,13 +464,12 @@ def test_the_deployment_sweeps_as_the_command_does_and_runs_nothing_that_is_in_a
             ("dataset=small", "-p", 'settings=["fuse.broken=`touch F`"]', "-p", 'arms=["ump"]', "-p", "jobs=0"),
             ("dataset=small", "-p", 'settings=["hydra.run.dir=F"]'),
         ):
-            assert "ERROR" in call(project, *deployment, *hostile, code=1)
+            assert "Flow run finished in state 'Failed'" in call(project, *deployment, *hostile, code=1)
         assert not list(project.rglob("F"))
         assert not experiment_names(project)
-        said = call(project, *deployment, "dataset=small", "-p", 'arms=["ump", "ume-mma"]')
+        said = " ".join(call(project, *deployment, "dataset=small", "-p", 'arms=["ump", "ume-mma"]').split())
         assert experiment_names(project) == sorted(["small-ump-s0", "small-ume-mma-s0", "ablation-small"])
-        assert re.search(r"arm +image\+audio\n", said), said
-        assert re.search(r"ump +8\.0 \(1\)\n", said), said
+        assert "arm image+audio ume-mma @ 0.5 12.0 (1) ump @ 0.5 8.0 (1)" in said, said
         flow_run, _ = last_run(project)
         assert (flow_run["name"], flow_run["state"]["type"]) == ("sweep-small", "COMPLETED")
         states = {run["name"]: run["state"]["type"] for run in api(project, "task_runs/filter", {})}

@@ -301,7 +301,9 @@ def test_the_deployment_runs_in_the_workspace_without_overrides(project: Path) -
 
 
 def test_a_misspelt_override_fails_the_run_and_names_the_key(project: Path) -> None:
-    call(project, *RUN, "-p", 'overrides=["fuse.rte=1"]', code=1)
+    said = call(project, *RUN, "-p", 'overrides=["fuse.rte=1"]', code=1)
+    assert "no parameter called 'rte'" in " ".join(said.split())
+    assert "Traceback" not in said
     assert "'rte'" in last_run(project)[0]["state"]["message"]
     assert "'rte'" in call(project, PYTHON, "-m", "flows.pipeline", "-S", "fuse.rte=1", code=2)
 
