@@ -1,6 +1,7 @@
 """MLflow's client of the store that a project's runs go to; whatever the store refuses is a TrackingError of one line."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -58,6 +59,12 @@ def _client(uri: str) -> Iterator[mlflow.MlflowClient]:
     try:
         yield mlflow.MlflowClient(uri)
     except REFUSALS as error:
-        raise TrackingError(address.redacted(error)) from None  # the error's own text may hold a password
+        raise TrackingError(f"MLflow's store {address.redacted(uri)}: {_reason(error)}") from None
     finally:
         mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None is the default store
+
+
+def _reason(error: Exception) -> str:
+    """Return what the store refuses, without what may hold a password, and without the history of each try."""
+    text = address.redacted(str(error) or type(error).__name__)
+    return "it does not answer" if re.search(r"HTTPS?ConnectionPool", text) else " ".join(text.split())
