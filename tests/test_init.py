@@ -896,8 +896,9 @@ def test_the_command_says_what_is_wrong_in_one_line_and_writes_into_the_project_
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("ERROR: ")
     assert "none.csv does not exist" in done.stderr
-    assert "there is no command called 'inti'; there are init, " in command(tmp_path, "inti").stderr
-    assert "Did you mean 'init'?" in command(tmp_path, "inti").stderr
+    said = command(tmp_path, "inti").stderr
+    assert "there is no command called 'inti'; there are croissant, init, " in said
+    assert "Did you mean 'init'?" in said
     assert "usage: umemma init FILE" in command(tmp_path).stdout
     path = write_table(tmp_path / "t.csv", rows_of())
     result = command(tmp_path, "init", path.name, "--name", "digits", "--project", str(ROOT))
