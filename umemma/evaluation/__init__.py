@@ -1,5 +1,5 @@
 """Evaluation of predictions: metrics by pattern and missing rate, information bounds, comparisons, the leak audit.
 
-Used from outside: the public functions of `robustness`, `accounting`, `comparison`, `leak_audit`, `probe` and
-`patterns`; `information` and `bootstrap` serve these.
+Used from outside: the public functions of `robustness`, `accounting`, `comparison`, `leak_audit`, `probe`,
+`patterns` and `promotion`; `information` and `bootstrap` serve these.
 """
