@@ -26,10 +26,8 @@ from umemma.training.copies import MAX_SAMPLES, HeldOut, with_copies
 MAX_COLUMNS = 100  # of a text
 _MAX_ROWS = 60_000  # with copies: 165,000 in ten classes took more than 20 minutes
 _TREES_A_ROUND = 3  # of the residual without copies: 1.5 points of AUPRC on PhysioNet 2012; of many classes too slow
-_DEPTH_OF_COPIES, _L2_OF_COPIES = (
-    6,
-    20.0,
-)  # of the residual with copies, which must tell sets apart as well: 0.6 points there
+# Of the residual with copies, which must tell sets apart as well: 0.6 points there.
+_DEPTH_OF_COPIES, _L2_OF_COPIES = 6, 20.0
 _MIN_FAMILIAR = 10  # training samples of a set that has trees without copies
 _MIN_WEIGHT = 3.0  # of a leaf: p (1 - p), summed
 _MIN_ROUNDS, _MAX_ROUNDS, _PATIENCE = 150, 400, 30
