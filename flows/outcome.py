@@ -34,7 +34,7 @@ def outcome(work: Callable[[Path], State[Any]]) -> State[Any]:
                 state = work(home)
             except UmemmaError as error:
                 get_run_logger().error(str(error))
-                state = Failed(message=str(error))
+                state = Failed(message=str(error).partition("\n\n")[0])  # the log has the tables
             _leave_if_alone(state)
             return state
     except (Stopped, TerminationSignal):
