@@ -59,6 +59,7 @@ class Runs:
         self.unread: dict[str, str] = {}  # {where: why} of the models that could not be looked into
         self._digests: dict[str, str | None] = {}
         self._samples: dict[tuple[Path, str], list[Sample]] = {}
+        self._in_mlflow: dict[str, tuple[list[Any], list[str]]] = {}
 
     @cached_property
     def all(self) -> list[Lineage]:
@@ -100,6 +101,11 @@ class Runs:
 
     def in_mlflow(self, digest: str) -> tuple[list[Any], list[str]]:
         """Return MLflow's runs whose model's digest begins so, and a sentence if MLflow could not be asked."""
+        if digest not in self._in_mlflow:
+            self._in_mlflow[digest] = self._ask_mlflow(digest)
+        return self._in_mlflow[digest]
+
+    def _ask_mlflow(self, digest: str) -> tuple[list[Any], list[str]]:
         from umemma.tracking import find  # imports MLflow, 2 s
 
         try:

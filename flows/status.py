@@ -47,14 +47,15 @@ def _of_server() -> Iterator[tuple[str, str]]:
     from prefect.client.schemas.objects import StateType
     from prefect.client.schemas.sorting import FlowRunSort
 
+    from flows.records import UNFINISHED
+
     def in_state(*types: StateType) -> FlowRunFilter:
         return FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[*types])))
 
-    active = StateType.RUNNING, StateType.PENDING, StateType.CANCELLING
     ended = StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED
     running = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING])))
     with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=in_state(*active)):
+        for run in client.read_flow_runs(flow_run_filter=in_state(*UNFINISHED)):
             ids = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
             stages = [
                 f"{task.name} since {_clock(task.start_time)}"
@@ -64,11 +65,12 @@ def _of_server() -> Iterator[tuple[str, str]]:
         for run in client.read_flow_runs(flow_run_filter=in_state(*ended), sort=FlowRunSort.END_TIME_DESC, limit=1):
             message = (run.state.message or "").partition("\n")[0] if run.state else ""
             yield "last run", f"{run.name}: {run.state_name} at {_clock(run.end_time)}{message and f' ({message})'}"
+        deployments = client.read_deployments()
         names: dict[UUID | None, str] = {
             deployment.id: f"{client.read_flow(deployment.flow_id).name}/{deployment.name}"
-            for deployment in client.read_deployments()
+            for deployment in deployments
         }
-        for deployment in client.read_deployments():
+        for deployment in deployments:
             for schedule in deployment.schedules:
                 state = "" if schedule.active and not deployment.paused else " (paused)"
                 yield "schedule", f"{names[deployment.id]}: {_shown(schedule.schedule)}{state}"

@@ -25,7 +25,7 @@ from umemma.errors import ParameterError, UmemmaError, run, some
 from umemma.files import sha256
 from umemma.serving import folder
 from umemma.serving.identity import ID
-from umemma.tracking.address import address, redacted
+from umemma.tracking.address import address, is_reference, redacted
 from umemma.tracking.check import TrackingError
 
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")
@@ -68,7 +68,7 @@ def _of_digest(runs: Runs, asked: str) -> Origin | None:
 
 
 def _of_mlflow(runs: Runs, asked: str) -> Origin | None:
-    if not re.fullmatch(r"[0-9a-f]{32}|m-[0-9a-f]{32}|(models:/)?[^/:@]+(/\d+|@[\w.-]+)", asked):
+    if not is_reference(asked):
         return None
     from umemma.tracking import find  # imports MLflow, 2 s
 

@@ -1,4 +1,4 @@
-"""Which MLflow store the runs go to, and what may be said of its address: no password and no token."""
+"""Which MLflow store the runs go to, and what may be said of its address: no password and no token; names of models in it."""
 
 import os
 import re
@@ -6,6 +6,8 @@ from pathlib import Path
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 STORE = Path(".mlflow")  # below the project's root
+RUN = re.compile(r"[0-9a-f]{32}")
+_MODEL = re.compile(r"m-[0-9a-f]{32}|(?:models:/)?[^/:@]+(?:/\d+|@[\w.-]+)")
 _SQLITE = "sqlite:///"
 _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|API_?KEY|ACCESS_KEY", re.IGNORECASE)
 _SECRET_IN_QUERY = re.compile(r"(?i)([?&;](?:[\w.-]*(?:password|passwd|token|secret|key|sig(?:nature)?))=)[^&\s\"')]+")
@@ -24,6 +26,11 @@ def address(home: Path) -> str:
     if "://" not in given and not given.startswith(("file:", "databricks", "uc")):
         return str(home / given)
     return given
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text looks like a run's id, a logged model's (`m-...`), `name/version` or `name@alias`."""
+    return bool(RUN.fullmatch(text) or _MODEL.fullmatch(text))
 
 
 def database(uri: str) -> Path | None:

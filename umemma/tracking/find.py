@@ -24,8 +24,6 @@ from umemma.tracking.log import MODEL
 from umemma.tracking.record import LINEAGE
 from umemma.tracking.store import opened_to_read
 
-_RUN, _LOGGED = re.compile(r"[0-9a-f]{32}"), re.compile(r"m-[0-9a-f]{32}")
-_REGISTERED = re.compile(r"(?:models:/)?([^/:@]+)(?:/(\d+)|@([\w.-]+))")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PARENT = "mlflow.parentRunId"
 
@@ -90,14 +88,11 @@ def digest_of(root: Path, reference: str) -> str | None:
 
     None if it looks like none of these, or MLflow does not know it. Raises TrackingError.
     """
-    registered = _REGISTERED.fullmatch(reference)
-    if not (_RUN.fullmatch(reference) or _LOGGED.fullmatch(reference) or registered):
-        return None
-    if not _is_there(root):
+    if not (address.is_reference(reference) and _is_there(root)):
         return None
     with opened_to_read(root) as client:
         try:
-            if _RUN.fullmatch(reference):
+            if address.RUN.fullmatch(reference):
                 digest = client.get_run(reference).data.tags.get(MODEL)
             else:
                 info = get_model_info(f"models:/{reference.removeprefix('models:/')}")

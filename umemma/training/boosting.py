@@ -56,7 +56,7 @@ def trees(context: TrainingContext) -> Trees:
     return Trees(poolings, forest, context.log_prior).eval()
 
 
-def pool(poolings: Mapping[str, Pooling], data: Batch, context: TrainingContext, max_rows: int = _MAX_ROWS) -> Batch:
+def pool(poolings: Mapping[str, Pooling], data: Batch, context: TrainingContext, max_rows: int) -> Batch:
     """Return the samples that have any modality and their copies, with pooled columns as values."""
     most = min(MAX_SAMPLES, max_rows // 2)  # there is one copy of each at least
     data = data.rows(data.present.any(dim=1).nonzero().squeeze(1)[:most])
