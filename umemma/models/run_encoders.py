@@ -4,7 +4,8 @@ A missing modality never enters its encoder: it does not change batch statistics
 are encoded in blocks (`umemma.models.blocks`): a sample's features are the same bytes in any company.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import torch
@@ -15,18 +16,23 @@ from umemma.models.device import Device
 from umemma.models.unimodal import AnyEncoder
 
 
-class Part(Protocol):
-    """The module of one modality in a model, whatever it is: an encoder, or fixed columns for a classical model."""
+class Module(Protocol):
+    """What has a mode: training or not."""
 
-    dim: int
     training: bool
-
-    def __call__(self, value: torch.Tensor, /) -> torch.Tensor:
-        """(batch, *shape) -> (batch, dim)."""
-        ...
 
     def train(self, mode: bool = True, /) -> object:
         """Set the mode."""
+        ...
+
+
+class Part(Module, Protocol):
+    """The module of one modality in a model, whatever it is: an encoder, or fixed columns for a classical model."""
+
+    dim: int
+
+    def __call__(self, value: torch.Tensor, /) -> torch.Tensor:
+        """(batch, *shape) -> (batch, dim)."""
         ...
 
 
@@ -46,20 +52,28 @@ def encode_split(encoders: Mapping[str, AnyPart], data: Batch, *, device: Device
     """Return {modality: (sample, dim)} float32 on the CPU, with the encoders in eval mode; missing rows are zero."""
     features = {}
     for m, (name, encoder) in enumerate(encoders.items()):
-        was_training = encoder.training
-        encoder.train(False)
-        features[name] = _split(encoder, data.values[name], data.present[:, m], device)
-        encoder.train(was_training)
+        with in_eval_mode(encoder):
+            features[name] = _split(encoder, data.values[name], data.present[:, m], device)
     return features
 
 
 def encode_in_use(encoder: AnyEncoder, value: torch.Tensor) -> torch.Tensor:
     """Encode in eval mode, whatever mode the encoder is in: no batch statistics are updated, no dropout."""
-    was_training = encoder.training
-    encoder.eval()
-    encoded = encoder(value) if torch.is_grad_enabled() else in_blocks(encoder, value)
-    encoder.train(was_training)
-    return encoded
+    with in_eval_mode(encoder):
+        return encoder(value) if torch.is_grad_enabled() else in_blocks(encoder, value)
+
+
+@contextmanager
+def in_eval_mode(module: Module) -> Iterator[None]:
+    """Put a module in eval mode, and back. One that is in it stays as it is: setting the modes costs .4 ms a request served."""
+    was_training = module.training
+    if was_training:
+        module.train(False)
+    try:
+        yield
+    finally:
+        if was_training:
+            module.train(True)
 
 
 def _split(encoder: Part, value: torch.Tensor, present: torch.Tensor, device: Device) -> torch.Tensor:

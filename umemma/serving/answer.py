@@ -1,7 +1,7 @@
 """The answer to a row: what is said, from what, and what that very set of modalities was measured to be worth."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -50,7 +50,7 @@ class Answer:
 
     def content(self) -> dict[str, Any]:
         """Return it as JSON-compatible content."""
-        return asdict(self)
+        return dict(vars(self))  # its fields hold plain content: `asdict` would copy each, .3 ms a request
 
     def cells(self) -> dict[str, Any]:
         """Return it as a row of a table: text and numbers, a column for the probability of each class."""
