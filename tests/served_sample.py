@@ -15,6 +15,7 @@ from umemma.media.decoders import image, vector, words
 from umemma.missingness import key_digest, panel, pattern_name
 from umemma.models import checkpoint, late_fusion
 from umemma.models.early_fusion import EarlyFusion
+from umemma.models.forest import Forest
 from umemma.models.linear_experts import Expert, LinearExperts
 from umemma.models.per_pattern import PerPattern
 from umemma.models.pooling import Pooling
@@ -109,9 +110,13 @@ def _network(kind: str, towers: dict[str, Tower], data: Batch, prior: torch.Tens
     def late(names, head: str, substitute: str = "none"):
         chosen = {name: towers[name] for name in names}
         rows = {name: torch.randn(8, tower.encoder.dim) for name, tower in chosen.items()}
-        return late_fusion.build(
+        model = late_fusion.build(
             chosen, head=head, substitute=substitute, substitute_at="feature", log_prior=prior, rows=rows
         )
+        if head == "pool_residual":
+            model.head.residual, model.head.residual_of_familiar = _stumps(0.5), _stumps(-0.25)
+            model.head.familiar = torch.ones(1, len(chosen), dtype=torch.bool)
+        return model
 
     if kind == "panel":
         takes = {pattern: [n for n, there in zip(towers, pattern, strict=True) if there] for pattern in panel(3)}
@@ -128,6 +133,13 @@ def _network(kind: str, towers: dict[str, Tower], data: Batch, prior: torch.Tens
         return LinearExperts(experts, prior)
     head, _, substitute = kind.partition("/")
     return late(towers, head, substitute or "none")
+
+
+def _stumps(value: float) -> Forest:
+    """Return a tree for each class: whether the first feature of the first modality is below 0, or missing."""
+    tree = {"left_children": [1, -1, -1], "right_children": [2, -1, -1], "split_indices": [0, 0, 0]}
+    tree |= {"split_conditions": [0.0, value, -value], "default_left": [1, 0, 0]}
+    return Forest.of_xgboost([tree] * len(CLASSES), range(len(CLASSES)), len(CLASSES))
 
 
 def _batch(adapter: table.Adapter) -> tuple[Batch, list]:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import pkgutil
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ import umemma
 from tests import served_sample
 from tests.test_serve import request_of
 from umemma.errors import ParameterError
+from umemma.models import heads
 from umemma.serving.http.cells import Cells
 from umemma.serving.http.limits import Limits
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 onnx = pytest.importorskip("umemma.serving.onnx")
+HEADS = sorted(module.name for module in pkgutil.iter_modules(heads.__path__))
 
 
 def answered(folder, model, row):
@@ -31,7 +34,7 @@ def answered(folder, model, row):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["attention", "concat/learned"])
+@pytest.mark.parametrize("kind", [*HEADS, "concat/learned", "gated/zeros", "concat/train_mean"])
 def test_programs_answer_as_the_model_does_in_every_pattern(tmp_path, kind):
     served = served_sample.made(tmp_path / "pets", kind=kind)
     model = umemma.load(served.folder)

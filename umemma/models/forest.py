@@ -64,8 +64,12 @@ class Forest(nn.Module):
     @torch.no_grad()
     def forward(self, columns: torch.Tensor) -> torch.Tensor:
         """Return (sample, output) float32."""
-        size = max(1, _ELEMENTS_AT_ONCE // max(1, len(self.output)))
-        return torch.cat([self._summed(part) for part in columns.split(size)]) if len(columns) else self._none(columns)
+        if not len(self.output):
+            return columns.new_zeros(columns.shape[0], self.num_outputs)
+        if torch.compiler.is_exporting():  # a program takes any number of rows at once; `len` would fix that number
+            return self._summed(columns)
+        size = max(1, _ELEMENTS_AT_ONCE // len(self.output))
+        return torch.cat([self._summed(part) for part in columns.split(size)])
 
     def facts(self) -> dict[str, int]:
         """Return the facts needed to rebuild this before its numbers are loaded."""
@@ -80,17 +84,14 @@ class Forest(nn.Module):
     def _summed(self, columns: torch.Tensor) -> torch.Tensor:
         num_trees, num_nodes = self.feature.shape
         first = torch.arange(num_trees, device=columns.device) * num_nodes
-        node = first.expand(len(columns), -1)
+        node = first.expand(columns.shape[0], -1)
         for _ in range(self.depth):
             number = columns.gather(1, self.feature.take(node))
-            goes_left = torch.where(number.isnan(), self.missing_left.take(node), number < self.threshold.take(node))
+            goes_left = (number < self.threshold.take(node)) | (number.isnan() & self.missing_left.take(node))
             node = first + torch.where(goes_left, self.left.take(node), self.right.take(node))
         values = self.value.take(node).double()
-        total = values.new_zeros(len(columns), self.num_outputs)
+        total = values.new_zeros(columns.shape[0], self.num_outputs)
         return total.index_add_(1, self.output, values).float()
-
-    def _none(self, columns: torch.Tensor) -> torch.Tensor:
-        return columns.new_zeros(0, self.num_outputs)
 
 
 def _depth(tree: Mapping[str, Any]) -> int:

@@ -39,7 +39,9 @@ class Head(pool.Head):
         columns = side_by_side(features, visible)
         added = self.residual(columns)
         is_familiar = (visible[:, None] == self.familiar).all(dim=2).any(dim=1)
-        if is_familiar.any():
+        if torch.compiler.is_exporting():  # a program has no branch that depends on the data
+            added = torch.where(is_familiar[:, None], self.residual_of_familiar(columns), added)
+        elif is_familiar.any():
             rows = is_familiar.nonzero().squeeze(1)
             added = added.index_copy(0, rows, self.residual_of_familiar(columns[rows]))
         return self.pooled(features, visible) + torch.where(visible.sum(dim=1, keepdim=True) > 1, added, 0.0)
