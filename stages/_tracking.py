@@ -24,7 +24,7 @@ def run(settings: Parameters, reports: Reports, artifacts: Mapping[str, Sequence
     A run that is a DVC experiment has the experiment's name. Parameters have the names that `dvc exp run -S` takes.
     """
     dataset, arm, seed = settings.dataset.name, settings.arm, settings.seed
-    common: dict[str, Any] = {"seed": seed, "compute": settings.compute.model_dump(), "dataset": {"name": dataset}}
+    common: dict[str, Any] = {"seed": seed, "compute": settings.compute.of_results(), "dataset": {"name": dataset}}
     pretrain, fuse = {"pretrain": settings.pretrain.model_dump()}, {"arm": arm, "fuse": settings.fuse.model_dump()}
     modalities = {name: modality.model_dump() for name, modality in settings.dataset.modalities.items()}
 

@@ -8,10 +8,13 @@ from umemma import parameters
 from umemma.data import arrays, shards
 from umemma.errors import SettingError, unknown
 from umemma.files import written_whole
+from umemma.launchers.launcher import Launcher
 from umemma.settings import Settings, call
 
 
-def decode(shard_folder: Path, modality: str, settings: Settings, folder: Path) -> dict[str, object]:
+def decode(
+    shard_folder: Path, modality: str, settings: Settings, folder: Path, launcher: Launcher
+) -> dict[str, object]:
     """Decode one modality into `folder`, atomically; return its facts."""
     index = shards.verify(shard_folder)
     if modality not in index.modalities:
@@ -19,15 +22,16 @@ def decode(shard_folder: Path, modality: str, settings: Settings, folder: Path) 
     decoder_class = import_module(f"umemma.media.decoders.{settings['name']}").Decoder
     decoder = call(decoder_class, settings, f"dataset.modalities.{modality}.decode")
     with written_whole(folder) as temporary:
-        return arrays.write(index, shard_folder, modality, decoder, temporary)
+        return arrays.write(index, shard_folder, modality, decoder, temporary, launcher=launcher)
 
 
 def main() -> None:
     """Read the parameters and decode."""
     modality = modality_of(__doc__)
-    dataset = parameters.read().dataset
+    settings = parameters.read()
+    dataset = settings.dataset
     folder = Path("data/arrays") / dataset.name / modality
-    facts = decode(Path("data/shards"), modality, dataset.modalities[modality].decode, folder)
+    facts = decode(Path("data/shards"), modality, dataset.modalities[modality].decode, folder, settings.launcher())
     print(f"{modality}: {facts['present']} decoded, shape {facts['shape']}")
 
 

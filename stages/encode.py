@@ -6,7 +6,6 @@ from stages import modality_of, run
 from umemma import parameters
 from umemma.files import read_json, written_whole
 from umemma.models import feature_cache
-from umemma.models.device import Device
 from umemma.training.settings import Compute
 
 
@@ -14,7 +13,7 @@ def encode(arrays: Path, description: Path, modality: str, folder: Path, compute
     """Write the features into `folder`, atomically; return a sentence about them."""
     backbone = read_json(description)
     with written_whole(folder) as temporary:
-        facts = feature_cache.write(arrays, modality, backbone, temporary, device=Device.set_up(**compute.model_dump()))
+        facts = feature_cache.write(arrays, modality, backbone, temporary, device=compute.set_up())
     return f"{facts['present']} encoded, {facts['shape'][0]} features of {backbone['settings']['name']}"
 
 

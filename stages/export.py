@@ -17,7 +17,6 @@ from umemma import parameters
 from umemma.data import arrays, manifest
 from umemma.data.sample import SPLITS
 from umemma.data.settings import Dataset
-from umemma.models.device import Device
 from umemma.models.feature_cache import BACKBONE
 from umemma.parameters import Parameters
 from umemma.prediction import predictions
@@ -59,7 +58,7 @@ def inputs(dataset: Dataset) -> Inputs:
 def facts(settings: Parameters, account: Accounting, manifest_sha256: str) -> Facts:
     """Return what was trained, on what."""
     dataset = settings.dataset
-    device = Device.set_up(**settings.compute.model_dump())
+    device = settings.compute.set_up()
     return Facts(
         format=FORMAT,
         umemma=export.package(),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages import _context, run
+from stages import _context, _ranks
 from umemma import parameters
 from umemma.data.batch import Batch
 from umemma.files import write_json, written_whole
@@ -18,8 +18,10 @@ from umemma.training.settings import ArmName, missing_rates
 
 
 def fuse(arm: ArmName, context: TrainingContext, folder: Path, classes: list[str]) -> Trained:
-    """Train the arm and write its model and budget, in training samples seen by an encoder."""
+    """Train the arm; the first rank writes its model and budget, in training samples seen by an encoder."""
     trained = fit(arm, context)
+    if not context.device.ranks.is_first:
+        return trained
     scratch = ARMS[arm].trains == "all from scratch"
     pretrained = {name: 0 if scratch else tower.samples_seen for name, tower in context.towers.items()}
     with written_whole(folder) as temporary:
@@ -61,6 +63,8 @@ def main() -> None:
     arm, classes = ARMS[settings.arm], list(settings.dataset.classes)
     context, _ = _context.load(settings)
     trained = fuse(settings.arm, context, Path("data/model"), classes)
+    if not context.device.ranks.is_first:
+        return
     rates = missing_rates(settings.fuse, context.modalities)
     plan = masks.Plan(settings.fuse.protocol, rates, settings.seed) if arm.hides else None
     write_masks(context.media, plan, max(1, int(trained.curve[-1]["epoch"])), classes)
@@ -68,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    _ranks.run(main)

@@ -12,12 +12,13 @@ from umemma.data import shard_writer, shards
 from umemma.data.sample import SPLITS
 from umemma.data.settings import Dataset
 from umemma.files import written_whole
+from umemma.launchers.launcher import Launcher
 from umemma.sources import build, raw
 
 SHARDS, QUARANTINE = Path("data/shards"), Path("data/reports/quarantine.parquet")
 
 
-def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int) -> shards.Index:
+def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int, launcher: Launcher) -> shards.Index:
     """Write the data set's shards into `folder`, atomically, and return their index."""
     adapter = build.built(dataset, root)
     with written_whole(folder) as temporary:
@@ -29,6 +30,7 @@ def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int) 
             classes=dataset.classes,
             samples_per_shard=samples_per_shard,
             root=root,
+            launcher=launcher,
         )
 
 
@@ -49,7 +51,7 @@ def main() -> None:
     """Read the parameters, check the raw files once more, prepare."""
     settings = parameters.read()
     root = raw.verified(settings.dataset, Path("conf/dataset"))
-    index = prepare(settings.dataset, root, SHARDS, settings.prepare.samples_per_shard)
+    index = prepare(settings.dataset, root, SHARDS, settings.prepare.samples_per_shard, settings.launcher())
     with written_whole(QUARANTINE) as temporary:
         shutil.copyfile(SHARDS / shards.QUARANTINE, temporary)
     print(summary(index))

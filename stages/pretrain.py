@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages import modality_of, run
+from stages import _ranks, modality_of
 from umemma import parameters
 from umemma.data import arrays, manifest
 from umemma.data.sample import SPLITS
@@ -35,6 +35,8 @@ def main() -> None:
             group=targets.group["train"],
         ),
     )
+    if not settings.compute.set_up().ranks.is_first:
+        return
     with written_whole(Path("data/towers") / dataset.name / name) as temporary:
         unimodal.save(trained.tower, temporary / "tower.safetensors")
         facts = {"modality": name, "is_out_of_fold": trained.is_out_of_fold}
@@ -48,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    _ranks.run(main)

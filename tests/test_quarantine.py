@@ -19,6 +19,7 @@ from umemma.data import quarantine, shard_writer, shards
 from umemma.data.quarantine import Quarantined
 from umemma.data.sample import BadSample, Rejected, Sample
 from umemma.errors import DataError, GateFailure
+from umemma.launchers.local_launcher import Launcher
 from umemma.validation import gate as gate_module
 
 NUM = {"train": 40, "val": 10, "test": 10}
@@ -182,12 +183,10 @@ REPEATED = {
 
 
 @pytest.mark.parametrize("where", REPEATED)
-@pytest.mark.parametrize("small", [0, 5000])
-def test_of_two_samples_with_one_key_the_second_is_quarantined(tmp_path, monkeypatch, where, small):
-    monkeypatch.setattr(shard_writer, "_SMALL", small)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+@pytest.mark.parametrize("workers", [1, 2])
+def test_of_two_samples_with_one_key_the_second_is_quarantined(tmp_path, where, workers):
     ((split, _),) = REPEATED[where]
-    index = write(tmp_path / "shards", Data(REPEATED[where]))
+    index = write(tmp_path / "shards", Data(REPEATED[where]), launcher=Launcher(workers))
     assert rows(tmp_path / "shards") == [
         Quarantined("train-2", split, None, "", "its key stands twice: the first is in train")
     ]
@@ -218,7 +217,7 @@ def test_a_shard_of_which_nothing_is_left_is_not_there(tmp_path):
     shards.verify(tmp_path / "shards")
 
 
-def test_the_quarantine_is_the_same_byte_for_byte_however_it_came_about(tmp_path, monkeypatch):
+def test_the_quarantine_is_the_same_byte_for_byte_however_it_came_about(tmp_path):
     changes = {
         (split, number): BadSample(f"{split}{number}.png", f"cannot <_io.BytesIO object at {hex(number + 99)}>")
         for split in NUM
@@ -226,9 +225,7 @@ def test_the_quarantine_is_the_same_byte_for_byte_however_it_came_about(tmp_path
     }
     rejected = [Rejected(f"r{number}", "val", "list.csv", "twice") for number in (3, 1, 2)]
     write(tmp_path / "one", Data(changes, rejected))
-    monkeypatch.setattr(shard_writer, "_SMALL", 0)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
-    write(tmp_path / "many", Data(changes, rejected[::-1]), samples_per_shard=3)
+    write(tmp_path / "many", Data(changes, rejected[::-1]), samples_per_shard=3, launcher=Launcher(2))
     assert (tmp_path / "one/quarantine.parquet").read_bytes() == (tmp_path / "many/quarantine.parquet").read_bytes()
     quarantined = rows(tmp_path / "one")
     assert [row.split for row in quarantined] == ["train"] * 3 + ["val"] * 6 + ["test"] * 3

@@ -15,8 +15,9 @@ from tests.media_files import PIXELS, picture
 from umemma.data import arrays, shard_writer, shards
 from umemma.data.manifest import targets
 from umemma.data.sample import Sample
-from umemma.errors import DataError
+from umemma.errors import DamagedFile, DataError
 from umemma.files import read_json, written_whole
+from umemma.launchers.local_launcher import Launcher
 from umemma.media.decoders.image import Decoder
 from umemma.sources.adapters import digits
 
@@ -39,9 +40,15 @@ class Holey:
         return Sample(whole.key, split, whole.label, whole.group, members)
 
 
-def write(folder, adapter, samples_per_shard=3, task="single_label"):
+def write(folder, adapter, samples_per_shard=3, task="single_label", **options):
     return shard_writer.write(
-        adapter, folder, dataset="d", task=task, classes=list("0123456789"), samples_per_shard=samples_per_shard
+        adapter,
+        folder,
+        dataset="d",
+        task=task,
+        classes=list("0123456789"),
+        samples_per_shard=samples_per_shard,
+        **options,
     )
 
 
@@ -60,12 +67,24 @@ def test_the_same_data_give_the_same_bytes(folder, tmp_path):
     assert content(tmp_path / "again") == content(folder)
 
 
-def test_many_processes_write_what_one_writes(tmp_path, monkeypatch):
-    adapter = digits.Adapter(tmp_path)
-    write(tmp_path / "one", adapter, 300)
-    monkeypatch.setattr(shard_writer, "_SMALL", 0)
-    write(tmp_path / "many", adapter, 300)
-    assert content(tmp_path / "many") == content(tmp_path / "one")
+def test_any_number_of_workers_writes_and_decodes_the_same_bytes(folder, tmp_path):
+    arrays.write(shards.verify(folder), folder, "image", Decoder(), tmp_path / "arrays")
+    for workers in (2, 3):
+        launcher = Launcher(workers)
+        again = tmp_path / f"shards{workers}"
+        write(again, Holey(tmp_path), launcher=launcher)
+        assert content(again) == content(folder)
+        arrays.write(shards.verify(again), again, "image", Decoder(), tmp_path / f"arrays{workers}", launcher=launcher)
+        assert content(tmp_path / f"arrays{workers}") == content(tmp_path / "arrays")
+
+
+def test_an_error_of_another_process_is_the_one_it_raised(tmp_path):
+    def job(number):
+        raise DamagedFile(f"shard {number} is damaged", tmp_path)
+
+    with pytest.raises(DamagedFile, match="shard 1 is damaged") as raised:
+        list(Launcher(2).map(job, [1, 2]))
+    assert raised.value.path == tmp_path
 
 
 def test_a_missing_modality_has_no_member_and_the_manifest_says_so(folder):
@@ -119,14 +138,6 @@ def test_decoded_rows_are_the_manifests_in_order_and_absent_ones_are_zero(folder
             assert batch.present[row, 0] == ("image.png" in members)
             expected = Decoder()(members["image.png"]) if "image.png" in members else torch.zeros(1, 8, 8)
             assert torch.equal(batch.values["image"][row], expected)
-
-
-@pytest.mark.slow
-def test_many_processes_decode_what_one_decodes(folder, tmp_path, monkeypatch):
-    alone = arrays.write(shards.verify(folder), folder, "image", Decoder(), tmp_path / "alone")
-    monkeypatch.setattr(arrays, "_WORTH_WORKERS", 0.0)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    assert arrays.write(shards.verify(folder), folder, "image", Decoder(), tmp_path / "many") == alone
 
 
 @pytest.mark.parametrize("change", ["one left out", "another order"])

@@ -38,6 +38,10 @@ class DamagedFile(DataError):
         super().__init__(message)
         self.path = path
 
+    def __reduce__(self) -> tuple[type["DamagedFile"], tuple[str, Path]]:
+        """Let another process raise it: an exception is copied with its message alone."""
+        return type(self), (str(self), self.path)
+
 
 class DamagedRawFiles(DataError):
     """Raw files, missing or damaged in a folder that this library fills: delete and download them again."""

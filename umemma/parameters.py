@@ -18,6 +18,8 @@ from ruamel.yaml.error import YAMLError
 from umemma.data.settings import Dataset, Modality, Prepare
 from umemma.errors import ParameterError, unknown
 from umemma.evaluation.settings import Evaluate, Promotion
+from umemma.launchers import local_launcher
+from umemma.launchers.launcher import Launcher
 from umemma.models.settings import has_frozen_backbone, tower_inputs
 from umemma.settings import Section, plugin_trouble
 from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
@@ -46,6 +48,10 @@ class Parameters(Section):
     fuse: Fuse
     evaluate: Evaluate
     promotion: Promotion
+
+    def launcher(self) -> Launcher:
+        """Return where this run's stages do their work; it changes none of their bytes."""
+        return local_launcher.Launcher(self.compute.workers)
 
 
 def read(path: Path = FILE) -> Parameters:

@@ -7,13 +7,11 @@ labels come from the manifest and are aligned with arrays by order. Rows of a mi
 """
 
 import hashlib
-import multiprocessing
-import os
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -25,32 +23,38 @@ from umemma.data.sample import SPLITS
 from umemma.data.shards import Index, Shard, members
 from umemma.errors import DataError
 from umemma.files import read_json, write_json
+from umemma.launchers import local_launcher
+from umemma.launchers.launcher import Launcher
 from umemma.progress import shown
 
 Decoder = Callable[[bytes], torch.Tensor]
 FACTS = "facts.json"
-_WORTH_WORKERS = 15.0  # seconds of work: every worker first imports torch, 3 s
+_LOCAL = local_launcher.Launcher()
 
 
-def write(index: Index, shards: Path, modality: str, decoder: Decoder, folder: Path) -> dict[str, Any]:
+def write(
+    index: Index, shards: Path, modality: str, decoder: Decoder, folder: Path, *, launcher: Launcher = _LOCAL
+) -> dict[str, Any]:
     """Decode one modality of verified shards into the new `folder`; return the content of facts.json.
 
+    The bytes are the same whatever the `launcher`.
     Raises DataError naming shard and key if a sample cannot be decoded, or differs from the first in shape or type.
     """
     folder.mkdir(parents=True)
     shape, dtype = _first_shape(index, shards, modality, decoder)
-    jobs: list[tuple[Shard, int]] = []
+    jobs: list[_Job] = []
     for split in SPLITS:
         start = 0
         for shard in (shard for shard in index.shards if shard.split == split):
-            jobs.append((shard, start))
+            jobs.append(_Job(shard, start))
             start += shard.num_samples
         open_memmap(folder / f"{split}.npy", "w+", dtype, (start, *shape))
         open_memmap(folder / f"{split}_present.npy", "w+", np.bool_, (start,))
-    results = list(shown(_decode_all(shards, modality, decoder, folder, jobs), f"decode {modality}", len(jobs)))
+    decode = _Decode(shards, modality, decoder, folder, shape, dtype)
+    results = list(shown(launcher.map(decode, jobs), f"decode {modality}", len(jobs)))
     keys: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for (shard, _), (_, keys_of_shard) in zip(jobs, results, strict=True):
-        keys[shard.split] += keys_of_shard
+    for job, (_, keys_of_shard) in zip(jobs, results, strict=True):
+        keys[job.shard.split] += keys_of_shard
     content = facts(folder, modality, shape, {split: keys_sha256(keys[split]) for split in SPLITS})
     assert content["present"] == sum(count for count, _ in results), "a decoded row was lost"
     write_json(folder / FACTS, content)
@@ -78,42 +82,63 @@ def _first_shape(index: Index, shards: Path, modality: str, decoder: Decoder) ->
     raise DataError(f"modality {modality} is present in no sample")
 
 
-def _decode_all(shards: Path, modality: str, decoder: Decoder, folder: Path, jobs: Sequence[tuple[Shard, int]]) -> Any:
-    """Yield the result of each job; by one process per core, if the first shard shows that it is worth starting them."""
-    first, *others = [(shards, modality, decoder, folder, *job) for job in jobs]
-    start = time.monotonic()
-    yield _decode_shard(first)
-    seconds = (time.monotonic() - start) / jobs[0][0].num_samples * sum(shard.num_samples for shard, _ in jobs[1:])
-    workers = min(len(os.sched_getaffinity(0)), len(others))
-    if workers < 2 or seconds < _WORTH_WORKERS:
-        yield from map(_decode_shard, others)
-        return
-    context = multiprocessing.get_context("forkserver")  # a forked process hangs once torch has used its threads
-    with ProcessPoolExecutor(workers, context) as pool:
-        yield from pool.map(_decode_shard, others)
+@dataclass(frozen=True)
+class _Job:
+    """One shard, whose samples are the rows of its split's array from `start` on."""
+
+    shard: Shard
+    start: int
 
 
-def _decode_shard(arguments: tuple[Path, str, Decoder, Path, Shard, int]) -> tuple[int, list[str]]:
-    """Decode one shard into its rows; return the number of samples with the modality, and all keys."""
-    shards, modality, decoder, folder, shard, start = arguments
-    torch.set_num_threads(1)
-    values = np.load(folder / f"{shard.split}.npy", mmap_mode="r+")
-    present = np.load(folder / f"{shard.split}_present.npy", mmap_mode="r+")
-    count, keys = 0, []
-    for row, (key, content) in enumerate(members(shards, shard, modality), start):
-        keys.append(key)
-        if content is None:
-            continue
-        value = _decode(decoder, content, shard, key, modality)
-        if value.shape != values.shape[1:] or value.dtype != values.dtype:
-            raise DataError(
-                f"{shard.name}: sample {key}: {modality} has shape {value.shape} and type {value.dtype}, "
-                f"the first sample's are {values.shape[1:]} and {values.dtype}; settings of `decode` can "
-                "bring all to one size or length"
-            )
-        values[row], present[row] = value, True
-        count += 1
-    return count, keys
+@dataclass(frozen=True)
+class _Decode:
+    """Decodes one job's shard into its rows; returns the number of samples with the modality, and all keys.
+
+    Rows are written as parts of a file, not through a map of it: where several nodes share a file system, a map would
+    write back whole pages, and with them a neighbour's old rows.
+    """
+
+    shards: Path
+    modality: str
+    decoder: Decoder
+    folder: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __call__(self, job: _Job) -> tuple[int, list[str]]:
+        torch.set_num_threads(1)
+        shard, keys = job.shard, []
+        present = np.zeros(shard.num_samples, np.bool_)
+        with _opened(self.folder / f"{shard.split}.npy") as values:
+            first_row, size = values.tell(), int(np.prod(self.shape)) * self.dtype.itemsize
+            for row, (key, content) in enumerate(members(self.shards, shard, self.modality)):
+                keys.append(key)
+                if content is None:
+                    continue
+                value = _decode(self.decoder, content, shard, key, self.modality)
+                if value.shape != self.shape or value.dtype != self.dtype:
+                    raise DataError(
+                        f"{shard.name}: sample {key}: {self.modality} has shape {value.shape} and type {value.dtype}, "
+                        f"the first sample's are {self.shape} and {self.dtype}; settings of `decode` can "
+                        "bring all to one size or length"
+                    )
+                values.seek(first_row + (job.start + row) * size)
+                values.write(np.ascontiguousarray(value).data)
+                present[row] = True
+        with _opened(self.folder / f"{shard.split}_present.npy") as flags:
+            flags.seek(flags.tell() + job.start)
+            flags.write(present.data)
+        return int(present.sum()), keys
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open an existing array file for writing, at its first row."""
+    with path.open("r+b") as file:
+        version = np.lib.format.read_magic(file)
+        assert version == (1, 0), f"{path}: an array of a shape has a header of version 1, not {version}"
+        np.lib.format.read_array_header_1_0(file)
+        yield file
 
 
 def _decode(decoder: Decoder, content: bytes, shard: Shard, key: str, modality: str) -> np.ndarray[Any, Any]:

@@ -7,11 +7,8 @@
 
 import dataclasses
 import json
-import multiprocessing
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,10 +22,12 @@ from umemma.data.row import LABELS, Row, judged
 from umemma.data.sample import SPLITS, BadSample, Sample
 from umemma.data.shards import INDEX, MANIFEST, QUARANTINE, Index, Shard
 from umemma.errors import DataError, unknown
-from umemma.files import sha256, write_json
+from umemma.files import sha256, write_json, written_whole
+from umemma.launchers import local_launcher
+from umemma.launchers.launcher import Launcher
 from umemma.progress import shown
 
-_SMALL = 5_000  # samples; fewer are written faster by this process alone than by starting others
+_LOCAL = local_launcher.Launcher()
 
 
 class Adapter(Protocol):
@@ -54,10 +53,11 @@ def write(
     classes: Sequence[str],
     samples_per_shard: int,
     root: Path | None = None,
+    launcher: Launcher = _LOCAL,
 ) -> Index:
     """Write all samples of `adapter` into tars, with manifest, quarantine and index, into the new `folder`.
 
-    Unusable samples go to the quarantine, where files below `root` are named relative to it. Raises DataError if a
+    The bytes are the same whatever the `launcher`. Unusable samples go to the quarantine, where files below `root` are named relative to it. Raises DataError if a
     sample violates the adapter's contract, such as by a class that does not exist, or a single label where `task` is
     `multi_label`.
     """
@@ -65,7 +65,7 @@ def write(
     jobs = _jobs(adapter, samples_per_shard)
     judge = partial(judged, modalities=adapter.modalities, task=task, num_classes=len(classes))
     make = partial(_make_shard, adapter, folder, judge)
-    results = list(shown(_all_made(make, jobs), "shards", len(jobs)))
+    results = list(shown(launcher.map(make, jobs), "shards", len(jobs)))
     for position, repeated in _repeated_keys(results).items():
         results[position] = make(dataclasses.replace(jobs[position], left_out=repeated))
     rows = [row for result in results for row in result.rows]
@@ -126,34 +126,12 @@ def _jobs(adapter: Adapter, samples_per_shard: int) -> list[_Job]:
     ]
 
 
-def _all_made(make: Callable[[_Job], _Made], jobs: Sequence[_Job]) -> Iterator[_Made]:
-    """Write the shards with one process per core, in order; in this process alone if there is little to do."""
-    workers = min(len(os.sched_getaffinity(0)), len(jobs))
-    if workers < 2 or sum(len(job.indices) for job in jobs) < _SMALL:
-        yield from map(make, jobs)
-        return
-    context = multiprocessing.get_context("fork")  # the adapter's arrays are shared, not copied
-    with ProcessPoolExecutor(workers, context, _remember, (make,)) as pool:
-        yield from pool.map(_make_remembered, jobs)
-
-
-_remembered: list[Callable[[_Job], _Made]] = []  # the function that a worker process was started with
-
-
-def _remember(make: Callable[[_Job], _Made]) -> None:
-    _remembered[:] = [make]
-
-
-def _make_remembered(job: _Job) -> _Made:
-    return _remembered[0](job)
-
-
 def _make_shard(adapter: Adapter, folder: Path, judge: Callable[..., Row | Quarantined], job: _Job) -> _Made:
     import webdataset  # imports torch, 2 s
 
     name = f"{job.split}-{job.number:06d}.tar"
     made = _Made(None, [], [], [], Counter())
-    with webdataset.TarWriter(str(folder / name), mtime=0, encoder=False) as tar:
+    with written_whole(folder / name) as path, webdataset.TarWriter(str(path), mtime=0, encoder=False) as tar:
         for index in job.indices:
             sample = job.left_out.get(index) or _sampled(adapter, job.split, index)
             row = (

@@ -1,7 +1,8 @@
 """Running each modality's encoder on the samples that have it, for one batch or a whole split.
 
 A missing modality never enters its encoder: it does not change batch statistics, and costs no computation. Whole splits
-are encoded in blocks (`umemma.models.blocks`): a sample's features are the same bytes in any company.
+are encoded in blocks (`umemma.models.blocks`): a sample's features are the same bytes in any company. Ranks that train
+together take turns at the blocks, and each gets all features.
 """
 
 from collections.abc import Iterator, Mapping
@@ -80,11 +81,12 @@ def _split(encoder: Part, value: torch.Tensor, present: torch.Tensor, device: De
     """Return (sample, dim); the values may be mapped from disk, and are read block by block."""
     rows = present.nonzero().squeeze(1)
     encoded = torch.zeros(len(value), encoder.dim)
-    for index, count in blocks(len(rows), rows_at_once(encoder, device.torch_device)):
+    ranks = device.ranks
+    for index, count in ranks.own(blocks(len(rows), rows_at_once(encoder, device.torch_device))):
         with device.autocast(), Aligned():
             part = encoder(value[rows[index]].to(device.torch_device))
         encoded[rows[index[:count]]] = part[:count].float().cpu()
-    return encoded
+    return encoded if ranks.number == 1 else ranks.summed(encoded.to(device.torch_device)).cpu()
 
 
 def _encoded(encoder: Part, value: torch.Tensor, present: torch.Tensor) -> torch.Tensor:

@@ -50,7 +50,7 @@ class TrainingContext:
     @cached_property
     def device(self) -> Device:
         """Where models run, set up for this process."""
-        return Device.set_up(**self.compute.model_dump())
+        return self.compute.set_up()
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from torch import nn
 from umemma.data.batch import Batch
 from umemma.errors import DataError, SettingError, unknown
 from umemma.models.checkpoint import Model
-from umemma.models.device import Device
 from umemma.models.run_encoders import encode_split
 from umemma.models.unimodal import Tower
 from umemma.settings import Auto, Settings, plugin_trouble, section
@@ -134,7 +133,7 @@ def train_fusion(
 
 
 def _features(towers: Mapping[str, Tower], data: Mapping[str, Batch], settings: Compute) -> dict[str, Batch]:
-    device = Device.set_up(**settings.model_dump())
+    device = settings.set_up()
     encoders = {name: tower.to(device.torch_device).encoder for name, tower in towers.items()}
     features = {split: batch.with_values(encode_split(encoders, batch, device=device)) for split, batch in data.items()}
     for tower in towers.values():

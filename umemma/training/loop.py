@@ -17,6 +17,7 @@ from umemma.data.batch import Batch
 from umemma.errors import TrainingError
 from umemma.metrics import objective
 from umemma.models.device import Device
+from umemma.models.divided import divided, sum_gradients
 from umemma.training.average import Average, state
 from umemma.training.schedule import Schedule
 
@@ -57,16 +58,18 @@ def train(
     curve: Curve = []
     losses: list[torch.Tensor] = []
     best = state(model)
-    progress = tqdm(schedule.batches(len(data), seed), name, steps, disable=None, mininterval=0.5)
+    is_silent = None if device.ranks.is_first else True  # None: where nobody watches
+    progress = tqdm(schedule.batches(len(data), seed), name, steps, disable=is_silent, mininterval=0.5)
     for step, (epoch, rows) in enumerate(progress, start=1):
         batch = data.rows(rows)
         batch = batch.with_present(present(batch, epoch))
         batch = (augment(batch, step) if augment else batch).to(device.torch_device)
-        with device.autocast():
+        with device.autocast(), divided(model, device.ranks):
             logits = forward(batch).float()
         loss = objective.loss(logits, batch.label, schedule.label_smoothing, log_weight)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        sum_gradients(model, device.ranks)
         optimiser.step()
         if average:
             average.update()
@@ -81,7 +84,7 @@ def train(
             raise TrainingError(f"{name}: the loss is NaN or infinite by step {step}; lower the learning rate")
         with average.in_place() if average else nullcontext():
             row = {"epoch": epoch + 1, "step": step, "samples_seen": step * len(rows), "train_loss": train_loss}
-            row |= validate()
+            row |= device.ranks.agreed(validate())
             curve.append({key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()})
             if kept(curve) is curve[-1]:
                 best = state(model)

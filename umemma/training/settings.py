@@ -1,11 +1,14 @@
 """Settings of the training of towers and arms, and of the device."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from umemma.settings import Count, CountOrAuto, Fraction, Positive, PositiveOrAuto, Section
+
+if TYPE_CHECKING:
+    from umemma.models.device import Device
 
 ArmName = Literal[
     "uni", "joint", "joint+mma", "ump", "ume-mma", "ensemble", "frozen", "early", "specialist", "linear", "trees"
@@ -21,6 +24,31 @@ class Compute(Section):
     """Of forward passes; `auto`: bfloat16 where the processor has it."""
     threads: Count | None
     """Of the CPU; null: all cores; only equal settings repeat a seed exactly."""
+    devices: CountOrAuto = 1
+    """How many processes train one model together, each on a device of its own: GPUs, or parts of the CPU's cores. The
+    batch is the same, divided among them. `auto`: as many as this machine has GPUs.
+    """
+    workers: Count | None = None
+    """Processes or jobs that share the shards; null: one per core. Changes no byte."""
+
+    def set_up(self) -> "Device":
+        """Set up this process; return its device. Raises SettingError if there is no such device."""
+        from umemma.models.device import Device  # imports torch, which whoever only reads parameters does without
+
+        return Device.set_up(self.device, self.precision, self.threads)
+
+    def of_results(self) -> dict[str, Any]:
+        """Return the settings on which a result depends to the bit."""
+        return self.model_dump(include={"device", "precision", "threads", "devices"})
+
+    @property
+    def num_devices(self) -> int:
+        """Return how many ranks train a model."""
+        if self.devices != "auto":
+            return self.devices
+        import torch
+
+        return 1 if self.device == "cpu" else max(1, torch.cuda.device_count())
 
 
 class Pretrain(Section):

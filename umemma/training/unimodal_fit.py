@@ -12,7 +12,6 @@ from umemma.metrics.calibration import temperature, tempered
 from umemma.metrics.classification import nll, share_correct
 from umemma.metrics.objective import log_class_weight, log_prior
 from umemma.models import unimodal
-from umemma.models.device import Device
 from umemma.models.linear_columns import LinearColumns
 from umemma.models.run_encoders import encode_split
 from umemma.settings import Auto, Settings
@@ -57,7 +56,7 @@ def fit(
     """
     (name,) = data["train"].modalities
     shape = data["train"].values[name].shape[1:]
-    device = Device.set_up(**compute.model_dump())
+    device = compute.set_up()
     present = {split: _with_the_modality(batch) for split, batch in data.items()}
     for split in ("train", "val"):
         if len(present[split]) == 0:

@@ -1,0 +1,5 @@
+"""Launchers: where the work of a stage runs.
+
+DVC stays the graph. A stage hands over a map over shards (`map`), or ranks that train one model together (`train`), and
+cannot tell where they ran: results come in the order of the jobs, and every file is the same to the byte.
+"""
