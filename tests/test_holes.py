@@ -61,7 +61,7 @@ def test_a_name_in_a_branchs_parameters_never_runs(project, change, name):
     ("overrides", "sentence"),
     [
         (["format=1", "fuse.missing_rate=1.2"], r"fuse\.missing_rate is 1\.2"),
-        (["format=1", "dataset.name=../../x"], r"dataset\.name: '\.\./\.\./x' must be a plain name"),
+        (["format=1", "dataset.name=../../x"], r"dataset\.name is '\.\./\.\./x': must be a plain name"),
         (["format=1", "arm=${oc.env:SECRET}"], r"oc\.env"),
     ],
 )

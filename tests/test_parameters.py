@@ -89,7 +89,7 @@ def changed(key: str, value: object) -> dict:
         (
             "dataset.watch",
             {"each_run": ["x;touch F"], "record": "a.py"},
-            r"dataset\.watch\.each_run: 'x;touch F' must be",
+            r"dataset\.watch\.each_run\.0 is 'x;touch F': must be",
         ),
         ("dataset.watch", {"each_run": [], "record": "../../key"}, r"dataset\.watch\.record: '\.\./\.\./key' must be"),
         ("dataset.watch", {"each_run": [], "record": "/etc/passwd"}, r"dataset\.watch\.record: '/etc/passwd' must be"),
@@ -108,10 +108,10 @@ UNFIT = ["audio;touch F", "x$(touch F)", "x`touch F`", "../x", "a/b", "..", ".gi
 def test_a_name_that_becomes_a_path_or_a_part_of_a_command_must_be_a_plain_one(name):
     content = copy.deepcopy(COMPOSED)
     content["dataset"]["name"] = name
-    with pytest.raises(ParameterError, match=r"params\.yaml: dataset\.name: .* must be a plain name"):
+    with pytest.raises(ParameterError, match=r"params\.yaml: dataset\.name is .*: must be a plain name"):
         parameters.check(content, "params.yaml")
     modalities = {"image": COMPOSED["dataset"]["modalities"]["image"], name: COMPOSED["dataset"]["modalities"]["audio"]}
-    with pytest.raises(ParameterError, match=r"params\.yaml: dataset\.modalities: .* must be a plain name"):
+    with pytest.raises(ParameterError, match=r"(?s)params\.yaml: dataset\.modalities\..* is .*: must be a plain name"):
         parameters.check(changed("dataset.modalities", modalities), "params.yaml")
 
 

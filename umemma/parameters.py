@@ -6,7 +6,6 @@ YAML 1.2, as DVC does: PyYAML would read `1e-3` as text. A plug-in chosen by nam
 a module of its folder, or, as `module:variant`, one of a module's variants; the folder is listed, not imported.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -82,15 +81,9 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
         ("dataset.adapter", "datasets", dataset.adapter),
         ("fuse.head", "heads", fuse.head),
     ]
-    each_run = [("dataset.watch.each_run", name) for name in dataset.watch.each_run]
-    for key, name in [("dataset.name", dataset.name), *each_run]:
-        if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, flags=re.ASCII):  # DVC creates and removes folders of this name
-            yield f"{key}: {name!r} must be a plain name (letters, digits, _ and -, a letter or digit first)"
     if Path(dataset.watch.record).is_absolute() or ".." in Path(dataset.watch.record).parts:
         yield f"dataset.watch.record: {dataset.watch.record!r} must be a file of the project, named from its root"
     for name, modality in dataset.modalities.items():
-        if not re.fullmatch(r"[A-Za-z]\w*", name, flags=re.ASCII):  # WebDataset skips members that begin with _
-            yield f"dataset.modalities: {name!r} must be a plain name (letters, digits and _, a letter first)"
         chosen.append((f"dataset.modalities.{name}.encoder.name", "encoders", modality.encoder.get("name")))
         chosen.append((f"dataset.modalities.{name}.decode.name", "decoders", modality.decode.get("name")))
         for number, candidate in enumerate(modality.candidates):
@@ -151,10 +144,9 @@ def _rate_troubles(fuse: Fuse, modalities: Sequence[str]) -> Iterator[str]:
 
 def _sentences(error: ValidationError, where: str) -> Iterator[str]:
     for detail in error.errors():
-        key = ".".join(
-            str(part) for part in detail["loc"] if "constrained-" not in str(part)
-        )  # pydantic's name for a type
-        takes_both = key != ".".join(str(part) for part in detail["loc"])
+        path = [str(part) for part in detail["loc"] if part != "[key]"]  # which a key's own error ends in
+        key = ".".join(part for part in path if "constrained-" not in part)  # pydantic's name for a type
+        takes_both = key != ".".join(path)
         if takes_both and detail["type"] == ("float_type" if isinstance(detail["input"], Mapping) else "dict_type"):
             continue  # the value is of the other allowed type, whose own error follows
         if detail["type"] == "extra_forbidden":

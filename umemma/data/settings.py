@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from umemma.names import ClassName, ModalityName, PlainName
 from umemma.settings import Count, PositiveOrAuto, Section, Settings
 
 
@@ -36,7 +37,7 @@ class Watch(Section):
     Without a name there is no such stage, and `record` is any file that never changes.
     """
 
-    each_run: Sequence[str]
+    each_run: Sequence[PlainName]
     """Names of data sets whose raw data are looked at before every run; [] for data that never change."""
     record: str
     """File that the stage `watch` writes; for data that never change, any file that does not."""
@@ -52,7 +53,7 @@ class Dataset(Section):
     it is, and what each tower is trained on, decoded arrays or the features of such a backbone.
     """
 
-    name: str
+    name: PlainName
     """Name of the data set; names the folders of what is made from it."""
     adapter: str
     """Module of `umemma/sources/adapters` that reads the raw data."""
@@ -65,9 +66,9 @@ class Dataset(Section):
     """Settings of the adapter; a setting that it does not take is an error."""
     task: Literal["single_label", "multi_label"]
     """`single_label`: every sample has one class; `multi_label`: any number of classes."""
-    classes: Annotated[Sequence[str], Field(min_length=2)]
+    classes: Annotated[Sequence[ClassName], Field(min_length=2)]
     """Names of the classes, in the order of their numbers."""
-    modalities: Annotated[Mapping[str, Modality], Field(min_length=1)]
+    modalities: Annotated[Mapping[ModalityName, Modality], Field(min_length=1)]
     early: Settings
     """Encoder of the arm `early`, which reads all modalities at once; `size_px` resizes maps (32)."""
     frozen: Sequence[str]

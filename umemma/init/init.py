@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from umemma import composition
-from umemma.errors import ParameterError, some
+from umemma import composition, names
+from umemma.errors import DataError, ParameterError, some
 from umemma.files import written_whole
 from umemma.init import settling, starting_values, summary, survey
 from umemma.init.conf_file import flow, line
@@ -79,8 +79,8 @@ def project(named: str | None) -> Path:
 
 def init(file: Path, root: Path | None, name: str, given: Given, *, home: Path, force: bool = False) -> str:
     """Write `home`/conf/dataset/`name`.yaml and return a summary for the user; `root` None: guessed."""
-    if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, flags=re.ASCII):
-        raise ParameterError(f"--name: {name!r} must be letters, digits, _ and -")
+    if wrong := names.about_plain(name):
+        raise ParameterError(f"--name: {name!r} {wrong}")
     if not composition.is_a_name(name):
         raise ParameterError(
             f"--name: `make run DATASET={name}` would read {name!r} as a number or as true, false or null; "
@@ -92,6 +92,11 @@ def init(file: Path, root: Path | None, name: str, given: Given, *, home: Path, 
     if path.exists() and not force:
         raise ParameterError(f"{path} already exists; --force overwrites it, --name NAME writes another file")
     proposal = propose(file, root, given, composition.default_bounds(home / "conf"))
+    for written in proposal.label.classes:
+        if wrong := names.about_class(written):
+            raise DataError(
+                f"{file}: {some(proposal.label.names)}: the class {ascii(written)[:60]} {wrong}: correct the table"
+            )
     with written_whole(path) as temporary:
         temporary.write_text(conf_text(proposal, name, _root_text(proposal.root, home)), "utf-8")
     shown = path.relative_to(home)
@@ -242,7 +247,7 @@ def _option_lines(proposal: Proposal) -> list[str]:
 
 def _modality(written: str) -> tuple[str, list[str]]:
     name, equals, columns = written.partition("=")
-    if not equals or not name.isidentifier() or not columns:
+    if not equals or names.about_modality(name) or not columns:
         raise argparse.ArgumentTypeError(f"{written!r} is not NAME=COLUMN,COLUMN with a name of letters, digits and _")
     return name, columns.split(",")
 

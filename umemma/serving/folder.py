@@ -25,6 +25,7 @@ from pydantic import BaseModel, ValidationError
 
 from umemma.errors import DataError, some
 from umemma.files import read_json, sha256, written_whole
+from umemma.names import ClassName, ModalityName, PlainName
 from umemma.reporting.results import Interval, Result
 from umemma.settings import Section, Settings
 
@@ -46,15 +47,15 @@ class Facts(Section):
     """Version of the folder's layout."""
     umemma: str
     """Version of the package that wrote it."""
-    dataset: str
+    dataset: PlainName
     """Name of the data set."""
     task: Literal["single_label", "multi_label"]
     """`single_label`: every sample has one class; `multi_label`: any number of classes."""
-    classes: Sequence[str]
+    classes: Sequence[ClassName]
     """Names of the classes, in the order of their numbers."""
-    modalities: Sequence[str]
+    modalities: Sequence[ModalityName]
     """In the order of patterns."""
-    backbones: Sequence[str]
+    backbones: Sequence[ModalityName]
     """The modalities whose arrays pass through a frozen network first."""
     arm: str
     """How the model was trained."""
@@ -100,7 +101,7 @@ class Inputs(Section):
     """How text tables are written."""
     windows: Settings | None
     """How long series are cut; each window is answered."""
-    decoded: Mapping[str, Decoded]
+    decoded: Mapping[ModalityName, Decoded]
     """By modality."""
 
 

@@ -18,9 +18,9 @@ import torch
 from umemma.data.sample import BadSample
 from umemma.errors import DataError, UmemmaError
 from umemma.media.facts import facts
-from umemma.serving.folder import Inputs
+from umemma.serving.folder import INPUTS, Inputs, ModelFolderError
 from umemma.serving.row import Row
-from umemma.settings import call
+from umemma.settings import call, plugin_trouble
 from umemma.sources.tables.cells import is_missing, text
 from umemma.sources.tables.file import Table
 from umemma.sources.tables.members import Folders, Members
@@ -155,9 +155,14 @@ def _columns(one: Source) -> tuple[str, ...]:
 
 def _decoder(settings: Mapping[str, Any], modality: str, folder: Path) -> Any:
     """Return a decoder by its settings; the tokenizer of a text lies in the model's folder."""
-    settings = dict(settings)
+    settings, where = dict(settings), f"{folder / INPUTS}: decoded.{modality}.decode"
+    if wrong := plugin_trouble(f"{where}.name", "decoders", settings.get("name")):
+        raise ModelFolderError(wrong)
     if settings["name"] == "tokens":
-        settings["model"] = str((folder / settings["model"]).resolve())
+        tokenizer = (folder / str(settings.get("model"))).resolve()
+        if not tokenizer.is_relative_to(folder.resolve()):
+            raise ModelFolderError(f"{where}.model: {settings.get('model')!r} leads out of the folder")
+        settings["model"] = str(tokenizer)
     decoder = import_module(f"umemma.media.decoders.{settings['name']}").Decoder
     return call(decoder, settings, f"{modality}.decode")
 

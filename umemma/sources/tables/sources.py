@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from umemma.errors import ParameterError, SettingError, unknown
 from umemma.media import formats
 from umemma.media.kinds.text import check_encoding
+from umemma.names import about_modality
 from umemma.settings import section
 from umemma.sources.tables import series
 from umemma.sources.tables.events import Events, events
@@ -68,8 +69,8 @@ class Source:
 def source(modality: str, entry: object) -> Source:
     """Validate one entry. Raises ParameterError naming key, value and choices."""
     where = f"dataset.options.modalities.{modality}"
-    if not isinstance(modality, str) or not modality.isidentifier() or modality.startswith("_"):
-        raise ParameterError(f"{where}: {modality!r} must be a plain name: letters, digits and _, not at its start")
+    if not isinstance(modality, str) or (wrong := about_modality(modality)):
+        raise ParameterError(f"{where}: {modality!r} {wrong if isinstance(modality, str) else 'must be a name'}")
     if not isinstance(entry, Mapping):
         raise ParameterError(f"{where} must be {{column: ..., kind: ...}}, not {entry!r}")
     for key in entry:
