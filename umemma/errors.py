@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from umemma.visible import visible, visible_output
+
 
 class UmemmaError(Exception):
     """An error that the user can fix; the message says what and where. Exit code 2."""
@@ -76,11 +78,15 @@ def some(items: Iterable[str], most: int = 5) -> str:
 
 
 def run(main: Callable[[], None], advise: Callable[[UmemmaError], str] = str) -> None:
-    """Call a script's `main`; on an error print `ERROR:` and what `advise` returns, and exit with the error's code."""
+    """Call a script's `main`; on an error print `ERROR:` and what `advise` returns, and exit with the error's code.
+
+    Whatever is printed on the way commands no terminal.
+    """
     try:
-        main()
+        with visible_output():
+            main()
     except UmemmaError as error:
-        print(f"ERROR: {advise(error)}", file=sys.stderr, flush=True)
+        print(visible(f"ERROR: {advise(error)}"), file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # whoever reads the output has had enough: `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

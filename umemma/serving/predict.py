@@ -15,6 +15,7 @@ from umemma.progress import shown
 from umemma.serving import output
 from umemma.serving.answer import Answer
 from umemma.serving.model import COVERAGE, ROWS_AT_ONCE, Model, load
+from umemma.visible import data_output
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str]) -> None:
     summary = Summary()
     if given.output is None:
         answers = model.stream(given.rows, coverage=given.coverage, media=given.media, say=_say)
-        output.print_csv(sys.stdout, summary.counted(answers))
+        output.print_csv(data_output(), summary.counted(answers))
     else:
         _write(model, given, summary)
     for sentence in summary.sentences():
