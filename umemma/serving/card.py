@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 
 from umemma.reporting.results import Interval
 from umemma.serving.folder import Facts, Inputs, Measured, MeasuredPattern
+from umemma.visible import visible
 
 
 def card(facts: Facts, inputs: Inputs, measured: Measured) -> str:
@@ -45,7 +47,7 @@ def _takes(facts: Facts, inputs: Inputs) -> Iterator[str]:
     for name in facts.modalities:
         entry = inputs.modalities[name]
         columns = entry.get("columns") or [entry["column"]]
-        yield f"| {name} | {entry['kind']} | {', '.join(f'`{_cell(column)}`' for column in columns)} |"
+        yield f"| {name} | {entry['kind']} | {', '.join(map(_cell, columns))} |"
     yield from ("", f"Classes: {', '.join(map(_cell, facts.classes))}.", "")
 
 
@@ -98,4 +100,5 @@ def _bits(one: Interval) -> str:
 
 
 def _cell(text: object) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ")
+    """Return a text as itself in Markdown: no link, no markup, no cell of its own."""
+    return re.sub(r"([\\`*_\[\]<>#|&~$!])", r"\\\1", visible(str(text)).replace("\n", " "))

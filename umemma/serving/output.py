@@ -7,6 +7,7 @@ is the same bytes as without an interruption.
 
 import csv
 import hashlib
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from umemma.files import read_json, write_json, written_whole
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 _RECORD = "record.json"
+_BARE_RETURN = re.compile("\r(?!\n)")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -120,10 +122,14 @@ def _type(pa: Any, column: str) -> Any:
 
 
 def harmless(cell: str) -> str:
-    """Return a cell that no spreadsheet runs, as OWASP recommends against CSV injection: it may come from the data."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    """Return a cell that no spreadsheet runs, as OWASP recommends against CSV injection: it may come from the data.
+
+    A carriage return by itself ends a row for whoever reads the file, and Python quotes it only from 3.13 on.
+    """
+    whole = _BARE_RETURN.sub("\n", cell)
+    return f"'{whole}" if whole.startswith(_FORMULA) else whole
 
 
 def as_it_was(cell: str) -> str:
-    """Return the cell that `harmless` was given."""
+    """Return the cell that `harmless` was given, but for carriage returns."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
