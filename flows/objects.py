@@ -21,7 +21,7 @@ from dvc_data.hashfile.transfer import transfer
 from dvc_data.hashfile.tree import Tree
 
 from umemma.errors import UmemmaError, some
-from umemma.tracking.address import redacted
+from umemma.redaction import redacted
 
 _HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
 

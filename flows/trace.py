@@ -23,9 +23,10 @@ from flows.runs import Runs
 from flows.served import served
 from umemma.errors import ParameterError, UmemmaError, run, some
 from umemma.files import sha256
+from umemma.redaction import redacted
 from umemma.serving import folder
 from umemma.serving.identity import ID
-from umemma.tracking.address import address, is_reference, redacted
+from umemma.tracking.address import address, is_reference
 from umemma.tracking.check import TrackingError
 
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")

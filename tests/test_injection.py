@@ -84,6 +84,39 @@ def test_lines_of_progress_are_still_written_over(capsys):
     assert (said.out, said.err) == ("\r\x1b[K3 of 4", "\x1b[A")
 
 
+SECRET = "hunter2/of:the@canary"
+KEPT = {
+    "MLFLOW_TRACKING_PASSWORD": SECRET,
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "PREFECT_API_AUTH_STRING": f"umemma:{SECRET}",
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://me:hunter2%2Fof%3Athe%40canary@host/db",
+    "MLFLOW_TRACKING_URI": "https://me:hunter2%2Fof%3Athe%40canary@host",
+}
+
+
+@pytest.mark.parametrize("variable", KEPT)
+def test_a_secret_of_the_environment_is_never_printed(variable, capsys, monkeypatch):
+    monkeypatch.setenv(variable, KEPT[variable])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+    def fails():
+        print(f"connecting to {KEPT[variable]} with {SECRET}")
+        raise DataError(f"{KEPT[variable]} does not answer, {SECRET} neither")
+
+    def breaks():
+        raise RuntimeError(f"a bug, with {KEPT[variable]} and {SECRET}")
+
+    with pytest.raises(SystemExit):
+        run(fails)
+    with pytest.raises(RuntimeError) as caught:
+        run(breaks)
+    sys.excepthook(caught.type, caught.value, caught.tb)
+    said = "".join(capsys.readouterr())
+    assert said.count("***") >= 6
+    assert "a bug, with" in said
+    assert "hunter2" not in said
+
+
 def test_data_that_no_terminal_shows_are_written_as_they_are(capsys):
     with visible.visible_output():
         output.print_csv(visible.data_output(), iter([[{"key": PAYLOADS["escape"]}]]))

@@ -91,6 +91,11 @@ def changed(key: str, value: object) -> dict:
             {"each_run": ["x;touch F"], "record": "a.py"},
             r"dataset\.watch\.each_run\.0 is 'x;touch F': must be",
         ),
+        (
+            "dataset.sources",
+            {"mnist": ["https://me:hunter2@host/x"]},
+            r"dataset\.sources\.mnist\.0 is .*: must hold no user and no password",
+        ),
         ("dataset.watch", {"each_run": [], "record": "../../key"}, r"dataset\.watch\.record: '\.\./\.\./key' must be"),
         ("dataset.watch", {"each_run": [], "record": "/etc/passwd"}, r"dataset\.watch\.record: '/etc/passwd' must be"),
     ],

@@ -17,6 +17,10 @@ from umemma.errors import DataError
 pytestmark = pytest.mark.slow
 RESULTS = Path("data/reports/robustness.json")
 TAGS = ("mlflow.parentRunId", "umemma.run")
+SECRETS = {
+    name: f"canary-of-{name.lower()}"
+    for name in ("MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "UMEMMA_TOKEN", "PGPASSWORD")
+}
 AFTER_FUSION = ["evaluate", "account", "export", "report", "gate"]
 
 
@@ -40,9 +44,17 @@ def shortened(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def project(checkout):
     folder = shortened(checkout())
-    done = run(folder, "dvc", "--wait-for-lock", "repro")
+    done = run(folder, "dvc", "--wait-for-lock", "repro", environment=SECRETS)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert not with_secrets(folder, done.stdout + done.stderr)
     return folder
+
+
+def with_secrets(folder: Path, output: str) -> list[str]:
+    """Return where a secret of the environment is: in the output, or in a file of all that is in the folder."""
+    texts = {"the output": output.encode()}
+    texts |= {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()}
+    return [name for name, text in texts.items() if any(secret.encode() in text for secret in SECRETS.values())]
 
 
 def test_a_first_run_leaves_no_tracked_file_modified(project):
@@ -67,8 +79,10 @@ def test_a_second_run_runs_nothing(project):
 
 def test_the_flow_gives_the_same_lock_and_results_byte_for_byte(project, checkout):
     other = shortened(checkout())
-    flow = run(other, "python", "-m", "flows.pipeline")
+    flow = run(other, "python", "-m", "flows.pipeline", environment=SECRETS)
     assert flow.returncode == 0, flow.stdout + flow.stderr
+    assert (other / ".prefect/home").is_dir()
+    assert not with_secrets(other, flow.stdout + flow.stderr)
     assert (other / RESULTS).read_bytes() == (project / RESULTS).read_bytes()
     assert YAML(typ="safe").load(other / "dvc.lock") == YAML(typ="safe").load(project / "dvc.lock")
     assert ran(run(other, "dvc", "--wait-for-lock", "repro").stdout) == []

@@ -18,6 +18,7 @@ import pytest
 
 from tests.conftest import ROOT
 from umemma.errors import DataError, ParameterError
+from umemma.redaction import redacted
 from umemma.tracking import address, check, record, ui
 from umemma.tracking.record import Data, Record, Run
 
@@ -111,10 +112,10 @@ def test_a_relative_store_lies_in_the_project_wherever_an_experiment_runs(given,
 )
 def test_no_password_and_no_token_is_printed(text, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
-    shown = address.redacted(text)
+    shown = redacted(text)
     assert SECRET not in shown
     assert "***" in shown
-    assert address.redacted("http://host:5000/a?page=1@2") == "http://host:5000/a?page=1@2"
+    assert redacted("http://host:5000/a?page=1@2") == "http://host:5000/a?page=1@2"
 
 
 def test_a_store_that_cannot_be_written_to_is_found_before_a_stage_begins(tmp_path):

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from umemma.redaction import redacted
 from umemma.visible import visible, visible_output
 
 
@@ -80,13 +81,13 @@ def some(items: Iterable[str], most: int = 5) -> str:
 def run(main: Callable[[], None], advise: Callable[[UmemmaError], str] = str) -> None:
     """Call a script's `main`; on an error print `ERROR:` and what `advise` returns, and exit with the error's code.
 
-    Whatever is printed on the way commands no terminal.
+    Whatever is printed on the way commands no terminal and holds no secret.
     """
     try:
         with visible_output():
             main()
     except UmemmaError as error:
-        print(visible(f"ERROR: {advise(error)}"), file=sys.stderr, flush=True)
+        print(visible(redacted(f"ERROR: {advise(error)}")), file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # whoever reads the output has had enough: `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ it is escaped as the page, the table or the card needs it.
 import re
 from collections.abc import Callable
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
@@ -40,6 +41,13 @@ def about_class(name: str) -> str | None:
     return None
 
 
+def about_address(url: str) -> str | None:
+    """Return what is wrong with an address in the parameters, or None."""
+    if "@" in urlsplit(url).netloc:
+        return "must hold no user and no password: parameters are kept in git, in dvc.lock and in MLflow"
+    return None
+
+
 def _checked(about: Callable[[str], str | None]) -> AfterValidator:
     def check(name: str) -> str:
         if wrong := about(name):
@@ -51,4 +59,5 @@ def _checked(about: Callable[[str], str | None]) -> AfterValidator:
 
 PlainName = Annotated[str, _checked(about_plain)]
 ModalityName = Annotated[str, _checked(about_modality)]
+Address = Annotated[str, _checked(about_address)]
 ClassName = Annotated[str, _checked(about_class)]

@@ -7,9 +7,13 @@ in cells and files' names, so they are escaped where they would be shown, in one
 
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, TextIO, cast
+
+from umemma.redaction import redacted
 
 # Control characters but tab and line feed, ends of lines and paragraphs, marks that turn the direction of writing. Not
 # all that Unicode calls a format: Persian and Hindi are written with joiners, emoji are made of them.
@@ -23,7 +27,7 @@ def visible(text: str) -> str:
 
 
 class _Stream:
-    """A stream to which `visible` text is written; all else is that of the stream below."""
+    """A stream to which `visible` text without secrets is written; all else is that of the stream below."""
 
     def __init__(self, below: TextIO) -> None:
         self.below = below
@@ -31,7 +35,7 @@ class _Stream:
     def write(self, text: str) -> int:
         ours = _OURS.match(text)
         start = ours.end() if ours else 0
-        self.below.write(text[:start] + visible(text[start:]))
+        self.below.write(text[:start] + visible(redacted(text[start:])))
         return len(text)
 
     def writelines(self, lines: Iterator[str]) -> None:
@@ -43,13 +47,19 @@ class _Stream:
 
 @contextmanager
 def visible_output() -> Iterator[None]:
-    """Escape what is printed, until the end."""
+    """Escape what is printed until the end, and leave out secrets; also of the trace of an error of ours."""
     before = sys.stdout, sys.stderr
+    sys.excepthook = _trace
     sys.stdout, sys.stderr = (cast(TextIO, _Stream(stream)) for stream in before)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
+
+
+def _trace(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    text = "".join(traceback.format_exception(kind, error, at))
+    print(visible(redacted(text)), file=sys.stderr, end="", flush=True)
 
 
 def data_output() -> TextIO:

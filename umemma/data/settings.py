@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from umemma.names import ClassName, ModalityName, PlainName
+from umemma.names import Address, ClassName, ModalityName, PlainName
 from umemma.settings import Count, PositiveOrAuto, Section, Settings
 
 
@@ -59,7 +59,7 @@ class Dataset(Section):
     """Module of `umemma/sources/adapters` that reads the raw data."""
     root: str | None
     """Folder of the raw files; null: `$UMEMMA_DATA`, otherwise `data/raw/<name>`, filled by download."""
-    sources: Mapping[str, Sequence[str]]
+    sources: Mapping[str, Sequence[Address]]
     """Addresses to download from, tried in order, by the first part of a raw file's path."""
     watch: Watch
     options: Settings

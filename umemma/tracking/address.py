@@ -1,4 +1,4 @@
-"""Which MLflow store the runs go to, and what may be said of its address: no password and no token; names of models in it."""
+"""Which MLflow store the runs go to, and names of models in it."""
 
 import os
 import re
@@ -9,8 +9,6 @@ STORE = Path(".mlflow")  # below the project's root
 RUN = re.compile(r"[0-9a-f]{32}")
 _MODEL = re.compile(r"m-[0-9a-f]{32}|(?:models:/)?[^/:@]+(?:/\d+|@[\w.-]+)")
 _SQLITE = "sqlite:///"
-_SECRET_NAME = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|API_?KEY|ACCESS_KEY", re.IGNORECASE)
-_SECRET_IN_QUERY = re.compile(r"(?i)([?&;](?:[\w.-]*(?:password|passwd|token|secret|key|sig(?:nature)?))=)[^&\s\"')]+")
 
 
 def address(home: Path) -> str:
@@ -42,16 +40,3 @@ def database(uri: str) -> Path | None:
 def is_default(home: Path) -> bool:
     """Whether the runs go to the project's own store."""
     return database(address(home)) == home / STORE / "mlflow.db"
-
-
-def redacted(text: object) -> str:
-    """Return a text without what could let a reader in: `user:password@` of an address, and secrets in its query.
-
-    Values of environment variables whose names say that they are secret are left out wherever they occur.
-    """
-    result = re.sub(r"(?<=://)[^\s/@]*(?:@[^\s/@]*)*@", "***@", str(text))
-    result = _SECRET_IN_QUERY.sub(r"\1***", result)
-    secrets = {value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= 6}
-    for secret in sorted(secrets, key=len, reverse=True):
-        result = result.replace(secret, "***")
-    return result

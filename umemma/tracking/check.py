@@ -19,7 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 from umemma.errors import ParameterError, UmemmaError, run, unknown
 from umemma.paths import home
-from umemma.tracking.address import VARIABLE, address, database, redacted
+from umemma.redaction import redacted
+from umemma.tracking.address import VARIABLE, address, database
 
 WHEN = "UMEMMA_TRACKING"
 WHENS = ("now", "later")

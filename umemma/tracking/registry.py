@@ -20,9 +20,10 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from umemma.errors import DataError, some
 from umemma.files import sha256, written_whole
+from umemma.redaction import redacted
 from umemma.serving import folder as model_folder
 from umemma.tracking import store
-from umemma.tracking.address import STORE, address, redacted
+from umemma.tracking.address import STORE, address
 from umemma.tracking.check import TrackingError
 from umemma.tracking.log import MODEL
 

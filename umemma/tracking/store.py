@@ -15,6 +15,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from umemma.redaction import redacted
 from umemma.tracking import address
 from umemma.tracking.check import TrackingError, trouble
 from umemma.tracking.database import locked, ready
@@ -26,7 +27,7 @@ REFUSALS = (MlflowException, SQLAlchemyError, OSError)
 def opened(root: Path) -> Iterator[mlflow.MlflowClient]:
     """Yield a client; a SQLite file is made if need be, and used by one process at a time. Raises TrackingError."""
     if reason := trouble(root):
-        raise TrackingError(address.redacted(reason))
+        raise TrackingError(redacted(reason))
     uri = address.address(root)
     path = address.database(uri)
     with locked(path.parent) if path else nullcontext():
@@ -59,12 +60,12 @@ def _client(uri: str) -> Iterator[mlflow.MlflowClient]:
     try:
         yield mlflow.MlflowClient(uri)
     except REFUSALS as error:
-        raise TrackingError(f"MLflow's store {address.redacted(uri)}: {_reason(error)}") from None
+        raise TrackingError(f"MLflow's store {redacted(uri)}: {_reason(error)}") from None
     finally:
         mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None is the default store
 
 
 def _reason(error: Exception) -> str:
     """Return what the store refuses, without what may hold a password, and without the history of each try."""
-    text = address.redacted(str(error) or type(error).__name__)
+    text = redacted(str(error) or type(error).__name__)
     return "it does not answer" if re.search(r"HTTPS?ConnectionPool", text) else " ".join(text.split())

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from umemma.errors import ParameterError, run
 from umemma.paths import home
-from umemma.tracking.address import VARIABLE, address, database, redacted
+from umemma.redaction import redacted
+from umemma.tracking.address import VARIABLE, address, database
 
 HOST = "127.0.0.1"
 PAGE = "#/experiments?workflowType=machine_learning"  # without it MLflow opens on pages for language models
