@@ -289,6 +289,8 @@ MALFORMED = {
     "a boundary without end": (of_form(NOTE, kind="multipart/form-data; boundary=" + "b" * 3_000), "form"),
     "another name of the server": (of_json("{}", host="example.org"), "host"),
     "a page of another site": (of_json("{}", **{"sec-fetch-site": "cross-site"}), "cross_site"),
+    "a page of another port": (of_json("{}", **{"sec-fetch-site": "same-site"}), "cross_site"),
+    "a page that says only where it is from": (of_json("{}", origin="http://127.0.0.1:3000"), "cross_site"),
 }
 
 

@@ -45,7 +45,7 @@ class Access:
             return Refused(
                 421, "host", f"the server answers to {', '.join(self._hosts)}; for other names it needs a token"
             )
-        if scope["method"] == "POST" and headers.get("sec-fetch-site") == "cross-site":
+        if self._token is None and scope["method"] == "POST" and _is_of_another_page(headers):
             return Refused(403, "cross_site", "a page of another site may not ask")
         if self._token is None or scope["path"] in OPEN:
             return None
@@ -84,6 +84,17 @@ def token(file: Path | None) -> str | None:
             f"the token of {where} must be {_LEAST} or more letters and digits without blanks, as from `openssl rand -hex 16`"
         )
     return written
+
+
+def _is_of_another_page(headers: Headers) -> bool:
+    """Whether a page that is not the server's own has sent it; programs say nothing of a page.
+
+    One of another port of this machine may be another user's. A token is known to no page but the one that it was typed in.
+    """
+    if (site := headers.get("sec-fetch-site")) is not None:
+        return site not in ("same-origin", "none")
+    origin = headers.get("origin")  # older browsers, and addresses that are neither https nor loopback
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
 def _host(header: str) -> str:
