@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 DVC := $(BIN)/dvc --wait-for-lock
 # User input reaches a shell only as "$$FILE", never as text of a command: neither a shell nor make can run any of it.
-GIVEN := FILE DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW ID TO LOG SINCE LABELS EXP ACCEPT
+GIVEN := FILE DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW ID TO LOG SINCE LABELS EXP ACCEPT DAYS YES
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 
 .DEFAULT_GOAL := help
 # Notes of `umemma.composition` on params.yaml and conf/; as this takes a second, it runs only when a file has changed.
 NOTICE := .dvc/tmp/composition
-.PHONY: help init run ablation benchmark table exps test test-slow lint format docs params lock ui log serve promote monitor trace up down status data-docs clean
+.PHONY: help init run ablation benchmark table exps test test-slow lint format docs params lock ui log serve promote monitor trace up down status data-docs prune audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,12 @@ data-docs: .venv/.synced ## Great Expectations' Data Docs of the last validation
 lock: $(UV) ## pin what pyproject.toml asks for into requirements.txt, with hashes and without addresses
 	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  pyproject.toml --extra dev -o requirements.txt
+
+prune: .venv/.synced ## what nothing needs any more, and how much it is; YES=1 removes it: DAYS=90 LOG=answers
+	@[ "$$YES" = 1 ] && set -- --yes; $(BIN)/python -m flows.prune $${DAYS:+--days "$$DAYS"} $${LOG:+--log "$$LOG"} "$$@"
+
+audit: $(UV) ## known vulnerabilities of what requirements.txt pins, where the advisory database can be reached
+	@$(PYTHON) .ci/audit.py
 
 clean: ## remove what can be made again: environment, caches, data, runs (asks git what is ignored)
 	@git clean -fdX -q

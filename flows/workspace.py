@@ -81,10 +81,35 @@ def experiment(home: Path, overrides: Sequence[str], name: str, tell: Tell) -> I
 
 def prune(home: Path) -> None:
     """Remove the worktrees of runs that were killed."""
-    for path in (home / ".dvc" / "tmp" / "flows").glob("run-*.lock"):
-        with suppress(OSError), open(path) as lock:
+    for folder in left(home):
+        with suppress(OSError), open(folder.with_suffix(".lock")) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove_worktree(home, path.with_suffix(""))
+            _remove_worktree(home, folder)
+
+
+def left(home: Path) -> list[Path]:
+    """Return the worktrees of runs that were killed."""
+    return [folder for folder in _worktrees(home) if not _is_in_use(folder)]
+
+
+def in_use(home: Path) -> list[Path]:
+    """Return the worktrees of runs that are under way."""
+    return [folder for folder in _worktrees(home) if _is_in_use(folder)]
+
+
+def _worktrees(home: Path) -> list[Path]:
+    return [path.with_suffix("") for path in sorted((home / ".dvc" / "tmp" / "flows").glob("run-*.lock"))]
+
+
+def _is_in_use(folder: Path) -> bool:
+    try:
+        with open(folder.with_suffix(".lock")) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _add_worktree(home: Path, folder: Path, baseline: str, tell: Tell) -> None:

@@ -487,3 +487,17 @@ def plan_missed_runs(root: Path) -> None:
                 "UPDATE flow_run SET next_scheduled_start_time = ?, expected_start_time = ? WHERE id = ?",
                 [*2 * [f"2026-01-01 0{hour}:00:00.000000"], run["id"]],
             )
+
+
+def test_prune_tells_and_removes_the_runs_that_ended_long_ago(project: Path) -> None:
+    before = len(api(project, "flow_runs/filter", {"limit": 200}))
+    assert before > 0
+    said = call(project, PYTHON, "-m", "flows.prune", "--days", "1")
+    assert "runs in Prefect that have ended: 0\n" in said
+    said = call(project, PYTHON, "-m", "flows.prune", "--days", "0")
+    assert f"runs in Prefect that have ended: {before}\n" in said
+    assert len(api(project, "flow_runs/filter", {"limit": 200})) == before
+    assert said.splitlines()[-1].endswith("could be freed: make prune YES=1")
+    call(project, PYTHON, "-m", "flows.prune", "--days", "0", "--yes")
+    assert api(project, "flow_runs/filter", {"limit": 200}) == []
+    assert api(project, "task_runs/filter", {"limit": 200}) == []

@@ -7,7 +7,7 @@ look in.
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +110,16 @@ def lineage_file(root: Path, run: str, name: str) -> str | None:
         if not any(one.path == f"{LINEAGE}/{name}" for one in client.list_artifacts(run, LINEAGE)):
             return None
         return Path(client.download_artifacts(run, f"{LINEAGE}/{name}", folder)).read_text("utf-8")
+
+
+def lineage_files(root: Path, name: str) -> Iterator[tuple[str, str]]:
+    """Yield (run, this file of what it was made from) of every run that has it. Raises TrackingError."""
+    if not _is_there(root):
+        return
+    for descriptions in names(root).values():
+        for run in (description.split()[0] for description in descriptions):
+            if (text := lineage_file(root, run, name)) is not None:
+                yield run, text
 
 
 def _logged(client: mlflow.MlflowClient, run: Run, experiment: str) -> Logged:
