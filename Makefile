@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 
 .DEFAULT_GOAL := help
 # Notes of `umemma.composition` on params.yaml and conf/; as this takes a second, it runs only when a file has changed.
 NOTICE := .dvc/tmp/composition
-.PHONY: help init run ablation benchmark table exps test test-slow lint format docs params lock ui log serve promote monitor trace up down status data-docs prune audit clean
+.PHONY: help init run ablation benchmark table exps grow test test-slow lint format docs params lock ui log serve promote monitor trace up down status data-docs prune audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,10 @@ log: .venv/.synced ## log to MLflow what could not be logged in its run, and the
 serve: .venv/.synced ## the last run's model answers on http://127.0.0.1:8000, until Ctrl-C: ALLOW=photos, ARGS="--rows 10"
 	@set -f; exec $(BIN)/python -m umemma serve "$${MODEL:-data/export}" --port "$${PORT:-8000}" \
 	  $${ALLOW:+--allow "$$ALLOW"} $$ARGS
+
+grow: .venv/.synced .dvc/tmp ## a model that keeps MODEL's answers and gains or loses modalities: MODEL=models:/umemma-films@champion
+	@set -f; $(BIN)/python -m flows.grow "$$MODEL" $${DATASET:+"dataset=$$DATASET"} $$ARGS
+	@$(MAKE) -s run DATASET=
 
 promote: .venv/.synced ## the last run's model becomes the champion if it is no worse: EXP=name ACCEPT="why" ARGS=--rollback
 	@set -f; $(BIN)/python -m flows.promote $${EXP:+--experiment "$$EXP"} $${ACCEPT:+--accept "$$ACCEPT"} $$ARGS

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from umemma.errors import ParameterError, unknown
 from umemma.training.arms import ARMS, Arm
 
-CHOICES: Mapping[str, Arm] = {str(name): arm for name, arm in ARMS.items()}
+# All that start from the towers of the run: `grown` starts from an earlier model (flows/grow.py).
+CHOICES: Mapping[str, Arm] = {str(name): arm for name, arm in ARMS.items() if arm.fusion != "grown"}
 
 
 @dataclass(frozen=True)

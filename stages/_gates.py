@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from stages._base import base_of
 from umemma.data.batch import Batch
 from umemma.data.sample import SPLITS
 from umemma.evaluation import comparison, leak_audit
+from umemma.evaluation import unchanged as unchanged_answers
 from umemma.evaluation.settings import Evaluate
 from umemma.models import safetensors
 from umemma.models.checkpoint import Model
+from umemma.models.late_fusion import LateFusion
 from umemma.parameters import Parameters
 from umemma.reporting import results
 from umemma.reporting.results import Gates, Masks
@@ -53,6 +56,15 @@ def baselines(evaluate: Evaluate, arm: str, seed: int) -> dict[str, Any]:
     )
 
 
+def unchanged(model: Model, base: LateFusion, context: TrainingContext) -> dict[str, Any]:
+    """Compare the answers of a grown model with those of its base, wherever it has nothing new."""
+    test = context.media["test"]
+    return _gate(
+        "answers of the base model",
+        *unchanged_answers.compare(model, base, test, context.log_prior, device=context.device),
+    )
+
+
 def judge(settings: Parameters, context: TrainingContext, model: Model) -> Gates:
     """Return the content of data/reports/gates.json; a failed gate does not raise: the report is written first."""
     below = never_below(settings.evaluate, settings.seed)
@@ -61,6 +73,9 @@ def judge(settings: Parameters, context: TrainingContext, model: Model) -> Gates
         below if ARMS[settings.arm].keeps_up else comparison.as_finding(below),
         baselines(settings.evaluate, settings.arm, settings.seed),
     ]
+    base = base_of(settings)
+    if base is not None:
+        gates.append(unchanged(model, base, context))
     drawn = results.read(Path("data/reports/masks.json"), Masks)
     if drawn.protocol is not None and drawn.missing_rate is not None and drawn.seed is not None:
         rates = tuple(drawn.missing_rate[name] for name in context.modalities)

@@ -22,7 +22,7 @@ from umemma.parameters import Parameters
 from umemma.prediction import predictions
 from umemma.reporting import results
 from umemma.reporting.results import Accounting
-from umemma.serving import export
+from umemma.serving import export, folder
 from umemma.serving.folder import FORMAT, Decoded, Facts, Inputs
 
 MANIFEST, FOLDER = Path("data/shards/manifest.parquet"), Path("data/export")
@@ -102,6 +102,8 @@ def main() -> None:
         FOLDER,
         Path("data/reports/predictions.csv"),
     )
+    if short := folder.read(FOLDER / folder.MEASURED, folder.Measured).falling_short():
+        print(f"{FOLDER}: {short}")
     print(f"{FOLDER}: model {digest[:12]}; `umemma predict {FOLDER} ROWS.csv` answers new rows")
 
 

@@ -1,9 +1,11 @@
 """Towers -> the model of the chosen arm (data/model), and the masks used in training (data/masks)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from stages import _context, _ranks
+from stages._base import base_of
 from umemma import parameters
 from umemma.data.batch import Batch
 from umemma.files import write_json, written_whole
@@ -62,6 +64,7 @@ def main() -> None:
     settings = parameters.read()
     arm, classes = ARMS[settings.arm], list(settings.dataset.classes)
     context, _ = _context.load(settings)
+    context = replace(context, base=base_of(settings))
     trained = fuse(settings.arm, context, Path("data/model"), classes)
     if not context.device.ranks.is_first:
         return

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from stages import _ranks, modality_of
+from stages._base import base_of
 from umemma import parameters
 from umemma.data import arrays, manifest
 from umemma.data.sample import SPLITS
 from umemma.files import write_json, written_whole
 from umemma.models import frozen, safetensors, unimodal
-from umemma.training import encoder_search, unimodal_fit
+from umemma.training import encoder_search, inherited, unimodal_fit
 
 
 def main() -> None:
@@ -19,22 +20,28 @@ def main() -> None:
     folder = {name: Path("data") / dataset.inputs[name] / dataset.name / name}
     targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
     data = {split: arrays.load(folder, split, targets) for split in SPLITS}
-    encoders = [frozen.trained_part(modality.encoder), *modality.candidates][: settings.pretrain.search]
-    trained, result = encoder_search.best(
-        encoders,
-        data,
-        lambda encoder: unimodal_fit.fit(
+    base = base_of(settings)
+    if base is not None and name in base.parts():
+        num_classes, seed = len(list(dataset.classes)), settings.seed
+        trained = inherited.fit(base, data, settings.pretrain, settings.compute, num_classes=num_classes, seed=seed)
+        result = unimodal_fit.report(trained, data) | inherited.FACTS
+    else:
+        encoders = [frozen.trained_part(modality.encoder), *modality.candidates][: settings.pretrain.search]
+        trained, result = encoder_search.best(
+            encoders,
             data,
-            encoder,
-            settings.pretrain,
-            settings.compute,
-            epochs=modality.epochs,
-            num_classes=len(dataset.classes),
-            seed=settings.seed,
-            augmentation=modality.augment,
-            group=targets.group["train"],
-        ),
-    )
+            lambda encoder: unimodal_fit.fit(
+                data,
+                encoder,
+                settings.pretrain,
+                settings.compute,
+                epochs=modality.epochs,
+                num_classes=len(dataset.classes),
+                seed=settings.seed,
+                augmentation=modality.augment,
+                group=targets.group["train"],
+            ),
+        )
     if not settings.compute.set_up().ranks.is_first:
         return
     with written_whole(Path("data/towers") / dataset.name / name) as temporary:
@@ -45,7 +52,7 @@ def main() -> None:
     write_json(Path("data/reports/curves") / dataset.name / f"{name}.json", trained.curve)
     figures = {key: value for key, value in result.items() if isinstance(value, int | float)}
     print(f"{name}: " + "  ".join(f"{key} {value:g}" for key, value in figures.items()))
-    if len(encoders) > 1:
+    if settings.pretrain.search > 1 or base is not None:
         print(f"{name}: chose {result['encoder']}, {result['why']}")
 
 

@@ -14,6 +14,8 @@ from stages.fuse import fuse
 from tests.conftest import CPU
 from umemma import missingness
 from umemma.data.batch import Batch
+from umemma.errors import ParameterError
+from umemma.evaluation import unchanged
 from umemma.missingness import key_digest
 from umemma.models import checkpoint
 from umemma.models.early_fusion import EarlyFusion
@@ -22,7 +24,7 @@ from umemma.models.run_encoders import encode_split
 from umemma.models.unimodal import Encoder, Tower
 from umemma.prediction.predict import predict
 from umemma.prediction.predictions import Predictions
-from umemma.training import masks, unimodal_fit
+from umemma.training import inherited, masks, unimodal_fit
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, fit
@@ -64,7 +66,9 @@ def context(media, towers) -> TrainingContext:
     pretrain = Pretrain(batch_size=6, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0)
     compute = Compute(device="cpu", precision="float32", threads=None)
     early = {"name": "lenet", "width": 4, "dim": 5, "size_px": 8}
-    return TrainingContext(towers, splits, features, settings, pretrain, compute, early, 3, seed=5)
+    context = TrainingContext(towers, splits, features, settings, pretrain, compute, early, 3, seed=5)
+    first = (True,) + (False,) * (len(towers) - 1)
+    return replace(context, base=fit("frozen", context.of(first)).model)
 
 
 def with_fuse(context: TrainingContext, **settings: object) -> TrainingContext:
@@ -356,7 +360,7 @@ def test_media_are_augmented_where_an_arm_is_trained_on_them_and_features_never(
         fit(name, replace(context, augment=augment)).model.state_dict()
         for augment in ({"image": {}}, {"image": {"noise": 1.0}}, {"image": {"noise": 1.0}})
     )
-    on_media = name not in ("uni", "ensemble", "frozen", "linear", "trees")
+    on_media = name not in ("uni", "ensemble", "frozen", "grown", "linear", "trees")
     assert same(plain, first) != on_media
     assert same(first, again)
     assert same(plain, fit(name, context).model.state_dict())
@@ -377,3 +381,44 @@ def test_a_specialist_learns_from_all_samples_that_have_any_of_its_set(context):
         (False, True),
         (True, False),
     }
+
+
+def test_a_model_grows_by_what_it_lacks_and_keeps_its_answers(context):
+    trained = fit("grown", context)
+    assert list(trained.model.parts()) == list(context.modalities)
+    base = context.base
+    assert unchanged.compare(trained.model, base, context.media["test"], context.log_prior, device=CPU)[1] == []
+    assert trained.curve[-1]["step"] > 0
+    weights = base.state_dict()
+    kept = {name: value for name, value in trained.model.state_dict().items() if name.startswith("encoders.image")}
+    assert kept
+    assert all(torch.equal(value, weights[name]) for name, value in kept.items())
+
+
+def test_what_a_model_gains_comes_behind_what_it_knew(context):
+    last = tuple(name == context.modalities[-1] for name in context.modalities)
+    of_the_last = replace(context, base=fit("frozen", replace(context.of(last), base=None)).model)
+    with pytest.raises(ParameterError, match=r"come first, in its order, then those to be added: audio, image"):
+        fit("grown", of_the_last)
+
+
+def test_a_tower_of_the_base_is_its_encoder_with_the_answer_that_it_has_alone(context):
+    data = {split: batch.only(["image"]) for split, batch in context.media.items()}
+    base = context.base
+    trained = inherited.fit(base, data, context.pretrain, context.compute, num_classes=3, seed=0)
+    weights = base.parts()["image"].state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in trained.tower.encoder.state_dict().items())
+    has = data["test"].present[:, 0]
+    alone = predict(base, data["test"], context.log_prior, group=data["test"].key, device=CPU).logits[(True,)][has]
+    shift = trained.tower.log_prior - base.head.log_prior
+    torch.testing.assert_close(trained.tower.answer(trained.features["test"][has]) - shift, alone)
+
+
+def test_a_tower_of_a_base_whose_head_has_none_gets_one_on_the_same_features(context):
+    first = context.of((True, False))
+    base = fit("frozen", with_fuse(replace(first, base=None), head="concat")).model
+    data = {split: batch.only(["image"]) for split, batch in context.media.items()}
+    trained = inherited.fit(base, data, context.pretrain, context.compute, num_classes=3, seed=0)
+    expected = encode_split(base.parts(), data["test"], device=CPU)["image"]
+    assert torch.equal(trained.features["test"], expected)
+    assert trained.tower.samples_seen > 0

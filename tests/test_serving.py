@@ -5,9 +5,11 @@ import csv
 import gzip
 import io
 import json
+import math
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -17,9 +19,10 @@ from tests import served_sample
 from tests.table_sample import write_table
 from umemma.errors import DataError
 from umemma.prediction.sets import nearest
-from umemma.serving import answer, folder, identity, output, predict, reference
+from umemma.reporting.results import Interval
+from umemma.serving import answer, export, folder, identity, output, predict, reference
 from umemma.serving import model as serving_model
-from umemma.serving.folder import Measured, ModelFolderError
+from umemma.serving.folder import Measured, MeasuredPattern, ModelFolderError
 from umemma.serving.model import Model
 from umemma.serving.summary import STATISTICS
 
@@ -291,3 +294,36 @@ def test_the_folder_holds_what_new_answers_are_compared_with(served, tmp_path):
     shutil.copytree(served.folder, tmp_path / "old", ignore=shutil.ignore_patterns("reference"))
     with pytest.raises(ModelFolderError, match=r"has no reference/: .*; export it again"):
         reference.read(tmp_path / "old")
+
+
+@pytest.mark.parametrize(("shift", "least", "most"), [(0.0, 0.0, 0.08), (0.7, 0.8, 1.0)])
+def test_sets_that_hold_less_than_they_promise_are_named_and_only_these(shift, least, most):
+    """Calibration and test scores of one distribution, or of two: 5 % of the former may be named."""
+    rng = np.random.default_rng(0)
+    named = []
+    for _ in range(300):
+        calibrating = np.sort(rng.normal(size=150))
+        threshold = calibrating[math.ceil(151 * 0.9) - 1]
+        coverage = float((rng.normal(shift, size=150) <= threshold).mean())
+        blank = Interval(value=0.5, low=None, high=None)
+        figures = {
+            "n": 150,
+            "groups": 150,
+            "calibration_n": 150,
+            "own_calibration": True,
+            "coverage": coverage,
+            "set_size": 1.0,
+        }
+        one = MeasuredPattern(accuracy=blank, f1_micro=None, information=blank, ece=blank, **figures)
+        named.append(export.falls_short(one, 0.05))
+    assert least <= np.mean(named) <= most
+
+
+def test_a_card_says_which_sets_do_not_hold_what_they_promise(served):
+    measured = folder.read(served.folder / folder.MEASURED, Measured)
+    assert measured.falling_short() == ""
+    name, one = next(iter(measured.patterns.items()))
+    short = measured.model_copy(
+        update={"patterns": {name: one.model_copy(update={"falls_short": True, "coverage": 0.71})}}
+    )
+    assert f"with {name} (71%): test samples are not like the validation samples" in short.falling_short()

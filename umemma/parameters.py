@@ -6,6 +6,7 @@ YAML 1.2, as DVC does: PyYAML would read `1e-3` as text. A plug-in chosen by nam
 a module of its folder, or, as `module:variant`, one of a module's variants; the folder is listed, not imported.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,6 +26,8 @@ from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_r
 from umemma.validation.settings import Validation
 
 FILE = Path("params.yaml")
+BASE = "data/base"
+NO_BASE = f"{BASE}/none"
 
 
 class Parameters(Section):
@@ -37,7 +40,11 @@ class Parameters(Section):
     """
     arm: ArmName
     """How the model is trained: `uni`, `joint`, `joint+mma`, `ump`, `ume-mma`, `ensemble`, `frozen`, `early`,
-    `specialist`, `linear` or `trees` (docs: The method, Arms).
+    `specialist`, `grown`, `linear` or `trees` (docs: The method, Arms).
+    """
+    base: str
+    """The model that arm `grown` adds modalities to, or takes some from: `data/base/` and the first digits of its digest,
+    which `make grow` writes; `data/base/none` for any other arm.
     """
     dataset: Dataset
     prepare: Prepare
@@ -77,6 +84,7 @@ def check(content: object, where: str) -> Parameters:
 
 def _name_troubles(parameters: Parameters) -> Iterator[str]:
     dataset, fuse = parameters.dataset, parameters.fuse
+    yield from _base_troubles(parameters)
     chosen: list[tuple[str, str, object]] = [
         ("dataset.adapter", "datasets", dataset.adapter),
         ("fuse.head", "heads", fuse.head),
@@ -114,6 +122,16 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
         yield f"dataset.classes holds a name twice: {list(dataset.classes)}"
     yield from _promotion_troubles(parameters.promotion, list(dataset.modalities))
     yield from _rate_troubles(fuse, list(dataset.modalities))
+
+
+def _base_troubles(parameters: Parameters) -> Iterator[str]:
+    base, is_grown = parameters.base, parameters.arm == "grown"
+    if base != NO_BASE and not re.fullmatch(BASE + r"/[0-9a-f]{12}", base):
+        yield f"base: {base!r} must be {NO_BASE}, or a folder below {BASE} that `make grow MODEL=...` made"
+    elif is_grown and base == NO_BASE:
+        yield "arm: grown starts from an earlier model: make grow MODEL=models:/umemma-NAME@champion DATASET=NAME"
+    elif not is_grown and base != NO_BASE:
+        yield f"base: only arm grown starts from an earlier model; set base={NO_BASE} for arm {parameters.arm}"
 
 
 def _promotion_troubles(promotion: Promotion, modalities: Sequence[str]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import torch
 
-from umemma.models import early_fusion, late_fusion, linear_experts, safetensors, trees
+from umemma.models import early_fusion, grown, linear_experts, safetensors, trees
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.late_fusion import LateFusion
 from umemma.models.linear_experts import LinearExperts
@@ -39,7 +39,7 @@ def _blank(facts: Mapping[str, Any], num_classes: int) -> Model:
         return PerPattern(members, takes, torch.zeros(num_classes))
     blanks: Mapping[str, Any] = {
         "early": early_fusion.blank,
-        "late": late_fusion.blank,
+        **dict.fromkeys(("late", "grown", "without"), grown.blank),
         "linear": linear_experts.blank,
         "trees": trees.blank,
     }

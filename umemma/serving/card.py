@@ -67,8 +67,10 @@ def _worth(facts: Facts, measured: Measured) -> Iterator[str]:
     for name, one in measured.patterns.items():
         yield (
             f"| {name} | {one.n:,} | {_interval(_score(one)[1])} | {_bits(one.information)} | {one.coverage:.3f}"
-            f"{'' if one.own_calibration else ' (borrowed)'} | {one.set_size:.2f} |"
+            f"{'' if one.own_calibration else ' (borrowed)'}{' **too few**' if one.falls_short else ''} | {one.set_size:.2f} |"
         )
+    if short := measured.falling_short():
+        yield from ("", f"**{short}**")
     yield from (
         "",
         f"A row that has nothing is answered by how often each class was in training: accuracy {measured.prior:.3f}.",

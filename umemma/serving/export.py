@@ -1,5 +1,6 @@
 """Writes a model folder from the outputs of a run."""
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.stats import betabinom
 
 from umemma import hub
 from umemma.data.batch import Batch
@@ -28,6 +30,7 @@ from umemma.serving.row import Row
 from umemma.serving.summary import summaries
 
 SET_COVERAGE = 0.9  # of the sets whose size and coverage are measured
+_UNLIKELY = 0.05  # of all patterns together
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,10 @@ def _measured(run: Run, calibrated: Calibrated) -> Measured:
         for pattern in test.patterns()
         if pattern in calibrated.by_pattern and (name := pattern_name(pattern, test.modalities)) in account.metrics
     }
+    patterns = {
+        name: one.model_copy(update={"falls_short": falls_short(one, _UNLIKELY / len(patterns))})
+        for name, one in patterns.items()
+    }
     return Measured(entropy=account.entropy, prior=round(prior, 6), patterns=patterns)
 
 
@@ -118,6 +125,19 @@ def _pattern(pattern: Pattern, account: Accounting, test: Predictions, calibrate
         own_calibration=of_pattern.is_own,
         calibration_n=len(of_pattern.scores),
     )
+
+
+def falls_short(one: MeasuredPattern, significance: float) -> bool:
+    """Whether sets hold the truth less often than independent samples alike to the calibration samples let expect.
+
+    Over calibration samples coverage is Beta(k, n + 1 - k) with k = ceil((n + 1) 0.9) (Vovk 2012), so the number of sets
+    that hold the truth is beta-binomial; a group counts once.
+    """
+    n, sets_needed = one.calibration_n, math.ceil((one.calibration_n + 1) * SET_COVERAGE - 1e-9)
+    if sets_needed > n:
+        return False  # a set is all classes
+    held = round(one.coverage * one.groups)
+    return bool(betabinom.cdf(held, one.groups, sets_needed, n + 1 - sets_needed) < significance)
 
 
 def _of_sets(pattern: Pattern, test: Predictions, calibrated: Calibrated) -> tuple[float, float]:

@@ -110,7 +110,8 @@ class MeasuredPattern(Result):
 
     `information`: nats, at least; `ece`: expected calibration error. `coverage` and `set_size` are of sets of 90 %, for
     samples of exactly the pattern: where these are few, others with the weights of `umemma.prediction.sets`.
-    `own_calibration`: were sets calibrated on samples of exactly this pattern (`calibration_n` of them)?
+    `own_calibration`: were sets calibrated on samples of exactly this pattern (`calibration_n` of them)? `falls_short`:
+    is `coverage` lower than chance explains, so that validation and test samples must differ?
     """
 
     n: int
@@ -123,6 +124,7 @@ class MeasuredPattern(Result):
     set_size: float
     own_calibration: bool
     calibration_n: int
+    falls_short: bool = False
 
 
 class Measured(Result):
@@ -134,6 +136,16 @@ class Measured(Result):
     entropy: float | None
     prior: float
     patterns: dict[str, MeasuredPattern]
+
+    def falling_short(self) -> str:
+        """Return a sentence on the patterns whose sets do not hold what they promise, or ''."""
+        short = [f"{name} ({one.coverage:.0%})" for name, one in self.patterns.items() if one.falls_short]
+        return (
+            f"Sets of 90 % hold the truth less often than that, by more than chance, with {some(short)}: test samples are not like "
+            "the validation samples that sets are calibrated on."
+            if short
+            else ""
+        )
 
 
 def seal(folder: Path) -> str:

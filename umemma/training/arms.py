@@ -24,7 +24,7 @@ class Arm:
     `keeps_up`: does it promise never to be below the best tower of the present modalities?
     """
 
-    fusion: Literal["late", "early", "best tower", "specialists", "classical"]
+    fusion: Literal["late", "early", "best tower", "specialists", "classical", "grown"]
     trains: Literal["nothing", "head", "towers and head", "all from scratch"]
     hides: bool
     keeps_up: bool
@@ -43,6 +43,7 @@ ARMS: dict[ArmName, Arm] = {
     ),
     "early": Arm("early", "all from scratch", True, False, "one encoder over all modalities, modalities hidden"),
     "specialist": Arm("specialists", "towers and head", False, True, "for every set of modalities a model of its own"),
+    "grown": Arm("grown", "head", True, True, "an earlier model, unchanged, and terms for the modalities it lacks"),
     "linear": Arm(
         "classical",
         "all from scratch",

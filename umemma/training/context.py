@@ -15,6 +15,7 @@ from umemma.metrics.objective import log_prior
 from umemma.missingness import Pattern
 from umemma.models import safetensors, unimodal
 from umemma.models.device import Device
+from umemma.models.late_fusion import LateFusion
 from umemma.models.unimodal import Tower
 from umemma.settings import Settings
 from umemma.training.schedule import Schedule
@@ -31,7 +32,7 @@ class TrainingContext:
     `media` and `features` hold the same samples of each split: as arrays (or the features of a frozen backbone), and as
     the towers' features. `augment` applies to the media, {modality: settings}. `is_out_of_fold`: are all towers' answers for
     training samples by models that were not trained on these, so that a head may be fitted to them? `judged`: the patterns
-    that validation answers; None: those of `missingness.panel`.
+    that validation answers; None: those of `missingness.panel`. `base`: the model that the arm `grown` starts from.
     """
 
     towers: Mapping[str, Tower]
@@ -46,6 +47,7 @@ class TrainingContext:
     augment: Mapping[str, Settings] = field(default_factory=dict)
     is_out_of_fold: bool = False
     judged: tuple[Pattern, ...] | None = None
+    base: LateFusion | None = None
 
     @cached_property
     def device(self) -> Device:

@@ -10,17 +10,20 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import mean
+from typing import cast
 
 import torch
 from torch import nn
 
 from umemma.data.batch import Batch
+from umemma.errors import ParameterError
 from umemma.metrics.classification import nll, share_correct
 from umemma.metrics.objective import log_class_weight
 from umemma.missingness import Pattern, hide, outcomes, panel, pattern_name, specialists_panel
 from umemma.models import late_fusion
 from umemma.models.checkpoint import Model
 from umemma.models.early_fusion import EarlyFusion
+from umemma.models.grown import GrownHead, of_modalities, with_modality
 from umemma.models.heads import pool_residual
 from umemma.models.late_fusion import FittedHead, LateFusion
 from umemma.models.per_pattern import PerPattern
@@ -64,6 +67,8 @@ def fit(name: ArmName, context: TrainingContext) -> Trained:
         return early(context, hides=arm.hides)
     if arm.fusion == "classical":
         return classical(name, context)
+    if arm.fusion == "grown":
+        return grown(context)
     if arm.trains == "nothing":
         fuse = context.fuse.model_copy(update={"head": "product_of_experts", "substitute": "none"})
         context = replace(context, fuse=fuse)
@@ -99,14 +104,7 @@ def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
     groups = [_trained_of(model.head, lr), _trained_of(model.substitute, lr)]
     if on_features:
         model.encoders.requires_grad_(False)
-        trained = _trained(
-            model,
-            groups,
-            context,
-            hides,
-            context.features,
-            forward=lambda batch: model.fuse(batch.values, batch.present, batch.key),
-        )
+        trained = _trained(model, groups, context, hides, context.features, forward=_fused(model))
         return _with_fitted_head(trained, model, context, context.features, hides=hides)
     for encoder in model.parts().values():  # only what the encoder's `trainable` allows
         groups += encoder.parameter_groups(tower_lr)
@@ -147,6 +145,35 @@ def _filled(model: LateFusion, data: Batch, copied: Batch) -> HeldOut:
     in_use = {name: partial(encode_in_use, encoder) for name, encoder in model.parts().items()}
     filled, visible = model.substitute(copied.values, copied.present, copied.key, in_use)
     return HeldOut(filled, visible, copied.label, len(copied) / max(1, len(data)))
+
+
+def grown(context: TrainingContext) -> Trained:
+    """Add the modalities that the `base` lacks, one after another, without those that the data set no longer has.
+
+    Raises ParameterError if the base's modalities do not come first, in their order: a pattern is a row of flags.
+    """
+    assert context.base is not None, "the stage gives the arm `grown` its base"
+    names = context.modalities
+    model = of_modalities(deepcopy(context.base), names)
+    kept = list(model.parts())
+    if kept != list(names[: len(kept)]):
+        raise ParameterError(
+            f"dataset.modalities: the base model's come first, in its order, then those to be added: {', '.join(kept)}, "
+            f"{', '.join(name for name in names if name not in kept)}"
+        )
+    trained = Trained(model.eval(), [_nothing_trained()], 0)
+    for name in names[len(kept) :]:
+        model = with_modality(model, name, deepcopy(context.towers[name]), context.log_prior)
+        part = context.of(tuple(other in model.parts() for other in names))
+        groups = [_trained_of(cast(GrownHead, model.head).together, context.fuse.lr)]
+        model.encoders.requires_grad_(False)
+        trained = _trained(model, groups, part, True, part.features, forward=_fused(model))
+        trained = _with_fitted_head(trained, model, part, part.features, hides=True)
+    return trained
+
+
+def _fused(model: LateFusion) -> Callable[[Batch], torch.Tensor]:
+    return lambda batch: model.fuse(batch.values, batch.present, batch.key)
 
 
 def early(context: TrainingContext, *, hides: bool) -> Trained:

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from umemma.models.device import Device
 
 ArmName = Literal[
-    "uni", "joint", "joint+mma", "ump", "ume-mma", "ensemble", "frozen", "early", "specialist", "linear", "trees"
+    "uni",
+    "joint",
+    "joint+mma",
+    "ump",
+    "ume-mma",
+    "ensemble",
+    "frozen",
+    "early",
+    "specialist",
+    "grown",
+    "linear",
+    "trees",
 ]
 
 

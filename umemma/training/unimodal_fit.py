@@ -75,11 +75,9 @@ def fit(
     validated = present["val"].rows(slice(None, None, -(-len(present["val"]) // _MAX_VALIDATED)))
 
     def validate() -> dict[str, float]:
-        """Score the tower as it would be calibrated: overconfidence is mended afterwards, and decides nothing here."""
         with torch.no_grad():
             logits = tower.head(features(validated).to(device.torch_device)).cpu()
-        prior = tower.log_prior.cpu()
-        return _scores(tempered(logits, temperature(logits, validated.label, prior), prior), validated.label, "val")
+        return scores_of(logits, validated.label, tower.log_prior.cpu())
 
     if isinstance(tower.encoder.body, LinearColumns):
         curve = regression.fit_tower(tower, present["train"], validate)
@@ -114,6 +112,11 @@ def _boosted(data: Mapping[str, Batch], num_classes: int, seed: int, group: torc
     scores = _scores(tower.answer(features["val"][has]), data["val"].label[has], "val")
     row = {"epoch": 1, "step": 1, "samples_seen": tower.samples_seen} | scores
     return TrainedTower(tower, features, [row], is_out_of_fold=True)
+
+
+def scores_of(logits: torch.Tensor, label: torch.Tensor, log_prior: torch.Tensor) -> dict[str, float]:
+    """Score validation logits as they would be calibrated: overconfidence is mended afterwards, and decides nothing."""
+    return _scores(tempered(logits, temperature(logits, label, log_prior), log_prior), label, "val")
 
 
 def report(trained: TrainedTower, data: Mapping[str, Batch]) -> dict[str, float]:
