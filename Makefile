@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 DVC := $(BIN)/dvc --wait-for-lock
 # User input reaches a shell only as "$$FILE", never as text of a command: neither a shell nor make can run any of it.
-GIVEN := FILE DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW ID TO LOG SINCE LABELS EXP ACCEPT DAYS YES
+GIVEN := FILE NAME DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW ID TO LOG SINCE LABELS EXP ACCEPT DAYS YES
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 
 .DEFAULT_GOAL := help
 # Notes of `umemma.composition` on params.yaml and conf/; as this takes a second, it runs only when a file has changed.
 NOTICE := .dvc/tmp/composition
-.PHONY: help init run ablation benchmark table exps grow test test-slow lint format docs params lock ui log serve promote monitor trace up down status data-docs prune audit clean
+.PHONY: help init run ablation study benchmark table exps grow test test-slow lint format docs params lock ui log serve promote monitor trace up down status data-docs prune audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the 
 ablation: .venv/.synced ## every arm and seed as DVC experiments, resumed where it stopped: DATASET=... SEEDS="0 1 2"
 	@set -f; $(BIN)/python -m flows.ablation $${DATASET:+--dataset "$$DATASET"} $${SEEDS:+--seeds $$SEEDS} \
 	  $${ARMS:+--arms $$ARMS} $${RATES:+--rates $$RATES}
+
+study: .venv/.synced ## experiments that answer one question, into docs/studies/NAME.md: NAME=rates DATASETS="..." SEEDS="0 1 2"
+	@set -f; $(BIN)/python -m flows.study $${DATASETS:+--datasets $$DATASETS} $${SEEDS:+--seeds $$SEEDS} $$ARGS -- "$$NAME"
 
 benchmark: .venv/.synced ## our model and two baselines on eight data sets, into docs/benchmark.md: DATASETS="..." SEEDS="0 1 2"
 	@set -f; $(BIN)/python -m flows.benchmark $${DATASETS:+--datasets $$DATASETS} $${SEEDS:+--seeds $$SEEDS} \

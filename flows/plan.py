@@ -1,4 +1,4 @@
-"""The experiments of an ablation and their names.
+"""Planned experiments, and those of an ablation with their names.
 
 Seeds are the outer loop: an ablation that is interrupted still leaves complete comparisons.
 """
@@ -21,7 +21,6 @@ class Planned:
     """A planned experiment; `overrides` as in `dvc exp run -S`."""
 
     name: str
-    arm: str
     overrides: tuple[str, ...]
 
 
@@ -66,7 +65,7 @@ def _planned(dataset: str, arm: str, seed: int, rate: float | None, settings: Se
     name = f"{dataset}-{arm}-s{seed}" + ("" if rate is None else f"-r{rate:g}") + _settings_hash(settings)
     hidden = () if rate is None else (f"fuse.missing_rate={rate}",)
     overrides = (f"dataset={dataset}", f"arm={arm}", f"seed={seed}", *hidden, *settings)
-    return Planned(legal(name), arm, overrides)
+    return Planned(legal(name), overrides)
 
 
 def _settings_hash(settings: Sequence[str]) -> str:

@@ -21,11 +21,12 @@ from flows.experiments import CodeChanged, Experiments, maker
 from flows.git import git
 from flows.plan import Planned
 from flows.processes import Children
+from flows.stage_seconds import StageSeconds
 from flows.workspace import experiment
 from umemma.errors import UmemmaError
 
 Run = Callable[[str, Callable[[], Sequence[str]]], None]
-METHOD = "ume-mma"  # the comparison is based on an experiment of this arm, if there is one
+METHOD = "arm=ume-mma"  # the comparison is based on an experiment with this override, if there is one
 SHOWN_LINES = 10
 
 
@@ -41,15 +42,26 @@ def run_here(_name: str, run: Callable[[], Sequence[str]]) -> None:
 
 
 class Sweep:
-    """The experiments of one ablation: `run` those that are missing, then `compare`; `missing` is {name: reason}."""
+    """The experiments of one ablation or study: `run` those that are missing; `missing` is {name: reason}.
+
+    `output`: what every experiment is run up to; `seconds`: what their stages took.
+    """
 
     def __init__(
-        self, home: Path, planned: Sequence[Planned], children: Children, *, force: bool, say: Callable[[str], None]
+        self,
+        home: Path,
+        planned: Sequence[Planned],
+        children: Children,
+        *,
+        output: Path = PAGE,
+        force: bool,
+        say: Callable[[str], None],
     ) -> None:
         self.planned, self.children, self.force, self.say = planned, children, force, say
         self.experiments = Experiments(home, git(home, "rev-parse", "HEAD"))
         self.experiments.refuse_changes(home)
-        self.target = maker(home, PAGE)
+        self.target = maker(home, output)
+        self.seconds = StageSeconds(home)
         self.missing: dict[str, str] = {}
         self._left: list[Planned] = []
         self._turn = Lock()  # DVC and Hydra are not thread-safe
@@ -85,16 +97,21 @@ class Sweep:
     def compare(self, name: str) -> Path:
         """Compare existing experiments; return the report's folder. Raises if none exist or the comparison fails."""
         with tempfile.TemporaryDirectory() as folder:
-            present = [planned.name for planned in self.planned if planned.name not in self.missing]
-            self.missing |= collect(self.experiments, present, Path(folder))
-            chosen = [planned for planned in self.planned if planned.name not in self.missing]
-            if not chosen:
-                raise AblationFailed(f"there is nothing to compare\n{self.report_missing()}")
-            self.say(f"comparing {len(chosen)}")
-            basis = next((planned for planned in chosen if planned.arm == METHOD), chosen[0])
+            chosen = self.collect(Path(folder))
+            basis = next((planned for planned in chosen if METHOD in planned.overrides), chosen[0])
             return compare(
                 self.experiments, name, basis.overrides, Path(folder), target=self.target, children=self.children
             )
+
+    def collect(self, folder: Path) -> list[Planned]:
+        """Copy predictions to `folder/NAME.safetensors`; return the experiments that have them. Raises if none has."""
+        present = [planned.name for planned in self.planned if planned.name not in self.missing]
+        self.missing |= collect(self.experiments, present, folder)
+        chosen = [planned for planned in self.planned if planned.name not in self.missing]
+        if not chosen:
+            raise AblationFailed(f"there is nothing to compare\n{self.report_missing()}")
+        self.say(f"comparing {len(chosen)}")
+        return chosen
 
     def report_missing(self) -> str:
         """Return a line for each experiment that is missing, with the reason."""
@@ -129,15 +146,18 @@ class Sweep:
                 self.experiments.refuse_changes(here.root)
 
             def on_line(line: str) -> None:
+                meter.line(line)
                 if title and (stage := re.match(r"Running stage '(.+)'", line)):
                     print(_over(f"{title} {stage[1]}"), end="", flush=True)
 
+            meter = self.seconds.meter(self.children)
             arguments = ["--wait-for-lock", "repro", *(["--force"] if self.force else []), self.target]
             done = self.children.dvc(arguments, cwd=here.root, environment=here.environment(), on_line=on_line)
             if done.returncode:
                 return done.tail or ("DVC failed without output",)
             with self._turn:
                 self.experiments.keep(here, planned.name)
+                self.seconds.keep(here.root, meter)
             return ()
 
     def _tell_once(self, line: str) -> None:

@@ -3,7 +3,7 @@
 - `parameters`: every key of params.yaml, walked from the typed sections of `umemma.parameters`.
 - `decoders`, `encoders`, `heads`: settings from the signatures, read as syntax; nothing heavy is imported.
 - `adapters`: likewise. `augmentations`: from the functions of `umemma/training/augmentations`.
-- `stages`, `stage_parameters`: from dvc.yaml. `targets`: from the Makefile. `limits`: options of `umemma serve`,
+- `stages`, `stage_parameters`: from dvc.yaml. `studies`: from conf/study/. `targets`: from the Makefile. `limits`: options of `umemma serve`,
   `thresholds`: of `umemma monitor`.
 """
 
@@ -288,6 +288,18 @@ def targets() -> str:
     return _table(("command", "what it does"), [(f"`make {name}`", text) for name, text in found])
 
 
+def studies() -> str:
+    """Return the studies: name, which is a link where there is a page, question and data sets."""
+    rows = []
+    for path in sorted((ROOT / "conf/study").glob("*.yaml")):
+        study = YAML(typ="safe").load(path.read_text("utf-8"))
+        has_page = (ROOT / f"docs/studies/{path.stem}.md").exists()
+        title = f"[{path.stem}](studies/{path.stem}.md)" if has_page else f"`{path.stem}` (not run yet)"
+        data = dict.fromkeys(f"`{case['dataset']}`" for case in study["cases"].values())
+        rows.append((title, study["question"], ", ".join(data)))
+    return _table(("study", "question", "data sets"), rows)
+
+
 def limits() -> str:
     """Return a table of the server's limits."""
     from umemma.serving.http.limits import Limits, option
@@ -364,6 +376,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
         augmentations,
         stages,
         stage_parameters,
+        studies,
         targets,
         limits,
         thresholds,

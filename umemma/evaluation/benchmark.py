@@ -3,9 +3,6 @@
 A run is a seed, or an official split. Each metric of every model is a bootstrap estimate (1 + replicate,), averaged over
 runs: with the same test samples in all runs the draws are the same, so the average is paired; with other samples they are
 independent. The rival is the better baseline on these same test samples, which favours the baselines.
-
-Everything, and half of the modalities, are measured on all test samples, each with what it has of the set; a modality
-alone on the samples that have it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +11,11 @@ from statistics import stdev
 
 import torch
 
+from umemma.evaluation import parts
 from umemma.evaluation.bootstrap import Interval, Resamples, difference
 from umemma.evaluation.comparison import Model, check_same_samples
-from umemma.evaluation.scores import SCORES, telling
-from umemma.missingness import Pattern, halves, pattern_name
+from umemma.evaluation.parts import Part
+from umemma.evaluation.scores import telling
 
 OURS, BASELINES, SPECIALIST = "ours", ("linear", "trees"), "specialist"
 Run = Mapping[str, Model]  # by OURS, BASELINES and SPECIALIST
@@ -47,41 +45,25 @@ class Row:
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:
-    """Return the rows of a data set: everything, each modality alone, and of four or more half of them.
-
-    Half of them: the mean over the sets of that size that were evaluated.
-    """
+    """Return the rows of a data set, those of `parts.few`."""
     for run in runs:
         check_same_samples(list(run.values()), run[OURS])
     test = runs[0][OURS].splits["test"]
-    size = len(test.modalities)
-    parts = [("everything", [(True,) * size])]
-    parts += [(pattern_name(pattern, test.modalities), [pattern]) for pattern in test.patterns() if sum(pattern) == 1]
-    if half := halves(size):
-        parts.append((f"{size // 2} of {size}, mean of {len(half)} sets", half))
     draws = [Resamples(run[OURS].splits["test"].group, replicates=_REPLICATES, seed=0) for run in runs]
-    return [_row(runs, draws, name, patterns, metric) for name, patterns in parts for metric in telling(test.label)]
+    return [_row(runs, draws, part, metric) for part in parts.few(test) for metric in telling(test.label)]
 
 
-def _rows_of(model: Model, patterns: Sequence[Pattern]) -> torch.Tensor:
-    """Return (sample,) bool: the test samples that are measured."""
-    test, (pattern, *_) = model.splits["test"], patterns
-    return test.has(pattern) if sum(pattern) == 1 < len(pattern) else torch.ones(len(test.label), dtype=torch.bool)
-
-
-def _row(runs: Sequence[Run], draws: Sequence[Resamples], name: str, patterns: Sequence[Pattern], metric: str) -> Row:
+def _row(runs: Sequence[Run], draws: Sequence[Resamples], part: Part, metric: str) -> Row:
     estimates: dict[str, list[torch.Tensor]] = {}
     for run, resamples in zip(runs, draws, strict=True):
         for key, model in run.items():
-            chosen = _rows_of(model, patterns)
-            parts = [SCORES[metric](model, pattern, chosen, resamples) for pattern in patterns]
-            estimates.setdefault(key, []).append(torch.stack(parts).mean(dim=0))
+            estimates.setdefault(key, []).append(part.estimate(model, metric, resamples))
     means = {key: torch.stack(values).mean(dim=0) for key, values in estimates.items()}
     rival = max(BASELINES, key=lambda key: means[key][0].item())
-    chosen = _rows_of(runs[0][OURS], patterns)
+    chosen = part.rows(runs[0][OURS].splits["test"])
     groups = draws[0].clusters_of(chosen)
     return Row(
-        name,
+        part.name,
         metric,
         int(chosen.sum()),
         groups,

@@ -101,6 +101,11 @@ def information(options: Mapping[str, Any]) -> dict[Pattern, float]:
     return synthetic_distribution.information(options)
 
 
+def bayes_accuracy(options: Mapping[str, Any]) -> dict[Pattern, float]:
+    """Return the largest accuracy that any rule can have for every pattern, the empty one too."""
+    return synthetic_distribution.bayes_accuracy(options)
+
+
 def _checked_sizes(num_samples: Mapping[str, int]) -> dict[str, int]:
     if not isinstance(num_samples, Mapping):
         raise ParameterError(f"dataset.options.num_samples must be {{train: ., val: ., test: .}}, not {num_samples!r}")

@@ -1,0 +1,102 @@
+"""CPU seconds of the stages of experiments: the price of a training, on a machine that does other work, too.
+
+Kept in `.dvc/tmp` by the digest of a stage's entry in dvc.lock, which names its code, data, parameters and results: a
+stage that comes from DVC's cache cost what it took when it ran. A stage's imports are in it, about 5 s where torch is
+used. DVC's process has waited for a stage's process before it writes dvc.lock, and then knows the time of that process
+and of all below it.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from dvc.dvcfile import LOCK_FILE
+from ruamel.yaml import YAML
+
+from flows.processes import Children
+from umemma.files import write_json
+
+_STARTS = re.compile(r"Running stage '(.+)'")
+_DIGITS = 2
+
+
+class Meter:
+    """Time of each stage of one `dvc repro`, from the lines that it prints; nothing where several DVC run at once."""
+
+    def __init__(self, children: Children) -> None:
+        self.seconds: dict[str, float] = {}
+        self._children, self._stage, self._before = children, "", 0.0
+
+    def line(self, text: str) -> None:
+        """Take notice of a line."""
+        total = self._total()
+        if starts := _STARTS.match(text):
+            self._stage, self._before = starts[1], total
+        elif self._stage and total > self._before:
+            self.seconds[self._stage] = round(total - self._before, _DIGITS)
+
+    def _total(self) -> float:
+        """Return the CPU seconds of all processes that DVC has waited for; 0 where that is not known."""
+        pids = self._children.pids()
+        with suppress(psutil.NoSuchProcess):
+            if len(pids) == 1:
+                times = psutil.Process(next(iter(pids))).cpu_times()
+                return float(times.children_user + times.children_system)
+        return 0.0
+
+
+class StageSeconds:
+    """What stages took, of all experiments of a project."""
+
+    def __init__(self, home: Path) -> None:
+        self._file = home / ".dvc" / "tmp" / "stage_seconds.json"
+
+    def meter(self, children: Children) -> Meter:
+        """Return a meter for the next `dvc repro`."""
+        return Meter(children)
+
+    def keep(self, root: Path, meter: Meter) -> None:
+        """Note what the stages took of which `root` has the entries in dvc.lock."""
+        entries = dict(_entries((root / LOCK_FILE).read_text("utf-8")))
+        fresh = {_digest(entries[name]): took for name, took in meter.seconds.items() if name in entries}
+        if fresh:
+            write_json(self._file, {**self._known(), **fresh})
+
+    def took(self, lock: str, folders: tuple[str, ...] = ("",)) -> dict[str, float | None]:
+        """Return {digest: seconds} of the stages that write below these folders; None where it was not measured.
+
+        `lock`: the text of an experiment's dvc.lock.
+        """
+        known = self._known()
+        chosen = [_digest(entry) for _, entry in _entries(lock) if _writes(entry, folders)]
+        return {digest: known.get(digest) for digest in chosen}
+
+    def _known(self) -> dict[str, float]:
+        try:
+            content: dict[str, float] = json.loads(self._file.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        return content
+
+
+def num_bytes(lock: str, path: str) -> int:
+    """Return the size of an output by the text of a dvc.lock; 0 if it has none."""
+    outs = [out for _, entry in _entries(lock) for out in entry.get("outs", ())]
+    return sum(int(out.get("size", 0)) for out in outs if out["path"] == path)
+
+
+def _entries(lock: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield from YAML(typ="safe").load(lock).get("stages", {}).items()
+
+
+def _writes(entry: Mapping[str, Any], folders: tuple[str, ...]) -> bool:
+    return any(out["path"].startswith(folders) for out in entry.get("outs", ()))
+
+
+def _digest(entry: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(entry, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,0 +1,292 @@
+"""Studies: what is planned, how differences are judged, what a page says; the last test runs one."""
+
+import dataclasses
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from scipy.stats import ttest_1samp
+
+from flows.experiments import Experiments
+from flows.stage_seconds import StageSeconds, num_bytes
+from flows.study_page import Price, Written, answer, command, page
+from flows.study_plan import Study, names, narrowed, read, trials
+from tests.conftest import ROOT, run
+from umemma.errors import ParameterError
+from umemma.evaluation import parts, study
+from umemma.evaluation.bootstrap import Resamples
+from umemma.evaluation.comparison import Model
+from umemma.evaluation.study import Claim, condition, corrected
+from umemma.missingness import Pattern, patterns
+from umemma.prediction.predictions import Predictions
+from umemma.settings import section
+from umemma.sources import synthetic_distribution
+
+NUM = 400
+
+
+def defined(**changes: object) -> Study:
+    content = {
+        "question": "Is it better?",
+        "seeds": [0, 1],
+        "compare": "how",
+        "reference": "as before",
+        "factors": {"arm": {"frozen": [], "joint": ["arm=joint"]}, "how": {"as before": [], "new": ["fuse.lr=0.1"]}},
+        "cases": {"digits": {"dataset": "digits", "settings": ["fuse.epochs=1"]}, "other": {"dataset": "grid"}},
+    }
+    return section(Study, **{**content, **changes})
+
+
+def model(*, seed: int, accuracy: float, shift: int = 0) -> Model:
+    """A model of two modalities that is right about so many of the samples, from the one numbered `shift` on."""
+    label = torch.arange(NUM) % 2
+    right = torch.arange(NUM).roll(shift) < accuracy * NUM
+    logits = torch.nn.functional.one_hot(torch.where(right, label, 1 - label), 2).float() * 3
+    by_pattern: dict[Pattern, torch.Tensor] = dict.fromkeys([*patterns(2), (False, False)], logits)
+    by_pattern[False, False] = torch.zeros(NUM, 2)
+    present = torch.ones(NUM, 2, dtype=torch.bool)
+    part = Predictions(("image", "audio"), present, label, torch.arange(NUM), torch.arange(NUM), by_pattern)
+    return Model("m", "frozen", seed, None, 1_000, {"val": part, "test": part})
+
+
+def variants(**accuracies: float) -> dict[str, dict[int, Model]]:
+    return {name: {seed: model(seed=seed, accuracy=value) for seed in (0, 1)} for name, value in accuracies.items()}
+
+
+def test_every_combination_is_planned_for_every_case_and_seed_under_a_name_of_its_own() -> None:
+    planned = trials("s", defined())
+    assert len(planned) == len({trial.planned.name for trial in planned}) == 2 * 2 * 2 * 2
+    assert planned[3].planned.overrides == ("dataset=digits", "seed=0", "fuse.epochs=1", "arm=joint", "fuse.lr=0.1")
+    assert (planned[3].condition, planned[3].variant, planned[3].seed) == ("digits, arm joint", "new", 0)
+    assert [trial.seed for trial in planned] == [0] * 8 + [1] * 8, "an interrupted study leaves whole comparisons"
+
+
+def test_a_case_has_levels_of_its_own() -> None:
+    own = {"dataset": "grid", "factors": {"how": {"as before": [], "slow": ["fuse.epochs=9"]}}}
+    planned = trials("s", defined(cases={"other": own}))
+    assert {trial.variant for trial in planned} == {"as before", "slow"}
+
+
+def test_some_data_sets_and_seeds_are_chosen_by_data_set_or_case() -> None:
+    assert list(narrowed(defined(), ["grid"], [5]).cases) == list(narrowed(defined(), ["other"], []).cases) == ["other"]
+    assert {trial.seed for trial in trials("s", narrowed(defined(), [], [5]))} == {5}
+    with pytest.raises(ParameterError, match=r"--datasets.*'grit'.*Did you mean 'grid'"):
+        narrowed(defined(), ["grit"], [])
+
+
+@pytest.mark.parametrize("name", names(ROOT))
+def test_every_study_can_be_planned_and_names_each_experiment_once(name: str) -> None:
+    found = read(ROOT, name)
+    planned = trials(name, found)
+    assert len({trial.planned.name for trial in planned}) == len(planned) > 1
+    assert found.question.endswith("?")
+    for case in found.cases.values():
+        assert (ROOT / f"conf/dataset/{case.dataset}.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("compare: arm", "compare: amr", r"compare: there is no factor called 'amr'.*Did you mean 'arm'"),
+        ("reference: ume-mma", "reference: ume", r"cases.synthetic: reference.*'ume'"),
+        ("arm=joint]", "seed=3]", r"seed=3: seed is set by the study itself"),
+        ("question:", "qestion:", r"complementarity.yaml: .*question"),
+        ("seeds: [0, 1, 2]", "seeds: []", r"seeds"),
+    ],
+)
+def test_a_file_that_is_no_study_is_an_error_that_says_why(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = (ROOT / "conf/study/complementarity.yaml").read_text("utf-8")
+    assert old in text
+    (tmp_path / "conf/study").mkdir(parents=True)
+    (tmp_path / "conf/study/complementarity.yaml").write_text(text.replace(old, new))
+    with pytest.raises(ParameterError, match=message):
+        read(tmp_path, "complementarity")
+    with pytest.raises(ParameterError, match=r"conf/study/.*Did you mean 'complementarity'"):
+        read(tmp_path, "complementary")
+
+
+def estimate(differences: torch.Tensor) -> list[torch.Tensor]:
+    """Return the estimates of paired differences (seed, sample) as a study has them."""
+    resamples = Resamples(torch.arange(differences.shape[1]), replicates=1_000, seed=0)
+    every = torch.ones(differences.shape[1], dtype=torch.bool)
+    return [resamples.mean(row, every) for row in differences]
+
+
+def test_of_one_seed_a_claim_is_the_paired_t_test_over_samples() -> None:
+    differences = (torch.rand(1, NUM, generator=torch.Generator().manual_seed(0)) < 0.6).double() - 0.53
+    claim = study._claim(estimate(differences), NUM)
+    expected = ttest_1samp(differences[0].numpy(), 0)
+    assert claim.value == pytest.approx(differences.mean().item())
+    assert claim.p == pytest.approx(expected.pvalue, rel=0.25)
+    low, high = expected.confidence_interval()
+    assert (claim.low, claim.high) == pytest.approx((low, high), abs=0.006)
+
+
+def test_seeds_that_differ_by_more_than_samples_do_are_what_counts() -> None:
+    differences = torch.tensor([0.10, 0.30, -0.10])[:, None].expand(3, NUM).double()
+    claim = study._claim(estimate(differences), NUM)
+    expected = ttest_1samp([0.10, 0.30, -0.10], 0)
+    assert claim.p == pytest.approx(expected.pvalue, abs=0.01)
+
+
+def test_a_difference_that_is_chance_is_claimed_as_often_as_it_should_be() -> None:
+    """Samples and seeds of equal variance, three seeds: at most 5 % and what 300 repetitions leave open."""
+    generator, false = torch.Generator().manual_seed(0), 0
+    for _ in range(300):
+        seeds = 0.02 * torch.randn(3, 1, generator=generator)
+        of_samples = 0.4 * torch.randn(1, NUM, generator=generator)
+        claim = study._claim(
+            estimate((seeds + of_samples + 0.3 * torch.randn(3, NUM, generator=generator)).double()), NUM
+        )
+        false += claim.p is not None and claim.p < 0.05
+    assert 3 <= false <= 15 + 2 * math.sqrt(300 * 0.05 * 0.95)
+
+
+def test_a_condition_has_scores_budgets_and_a_claim_for_each_part_and_variant() -> None:
+    found = condition(variants(old=0.6, new=0.8, same=0.6), "old", rates=[0.5])
+    assert list(found.claims) == ["new", "same"]
+    assert list(found.claims["new"]) == [
+        (name, "accuracy") for name in ("image+audio", "image", "audio", "50 % missing")
+    ]
+    assert found.scores["new"]["image", "accuracy"].mean == pytest.approx(0.8)
+    assert found.claims["new"]["image", "accuracy"].value == pytest.approx(0.2)
+    nothing_left = 0.25 * 0.5  # both missing: the prior, right about half
+    assert found.scores["new"]["50 % missing", "accuracy"].mean == pytest.approx(0.75 * 0.8 + nothing_left)
+    assert found.budgets == dict.fromkeys(("old", "new", "same"), 1_000)
+
+
+def test_holm_corrects_over_all_conditions_of_a_study() -> None:
+    one = condition(variants(old=0.6, new=0.65), "old")
+    alone, together = corrected({"a": one}), corrected({"a": one, "b": one, "c": one})
+    cell = ("image", "accuracy")
+    raw, p, more = (
+        one.claims["new"][cell].p,
+        alone["a"].claims["new"][cell].p_holm,
+        together["c"].claims["new"][cell].p_holm,
+    )
+    assert raw is not None
+    assert p == pytest.approx(3 * raw)  # three parts of one condition, equal p values
+    assert more == pytest.approx(9 * raw)
+
+
+def test_the_exact_optimum_of_synthetic_stands_beside() -> None:
+    possible = synthetic_distribution.bayes_accuracy({"num_modalities": 3})
+    part = parts.Part("half", {(True, True, True): 0.5, (False, False, False): 0.5})
+    assert study._mixed(part, possible) == pytest.approx((possible[True, True, True] + 1 / 8) / 2)
+
+
+def written(**changes: object) -> Written:
+    conditions = corrected(
+        {
+            "digits, arm frozen": condition(variants(**{"as before": 0.6, "new": 0.8}), "as before"),
+            "other, arm frozen": condition(variants(**{"as before": 0.6, "new": 0.6}), "as before"),
+        }
+    )
+    prices = {("digits, arm frozen", "new"): Price(2**21, None, 7.4)}
+    return dataclasses.replace(
+        Written("bigger", defined(), defined(), conditions, prices, 90.0, {}, "abc1234", 8), **changes
+    )  # type: ignore[arg-type]
+
+
+def test_the_answer_follows_from_the_claims() -> None:
+    head, _, line = answer(written())
+    assert head.startswith("**Answer.** Of 6 comparisons with `as before`, 3 are better, 0 worse, and 3 undecided")
+    assert line.startswith(
+        "- `new`: better in 3 of 6 (digits, arm frozen), most in digits, arm frozen, image+audio: +20.0 ("
+    )
+    assert "undecided in 3, where the intervals allow " in line
+    nothing = answer(written(conditions={}))
+    assert nothing == ["**Answer.** None: nothing has been run that could be compared with `as before`."]
+
+
+def test_a_page_has_question_command_tables_and_what_was_not_run() -> None:
+    text = page(written())
+    assert text.startswith("# Bigger\n\n*Is it better?*\n\n**Answer.**")
+    assert "```\nmake study NAME=bigger\n```" in text
+    assert "8 experiments, seeds 0, 1, commit abc1234, " in text
+    assert "| `new` | 80.0 ± 0.0 | 80.0 ± 0.0 | 80.0 ± 0.0 | 1,000 | 2.00 |  | 7 |" in text
+    assert "| `new` | **+20.0 (" in text
+    assert "| `new` | 0.0 (" in text
+    assert "Not run" not in text
+    fewer = written(chosen=narrowed(defined(), ["digits"], [0]), missing={"bigger-x": "ERROR: no such head"})
+    assert command(fewer) == "make study NAME=bigger DATASETS=digits SEEDS=0"
+    text = page(fewer)
+    assert "Not run: case `other`; `bigger-x` (ERROR: no such head); seed 1." in text
+    assert "One seed: the intervals hold chance in the test samples, not in training." in text
+
+
+def test_a_claim_without_an_interval_decides_nothing() -> None:
+    assert Claim(0.5, None, None, None, None).verdict == "undecided"
+
+
+LOCK = """
+schema: '2.0'
+stages:
+  tower:
+    cmd: python tower
+    outs: [{path: data/towers/digits/image, md5: abc, size: 5}]
+  fusion:
+    cmd: python fusion
+    outs: [{path: data/model, md5: def, size: 1024}, {path: data/masks, size: 7}]
+"""
+
+
+class Metered:
+    """A meter that has seen some stages."""
+
+    def __init__(self, **seconds: float) -> None:
+        self.seconds = seconds
+
+
+def test_seconds_are_known_by_what_was_computed_not_by_which_experiment_did(tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    seconds = StageSeconds(tmp_path)
+    assert list(seconds.took(LOCK).values()) == [None, None]
+    seconds.keep(tmp_path, Metered(fusion=2.5))  # type: ignore[arg-type]
+    assert list(StageSeconds(tmp_path).took(LOCK, ("data/model",)).values()) == [2.5]
+    assert list(seconds.took(LOCK.replace("md5: def", "md5: fed"), ("data/model",)).values()) == [None]
+    assert list(seconds.took(LOCK, ("data/towers/digits",)).values()) == [None]
+    assert num_bytes(LOCK, "data/model") == 1024
+
+
+TINY = """
+question: Does hiding help?
+seeds: [0]
+compare: arm
+reference: frozen
+settings:
+  - "dataset.options.num_samples={train: 400, val: 100, test: 200}"
+  - fuse.epochs=1
+factors:
+  arm: {frozen: [arm=frozen], ensemble: [arm=ensemble]}
+cases:
+  synthetic: {dataset: synthetic}
+"""
+
+
+@pytest.mark.slow
+def test_a_study_runs_resumes_and_leaves_a_page_alone(checkout) -> None:
+    folder = checkout()
+    (folder / "conf/study/tiny.yaml").write_text(TINY)
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "tiny")
+    command = (sys.executable, "-m", "flows.study", "tiny")
+    done = run(folder, *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 experiments, 0 of them there already" in done.stdout
+    text = (folder / "docs/studies/tiny.md").read_text()
+    assert "Of 7 comparisons with `frozen`" in text
+    assert "| possible (exact) | " in text
+    frozen = next(line for line in text.splitlines() if line.startswith("| `frozen` |"))
+    *_, num_bytes_mib, towers, fusion, _ = (cell.strip() for cell in frozen.split("|"))
+    assert float(num_bytes_mib) > 0
+    assert float(towers) > 0
+    assert float(fusion) > 0
+    assert run(folder, "git", "status", "--porcelain").stdout == "?? docs/studies/tiny.md\n"
+    again = run(folder, *command)
+    assert "2 experiments, 2 of them there already" in again.stdout
+    assert (folder / "docs/studies/tiny.md").read_text() == text
+    head = run(folder, "git", "rev-parse", "HEAD").stdout.strip()
+    assert Experiments(folder, head).revision("tiny-synthetic-ensemble-s0")

@@ -1,0 +1,181 @@
+"""Variants of a training held against a reference, paired over test samples and seeds, corrected over all that is claimed.
+
+A difference has two sources of chance: which samples are in the test set, and the seed of training. They are crossed,
+every seed answers the same samples, so the variances of the two add up (Owen 2007, arXiv 0712.1111, of which this is the
+sum that does not take off the part counted twice): that over samples from the paired bootstrap of the mean over seeds,
+that over seeds from the spread of the seeds' differences. Student's t with Satterthwaite's degrees of freedom. Of one
+seed only the samples are known, and a claim is of those trained models, not of the training.
+
+A claim holds if its p value, corrected by Holm over all claims of the study, is below SIGNIFICANCE.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev, variance
+from typing import Literal
+
+import torch
+from scipy.special import stdtr, stdtrit
+
+from umemma.evaluation import parts
+from umemma.evaluation.bootstrap import LEVEL, Resamples, holm, shift
+from umemma.evaluation.comparison import Model, check_same_samples
+from umemma.evaluation.parts import Part
+from umemma.evaluation.scores import telling
+from umemma.missingness import Pattern
+
+SIGNIFICANCE = 0.05
+_REPLICATES = 1_000
+Seeds = Mapping[int, Model]  # the models of one variant
+Verdict = Literal["better", "worse", "undecided"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of one variant: mean over seeds, their standard deviation (None of one), how many."""
+
+    mean: float
+    spread: float | None
+    num_seeds: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The variant's score minus the reference's, with the ends of its 95 % interval; None where nothing can be said.
+
+    `p` is two-sided, `p_holm` corrected over the whole study (`corrected`), until then it is `p`.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the claim holds."""
+        if self.p_holm is None or self.p_holm >= SIGNIFICANCE:
+            return "undecided"
+        return "better" if self.value > 0 else "worse"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Variants under equal conditions, by name: `scores` and `claims` by (part, metric); the reference has no claims.
+
+    `budgets`: training samples seen by an encoder, the first seed's; None if unknown. `possible` is the largest accuracy
+    that any rule can have, by part, where the distribution is known.
+    """
+
+    reference: str
+    num_samples: int
+    num_groups: int
+    scores: Mapping[str, Mapping[tuple[str, str], Score]]
+    claims: Mapping[str, Mapping[tuple[str, str], Claim]]
+    budgets: Mapping[str, int | None]
+    possible: Mapping[str, float]
+
+
+def condition(
+    variants: Mapping[str, Seeds],
+    reference: str,
+    *,
+    rates: Sequence[float] = (),
+    possible: Mapping[Pattern, float] | None = None,
+) -> Condition:
+    """Compare each variant with the reference on the seeds that both have.
+
+    rates: missing rates at which the expected accuracy is compared, too. possible: Bayes-optimal accuracy by pattern.
+    Raises DataError if the models are not of the same test samples.
+    """
+    models = [model for seeds in variants.values() for model in seeds.values()]
+    check_same_samples(models, models[0])
+    test = models[0].splits["test"]
+    metrics = telling(test.label)
+    rows = parts.listed(test) + (parts.at_rates(test, rates) if metrics == ("accuracy",) else [])
+    resamples = Resamples(test.group, replicates=_REPLICATES, seed=0)
+    estimates = {
+        variant: {
+            (part.name, metric): {seed: part.estimate(model, metric, resamples) for seed, model in seeds.items()}
+            for part in rows
+            for metric in metrics
+        }
+        for variant, seeds in variants.items()
+    }
+    groups = {part.name: resamples.clusters_of(part.rows(test)) for part in rows}
+    return Condition(
+        reference,
+        len(test.label),
+        resamples.num_clusters,
+        {
+            variant: {cell: _score([one[0].item() for one in seeds.values()]) for cell, seeds in cells.items()}
+            for variant, cells in estimates.items()
+        },
+        {
+            variant: {
+                cell: _claim(_paired(seeds, estimates[reference][cell]), groups[cell[0]])
+                for cell, seeds in cells.items()
+            }
+            for variant, cells in estimates.items()
+            if variant != reference and reference in estimates and variants[variant].keys() & variants[reference].keys()
+        },
+        {variant: next(iter(seeds.values())).budget for variant, seeds in variants.items()},
+        {part.name: _mixed(part, possible) for part in rows} if possible else {},
+    )
+
+
+def corrected(conditions: Mapping[str, Condition]) -> dict[str, Condition]:
+    """Return all conditions of a study with p values corrected over all of their claims (Holm 1979)."""
+    places = [
+        (name, variant, cell, claim.p)
+        for name, one in conditions.items()
+        for variant, cells in one.claims.items()
+        for cell, claim in cells.items()
+        if claim.p is not None
+    ]
+    p = torch.tensor([place[-1] for place in places], dtype=torch.float64)
+    found = {place[:3]: value for place, value in zip(places, holm(p).tolist() if places else [], strict=True)}
+    return {
+        name: replace(
+            one,
+            claims={
+                variant: {
+                    cell: replace(claim, p_holm=found.get((name, variant, cell))) for cell, claim in cells.items()
+                }
+                for variant, cells in one.claims.items()
+            },
+        )
+        for name, one in conditions.items()
+    }
+
+
+def _score(values: Sequence[float]) -> Score:
+    return Score(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+
+
+def _paired(ours: Mapping[int, torch.Tensor], theirs: Mapping[int, torch.Tensor]) -> list[torch.Tensor]:
+    """Return the difference of every seed that both have, each (1 + replicate,)."""
+    return [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+
+
+def _claim(differences: Sequence[torch.Tensor], groups: int) -> Claim:
+    mean = torch.stack(list(differences)).mean(dim=0)
+    value, error = mean[0].item(), shift(mean, groups).error
+    if error is None:
+        return Claim(value, None, None, None, None)
+    over_samples, degrees = error**2, groups - 1.0
+    over_seeds = 0.0
+    if len(differences) > 1:
+        over_seeds = variance(one[0].item() for one in differences) / len(differences)
+        total = over_samples + over_seeds
+        degrees = total**2 / (over_samples**2 / (groups - 1) + over_seeds**2 / (len(differences) - 1))
+    error = math.sqrt(over_samples + over_seeds)
+    half = float(stdtrit(degrees, (1 + LEVEL) / 2)) * error
+    p = 2 * float(stdtr(degrees, -abs(value) / error))
+    return Claim(value, max(value - half, -1.0), min(value + half, 1.0), p, p)
+
+
+def _mixed(part: Part, possible: Mapping[Pattern, float]) -> float:
+    return sum(weight * possible[pattern] for pattern, weight in part.weights.items())
