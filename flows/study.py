@@ -55,9 +55,13 @@ def answer(
     seeds: Sequence[int],
     jobs: int,
     force: bool,
+    as_it_is: bool,
     say: Callable[[str], None],
 ) -> None:
-    """Run the experiments that are missing, write the study's page. Raises AblationFailed if some are missing."""
+    """Run the experiments that are missing, write the study's page. Raises AblationFailed if some are missing.
+
+    as_it_is: run none, the page is of those that exist.
+    """
     if jobs < 1:
         raise ParameterError(f"--jobs {jobs}: must be 1 or more")
     whole = read(home, name)
@@ -67,7 +71,11 @@ def answer(
         logging.getLogger(library).setLevel(logging.ERROR)
     with turn.ablation(home).taken(f"study {name}", say), tempfile.TemporaryDirectory() as folder:
         sweep = Sweep(home, [trial.planned for trial in tried], Children(), output=PREDICTIONS, force=force, say=say)
-        sweep.run(jobs)
+        if as_it_is:
+            revisions = {planned.name: sweep.experiments.revision(planned.name) for planned in sweep.planned}
+            sweep.missing = {name: "not run" for name, revision in revisions.items() if revision is None}
+        else:
+            sweep.run(jobs)
         present = {planned.name for planned in sweep.collect(Path(folder))}
         done = [trial for trial in tried if trial.planned.name in present]
         written = Written(
@@ -101,7 +109,7 @@ def _conditions(
             model, _ = comparison.read(folder / f"{trial.planned.name}{PREDICTIONS.suffix}", trial.variant)
             variants.setdefault(trial.variant, {})[trial.seed] = model
         possible = _possible(_committed(sweep, own[0].planned, PARAMS_FILE))
-        yield title, study.condition(variants, chosen.reference, rates=chosen.rates, possible=possible)
+        yield title, study.condition(variants, chosen.baseline, rates=chosen.rates, possible=possible)
 
 
 def _prices(sweep: Sweep, chosen: Study, done: Sequence[Trial]) -> dict[tuple[str, str], Price]:
@@ -156,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--datasets", nargs="+", default=[], metavar="NAME", help="some of the study's data sets or cases")
     add("--seeds", nargs="+", type=int, default=[], metavar="SEED", help="in place of the study's")
     add("--jobs", type=int, default=1, help="experiments at a time; only one at a time has its CPU seconds measured")
+    add("--as-it-is", action="store_true", help="run nothing: write the page of the experiments that exist")
     add("--force", action="store_true", help="run every stage of every experiment anew")
     return parser
 

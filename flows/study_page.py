@@ -63,7 +63,7 @@ def command(written: Written) -> str:
 
 def answer(written: Written) -> list[str]:
     """Return the answer, a paragraph and a line for each variant: counts and extremes, no word that is not from numbers."""
-    reference = written.chosen.reference
+    reference = written.chosen.baseline
     by_variant: dict[str, list[Place]] = {}
     for title, condition in written.conditions.items():
         for variant, cells in condition.claims.items():
@@ -116,7 +116,9 @@ def _made(written: Written) -> list[str]:
     if len(chosen.seeds) == 1:
         lines += ["", "One seed: the intervals hold chance in the test samples, not in training."]
     gone = [f"case `{title}`" for title in written.whole.cases if title not in chosen.cases]
-    gone += [f"`{name}` ({reason})" for name, reason in written.missing.items()]
+    for reason in dict.fromkeys(written.missing.values()):
+        own = [name for name, why in written.missing.items() if why == reason]
+        gone.append(f"`{own[0]}`" + (f" and {len(own) - 1} more" if len(own) > 1 else "") + f" ({reason})")
     if fewer := [str(seed) for seed in written.whole.seeds if seed not in chosen.seeds]:
         gone.append(f"seed{'s' if len(fewer) > 1 else ''} {', '.join(fewer)}")
     return lines + (["", f"Not run: {'; '.join(gone)}."] if gone else [])

@@ -1,7 +1,7 @@
 """What a study asks and the experiments that answer it, read from conf/study/NAME.yaml.
 
 Its experiments are every combination of its factors' levels, for every case (a data set, with settings) and seed. The
-levels of the factor `compare` are the variants: each is held against the level `reference`, all other factors being
+levels of the factor `compare` are the variants: each is held against the level `baseline`, all other factors being
 equal, which is a condition. Seeds are the outer loop: a study that is interrupted leaves complete comparisons.
 """
 
@@ -42,7 +42,7 @@ class Study(Section):
     remark: str = ""
     seeds: Annotated[Sequence[int], Field(min_length=1)]
     compare: str
-    reference: str
+    baseline: str
     settings: Sequence[str] = ()
     factors: Mapping[str, Levels]
     cases: Annotated[Mapping[str, Case], Field(min_length=1)]
@@ -124,8 +124,8 @@ def _check(study: Study, case: Case, where: str) -> None:
     factors = _factors(study, case)
     if study.compare not in factors:
         raise ParameterError(unknown("compare", "factor", study.compare, factors))
-    if study.reference not in factors[study.compare]:
-        raise ParameterError(f"{where}: " + unknown("reference", "level", study.reference, factors[study.compare]))
+    if study.baseline not in factors[study.compare]:
+        raise ParameterError(f"{where}: " + unknown("baseline", "level", study.baseline, factors[study.compare]))
     changes = [one for levels in factors.values() for overrides in levels.values() for one in overrides]
     for override in (*study.settings, *case.settings, *changes):
         if (key := override.partition("=")[0].lstrip("+~")) in _OWN:

@@ -289,15 +289,18 @@ def targets() -> str:
 
 
 def studies() -> str:
-    """Return the studies: name, which is a link where there is a page, question and data sets."""
-    rows = []
+    """Return the studies: name, which is a link where there is a page, question and data sets; and their pages' toctree."""
+    rows, pages = [], []
     for path in sorted((ROOT / "conf/study").glob("*.yaml")):
         study = YAML(typ="safe").load(path.read_text("utf-8"))
-        has_page = (ROOT / f"docs/studies/{path.stem}.md").exists()
-        title = f"[{path.stem}](studies/{path.stem}.md)" if has_page else f"`{path.stem}` (not run yet)"
+        title = f"`{path.stem}` (not run yet)"
+        if (ROOT / f"docs/studies/{path.stem}.md").exists():
+            pages.append(f"studies/{path.stem}")
+            title = f"[{path.stem}]({pages[-1]}.md)"
         data = dict.fromkeys(f"`{case['dataset']}`" for case in study["cases"].values())
         rows.append((title, study["question"], ", ".join(data)))
-    return _table(("study", "question", "data sets"), rows)
+    toctree = "\n".join(["", "", "```{toctree}", ":hidden:", "", *pages, "```"]) if pages else ""
+    return _table(("study", "question", "data sets"), rows) + toctree
 
 
 def limits() -> str:
