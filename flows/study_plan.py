@@ -6,6 +6,7 @@ equal, which is a condition. Seeds are the outer loop: a study that is interrupt
 """
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,10 @@ def read(home: Path, name: str) -> Study:
     except (SettingError, YAMLError, TypeError) as error:
         raise ParameterError(f"{file}: {error}") from error
     for title, case in study.cases.items():
+        if not re.fullmatch(r"[\w.+-]+", title):
+            raise ParameterError(
+                f"{file}: cases.{title}: a case's name is one word, as in {legal(title)}: DATASETS lists them"
+            )
         _check(study, case, f"{file}: cases.{title}")
     return study
 

@@ -95,6 +95,7 @@ def test_every_study_can_be_planned_and_names_each_experiment_once(name: str) ->
         ("arm=joint]", "seed=3]", r"seed=3: seed is set by the study itself"),
         ("question:", "qestion:", r"complementarity.yaml: .*question"),
         ("seeds: [0, 1, 2]", "seeds: []", r"seeds"),
+        ("synthetic: {", "with XOR: {", r"cases.with XOR: a case's name is one word, as in with-XOR"),
     ],
 )
 def test_a_file_that_is_no_study_is_an_error_that_says_why(tmp_path: Path, old: str, new: str, message: str) -> None:
