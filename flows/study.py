@@ -70,7 +70,9 @@ def answer(
     for library in ("dvc", "dvc_data"):  # DVC would warn about every output that a new worktree lacks
         logging.getLogger(library).setLevel(logging.ERROR)
     with turn.ablation(home).taken(f"study {name}", say), tempfile.TemporaryDirectory() as folder:
-        sweep = Sweep(home, [trial.planned for trial in tried], Children(), output=PREDICTIONS, force=force, say=say)
+        sweep = Sweep(
+            home, [trial.planned for trial in tried], Children(), output=PREDICTIONS.parent, force=force, say=say
+        )
         if as_it_is:
             revisions = {planned.name: sweep.experiments.revision(planned.name) for planned in sweep.planned}
             sweep.missing = {name: "not run" for name, revision in revisions.items() if revision is None}
