@@ -321,6 +321,15 @@ def test_a_modality_may_have_capitals_in_its_name(tmp_path):
     assert sum(content is not None for content in contents) == len(contents) == 2
 
 
+@pytest.mark.parametrize("name", ["../secret.tar", "/etc/passwd", "pipe:touch HIT", "train-000000.tar/../../x.tar"])
+def test_an_index_names_no_file_outside_of_its_folder(folder, name):
+    content = json.loads((folder / "index.json").read_text())
+    content["shards"][0]["name"] = name
+    (folder / "index.json").write_text(json.dumps(content))
+    with pytest.raises(DamagedFile, match="is no shard of its folder"):
+        shards.verify(folder)
+
+
 def test_an_index_of_another_version_is_named(folder):
     content = json.loads((folder / "index.json").read_text())
     del content["judged"]

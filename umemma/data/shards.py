@@ -6,6 +6,7 @@
 """
 
 import hashlib
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from umemma.media.formats import KINDS
 if TYPE_CHECKING:
     import pandas as pd
 
+_SHARD = re.compile(r"[a-z]+-\d+\.tar")
 INDEX, MANIFEST, QUARANTINE = "index.json", "manifest.parquet", "quarantine.parquet"
 
 
@@ -75,7 +77,7 @@ def verify(folder: Path) -> Index:
 
 def _index(content: Any, path: Path) -> Index:
     try:
-        return Index(
+        index = Index(
             **content
             | {
                 "classes": tuple(content["classes"]),
@@ -85,6 +87,9 @@ def _index(content: Any, path: Path) -> Index:
         )
     except (KeyError, TypeError) as error:
         raise DamagedFile(f"{path} is no index of this version ({error})", path.parent) from error
+    if outside := [shard.name for shard in index.shards if not _SHARD.fullmatch(shard.name)]:
+        raise DamagedFile(f"{path} names {outside[0]!r}, which is no shard of its folder", path.parent)
+    return index
 
 
 def read_manifest(folder: Path) -> "pd.DataFrame":
