@@ -13,6 +13,7 @@ from pathlib import Path
 
 from flows import turn
 from flows.comparison import PAGE, read_numbers, score, score_rows
+from flows.fork_server import fork_server
 from flows.graph import project_root
 from flows.plan import CHOICES, named, plan
 from flows.processes import Children
@@ -54,8 +55,8 @@ def ablate(
     planned = plan(dataset, arms or list(CHOICES), seeds, rates, settings)
     for name in ("dvc", "dvc_data"):  # DVC would warn about every output that a new worktree lacks
         logging.getLogger(name).setLevel(logging.ERROR)
-    with turn.ablation(home).taken(f"an ablation of {dataset}", say):
-        sweep = Sweep(home, planned, Children(), force=force, say=say)
+    with turn.ablation(home).taken(f"an ablation of {dataset}", say), fork_server(home) as environment:
+        sweep = Sweep(home, planned, Children(environment), force=force, say=say)
         sweep.run(jobs, run_each)
         reports = sweep.compare(named(dataset, settings))
     numbers = read_numbers(reports)

@@ -22,6 +22,7 @@ from pathlib import Path
 from flows.benchmark_table import lines_of, replaced, shown, summary, written
 from flows.comparison import PAGE
 from flows.experiments import maker
+from flows.fork_server import fork_server
 from flows.git import git
 from flows.graph import project_root
 from flows.overrides import check_overrides
@@ -51,9 +52,9 @@ class RunFailed(UmemmaError):
 class Benchmark:
     """Runs of data sets, each in a worktree; `failed` is {data set: reason}."""
 
-    def __init__(self, home: Path, settings: Sequence[str]) -> None:
+    def __init__(self, home: Path, settings: Sequence[str], children: Children) -> None:
         self._home, self._settings, self._target = home, tuple(settings), maker(home, PAGE)
-        self._children = Children()
+        self._children = children
         self.failed: dict[str, str] = {}
 
     def rows(self, dataset: str, variants: Sequence[Sequence[str]]) -> list[Row]:
@@ -98,12 +99,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:  # fail before the first run
         for dataset in given.datasets:
             check_overrides(home, [f"dataset={dataset}", *variants[0], *given.settings], Path(scratch) / "params.yaml")
-    benchmark = Benchmark(home, given.settings)
     results: dict[str, list[Row]] = {}
-    for dataset in given.datasets:
-        if found := benchmark.rows(dataset, variants):
-            results[dataset] = found
-            print(shown(dataset, found), flush=True)
+    with fork_server(home) as environment:
+        benchmark = Benchmark(home, given.settings, Children(environment))
+        for dataset in given.datasets:
+            if found := benchmark.rows(dataset, variants):
+                results[dataset] = found
+                print(shown(dataset, found), flush=True)
     if results:
         print(summary(lines_of(results)))
         commit = git(home, "describe", "--always", "--dirty", "--exclude=*")

@@ -34,9 +34,13 @@ class Cancelled(Exception):
 
 
 class Children:
-    """The running children of one run; threads may call `dvc` while another calls `end`."""
+    """The running children of one run; threads may call `dvc` while another calls `end`.
 
-    def __init__(self) -> None:
+    `settings` are added to the environment of each.
+    """
+
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        self._settings = dict(settings or {})
         self._lock = Lock()
         self._running: set[subprocess.Popen[str]] = set()
         self._ended = False
@@ -98,7 +102,7 @@ class Children:
             process = subprocess.Popen(
                 command,
                 cwd=cwd,
-                env=dict(environment),
+                env={**environment, **self._settings},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -12,6 +12,8 @@ On import, before any other package is imported:
 - A stage dies with the DVC that started it. Otherwise an orphan would go on training and later overwrite the output of
   the next run.
 
+- Where a server of copies is named, one of these runs the stage (stages/_forked.py), and nothing more is imported here.
+
 The first check must work in any Python from 3.8 on.
 """
 
@@ -61,6 +63,11 @@ if "DVC_ROOT" in os.environ:
 if sys.platform == "linux" and "DVC_ROOT" in os.environ:
     _PR_SET_PDEATHSIG = 1
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+if sys.argv[0] == "-m" and "UMEMMA_FORK_SERVER" in os.environ:
+    from stages._forked import run_there
+
+    run_there()
 
 
 def run(main: Callable[[], None]) -> None:

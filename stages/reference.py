@@ -23,6 +23,7 @@ from umemma.prediction.predictions import Predictions
 from umemma.training.arms import BASELINES
 from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, fit, late, specialists
+from umemma.training.pooled import pooled
 
 HEADS, HEADS_OF_TREES = ("sum_logits", "gated"), ("pool", "pool_residual")
 Written = tuple[dict[str, Predictions], dict[str, Any]]  # predictions by split, and facts that identify the model
@@ -58,9 +59,10 @@ def main() -> None:
         models, context, targets, settings.evaluate, on_features=True, by=predict.predict_specialists
     )
     written: dict[str, Written] = {"specialists": (predicted, {"arm": SPECIALISTS, "budget": None})}
+    columns = pooled(context)
     for arm in BASELINES:
-        baseline = fit(arm, context)
-        predicted = _predictions.predictions_of(baseline.model, context, targets, settings.evaluate, on_features=False)
+        baseline = fit(arm, columns)
+        predicted = _predictions.predictions_of(baseline.model, columns, targets, settings.evaluate, on_features=False)
         written[arm] = predicted, {"arm": arm, "budget": baseline.samples_seen}
     common = {"seed": settings.seed, "missing_rate": None, "fingerprint": _context.fingerprint(settings, targets)}
     with written_whole(Path("data/reference")) as temporary:

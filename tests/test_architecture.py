@@ -34,7 +34,7 @@ ROOMS = [  # floors: a room imports from its own files and from floors above it
     {"prediction"},
     {"training", "evaluation"},
     {"parameters"},
-    {"sources", "composition"},
+    {"sources", "composition", "profiling"},
     {"serving"},
     {"init", "tracking", "monitoring"},
     {"__main__"},

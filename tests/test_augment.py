@@ -289,3 +289,9 @@ def test_a_tower_is_augmented_in_training_and_not_where_it_is_validated_or_used(
         assert trained.curve[-1]["val_accuracy"] == pytest.approx(right, abs=1e-6)
         weights[name] = tower.state_dict()
     assert not equal(weights["plain"], weights["noisy"])
+
+
+@pytest.mark.parametrize("name", ["shift", "gain_db", "time_mask", "freq_mask", "word_drop"])
+def test_values_are_changed_on_the_device_that_has_them(name):
+    batch = values(SETTINGS[name][1], torch.int32 if name == "word_drop" else torch.float32).to("meta")
+    assert changed(name, batch).device.type == "meta"

@@ -17,6 +17,7 @@ from umemma.models.forest import Forest
 from umemma.models.pooling import COLUMNS, Pooling, kind_of
 from umemma.training.copies import with_copies
 from umemma.training.fit import fit
+from umemma.training.pooled import pooled
 
 SAMPLES = {
     "vector": torch.randn(6, 5),
@@ -202,3 +203,16 @@ def test_a_baseline_that_was_saved_answers_the_same(name, sceptical, tmp_path):
     model = fit(name, sceptical).model
     again = checkpoint.load(tmp_path / "model/model.safetensors")
     assert torch.equal(again(sceptical.media["test"]), model(sceptical.media["test"]))
+
+
+@both
+def test_columns_that_were_pooled_beforehand_make_the_same_baseline(name, context, sceptical):  # noqa: F811
+    for of_media in (context, sceptical):  # spectrograms with holes in `val` and `test`, vectors with missing numbers
+        expected, found = (predictions_of(fit(name, each), each) for each in (of_media, pooled(of_media)))
+        assert all(torch.equal(found.logits[pattern], logits) for pattern, logits in expected.logits.items())
+
+
+def test_texts_are_left_to_each_baseline(context):  # noqa: F811
+    texts = torch.randint(0, 9, (24, 20), dtype=torch.int32)
+    media = {split: replace(batch, values={**batch.values, "image": texts}) for split, batch in context.media.items()}
+    assert torch.equal(pooled(replace(context, media=media)).media["val"].values["image"], texts)

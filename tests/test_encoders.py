@@ -1,6 +1,7 @@
 """Every encoder on a shape that suits it, and the peculiarities of some."""
 
 import os
+from copy import deepcopy
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -435,3 +436,24 @@ def test_images_too_small_for_a_model_are_enlarged_and_others_left_alone():
     )
     assert small(torch.zeros(2, 1, 8, 16)).shape == (2, 3, 64, 128)
     assert large(torch.zeros(2, 3, 64, 80)).shape == (2, 3, 64, 80)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_relu_after_pooling_changes_no_bit_of_lenet(dtype):
+    torch.manual_seed(0)
+    after = import_module("umemma.models.encoders.lenet").build((1, 23, 17), width=4, dim=5, dropout=0.0)
+    layers = list(after)
+    for place in [number for number, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]:
+        layers[place : place + 2] = layers[place + 1], layers[place]
+    before = nn.Sequential(*deepcopy(layers))
+    value = torch.randn(9, 1, 23, 17)
+    answers = []
+    for model in (after, before):
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            answers.append(model(value))
+        answers[-1].float().square().sum().backward()
+    assert torch.equal(*answers)
+    assert [type(layer) for layer in after] != [type(layer) for layer in before]
+    assert all(
+        torch.equal(one.grad, other.grad) for one, other in zip(after.parameters(), before.parameters(), strict=True)
+    )

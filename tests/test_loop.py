@@ -184,3 +184,19 @@ def test_a_split_is_encoded_as_its_batches_are_and_training_mode_is_kept(towers,
 def test_the_prior_is_the_classes_shares_and_never_zero():
     prior = log_prior(torch.tensor([0, 0, 1, 0, 1, 0, 0]), 3).exp()
     torch.testing.assert_close(prior, torch.tensor([6, 3, 1]) / 10)
+
+
+def test_rows_are_taken_on_the_device_that_has_the_values(media):
+    held = media.with_values({name: value.to("meta") for name, value in media.values.items()})
+    some = held.rows(torch.tensor([3, 1]))
+    assert {value.device.type for value in some.values.values()} == {"meta"}
+    assert torch.equal(some.label, media.label[[3, 1]])
+    assert some.present.device.type == "cpu"  # what is hidden is drawn there
+    assert not CPU.has_room(1)
+
+
+@pytest.mark.parametrize("index", [torch.tensor([3, 1, 3]), torch.arange(24) > 20, slice(2, 5)])
+def test_rows_are_those_that_indexing_takes(media, index):
+    some = media.rows(index)
+    for name, value in media.values.items():
+        assert torch.equal(some.values[name], value[index])

@@ -41,6 +41,10 @@ class Device:
         """Return the context in which forward passes run."""
         return torch.autocast(self.torch_device.type, torch.bfloat16) if self.uses_bfloat16 else nullcontext()
 
+    def has_room(self, num_bytes: int) -> bool:
+        """Return whether a GPU can keep a training set and leave half of its free memory to the training."""
+        return self.torch_device.type == "cuda" and 2 * num_bytes < torch.cuda.mem_get_info(self.torch_device)[0]
+
 
 def _own_gpu() -> torch.device:
     if not is_rank():

@@ -84,7 +84,7 @@ def _split(encoder: Part, value: torch.Tensor, present: torch.Tensor, device: De
     ranks = device.ranks
     for index, count in ranks.own(blocks(len(rows), rows_at_once(encoder, device.torch_device))):
         with device.autocast(), Aligned():
-            part = encoder(value[rows[index]].to(device.torch_device))
+            part = encoder(value.index_select(0, rows[index]).to(device.torch_device))
         encoded[rows[index[:count]]] = part[:count].float().cpu()
     return encoded if ranks.number == 1 else ranks.summed(encoded.to(device.torch_device)).cpu()
 

@@ -3,6 +3,8 @@
 AdamW; length and learning rate are the schedule's. The model of the best evaluation is kept, by cross-entropy on
 validation data: never on test data, and never by accuracy, which on a hundred samples cannot tell two epochs apart. The
 order of samples is drawn from (seed, epoch), their missing modalities from (seed, epoch, key).
+
+A profiler sees the phases of a step by name (`umemma.profiling.phases`).
 """
 
 import sys
@@ -11,6 +13,7 @@ from contextlib import nullcontext
 
 import torch
 from torch import nn
+from torch.autograd.profiler import record_function
 from tqdm import tqdm
 
 from umemma.data.batch import Batch
@@ -43,8 +46,8 @@ def train(
 ) -> Curve:
     """Train `groups` of (parameters, learning rate) of `model` so that `forward(batch)` gives logits (batch, class).
 
-    `present(batch, epoch)` returns what is left of each batch, `augment(batch, step)` changes its values, on the CPU;
-    `log_weight` (class,) weights classes, see `umemma.metrics.objective.loss`. Returns a row per evaluation: epoch, step,
+    `present(batch, epoch)` returns what is left of each batch, on the CPU; `augment(batch, step)` changes its values where
+    they are; `log_weight` (class,) weights classes, see `umemma.metrics.objective.loss`. Returns a row per evaluation: epoch, step,
     samples seen, mean training loss, and what `validate()` returns, which includes `val_cross_entropy`. At the end the
     model has the weights of the row `kept`.
     """
@@ -58,23 +61,28 @@ def train(
     curve: Curve = []
     losses: list[torch.Tensor] = []
     best = state(model)
+    data = _near(data, device)
     is_silent = None if device.ranks.is_first else True  # None: where nobody watches
     progress = tqdm(schedule.batches(len(data), seed), name, steps, disable=is_silent, mininterval=0.5)
     for step, (epoch, rows) in enumerate(progress, start=1):
-        batch = data.rows(rows)
-        batch = batch.with_present(present(batch, epoch))
-        batch = (augment(batch, step) if augment else batch).to(device.torch_device)
-        with device.autocast(), divided(model, device.ranks):
-            logits = forward(batch).float()
-        loss = objective.loss(logits, batch.label, schedule.label_smoothing, log_weight)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        sum_gradients(model, device.ranks)
-        optimiser.step()
-        if average:
-            average.update()
-        if step < steps:
-            rates.step()
+        with record_function("data"):
+            batch = data.rows(rows)
+            batch = batch.with_present(present(batch, epoch)).to(device.torch_device)
+            batch = augment(batch, step) if augment else batch
+        with record_function("forward"):
+            with device.autocast(), divided(model, device.ranks):
+                logits = forward(batch).float()
+            loss = objective.loss(logits, batch.label, schedule.label_smoothing, log_weight)
+        with record_function("backward"):
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            sum_gradients(model, device.ranks)
+        with record_function("optimiser"):
+            optimiser.step()
+            if average:
+                average.update()
+            if step < steps:
+                rates.step()
         losses.append(loss.detach())
         if not schedule.is_evaluated(step, len(data)):
             continue
@@ -82,7 +90,7 @@ def train(
         losses.clear()
         if not torch.tensor(train_loss).isfinite():
             raise TrainingError(f"{name}: the loss is NaN or infinite by step {step}; lower the learning rate")
-        with average.in_place() if average else nullcontext():
+        with record_function("validation"), average.in_place() if average else nullcontext():
             row = {"epoch": epoch + 1, "step": step, "samples_seen": step * len(rows), "train_loss": train_loss}
             row |= device.ranks.agreed(validate())
             curve.append({key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()})
@@ -101,6 +109,13 @@ def train(
 def kept(curve: Curve) -> dict[str, float]:
     """Return the row of the evaluation whose model was kept: the first of the smallest validation cross-entropy."""
     return min(curve, key=lambda row: row[CRITERION])
+
+
+def _near(data: Batch, device: Device) -> Batch:
+    """Return the data with its values on a GPU that has room for them: each step then moves row numbers alone."""
+    if not device.has_room(sum(value.nbytes for value in data.values.values())):
+        return data
+    return data.with_values({name: value.to(device.torch_device) for name, value in data.values.items()})
 
 
 def _say(name: str, row: dict[str, float]) -> None:

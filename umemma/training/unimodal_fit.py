@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.autograd.profiler import record_function
 
 from umemma.data.batch import Batch
 from umemma.errors import DataError
@@ -57,7 +58,7 @@ def fit(
     (name,) = data["train"].modalities
     shape = data["train"].values[name].shape[1:]
     device = compute.set_up()
-    present = {split: _with_the_modality(batch) for split, batch in data.items()}
+    present = {split: with_the_modality(batch) for split, batch in data.items()}
     for split in ("train", "val"):
         if len(present[split]) == 0:
             raise DataError(f"modality {name} is present in no sample of split {split}; nothing to train its tower on")
@@ -96,7 +97,8 @@ def fit(
             augment=augment.of_batches({name: augmentation or {}}, {name: shape}, seed),
             log_weight=log_class_weight(tower.log_prior.cpu(), pretrain.class_balance),
         )
-    all_features = {split: features(batch) for split, batch in data.items()}
+    with record_function("encoding"):
+        all_features = {split: features(batch) for split, batch in data.items()}
     tower.cpu().eval()
     tower.samples_seen = int(curve[-1]["samples_seen"])
     has = data["val"].present[:, 0]
@@ -131,7 +133,8 @@ def report(trained: TrainedTower, data: Mapping[str, Batch]) -> dict[str, float]
     return result
 
 
-def _with_the_modality(batch: Batch) -> Batch:
+def with_the_modality(batch: Batch) -> Batch:
+    """Return the samples that have the batch's only modality; the batch itself, mapped, where all do."""
     return batch if batch.present.all() else batch.rows(batch.present[:, 0].nonzero().squeeze(1))
 
 

@@ -36,6 +36,6 @@ def _masked(value: int | Sequence[int], length: int, sides: Callable[[int], tupl
         if batch.ndim == 3:  # a series has no axis of frequencies
             keep = keep[:, 0]
         means = batch.float().nanmean(dim=tuple(range(1, batch.ndim)), keepdim=True)
-        return torch.where((keep > 0) | batch.isnan(), batch, means.to(batch.dtype))
+        return torch.where((keep > 0).to(batch.device) | batch.isnan(), batch, means.to(batch.dtype))
 
     return masked

@@ -19,7 +19,7 @@ def shift(value: float, shape: Sequence[int]) -> Change:
         offset = torch.randint(-max_shift, max_shift + 1, (len(batch), 1), generator=generator)
         index = (torch.arange(shape[-1]) + offset).clamp(0, shape[-1] - 1)
         index = index.reshape(len(batch), *[1] * (batch.ndim - 2), shape[-1]).expand(batch.shape)
-        return batch.gather(-1, index)
+        return batch.gather(-1, index.to(batch.device))
 
     return shifted
 
@@ -44,7 +44,7 @@ def noise(value: float, _: Sequence[int]) -> Change:
     def noisy(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         floats = batch.float()
         deviation = measured.std(floats, dim=tuple(range(1, batch.ndim)), keepdim=True)
-        drawn = torch.randn(batch.shape, generator=generator)
+        drawn = torch.randn(batch.shape, generator=generator).to(batch.device)
         return _as_before(floats + value * deviation * drawn, batch, "noise")
 
     return noisy
@@ -58,14 +58,14 @@ def word_drop(value: float, _: Sequence[int]) -> Change:
     def dropped(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         if batch.dtype not in (torch.int32, torch.int64):
             raise ParameterError(f"augment.word_drop is for word ids, whose values are int32; these are {batch.dtype}")
-        return batch.masked_fill(torch.rand(batch.shape, generator=generator) < value, 0)
+        return batch.masked_fill((torch.rand(batch.shape, generator=generator) < value).to(batch.device), 0)
 
     return dropped
 
 
 def _uniform(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Return a random number per sample, broadcastable to the batch."""
-    return torch.rand((len(batch), *[1] * (batch.ndim - 1)), generator=generator)
+    return torch.rand((len(batch), *[1] * (batch.ndim - 1)), generator=generator).to(batch.device)
 
 
 def _as_before(changed: torch.Tensor, batch: torch.Tensor, name: str) -> torch.Tensor:

@@ -1,0 +1,32 @@
+"""A server of copies for many stages (stages/_fork_server.py): imports once for a whole ablation, not once for each stage."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from flows.processes import GUARD
+
+
+@contextmanager
+def fork_server(home: Path) -> Iterator[Mapping[str, str]]:
+    """Start a server, and yield the environment in which stages ask it; end it with all that it runs."""
+    with tempfile.TemporaryDirectory(prefix="umemma-") as folder:  # the path of a socket has 100 characters at most
+        address = str(Path(folder) / "stages")
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(GUARD), str(os.getpid()), "stages._fork_server", address],
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield {"UMEMMA_FORK_SERVER": address}
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
