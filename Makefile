@@ -43,6 +43,10 @@ benchmark: .venv/.synced ## our model and two baselines on eight data sets, into
 	@set -f; $(BIN)/python -m flows.benchmark $${DATASETS:+--datasets $$DATASETS} $${SEEDS:+--seeds $$SEEDS} \
 	  $${OVER:+--over $$OVER}
 
+.PHONY: bench
+bench: .venv/.synced ## what the trainings of the last run cost on this machine, and what they must: data/reports/bench.json
+	@$(BIN)/python -m stages._bench
+
 table: .venv/.synced ## print the results of the last run
 	@echo; $(BIN)/python -m stages.report --show
 
