@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 DVC := $(BIN)/dvc --wait-for-lock
 # User input reaches a shell only as "$$FILE", never as text of a command: neither a shell nor make can run any of it.
-GIVEN := FILE NAME DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW ID TO LOG SINCE LABELS EXP ACCEPT DAYS YES
+GIVEN := FILE NAME DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW ID TO LOG SINCE LABELS EXP ACCEPT DAYS YES MINUTES
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 
 .DEFAULT_GOAL := help
 # Notes of `umemma.composition` on params.yaml and conf/; as this takes a second, it runs only when a file has changed.
 NOTICE := .dvc/tmp/composition
-.PHONY: help init run ablation study benchmark table exps grow test test-slow lint format docs params lock ui log serve promote monitor trace up down status data-docs prune audit clean
+.PHONY: help init run ablation study benchmark table exps grow test test-slow fuzz lint format docs params lock ui log serve promote monitor trace up down status data-docs prune audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ test: .venv/.synced ## the tests, in two processes
 
 test-slow: .venv/.synced ## the slow tests: whole pipelines, servers, killed runs
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
+
+fuzz: .venv/.synced ## coverage-guided fuzzing of every reader, MINUTES=10 each: ARGS="image sound" for some
+	@set -f; $(BIN)/python -m tests.fuzzing --minutes "$${MINUTES:-10}" $$ARGS
 
 lint: .venv/.synced ## the formatter, ruff and mypy, changing nothing
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy

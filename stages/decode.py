@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 from stages import modality_of, run
-from umemma import parameters
+from umemma import limits, parameters
 from umemma.data import arrays, shards
 from umemma.errors import SettingError, unknown
 from umemma.files import written_whole
@@ -29,6 +29,7 @@ def main() -> None:
     """Read the parameters and decode."""
     modality = modality_of(__doc__)
     settings = parameters.read()
+    limits.use(settings.limits)
     dataset = settings.dataset
     folder = Path("data/arrays") / dataset.name / modality
     facts = decode(Path("data/shards"), modality, dataset.modalities[modality].decode, folder, settings.launcher())

@@ -17,6 +17,7 @@ from umemma import parameters
 from umemma.data import arrays, manifest
 from umemma.data.sample import SPLITS
 from umemma.data.settings import Dataset
+from umemma.limits import Limits
 from umemma.models.feature_cache import BACKBONE
 from umemma.parameters import Parameters
 from umemma.prediction import predictions
@@ -44,7 +45,7 @@ def rows_of(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def inputs(dataset: Dataset) -> Inputs:
+def inputs(dataset: Dataset, limits: Limits) -> Inputs:
     """Return what a row may hold, and how each modality becomes an array."""
     decoded = {}
     for name, modality in dataset.modalities.items():
@@ -52,7 +53,7 @@ def inputs(dataset: Dataset) -> Inputs:
         decoded[name] = Decoded(decode=modality.decode, shape=list(array.shape[1:]), dtype=str(array.dtype))
     rows = rows_of(dataset)
     rows["modalities"] = {name: rows["modalities"][name] for name in dataset.modalities}
-    return Inputs(**rows, decoded=decoded)
+    return Inputs(**rows, decoded=decoded, limits=limits)
 
 
 def facts(settings: Parameters, account: Accounting, manifest_sha256: str) -> Facts:
@@ -89,7 +90,7 @@ def main() -> None:
     digest = export.write(
         export.Run(
             facts(settings, account, targets.sha256),
-            inputs(dataset),
+            inputs(dataset, settings.limits),
             account,
             Path("data/model/model.safetensors"),
             {name: features / name / BACKBONE for name in dataset.frozen},

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from stages import run
-from umemma import parameters
+from umemma import limits, parameters
 from umemma.data import shard_writer, shards
 from umemma.data.sample import SPLITS
 from umemma.data.settings import Dataset
@@ -50,6 +50,7 @@ def summary(index: shards.Index) -> str:
 def main() -> None:
     """Read the parameters, check the raw files once more, prepare."""
     settings = parameters.read()
+    limits.use(settings.limits)
     root = raw.verified(settings.dataset, Path("conf/dataset"))
     index = prepare(settings.dataset, root, SHARDS, settings.prepare.samples_per_shard, settings.launcher())
     with written_whole(QUARANTINE) as temporary:

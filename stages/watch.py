@@ -8,7 +8,7 @@ the project.
 from pathlib import Path
 
 from stages import run
-from umemma import parameters
+from umemma import limits, parameters
 from umemma.data.settings import Dataset
 from umemma.files import write_json
 from umemma.sources import build, changes, raw
@@ -24,7 +24,9 @@ def watch(dataset: Dataset, record: Path) -> None:
 
 def main() -> None:
     """Read the parameters and write the digests."""
-    watch(parameters.read().dataset, Path("data/watched.json"))
+    settings = parameters.read()
+    limits.use(settings.limits)
+    watch(settings.dataset, Path("data/watched.json"))
 
 
 if __name__ == "__main__":

@@ -398,10 +398,10 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     path = write_table(tmp_path / "t.csv", [row | {"note": "a.txt"} for row in plain_rows()])
     made = adapter(path, modalities={"note": {"column": "note", "kind": "text", "inline": False}})
 
-    def refused(_):
+    def refused(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refused)
+    monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(BadSample, match=r"a\.txt: cannot be read: Permission denied"):
         made.sample("train", 0)
 

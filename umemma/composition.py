@@ -16,9 +16,10 @@ from ruamel.yaml.error import YAMLError
 
 from umemma import parameters, resolvers
 from umemma.errors import ParameterError, SettingError, run, unknown
+from umemma.limits import Limits
 from umemma.models.settings import tower_inputs
 from umemma.parameters import FILE
-from umemma.settings import section
+from umemma.settings import SectionType, section
 from umemma.validation.settings import Validation
 
 CONF = Path("conf")  # relative to the current folder
@@ -101,11 +102,20 @@ def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
 
 def default_bounds(conf: Path) -> Validation:
     """Return the gate's bounds as `conf/config.yaml` has them, before a data set overrides any. Raises ParameterError."""
+    return _defaults(conf, "validation", Validation)
+
+
+def default_limits(conf: Path) -> Limits:
+    """Return the limits of files as `conf/config.yaml` has them. Raises ParameterError."""
+    return _defaults(conf, "limits", Limits)
+
+
+def _defaults(conf: Path, name: str, kind: type[SectionType]) -> SectionType:
     file = conf / "config.yaml"
     try:
-        return section(Validation, **YAML(typ="safe").load(file.read_text("utf-8"))["validation"])
+        return section(kind, **YAML(typ="safe").load(file.read_text("utf-8"))[name])
     except (OSError, ValueError, YAMLError, KeyError, TypeError, SettingError) as error:
-        raise ParameterError(f"{file}: validation: {' '.join(str(error).split())}") from error
+        raise ParameterError(f"{file}: {name}: {' '.join(str(error).split())}") from error
 
 
 def is_a_name(name: str) -> bool:

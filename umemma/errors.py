@@ -34,6 +34,10 @@ class DataError(UmemmaError):
     """Raw data, a shard or an array that is missing, damaged or not as declared."""
 
 
+class OverLimit(DataError):
+    """A file that would take more of this machine than its data set's `limits` allow; the message names the one hit."""
+
+
 class DamagedFile(DataError):
     """A file that this library wrote, missing or damaged; what wrote it can recreate it. `path` is all of it."""
 

@@ -20,6 +20,7 @@ from umemma.errors import ParameterError, unknown
 from umemma.evaluation.settings import Evaluate, Promotion
 from umemma.launchers import local_launcher
 from umemma.launchers.launcher import Launcher
+from umemma.limits import Limits
 from umemma.models.settings import has_frozen_backbone, tower_inputs
 from umemma.settings import Section, plugin_trouble
 from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
@@ -48,6 +49,7 @@ class Parameters(Section):
     """
     dataset: Dataset
     prepare: Prepare
+    limits: Limits
     validation: Validation
     compute: Compute
     pretrain: Pretrain

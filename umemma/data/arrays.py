@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
+from umemma import limits
 from umemma.data.batch import Batch
 from umemma.data.manifest import Targets, keys_sha256
 from umemma.data.sample import SPLITS
@@ -50,7 +51,7 @@ def write(
             start += shard.num_samples
         open_memmap(folder / f"{split}.npy", "w+", dtype, (start, *shape))
         open_memmap(folder / f"{split}_present.npy", "w+", np.bool_, (start,))
-    decode = _Decode(shards, modality, decoder, folder, shape, dtype)
+    decode = limits.Carried(_Decode(shards, modality, decoder, folder, shape, dtype))
     results = list(shown(launcher.map(decode, jobs), f"decode {modality}", len(jobs)))
     keys: dict[str, list[str]] = {split: [] for split in SPLITS}
     for job, (_, keys_of_shard) in zip(jobs, results, strict=True):

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from umemma import limits
 from umemma.data import quarantine
 from umemma.data.quarantine import Quarantined
 from umemma.data.row import LABELS, Row, judged
@@ -64,7 +65,7 @@ def write(
     folder.mkdir(parents=True)
     jobs = _jobs(adapter, samples_per_shard)
     judge = partial(judged, modalities=adapter.modalities, task=task, num_classes=len(classes))
-    make = partial(_make_shard, adapter, folder, judge)
+    make = limits.Carried(partial(_make_shard, adapter, folder, judge))
     results = list(shown(launcher.map(make, jobs), "shards", len(jobs)))
     for position, repeated in _repeated_keys(results).items():
         results[position] = make(dataclasses.replace(jobs[position], left_out=repeated))

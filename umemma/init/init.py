@@ -3,17 +3,20 @@
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
-from umemma import composition, names
-from umemma.errors import DataError, ParameterError, some
+from umemma import composition, limits, names
+from umemma.errors import DataError, OverLimit, ParameterError, SettingError, some
 from umemma.files import written_whole
 from umemma.init import settling, starting_values, summary, survey
 from umemma.init.conf_file import flow, line
 from umemma.init.kinds import KINDS
 from umemma.init.proposal import Given, Proposal, propose
+from umemma.limits import Limits
 from umemma.paths import weights_file
+from umemma.settings import section
 from umemma.sources.adapters.table import MISSING_FILES
 from umemma.sources.tables import file as table_file
 from umemma.sources.tables import spelling
@@ -51,6 +54,7 @@ def main(arguments: Sequence[str]) -> None:
             ),
             home=project(given.project),
             force=given.force,
+            raised=dict(given.limit or ()),
         )
     )
 
@@ -77,8 +81,20 @@ def project(named: str | None) -> Path:
     )
 
 
-def init(file: Path, root: Path | None, name: str, given: Given, *, home: Path, force: bool = False) -> str:
-    """Write `home`/conf/dataset/`name`.yaml and return a summary for the user; `root` None: guessed."""
+def init(
+    file: Path,
+    root: Path | None,
+    name: str,
+    given: Given,
+    *,
+    home: Path,
+    force: bool = False,
+    raised: Mapping[str, float] = MappingProxyType({}),
+) -> str:
+    """Write `home`/conf/dataset/`name`.yaml and return a summary for the user; `root` None: guessed.
+
+    `raised` limits of files replace those of conf/config.yaml.
+    """
     if wrong := names.about_plain(name):
         raise ParameterError(f"--name: {name!r} {wrong}")
     if not composition.is_a_name(name):
@@ -91,14 +107,22 @@ def init(file: Path, root: Path | None, name: str, given: Given, *, home: Path, 
     path = home / f"conf/dataset/{name}.yaml"
     if path.exists() and not force:
         raise ParameterError(f"{path} already exists; --force overwrites it, --name NAME writes another file")
-    proposal = propose(file, root, given, composition.default_bounds(home / "conf"))
+    defaults = composition.default_limits(home / "conf")
+    try:
+        with limits.within(section(Limits, **{**defaults.model_dump(), **raised})):
+            proposal = propose(file, root, given, composition.default_bounds(home / "conf"))
+    except OverLimit as error:
+        raise OverLimit(f"{error}; init itself takes it as --limit NAME=NUMBER, and writes that line") from error
+    except SettingError as error:
+        raise ParameterError(f"--limit: {error}") from error
     for written in proposal.label.classes:
         if wrong := names.about_class(written):
             raise DataError(
                 f"{file}: {some(proposal.label.names)}: the class {ascii(written)[:60]} {wrong}: correct the table"
             )
+    text = conf_text(proposal, name, _root_text(proposal.root, home))
     with written_whole(path) as temporary:
-        temporary.write_text(conf_text(proposal, name, _root_text(proposal.root, home)), "utf-8")
+        temporary.write_text(text + (line(0, "limits", raised, "of one file") + "\n" if raised else ""), "utf-8")
     shown = path.relative_to(home)
     return "\n".join(
         [
@@ -148,8 +172,8 @@ def conf_text(proposal: Proposal, name: str, root: str) -> str:
     kinds = [proposal.kind(modality) for modality in values]
     lines.append(line(2, "early", starting_values.early(kinds), "of the arm `early` only"))
     shares = [count / proposal.num_rows for count in label.counts.values()]
-    for section, training in starting_values.training(num_train, shares, kinds).items():
-        lines += [f"{section}:", *(line(2, key, value, _TRAINING[key]) for key, value in training.items())]
+    for part, training in starting_values.training(num_train, shares, kinds).items():
+        lines += [f"{part}:", *(line(2, key, value, _TRAINING[key]) for key, value in training.items())]
     return "\n".join([*lines, *_gate_lines(proposal, kinds, list(values.values()))]) + "\n"
 
 
@@ -259,6 +283,14 @@ def _kind(written: str) -> tuple[str, str]:
     return column, kind
 
 
+def _limit(written: str) -> tuple[str, float]:
+    name, _, number = written.partition("=")
+    try:
+        return name, int(number) if number.isdecimal() else float(number)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{written!r} is not NAME=NUMBER") from error
+
+
 def _root_text(root: Path, home: Path) -> str:
     return str(root.relative_to(home)) if root.is_relative_to(home) else str(root)
 
@@ -300,6 +332,13 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         type=_kind,
         help=f"what a column holds, of {', '.join(KINDS)}: --kind clip=video for moving GIFs, --kind pixels=image",
+    )
+    parser.add_argument(
+        "--limit",
+        metavar="NAME=NUMBER",
+        action="append",
+        type=_limit,
+        help="more of a file than is read by default, as an error names it: --limit pixels=120000000",
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
     return parser

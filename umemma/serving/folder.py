@@ -25,6 +25,7 @@ from pydantic import BaseModel, ValidationError
 
 from umemma.errors import DataError, some
 from umemma.files import read_json, sha256, written_whole
+from umemma.limits import Limits
 from umemma.names import ClassName, ModalityName, PlainName
 from umemma.reporting.results import Interval, Result
 from umemma.settings import Section, Settings
@@ -103,6 +104,8 @@ class Inputs(Section):
     """How long series are cut; each window is answered."""
     decoded: Mapping[ModalityName, Decoded]
     """By modality."""
+    limits: Limits = Limits()
+    """What is read of one file, at most, as in training."""
 
 
 class MeasuredPattern(Result):

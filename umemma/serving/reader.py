@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from umemma import limits
 from umemma.data.sample import BadSample
 from umemma.errors import DataError, UmemmaError
 from umemma.media.facts import facts
@@ -55,6 +56,10 @@ class Reader:
 
     def read(self, table: Table, folders: Folders, broken: Mapping[int, str] | None = None) -> list[Row]:
         """Return the rows of a table, of `windows` each of them; `broken` {row: reason} have no cells."""
+        with limits.within(self.inputs.limits):
+            return self._read(table, folders, broken or {})
+
+    def _read(self, table: Table, folders: Folders, broken: Mapping[int, str]) -> list[Row]:
         whole = self.flat(table)
         known = [column for columns in self.columns.values() for column in columns]
         lacking = {column: [None] * len(table.places) for column in known if column not in whole.columns}
@@ -64,7 +69,7 @@ class Reader:
         members = Members(table, sources, folders, self._missing, self._readings, events=events)
         rows = []
         for number in range(len(table.places)):
-            if broken and number in broken:
+            if number in broken:
                 rows.append(Row(table.place(number), "", {}, notes=[broken[number]]))
             else:
                 unread = {
@@ -128,7 +133,8 @@ class Reader:
 
     def array(self, name: str, content: bytes) -> torch.Tensor:
         """Decode the file of a modality, as shards hold it. Raises DataError for what the model cannot take."""
-        value, wanted = self._decoders[name](content), self.inputs.decoded[name]
+        with limits.within(self.inputs.limits):
+            value, wanted = self._decoders[name](content), self.inputs.decoded[name]
         dtype = str(value.dtype).removeprefix("torch.")
         if tuple(value.shape) != tuple(wanted.shape) or dtype != wanted.dtype:
             raise DataError(
@@ -170,4 +176,4 @@ def _decoder(settings: Mapping[str, Any], modality: str, folder: Path) -> Any:
 def _reason(error: UmemmaError) -> str:
     """Return why something cannot be used, without advice on settings of training."""
     reason = f"{error.file}: {error.reason}" if isinstance(error, BadSample) else str(error)
-    return re.split(r"[:;] `?dataset\.options", reason, maxsplit=1)[0]
+    return re.split(r"[:;] `?(?:dataset\.options|limits:)", reason, maxsplit=1)[0]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import Any
 
+from umemma import limits
 from umemma.errors import DataError, some
 from umemma.serving.reader import Reader
 from umemma.sources.tables import pieces
@@ -22,7 +23,17 @@ Rows = Any  # a path, a pandas.DataFrame, or a sequence of mappings
 
 
 def read(rows: Rows, reader: Reader, rows_at_once: int) -> Iterator[Piece]:
-    """Yield the rows in pieces. Raises DataError for what holds no rows, or is no table."""
+    """Yield the rows in pieces. Raises DataError for what holds no rows, is no table, or is over a limit."""
+    found = _pieces(rows, reader, rows_at_once)
+    while True:
+        with limits.within(reader.inputs.limits):  # not around a `yield`: they would hold for whoever takes the piece
+            piece = next(found, None)
+        if piece is None:
+            return
+        yield piece
+
+
+def _pieces(rows: Rows, reader: Reader, rows_at_once: int) -> Iterator[Piece]:
     if isinstance(rows, str | Path):
         path = Path(rows)
         if path.is_dir():

@@ -18,6 +18,7 @@ import fcntl
 import gzip
 import hashlib
 import os
+import shutil
 import sys
 import tarfile
 import zlib
@@ -185,8 +186,8 @@ def _unpack(archive: Path, raw_root: Path, names: Sequence[str]) -> None:
                 name = wanted.get(member.name.partition("/")[2])
                 content = tar.extractfile(member) if name and member.isfile() else None
                 if name and content:
-                    with written_whole(raw_root / name) as temporary:
-                        temporary.write_bytes(content.read())
+                    with written_whole(raw_root / name) as temporary, temporary.open("wb") as file:
+                        shutil.copyfileobj(content, file)
                     del wanted[member.name.partition("/")[2]]
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise DownloadError(f"{archive.name} is no readable archive: {error}") from error
@@ -233,6 +234,6 @@ def _sha256(path: Path) -> str | None:
 def _content_sha256(path: Path) -> str | None:
     try:
         with gzip.open(path) as file:
-            return hashlib.sha256(file.read()).hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, EOFError, zlib.error):
         return None

@@ -5,11 +5,14 @@ as a damaged one may ask for terabytes, and pickled data are never loaded: pickl
 """
 
 import io
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 
-from umemma.errors import DataError
+from umemma import limits
+from umemma.errors import DataError, OverLimit
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 KIND_OF_AXES = {1: "vector", 2: "series"}
@@ -22,8 +25,10 @@ def read(content: bytes, axes: Collection[int] = (1, 2)) -> np.ndarray:
     """
     expected = " or ".join(KIND_OF_AXES[num_axes] for num_axes in axes)
     try:
-        _check_header(content, axes)
+        _check_axes(*header(content), axes)
         values = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except OverLimit:
+        raise
     except Exception as error:  # NumPy reads the header as Python code: a damaged one raises almost anything
         raise DataError(f"no readable {expected}: {error}") from error
     with np.errstate(over="ignore"):
@@ -50,8 +55,11 @@ def facts(content: bytes) -> dict[str, object]:
     return size | {"num_missing": num_missing, "blank": blank}
 
 
-def _check_header(content: bytes, axes: Collection[int]) -> None:
-    """Raise ValueError, with the reason, if the header is not that of a supported array."""
+def header(content: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and type that a .npy file declares, all of whose numbers are there.
+
+    Raises ValueError, with the reason, if it is no array of plain values or is truncated, OverLimit if it is too large.
+    """
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:
@@ -59,9 +67,16 @@ def _check_header(content: bytes, axes: Collection[int]) -> None:
     shape, _, dtype = _HEADERS[version](stream)
     if dtype.hasobject:
         raise ValueError("it holds Python objects, such as rows of unequal length, not numbers")
+    if any(size < 0 for size in shape):
+        raise ValueError(f"shape {shape} is none: an axis cannot be of less than nothing")
+    promised, remaining = dtype.itemsize * math.prod(shape), len(content) - stream.tell()
+    if remaining < promised:
+        raise ValueError(f"it is truncated: {promised:,} bytes of numbers are promised, {remaining:,} are there")
+    limits.check("array_values", math.prod(shape), "the array")
+    return shape, dtype
+
+
+def _check_axes(shape: Sequence[int], dtype: np.dtype[Any], axes: Collection[int]) -> None:
     if len(shape) not in axes or 0 in shape or dtype.kind not in "fiu":
         along = " or ".join(f"{KIND_OF_AXES[num]} along {num} {'axis' if num == 1 else 'axes'}" for num in axes)
         raise ValueError(f"shape {shape} and type {dtype}, not real numbers of a {along}")
-    promised, remaining = dtype.itemsize * int(np.prod(shape, dtype=object)), len(content) - stream.tell()
-    if remaining < promised:
-        raise ValueError(f"it is truncated: {promised:,} bytes of numbers are promised, {remaining:,} are there")

@@ -3,6 +3,9 @@
 FFmpeg guesses the format of what it is given, and some formats name other files or addresses to open: playlists (HLS),
 lists to concatenate, session descriptions. A file from elsewhere must not be able to have this machine read others, so
 only the containers below are opened, and no protocol at all.
+
+Some containers have no list of their tracks: each is found where it begins. In these FFmpeg looks through the whole file
+for them, as PyAV ends in an IndexError at a track that it did not know of.
 """
 
 import io
@@ -10,17 +13,35 @@ import io
 import av
 from av.stream import Disposition
 
+from umemma import limits
+from umemma.media.kinds import signature
+
 _DEMUXERS = (
     *("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf", "flv", "mpeg", "mpegts", "mpegvideo", "ogg", "gif"),
     *("wav", "w64", "aiff", "au", "caf", "flac", "mp3", "aac", "amr", "ac3", "eac3", "wv", "voc", "nistsphere"),
     *("h264", "hevc", "m4v"),
 )
+_UNLISTED = ("flv", "mpg", "ts")
+_PADDING = 1 << 16  # pixels around a small frame
+_HOURS = str(10**11)  # in microseconds
 _OPTIONS = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "none"}
 
 
 def opened(content: bytes) -> av.container.InputContainer:
     """Return the opened container, to be used in a `with`. Raises av.FFmpegError if it is none of those read."""
-    return av.open(io.BytesIO(content), "r", metadata_errors="replace", options=_OPTIONS)
+    is_unlisted = signature.suffix(content) in _UNLISTED
+    options = _OPTIONS | ({"probesize": str(len(content) + 32), "analyzeduration": _HOURS} if is_unlisted else {})
+    return av.open(io.BytesIO(content), "r", metadata_errors="replace", options=options)
+
+
+def limited(stream: av.VideoStream) -> av.VideoStream:
+    """Return a stream; raise OverLimit by what its header says. Frames beyond twice the limit FFmpeg refuses itself."""
+    limits.check("frame_pixels", stream.width * stream.height, "the video")
+    limits.check("frames", stream.frames, "the video")
+    limits.check("video_pixels", stream.frames * stream.width * stream.height, "the video")
+    most = 2 * limits.current().frame_pixels + _PADDING
+    stream.codec_context.options = {"max_pixels": str(most)}
+    return stream
 
 
 def pictures(container: av.container.InputContainer) -> list[av.VideoStream]:

@@ -8,11 +8,15 @@ animation or a TIFF of several pages only the first is read.
 
 import io
 import math
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from umemma import limits
 from umemma.errors import DataError
 from umemma.media.kinds import signature
 
@@ -22,7 +26,6 @@ FORMATS = (
     *("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "ICO", "QOI", "PSD"),
     *("PPM", "DIB", "SGI", "PCX", "TGA"),
 )
-MAX_PIXELS = 89_478_485  # Pillow's own limit, a quarter of a gigabyte as RGB; Pillow only warns up to twice as many
 _SHALLOW = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
 _DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 _FULL = {8: 255, 16: 65_535}
@@ -32,7 +35,7 @@ _UNUSED_PNG = (b"iCCP", b"zTXt")
 def read(content: bytes) -> tuple[Image.Image, int]:
     """Return the first frame, decoded and rotated upright by EXIF, and the number of frames.
 
-    Raises DataError if it is no image, damaged, or larger than MAX_PIXELS.
+    Raises DataError if it is no image, damaged, or over a limit.
     """
     image, num_frames, _ = _read(content)
     return image, num_frames
@@ -70,10 +73,10 @@ def facts(content: bytes) -> dict[str, object]:
 def _read(content: bytes) -> tuple[Image.Image, int, int]:
     """Return `read`'s image and number of frames, and the bits of a value as stored."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _pillows_limit():
             warnings.simplefilter("ignore")  # about odd metadata; only the pixels matter here
             with Image.open(io.BytesIO(_without_texts(content)), formats=FORMATS) as image:
-                _check_size(image.width * image.height)
+                _check_size(image, content)
                 bits = _bits(image)
                 image.load()
                 if image.mode not in (*_SHALLOW, *_DEEP):
@@ -83,7 +86,8 @@ def _read(content: bytes) -> tuple[Image.Image, int, int]:
     except DataError:
         raise
     except Image.DecompressionBombError as error:
-        raise DataError(f"image is a decompression bomb, refused unopened: {error}") from error
+        limits.check("pixels", int(re.findall(r"\d+", str(error))[0]), "the image")
+        raise DataError(f"no readable image: {error}") from error
     except Exception as error:  # a damaged file makes Pillow raise almost anything
         reason = str(error) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
@@ -126,12 +130,21 @@ def _bits(image: Image.Image) -> int:
     return 16 if any(";16" in str(tile) for tile in getattr(image, "tile", ())) else 8
 
 
-def _check_size(pixels: int) -> None:
-    if pixels > MAX_PIXELS:
-        raise DataError(
-            f"image is a decompression bomb, refused unopened: it has {pixels:,} pixels, at most "
-            f"{MAX_PIXELS:,} are read"
-        )
+@contextmanager
+def _pillows_limit() -> Iterator[None]:
+    """Let Pillow, which looks at pictures inside of others, too, stop at the same limit: at twice what it is told."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = -(-limits.current().pixels // 2)
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _check_size(image: Image.Image, content: bytes) -> None:
+    limits.check("pixels", image.width * image.height, "the image")
+    if image.format == "JPEG":  # in what is compressed no byte 255 is followed by this one
+        limits.check("scans", content.count(b"\xff\xda"), "the JPEG")
 
 
 def _upright(image: Image.Image) -> Image.Image:

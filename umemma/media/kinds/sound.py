@@ -11,6 +11,7 @@ import av
 import numpy as np
 import soundfile
 
+from umemma import limits
 from umemma.errors import DataError
 from umemma.media.kinds import container, ffmpeg, signature
 
@@ -31,7 +32,16 @@ class Header:
 
 
 def header(content: bytes) -> Header:
-    """Return the header of a sound. Raises DataError if there is no sound or the file is truncated."""
+    """Return the header of a sound. Raises DataError if there is no sound, the file is truncated, or over a limit."""
+    known = _header(content)
+    limits.check("channels", known.channels, "the sound")
+    limits.check("rate_hz", known.rate_hz, "the sound")
+    if known.num_samples is not None:
+        _check_length(known.num_samples, known)
+    return known
+
+
+def _header(content: bytes) -> Header:
     if reason := container.cut_short(content):
         raise DataError(f"no readable sound: it is truncated, {reason}")
     if signature.suffix(content) in _VIDEO:
@@ -55,6 +65,7 @@ def blocks(content: bytes, known: Header, first: int = 0, last: int | None = Non
     whole = _ffmpeg_blocks(content) if known.is_by_ffmpeg else _sndfile_blocks(content, first)
     position = 0 if known.is_by_ffmpeg else first
     for block in whole:
+        _check_length(position + len(block), known)  # by FFmpeg the length is not known before
         part = block[max(0, first - position) : None if last is None else max(0, last - position)]
         position += len(block)
         if len(part):
@@ -63,6 +74,11 @@ def blocks(content: bytes, known: Header, first: int = 0, last: int | None = Non
             return
     if not known.is_by_ffmpeg and known.num_samples is not None and first < known.num_samples > position:
         raise DataError(f"no readable sound: {known.num_samples:,} samples are promised, {position:,} could be read")
+
+
+def _check_length(num_samples: int, known: Header) -> None:
+    limits.check("seconds", num_samples / known.rate_hz, "the sound")
+    limits.check("sound_values", num_samples * known.channels, "the sound")
 
 
 def count(content: bytes, known: Header) -> int:
@@ -108,6 +124,8 @@ def _ffmpeg_blocks(content: bytes) -> Iterator[np.ndarray]:
         raise DataError(f"no readable sound: {error.strerror}") from error
     except ValueError as error:  # rate or channels change within the stream
         raise DataError(f"no readable sound: {error}") from error
+    except IndexError as error:  # of PyAV, see `ffmpeg`
+        raise DataError("no readable sound: a track begins after the others that FFmpeg does not know of") from error
 
 
 def _plain(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Text: at most one mebibyte of UTF-8, without its byte order mark.
+"""Text in UTF-8, without its byte order mark.
 
 A byte order mark says the encoding and is believed, also that of UTF-16; it is not part of the text. Any other encoding
 must be named: a wrong guess would give garbled text that nobody notices in the results. `likely_encoding` is the guess
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from charset_normalizer import from_bytes
 
+from umemma import limits
 from umemma.errors import DataError, ParameterError
 from umemma.media import formats
 
-MAX_BYTES = 1 << 20  # about 180,000 English words; encoders here read a few hundred
 # Common in files without a mark, each as its superset: cp932 holds Shift-JIS, cp1252 Latin-1.
 ENCODINGS = tuple(
     [
@@ -45,10 +45,9 @@ _MARKS = {
 def read(content: bytes) -> str:
     """Return the text without a byte order mark.
 
-    Raises DataError for more than MAX_BYTES, NUL characters, and other encodings, of which it names the likely one.
+    Raises DataError for more bytes than the limit, NUL characters, and other encodings, of which it names the likely one.
     """
-    if len(content) > MAX_BYTES:
-        raise DataError(f"text has {len(content):,} bytes, at most {MAX_BYTES:,} are read")
+    limits.check("text_bytes", len(content), "the text")
     try:
         text = content.decode(_marked(content) or "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -67,6 +66,7 @@ def as_utf8(content: bytes, encoding: str) -> bytes:
     """
     if _marked(content) or codecs.lookup(encoding).name == "utf-8":
         return content
+    limits.check("text_bytes", len(content), "the text")
     try:
         return content.decode(encoding).encode()
     except UnicodeDecodeError as error:

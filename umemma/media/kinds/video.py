@@ -11,11 +11,10 @@ from contextlib import contextmanager
 import av
 import numpy as np
 
+from umemma import limits
 from umemma.errors import DataError
 from umemma.media.kinds import container, ffmpeg
 
-MAX_PIXELS = 8192 * 4320  # of one frame
-MAX_FRAMES = 500_000  # five and a half hours at 25 per second
 _NOISE = 4  # of 255: compression noise of a uniform colour
 
 
@@ -23,7 +22,7 @@ _NOISE = 4  # of 255: compression noise of a uniform colour
 def opened(content: bytes) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """Open a video for reading; FFmpeg's errors within are raised as DataError.
 
-    Raises DataError if it is no video, has no picture, or is implausibly large.
+    Raises DataError if it is no video, has no picture, or is over a limit.
     """
     if reason := container.cut_short(content):
         raise DataError(f"no readable video: it is truncated, {reason}")
@@ -35,21 +34,36 @@ def opened(content: bytes) -> Iterator[tuple[av.container.InputContainer, av.Vid
             stream = streams[0]
             if stream.codec_context is None:
                 raise DataError("no readable video: FFmpeg does not know how it is encoded")
-            if stream.width * stream.height > MAX_PIXELS or stream.frames > MAX_FRAMES:
-                raise DataError(
-                    f"video claims {stream.frames:,} frames of {stream.width} x {stream.height}, at most "
-                    f"{MAX_FRAMES:,} of {MAX_PIXELS:,} pixels are read"
-                )
-            yield file, stream
+            yield file, ffmpeg.limited(stream)
     except av.FFmpegError as error:
         raise DataError(f"no readable video: {error.strerror}") from error
+    except IndexError as error:  # of PyAV, see `ffmpeg`
+        raise DataError("no readable video: a track begins after the others that FFmpeg does not know of") from error
+
+
+class _Counted:
+    """Counts frames and their pixels: not every container says how many there are."""
+
+    def __init__(self) -> None:
+        self.frames, self._pixels = 0, 0
+
+    def add(self, frame: av.VideoFrame) -> None:
+        """Raise OverLimit for one more frame than are read."""
+        self.frames += 1
+        self._pixels += frame.width * frame.height
+        limits.check("frames", self.frames, "the video")
+        limits.check("video_pixels", self._pixels, "the video")
 
 
 def times(content: bytes) -> list[float]:
     """Return the presentation time of each frame, in seconds, ascending: from packets, without decoding."""
     with opened(content) as (file, stream):
         fps = float(stream.average_rate or stream.guessed_rate or 25)
-        stamps = [packet.pts for packet in file.demux(stream) if packet.size and not packet.is_discard]
+        stamps = []
+        for packet in file.demux(stream):
+            if packet.size and not packet.is_discard:
+                stamps.append(packet.pts)
+                limits.check("frames", len(stamps), "the video")
         known = [stamp for stamp in stamps if stamp is not None]
         if (
             len(known) < len(stamps) or stream.time_base is None
@@ -60,8 +74,10 @@ def times(content: bytes) -> list[float]:
 
 def frames(content: bytes, format_: str) -> Iterator[np.ndarray]:
     """Yield the frames in presentation order, upright: uint8 (height, width) for `gray`, (..., 3) for `rgb24`."""
+    counted = _Counted()
     with opened(content) as (file, stream):
         for frame in file.decode(stream):
+            counted.add(frame)
             yield np.rot90(frame.to_ndarray(format=format_), round(frame.rotation / 90))
 
 
@@ -70,7 +86,7 @@ def facts(content: bytes) -> dict[str, object]:
 
     Raises DataError if it is no video, has no frame, is truncated or cannot be decoded.
     """
-    num_frames, is_turned, stamps = 0, False, list[float | None]()
+    counted, is_turned, stamps = _Counted(), False, list[float | None]()
     low, high, is_blank = np.full(3, 255, np.uint8), np.zeros(3, np.uint8), True
     with opened(content) as (file, stream):
         fps = float(stream.average_rate or stream.guessed_rate or 0)
@@ -81,16 +97,14 @@ def facts(content: bytes) -> dict[str, object]:
         for packet in file.demux(stream):
             num_packets += packet.size > 0
             for frame in packet.decode():
-                num_frames += 1
+                counted.add(frame)
                 stamps.append(frame.time)
                 if is_blank:
                     pixels = frame.to_ndarray(format="rgb24")
                     low, high = np.minimum(low, pixels.min(axis=(0, 1))), np.maximum(high, pixels.max(axis=(0, 1)))
                     is_blank = bool((high - low).max() <= _NOISE)
                 is_turned = frame.rotation % 180 != 0
-                if num_frames > MAX_FRAMES:
-                    raise DataError(f"video has more than {MAX_FRAMES:,} frames, the most that are read")
-    if not num_frames:
+    if not counted.frames:
         raise DataError("no readable video: it has no frame")
     if num_packets < promised:
         raise DataError(f"no readable video: it is truncated, {promised} frames are promised, {num_packets} are there")
@@ -98,7 +112,7 @@ def facts(content: bytes) -> dict[str, object]:
     return {
         "height_px": height,
         "width_px": width,
-        "num_frames": num_frames,
+        "num_frames": counted.frames,
         "fps": fps,
         "seconds": _seconds(stamps, fps) or seconds,
         "has_sound": has_sound,

@@ -15,15 +15,15 @@ Decisions:
 - Split `dev` is val. A film in two splits is kept in the evaluation split; a group is a film.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from umemma import json_text
 from umemma.data.sample import BadSample, Rejected, Sample
-from umemma.errors import DataError, ParameterError, unknown
+from umemma.errors import DataError, OverLimit, ParameterError, unknown
 from umemma.sources.layouts import listing, lists, mmimdb_hdf5
 from umemma.sources.layouts.listing import File
 from umemma.sources.layouts.lists import Row
@@ -137,7 +137,7 @@ def _from_files(labels: Path, images: Path, which_plot: str, row: Row) -> _Film:
     path, poster = labels / f"{row.key}.json", images / f"{row.key}.jpeg"
     content = lists.named(path)
     try:
-        film = json.loads(content.decode("utf-8-sig"))
+        film = json_text.parsed(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise BadSample(
             str(path),
@@ -145,6 +145,8 @@ def _from_files(labels: Path, images: Path, which_plot: str, row: Row) -> _Film:
         ) from error
     except ValueError as error:
         raise BadSample(str(path), f"is no valid JSON: {error}") from error
+    except OverLimit as error:
+        raise BadSample(str(path), str(error)) from error
     if not isinstance(film, dict):
         raise BadSample(str(path), f"holds no mapping but a {type(film).__name__}")
     if not isinstance(genres := film.get("genres"), list):

@@ -1,13 +1,12 @@
 """Files that a data set publishes as an archive, and that people have as such or unpacked."""
 
-import lzma
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from umemma.errors import DataError
+from umemma import limits
+from umemma.errors import DataError, OverLimit
 
 SUFFIXES = (".tar.xz", ".tar.gz", ".tgz", ".tar", ".zip")
 
@@ -20,7 +19,10 @@ def files(base: Path, name: str, suffix: str) -> Iterator[tuple[str, Path, bytes
     """
     if (base / name).is_dir():
         for path in sorted((base / name).rglob(f"*{suffix}")):
-            yield path.name, path, path.read_bytes()
+            try:
+                yield path.name, path, limits.content(path)
+            except OverLimit as error:
+                raise OverLimit(f"{path}: {error}") from error
         return
     archives = [path for path in (base / f"{name}{ending}" for ending in SUFFIXES) if path.exists()]
     if not archives:
@@ -29,20 +31,26 @@ def files(base: Path, name: str, suffix: str) -> Iterator[tuple[str, Path, bytes
     try:
         for member, content in read(archives[0], suffix):
             yield member, archives[0], content
-    except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
+    except OverLimit as error:
+        raise OverLimit(f"{archives[0]}: {error}") from error
+    except Exception as error:  # a damaged archive raises almost anything: encrypted, of no known method, ...
         raise DataError(f"{archives[0]} is no readable archive: {error}") from error
 
 
 def _tarred(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
+    unpacking = limits.Unpacking(path.stat().st_size)
     with tarfile.open(path) as tar:
         for member in tar:
+            unpacking.add(member.size, member.name)
             content = tar.extractfile(member) if member.isfile() and member.name.endswith(suffix) else None
             if content:
                 yield member.name, content.read()
 
 
 def _zipped(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
+    unpacking = limits.Unpacking(path.stat().st_size)
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.endswith(suffix):
-                yield name, archive.read(name)
+        for member in archive.infolist():
+            if member.filename.endswith(suffix):
+                unpacking.add(member.file_size, member.filename)  # zipfile reads no more than that
+                yield member.filename, archive.read(member)

@@ -17,7 +17,9 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from umemma import limits
 from umemma.errors import DataError
+from umemma.media.kinds import ffmpeg
 
 _BITEXACT = {"fflags": "+bitexact"}
 _H264 = {"crf": "12", "preset": "veryfast", "flags": "+bitexact"}
@@ -72,7 +74,7 @@ def video_span(content: bytes, start_seconds: float, end_seconds: float) -> byte
     with _opened(content) as container:
         if not container.streams.video:
             raise DataError("has no picture")
-        stream = container.streams.video[0]
+        stream = ffmpeg.limited(container.streams.video[0])
         rate = stream.average_rate or stream.guessed_rate
         if not rate:
             raise DataError("does not say how many frames a second it has")
@@ -103,12 +105,16 @@ def sound_span(content: bytes, start_seconds: float, end_seconds: float) -> tupl
         stream = container.streams.audio[0]
         rate_hz = stream.codec_context.sample_rate
         planar = av.AudioResampler(format="fltp")  # converts the sample format only; rate and channels are kept
-        parts = [part.to_ndarray() for frame in container.decode(stream) for part in planar.resample(frame)]
-    samples = np.concatenate(parts, axis=1).T if parts else np.zeros((0, 1), np.float32)
-    span = samples[round(start_seconds * rate_hz) : round(end_seconds * rate_hz)]
-    if not len(span):
+        first, last, position, parts = round(start_seconds * rate_hz), round(end_seconds * rate_hz), 0, []
+        for part in (part for frame in container.decode(stream) for part in planar.resample(frame)):
+            parts.append(part.to_ndarray()[:, max(0, first - position) : max(0, last - position)])
+            position += part.samples
+            limits.check("sound_values", position * len(parts[-1]), "the sound")
+            if position >= last:
+                break
+    if not sum(part.shape[1] for part in parts):
         raise DataError(f"has no sound between {start_seconds:g} and {end_seconds:g} s")
-    return span, rate_hz
+    return np.concatenate(parts, axis=1).T, rate_hz
 
 
 def flac(samples: np.ndarray, rate_hz: int) -> bytes:
@@ -124,9 +130,9 @@ def _opened(content: bytes) -> Iterator[Any]:
     import av
 
     try:
-        with av.open(io.BytesIO(content)) as container:
+        with ffmpeg.opened(content) as container:
             yield container
-    except (av.FFmpegError, ValueError, EOFError) as error:
+    except (av.FFmpegError, ValueError, EOFError, IndexError) as error:
         raise DataError(f"no readable video: {getattr(error, 'strerror', None) or error}") from error
 
 

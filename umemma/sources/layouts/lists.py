@@ -8,7 +8,6 @@
 """
 
 import hashlib
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from umemma import json_text, limits
 from umemma.data.sample import SPLITS, BadSample, Rejected
-from umemma.errors import DataError, ParameterError
+from umemma.errors import DataError, OverLimit, ParameterError
 
 _POINTER = b"version https://git-lfs.github.com/"
 
@@ -56,7 +56,9 @@ def lines(path: Path) -> list[tuple[str, str]]:
 def text(path: Path) -> str:
     """Return a whole list as text, without a byte order mark. Raises DataError if it cannot be read."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return limits.content(path).decode("utf-8-sig")
+    except OverLimit as error:
+        raise OverLimit(f"{path}: {error}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -66,9 +68,11 @@ def text(path: Path) -> str:
 def mapping(path: Path) -> dict[str, Any]:
     """Return the mapping in a JSON file. Raises DataError if it does not contain one."""
     try:
-        content = json.loads(text(path))
+        content = json_text.parsed(text(path))
     except ValueError as error:
         raise DataError(f"{path} is no valid JSON: {error}") from error
+    except OverLimit as error:
+        raise OverLimit(f"{path}: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no mapping but a {type(content).__name__}")
     return content
@@ -155,9 +159,11 @@ def by_split(rows: Sequence[Row], rejected: Sequence[Rejected]) -> dict[str, lis
 def named(path: Path) -> bytes:
     """Return the bytes of a file that a list names. Raises BadSample if it is unreadable or empty."""
     try:
-        content = path.read_bytes()
+        content = limits.content(path)
     except OSError as error:
         raise BadSample(str(path), f"cannot be read: {error.strerror}") from error
+    except OverLimit as error:
+        raise BadSample(str(path), str(error)) from error
     if not content:
         raise BadSample(str(path), "is empty")
     if content.startswith(_POINTER):

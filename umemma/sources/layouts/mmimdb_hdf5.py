@@ -6,10 +6,12 @@
   (`plain_pickle` reads it without executing it).
 - `genres` has a column for each name in its attribute `target_names`, by decreasing frequency.
 - The file is reopened for every sample: processes that share an open HDF5 file share its file position.
+- HDF5 stores no part of an array that was never written, so a kilobyte can declare terabytes: shapes, pieces and the
+  table of splits are checked before any of it is read.
 """
 
 import io
-import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +20,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from umemma import json_text, limits
 from umemma.data.sample import BadSample
-from umemma.errors import DataError
+from umemma.errors import DataError, some
 from umemma.sources.layouts import plain_pickle
 from umemma.sources.layouts.lists import Row
 
@@ -32,14 +35,20 @@ def rows(path: Path) -> list[Row]:
     with opened(path) as file:
         if "split" not in file.attrs or "imdb_ids" not in file:
             raise DataError(f"{path} has no attribute 'split' or no 'imdb_ids'; it is no {FILE} of MM-IMDb")
-        ids = [imdb_id.decode("ascii") for imdb_id in file["imdb_ids"][:].ravel()]
+        stored = _array(file, "imdb_ids")
+        limits.check("rows", stored.size, "imdb_ids")
+        limits.check_bytes(stored.nbytes, "imdb_ids")
+        ids = [imdb_id.decode("ascii") for imdb_id in stored[:].ravel()]
         bounds = {
             entry["split"].decode(): (int(entry["start"]), int(entry["stop"]))
-            for entry in file.attrs["split"]
+            for entry in _attribute(file, "split")
             if entry["source"] == b"imdb_ids" or entry["source"] == b"genres"
         }
     if set(bounds) != set(_SPLITS):
-        raise DataError(f"{path}: its table of splits has {', '.join(bounds) or 'none'}, not train, dev and test")
+        raise DataError(f"{path}: its table of splits has {some(bounds) or 'none'}, not train, dev and test")
+    for split, (start, stop) in bounds.items():
+        if not 0 <= start <= stop <= len(ids):
+            raise DataError(f"{path}: its split {split} is of the rows {start} to {stop}, and there are {len(ids)}")
     return [
         Row(ids[index], _SPLITS[split], 0, ids[index], f"{path}:{index}", (str(index),))
         for split in _SPLITS
@@ -51,18 +60,20 @@ def genres(path: Path) -> tuple[str, ...]:
     """Return the names of the columns of `genres`. Raises DataError if they are missing."""
     with opened(path) as file:
         try:
-            names = tuple(json.loads(file["genres"].attrs["target_names"]))
-        except (KeyError, ValueError) as error:
+            genres = _array(file, "genres", num_axes=2)
+            names = json_text.parsed(_attribute(genres, "target_names"))
+        except (KeyError, ValueError, TypeError) as error:
             raise DataError(f"{path}: 'genres' has no attribute 'target_names' with a JSON list: {error}") from error
-        if len(names) != file["genres"].shape[1]:
-            raise DataError(f"{path}: 'genres' has {file['genres'].shape[1]} columns and {len(names)} names")
-    return names
+        if not isinstance(names, list) or len(names) != genres.shape[1]:
+            count = len(names) if isinstance(names, list) else "no"
+            raise DataError(f"{path}: 'genres' has {genres.shape[1]} columns and {count} names")
+    return tuple(map(str, names))
 
 
 def words(path: Path) -> dict[int, str]:
     """Return the words by index from metadata.npy. Raises DataError if it has no such table."""
     try:
-        table = plain_pickle.npy(path.read_bytes())
+        table = plain_pickle.npy(limits.content(path))
     except OSError as error:
         raise DataError(
             f"{path} cannot be read ({error.strerror}); without it the plots of {FILE} are numbers without "
@@ -70,18 +81,22 @@ def words(path: Path) -> dict[int, str]:
         ) from error
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    named = {key.decode() if isinstance(key, bytes) else key: value for key, value in dict(table).items()}
+    if not isinstance(table, dict):
+        raise DataError(f"{path} has no table 'ix_to_word'; it holds a {type(table).__name__}")
+    named = {_text(key): value for key, value in table.items()}
     if not isinstance(named.get("ix_to_word"), dict):
-        raise DataError(f"{path} has no table 'ix_to_word'; it has {', '.join(map(str, named))}")
-    return {
-        int(number): word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
-        for number, word in named["ix_to_word"].items()
-    }
+        raise DataError(f"{path} has no table 'ix_to_word'; it has {some(named)}")
+    try:
+        return {int(number): _text(word) for number, word in named["ix_to_word"].items()}
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"{path}: its table 'ix_to_word' is not one of numbers: {error}") from error
 
 
 def poster(file: Any, index: int) -> bytes:
     """Return the image of a row as (lossless) PNG."""
-    pixels = np.moveaxis(np.asarray(file["images"][index]), 0, -1)
+    images = _array(file, "images", num_axes=4)
+    limits.check("pixels", math.prod(images.shape[2:]), "the poster")
+    pixels = np.moveaxis(np.asarray(images[index]), 0, -1)
     if pixels.min() < 0 or pixels.max() > 255:
         raise BadSample(f"{file.filename}:{index}", f"pixels of {pixels.min()} to {pixels.max()}, not of 0 to 255")
     buffer = io.BytesIO()
@@ -91,7 +106,7 @@ def poster(file: Any, index: int) -> bytes:
 
 def plot(file: Any, index: int, words: dict[int, str]) -> str:
     """Return the plot of a row, words separated by spaces."""
-    numbers = [int(number) for number in file["sequences"][index]]
+    numbers = [int(number) for number in _array(file, "sequences")[index]]
     if unknown := [number for number in numbers if number not in words]:
         raise BadSample(f"{file.filename}:{index}", f"word {unknown[0]} is not in {METADATA}")
     return " ".join(words[number] for number in numbers)
@@ -100,22 +115,48 @@ def plot(file: Any, index: int, words: dict[int, str]) -> str:
 def vector(file: Any, name: str, index: int) -> bytes:
     """Return a row of a float matrix as .npy."""
     buffer = io.BytesIO()
-    np.save(buffer, np.asarray(file[name][index], dtype=np.float32), allow_pickle=False)
+    np.save(buffer, np.asarray(_array(file, name, num_axes=2)[index], dtype=np.float32), allow_pickle=False)
     return buffer.getvalue()
 
 
 def labels(file: Any, index: int, columns: Sequence[str]) -> list[str]:
     """Return the genres of a row."""
-    return [name for name, is_set in zip(columns, file["genres"][index], strict=True) if is_set]
+    return [name for name, is_set in zip(columns, _array(file, "genres", num_axes=2)[index], strict=True) if is_set]
+
+
+def _array(file: Any, name: str, num_axes: int | None = None) -> Any:
+    """Return an array of the file, not yet read. Raises DataError for another number of axes, or a row or piece too large."""
+    import h5py
+
+    array = file[name]
+    if not isinstance(array, h5py.Dataset) or not array.shape or num_axes not in (None, array.ndim):
+        raise DataError(f"{name!r} is no array" + (f" of {num_axes} axes" if num_axes else ""))
+    if 0 in array.shape:
+        raise DataError(f"{name!r} is an array of nothing: {array.shape}")
+    for shape, what in ((array.shape[1:], f"a row of {name}"), (array.chunks or (), f"a piece of {name}")):
+        limits.check_bytes(math.prod(shape) * array.dtype.itemsize, what)
+    return array
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    stored = owner.attrs.get_id(name)
+    limits.check_bytes(math.prod(stored.shape) * stored.dtype.itemsize, f"the attribute {name}")
+    return owner.attrs[name]
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """Open the file for reading. Raises DataError if it is not an HDF5 file."""
+    """Open the file for reading. Raises DataError if it is no HDF5 file, or anything read of it is damaged."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except OSError as error:
-        raise DataError(f"{path} is no readable HDF5 file: {error}") from error
+    except DataError as error:
+        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
+    except Exception as error:  # a damaged file makes h5py raise almost anything
+        raise DataError(f"{path} is no readable HDF5 file: {error!r}") from error

@@ -9,6 +9,11 @@ NumPy itself trusts a pickle: 94 bytes can set a dtype's size, or its object fla
 segmentation fault. So no NumPy code is called while a pickle is read. Placeholders record their arguments, and arrays
 are built from the records afterwards: of plain numbers and strings, exactly as many as the bytes hold, or of objects
 that were themselves read. The pure-Python unpickler is used: the one in C allocates as many memos as a pickle claims.
+
+Python trusts it, too: the hash of a tuple is that of all that it holds, without an end to how deep. Thirty tuples, each
+of which holds the one before twice, take minutes as the key of a mapping, and 100,000 within each other end the process.
+So keys and members of sets are plain values, or tuples of them. A pickle may also name one thing as often as it likes:
+what is made of it is counted.
 """
 
 import io
@@ -20,12 +25,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from umemma import limits
 from umemma.errors import DataError
 
 _CORES = ("numpy.core", "numpy._core")  # NumPy 1 and 2
 _PLAIN = (type(None), bool, int, float, str, bytes, bytearray)
 _KINDS = re.compile(r"[biufcSU]\d{1,9}|O[48]?")  # dtype strings that NumPy writes; no fields, dates or subarrays
+_KEYS = (type(None), bool, int, float, str, bytes)
+_LARGEST_KEY = 2**63  # the hash of larger ones is easily made equal for all
 _MOST_CODE_POINT = 0x10FFFF
+_LONGEST = 300  # characters of an error
 
 
 class _Known:
@@ -78,15 +87,14 @@ def _bytes(*given: object) -> bytes:
     return b""
 
 
-def _encoded(text: str, encoding: object) -> bytes:
-    """Return bytes that protocol 2 writes as latin-1 text."""
-    return text.encode("latin1")
+class _Encoded(_Note):  # bytes that protocol 2 writes as latin-1 text
+    pass
 
 
 _KNOWN = {
     ("numpy", "ndarray"): _Known(_Note),
     ("numpy", "dtype"): _Known(_Type),
-    ("_codecs", "encode"): _Known(_encoded),
+    ("_codecs", "encode"): _Known(_Encoded),
     ("__builtin__", "bytes"): _Known(_bytes),  # empty bytes, in protocol 2
     **{(f"{core}.multiarray", "_reconstruct"): _Known(_Array) for core in _CORES},
     **{(f"{core}.multiarray", "scalar"): _Known(_Scalar) for core in _CORES},
@@ -99,7 +107,9 @@ class _Unpickler(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _KNOWN:
-            raise DataError(f"its pickle holds {module}.{name}; only arrays, numbers, texts and containers are read")
+            raise DataError(
+                f"its pickle holds {module:.60}.{name:.60}; only arrays, numbers, texts and containers are read"
+            )
         return _KNOWN[module, name]
 
     def load_bytearray(self) -> None:
@@ -108,15 +118,51 @@ class _Unpickler(pickle._Unpickler):
 
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray
 
+    def load_setitem(self) -> None:
+        """Check the key first: the original hashes it."""
+        _check_keys(self.stack[-2:-1])  # type: ignore[attr-defined]
+        super().load_setitem()  # type: ignore[misc]
+
+    def load_setitems(self) -> None:
+        """Check the keys first."""
+        _check_keys(self.stack[::2])  # type: ignore[attr-defined]
+        super().load_setitems()  # type: ignore[misc]
+
+    def load_dict(self) -> None:
+        """Check the keys first."""
+        _check_keys(self.stack[::2])  # type: ignore[attr-defined]
+        super().load_dict()  # type: ignore[misc]
+
+    def load_additems(self) -> None:
+        """Check the members first."""
+        _check_keys(self.stack)  # type: ignore[attr-defined]
+        super().load_additems()  # type: ignore[misc]
+
+    def load_frozenset(self) -> None:
+        """Check the members first."""
+        _check_keys(self.stack)  # type: ignore[attr-defined]
+        super().load_frozenset()  # type: ignore[misc]
+
+    dispatch[pickle.SETITEM[0]], dispatch[pickle.SETITEMS[0]] = load_setitem, load_setitems
+    dispatch[pickle.DICT[0]], dispatch[pickle.ADDITEMS[0]] = load_dict, load_additems
+    dispatch[pickle.FROZENSET[0]] = load_frozenset
+
+
+def _check_keys(keys: Sequence[object]) -> None:
+    for key in keys:
+        for part in key if isinstance(key, tuple) else (key,):
+            if not isinstance(part, (*_KEYS, _Note)) or (isinstance(part, int) and abs(part) > _LARGEST_KEY):
+                raise DataError(f"its pickle holds a mapping or set with a {type(part).__name__} for a key")
+
 
 def loads(content: bytes) -> Any:
     """Return the content of a pickle. Raises DataError if it is corrupt or contains anything not allowed."""
     try:
-        return _made(_Unpickler(io.BytesIO(content), encoding="bytes").load(), {})
+        return _Maker().made(_Unpickler(io.BytesIO(content), encoding="bytes").load())
     except DataError:
         raise
     except Exception as error:  # a corrupt pickle raises almost anything
-        raise DataError(f"no readable pickle: {error!r}") from error
+        raise DataError(f"no readable pickle: {error!r}"[:_LONGEST]) from error
 
 
 def npy(content: bytes) -> Any:
@@ -136,54 +182,75 @@ def npy(content: bytes) -> Any:
     return array[()]
 
 
-def _made(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
-    """Return a value with placeholders replaced by arrays; lists, mappings and sets are changed in place.
+class _Maker:
+    """Replaces placeholders by arrays; lists, mappings and sets are changed in place.
 
-    `done` has {id: (object, result)} for all objects so far: a shared object is converted once, and a list may contain
+    `_done` has {id: (object, result)} for all objects so far: a shared object is converted once, and a list may contain
     itself. It keeps every object alive, so that no id is reused.
     """
-    if isinstance(value, _PLAIN):
+
+    def __init__(self) -> None:
+        self._done: dict[int, tuple[Any, Any]] = {}
+        self._num_bytes = 0
+
+    def made(self, value: Any, depth: int = 0) -> Any:
+        """Return a value without placeholders. Raises DataError for one that nothing can be made of."""
+        if isinstance(value, _PLAIN):
+            return value
+        if id(value) in self._done:
+            result = self._done[id(value)][1]
+            if result is self._done:
+                raise DataError("its pickle holds something inside itself")
+            return result
+        limits.check("depth", depth, "its pickle")
+        self._done[id(value)] = (value, value if isinstance(value, list | dict | set) else self._done)
+        made = self._filled(value, depth + 1)
+        self._done[id(value)] = (value, made)
+        return made
+
+    def _filled(self, value: Any, depth: int) -> Any:
+        match value:
+            case list():
+                value[:] = [self.made(item, depth) for item in value]
+            case dict():
+                items = [(self.made(key, depth), self.made(item, depth)) for key, item in value.items()]
+                value.clear()
+                value.update(items)
+            case set():
+                members = [self.made(item, depth) for item in value]
+                value.clear()
+                value.update(members)
+            case tuple() | frozenset():
+                return type(value)([self.made(item, depth) for item in value])
+            case _:
+                return self._of_numpy(value, depth)
         return value
-    if id(value) in done:
-        result = done[id(value)][1]
-        if result is done:
-            raise DataError("its pickle holds something inside itself")
-        return result
-    done[id(value)] = (value, value if isinstance(value, list | dict | set) else done)
-    made: Any = value
-    if isinstance(value, list):
-        value[:] = [_made(item, done) for item in value]
-    elif isinstance(value, dict):
-        items = [(_made(key, done), _made(item, done)) for key, item in value.items()]
-        value.clear()
-        value.update(items)
-    elif isinstance(value, set):
-        members = [_made(item, done) for item in value]
-        value.clear()
-        value.update(members)
-    elif isinstance(value, tuple | frozenset):
-        made = type(value)([_made(item, done) for item in value])
-    else:
-        made = _of_numpy(value, done)
-    done[id(value)] = (value, made)
-    return made
 
+    def _of_numpy(self, note: Any, depth: int) -> Any:  # noqa: PLR0911  one line for each kind of note
+        match note:
+            case _Type():
+                return _dtype(note)
+            case _Encoded(given=(str(text), *_), state=None):
+                return self._counted(text).encode("latin1")
+            case _Scalar(given=(_Type() as noted, data), state=None) if isinstance(
+                data := self.made(data, depth), bytes
+            ):
+                return _scalar(_dtype(noted), data)
+            case _Buffer(given=(data, _Type() as noted, tuple(shape), "C" | "F" as order), state=None):
+                return _array(_dtype(noted), self._counted(data), shape, order)
+            case _Buffer(given=(data, _Type() as noted, tuple(shape), "K", tuple(axes)), state=None):
+                return _array(_dtype(noted), self._counted(data), shape, "C").transpose(axes)
+            case _Array(state=(*_, tuple(shape), _Type() as noted, is_fortran, data)):  # perhaps preceded by a version
+                if isinstance(data, list):
+                    return _objects(_dtype(noted), self.made(self._counted(data), depth), shape)
+                return _array(_dtype(noted), self._counted(self.made(data, depth)), shape, "F" if is_fortran else "C")
+        raise DataError("its pickle holds a part of NumPy's that is no array, number or text")
 
-def _of_numpy(note: Any, done: dict[int, tuple[Any, Any]]) -> Any:
-    match note:
-        case _Type():
-            return _dtype(note)
-        case _Scalar(given=(_Type() as noted, bytes(data)), state=None):
-            return _scalar(_dtype(noted), data)
-        case _Buffer(given=(data, _Type() as noted, tuple(shape), "C" | "F" as order), state=None):
-            return _array(_dtype(noted), data, shape, order)
-        case _Buffer(given=(data, _Type() as noted, tuple(shape), "K", tuple(axes)), state=None):
-            return _array(_dtype(noted), data, shape, "C").transpose(axes)
-        case _Array(state=(*_, tuple(shape), _Type() as noted, is_fortran, data)):  # optionally preceded by a version
-            if isinstance(data, list):
-                return _objects(_dtype(noted), _made(data, done), shape)
-            return _array(_dtype(noted), data, shape, "F" if is_fortran else "C")
-    raise DataError("its pickle holds a part of NumPy's that is no array, number or text")
+    def _counted(self, data: Any) -> Any:
+        """Return the data of one more array. Raises OverLimit for more of it than is read of one file."""
+        self._num_bytes += (8 if isinstance(data, list) else 1) * len(data) if hasattr(data, "__len__") else 0
+        limits.check_bytes(self._num_bytes, "what its pickle holds")
+        return data
 
 
 def _dtype(note: _Type) -> np.dtype[Any]:
@@ -195,12 +262,12 @@ def _dtype(note: _Type) -> np.dtype[Any]:
     name = note.given[0] if note.given else None
     name = name.decode("latin1") if isinstance(name, bytes) else name
     if not isinstance(name, str) or not _KINDS.fullmatch(name):
-        raise DataError(f"its pickle holds an array of {name!r}; only those of numbers, texts and objects are read")
+        raise DataError(f"its pickle holds an array of {name!r:.60}; only those of numbers, texts and objects are read")
     state = note.state if isinstance(note.state, tuple) else (3, "=", None, None, None, -1)
     order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
     made = np.dtype(name)
     if order not in ("<", ">", "=", "|") or any(state[2:5]) or state[5] not in (-1, made.itemsize) or any(state[8:]):
-        raise DataError(f"its pickle holds an array of {name!r} that NumPy would not write")
+        raise DataError(f"its pickle holds an array of {name!r:.60} that NumPy would not write")
     return made if order == "|" else made.newbyteorder(order)  # type: ignore[arg-type]
 
 

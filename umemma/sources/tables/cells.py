@@ -8,7 +8,6 @@ A list or object may be written out as text, as pandas does in a CSV: `structure
 """
 
 import ast
-import json
 import math
 import re
 import warnings
@@ -16,10 +15,13 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from umemma import json_text, limits
+from umemma.errors import OverLimit
+
 MISSING = ("nan", "null", "none", "na", "n/a", "<na>")
 NAMES = ("name", "label", "title", "value", "text", "id")  # keys of an object that stands for a class, the best first
 _BRACKETS = ("[]", "()", "{}")
-_PRINTED = re.compile(r"(?:np\.|torch\.)?(?:array|tensor)\((\[.*\])(?:,\s*\w+=.*)?\)", re.DOTALL)
+_PRINTED = re.compile(r"(?:np\.|torch\.)?(?:array|tensor)\((\[.*\])(?:,\s*\w+=[^\]]*)?\)", re.DOTALL)
 _STRING = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 _YES_NO = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
@@ -103,10 +105,10 @@ def structure(cell: object) -> list[object] | dict[str, object] | None:
         written = printed[1]
     if written[:1] + written[-1:] not in _BRACKETS:
         return None
-    for reader in (json.loads, _literal, _printed_numbers):
+    for reader in (json_text.parsed, _literal, _printed_numbers):
         try:
             value = reader(written)
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, OverLimit):
             continue
         if isinstance(value, list | tuple | dict):
             return value if isinstance(value, dict) else list(value)
@@ -129,7 +131,9 @@ def _literal(written: str) -> object:
             segment = ast.get_source_segment(written, tree.elts[0]) or ""
             if len(strings := _STRING.findall(segment)) > 1:
                 return [ast.literal_eval(string) for string in strings]
-        return ast.literal_eval(ast.List(tree.elts) if isinstance(tree, ast.Set) else tree)
+        value = ast.literal_eval(ast.List(tree.elts) if isinstance(tree, ast.Set) else tree)
+        limits.check_depth(value, "the cell")
+        return value
 
 
 def _printed_numbers(written: str) -> list[float]:

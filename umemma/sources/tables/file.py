@@ -24,19 +24,20 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from umemma.errors import DataError, ParameterError, some, unknown
+from umemma import json_text, limits
+from umemma.errors import DataError, OverLimit, ParameterError, some, unknown
 from umemma.sources.tables import objects, spreadsheet
 from umemma.sources.tables.text import decoded
 
 DELIMITERS = {"csv": ",", "tsv": "\t", "tab": "\t", "txt": ",", "data": ",", "dat": ","}
 JSON_LINES = ("jsonl", "ndjson", "json")
 SUFFIXES = (*DELIMITERS, "parquet", *JSON_LINES, *spreadsheet.SUFFIXES)
-UNPACKED: Mapping[str, Callable[[bytes], bytes]] = {
-    "gz": gzip.decompress,
-    "bz2": bz2.decompress,
-    "xz": lzma.decompress,
+UNPACKED: Mapping[str, Callable[[IO[bytes]], limits.SupportsRead]] = {
+    "gz": lambda packed: gzip.GzipFile(fileobj=packed),
+    "bz2": bz2.BZ2File,
+    "xz": lzma.LZMAFile,
 }  # of CSV and JSON; `mydata.csv.gz`
 RIVALS = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'"}  # other possible delimiters and their names in messages
 _NAMED = 5  # positions listed in one error
@@ -187,7 +188,9 @@ def content_of(path: Path) -> bytes:
     """Return the bytes of a table, unpacked. Raises DataError if it cannot be read or is empty."""
     packed = path.suffix.lower().removeprefix(".")
     try:
-        content = path.read_bytes()
+        content = limits.content(path)
+    except OverLimit as error:
+        raise OverLimit(f"{path}: {error}") from error
     except FileNotFoundError as error:
         beside = [other.name for other in path.parent.glob("*") if other.suffix.lower().removeprefix(".") in SUFFIXES]
         raise DataError(
@@ -197,7 +200,9 @@ def content_of(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     if packed in UNPACKED:
         try:
-            content = UNPACKED[packed](content)
+            content = limits.read(UNPACKED[packed](io.BytesIO(content)))
+        except OverLimit as error:
+            raise OverLimit(f"{path}: {error}") from error
         except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
             raise DataError(f"{path} is no whole .{packed} file: {error}") from error
     if not content.strip():
@@ -224,6 +229,7 @@ def _delimited(path: Path, text: str, dialect: Dialect) -> Table:
             else "a table has at least a label and one modality"
         )
         raise DataError(f"{path} has only one column where {delimiter!r} is the delimiter; {hint}")
+    limits.check_table(len(rows), len(header), str(path))
     names = column_names(path, header)
     ragged = [f"line {line} has {len(cells)}" for line, cells in rows if len(cells) != len(names)]
     if ragged:
@@ -300,6 +306,7 @@ def _sheet(path: Path, rows: Sequence[tuple[int, Sequence[object]]], dialect: Di
     rows = [(number, cells) for number, cells in rows if number > dialect.skip]
     if not rows:
         raise DataError(f"{path} holds no cells" + (f" below row {dialect.skip}" if dialect.skip else ""))
+    limits.check_table(len(rows), len(rows[0][1]), str(path))
     first = ["" if cell is None else str(cell) for cell in rows[0][1]]
     header, rows = (first, rows[1:]) if dialect.header else ([""] * len(first), rows)
     columns = list(zip(*(cells for _, cells in rows), strict=True)) if rows else [() for _ in header]
@@ -322,9 +329,14 @@ def _json(path: Path, text: str) -> Table:
             for line, content in enumerate(text.split("\n"), 1)
             if content.strip()
         ]
-    names = dict.fromkeys(name for _, cells in rows for name in cells)
-    columns = {name: [cells.get(name) for _, cells in rows] for name in names}
-    return Table(path, objects.as_columns(path, columns), [place for place, _ in rows], counted)
+    return Table(path, columns_of(path, [cells for _, cells in rows]), [place for place, _ in rows], counted)
+
+
+def columns_of(path: Path, rows: Sequence[Mapping[str, object]]) -> dict[str, Sequence[object]]:
+    """Return the columns of rows that name their cells. Raises OverLimit before those of a name for each row are made."""
+    names = dict.fromkeys(name for cells in rows for name in cells)
+    limits.check_table(len(rows), len(names), str(path))
+    return objects.as_columns(path, {name: [cells.get(name) for cells in rows] for name in names})
 
 
 def _json_array(path: Path, text: str) -> list[dict[str, object]]:
@@ -351,23 +363,24 @@ def _parsed(where: str, text: str) -> object:
         return dict(pairs)
 
     try:
-        content: object = json.loads(text, object_pairs_hook=once)
+        content: object = json_text.parsed(text, "it", once)
         if "\\u" in text:
             json.dumps(content, ensure_ascii=False).encode()  # a lone surrogate cannot be encoded in any file
-    except (ValueError, RecursionError) as error:
+    except OverLimit as error:
+        raise OverLimit(f"{where}: {error}") from error
+    except ValueError as error:
         raise DataError(f"{where}: no JSON object: {error}") from error
     return content
 
 
 def _parquet(path: Path, content: bytes) -> Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    try:
-        table = pq.ParquetFile(pa.BufferReader(content)).read()
+    from umemma.sources.tables import parquet
+
+    with parquet.readable(path):
+        table = parquet.whole(pa.BufferReader(content))
         columns = [arrow_cells(column) for column in table.columns]
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no readable Parquet file: {error}") from error
     names = column_names(path, table.column_names)
     whole = objects.as_columns(path, dict(zip(names, columns, strict=True)))
     return Table(path, whole, range(1, table.num_rows + 1), "row")

@@ -14,6 +14,7 @@ from pydantic import Field
 from umemma.settings import Section
 from umemma.sources.tables.cells import number, shown
 
+_LONGEST = 200
 BLANKS = " \u00a0\u2009\u202f"  # also those that do not break, which French and SI write between thousands
 
 
@@ -50,6 +51,8 @@ class Number(Section):
             return (number(cell),)
         if self.is_plain and cell.strip()[:1] not in ("\u2212", "("):
             return (number(cell),)
+        if len(cell) > _LONGEST:  # the search for a unit takes the square of it
+            raise ValueError(f"{shown(cell)} is no number")
         written = cell.strip().casefold()
         if written in self._words:
             return (self._words[written],)

@@ -7,6 +7,7 @@ what it is.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from umemma import limits
 from umemma.errors import DataError
 from umemma.sources.tables.cells import is_missing, structure
 
@@ -22,7 +23,7 @@ def as_columns(path: Path, columns: Mapping[str, Sequence[object]]) -> dict[str,
     result: dict[str, Sequence[object]] = {}
     for name, cells in columns.items():
         added = _flattened(name, cells) if any(map(_is_object, cells)) else {name: cells}
-        if twice := sorted(added.keys() & (result.keys() | columns.keys() - {name})):
+        if twice := sorted(key for key in added if key in result or (key in columns and key != name)):
             raise DataError(f"{path}: the objects in {name} make a column {twice[0]!r}, which the table has already")
         result |= added
     return result
@@ -55,4 +56,5 @@ def _flattened(name: str, cells: Sequence[object]) -> dict[str, Sequence[object]
         values = [cell.get(key) if isinstance(cell, Mapping) and _is_object(cell) else None for cell in cells]
         column = f"{name}.{key}"
         result |= _flattened(column, values) if any(map(_is_object, values)) else {column: values}
+        limits.check_table(len(cells), len(result), f"the objects in {name}")
     return result

@@ -10,8 +10,9 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from umemma import limits
 from umemma.data.sample import BadSample
-from umemma.errors import ParameterError
+from umemma.errors import OverLimit, ParameterError
 
 
 def real_roots(root: Path, others: Sequence[str]) -> tuple[Path, ...]:
@@ -48,11 +49,13 @@ def content(named: str, base: Path, roots: Sequence[Path]) -> bytes:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             raise BadSample(named, "is a folder" if stat.S_ISDIR(mode) else "is no regular file")
-        data = path.read_bytes()
+        data = limits.content(path)
     except FileNotFoundError as error:
         raise BadSample(named, f"does not exist{_hint(named)}") from error
     except OSError as error:
         raise BadSample(named, f"cannot be read: {error.strerror}") from error
+    except OverLimit as error:
+        raise BadSample(named, str(error)) from error
     if not data:
         raise BadSample(named, "is empty (0 bytes)")
     return data

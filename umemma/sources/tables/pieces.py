@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeVar
 
+from umemma import limits
 from umemma.errors import DataError, ParameterError
 from umemma.sources.tables import file, objects, spreadsheet
 from umemma.sources.tables.file import DELIMITERS, JSON_LINES, Dialect, NotInDialect, Table
@@ -66,18 +67,17 @@ def _is_array(path: Path, written: str) -> bool:
 
 def _parquet(path: Path, num_rows: int) -> Iterator[Piece]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    try:
+    from umemma.sources.tables import parquet
+
+    with parquet.readable(path):
         start = 1
-        for batch in pq.ParquetFile(path).iter_batches(num_rows):
+        for batch in parquet.batches(path, num_rows):
             names = file.column_names(path, batch.schema.names)
             columns = dict(zip(names, map(file.arrow_cells, pa.table(batch).columns), strict=True))
             whole = objects.as_columns(path, columns)
             yield Piece(Table(path, whole, range(start, start + batch.num_rows), "row"))
             start += batch.num_rows
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no readable Parquet file: {error}") from error
 
 
 def _json_lines(path: Path, lines: Iterable[str], num_rows: int) -> Iterator[Piece]:
@@ -91,9 +91,7 @@ def _json_lines(path: Path, lines: Iterable[str], num_rows: int) -> Iterator[Pie
             except DataError as error:
                 rows.append({})
                 broken[row] = str(error).removeprefix(": ")
-        names = dict.fromkeys(name for cells in rows for name in cells)
-        columns = {name: [cells.get(name) for cells in rows] for name in names}
-        table = Table(path, objects.as_columns(path, columns), [number for number, _ in part])
+        table = Table(path, file.columns_of(path, rows), [number for number, _ in part])
         yield Piece(table, broken, has_all_columns=False)
 
 
@@ -111,6 +109,7 @@ def _delimited(path: Path, lines: Iterable[str], dialect: Dialect, num_rows: int
                 for row, (_, cells) in enumerate(part)
                 if len(cells) != len(names)
             }
+            limits.check_table(len(part), len(names), str(path))
             kept = [[""] * len(names) if row in broken else cells for row, (_, cells) in enumerate(part)]
             columns = dict(zip(names, zip(*kept, strict=True), strict=True))
             yield Piece(Table(path, columns, [line for line, _ in part]), broken)

@@ -9,19 +9,33 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from umemma import limits
 from umemma.data.sample import BadSample
+from umemma.errors import OverLimit
 from umemma.settings import Positive, Section
-from umemma.sources.tables import resampling, times
+from umemma.sources.tables import parquet, resampling, times
 from umemma.sources.tables.cells import is_missing
 from umemma.sources.tables.numbers import Number
 
 SUFFIXES = ("csv", "tsv", "dat", "txt")
-FRAMES: Mapping[str, str] = {"parquet": "read_parquet", "feather": "read_feather"}  # functions of pandas
+
+
+def _of_parquet(content: bytes) -> Any:
+    return parquet.whole(io.BytesIO(content)).to_pandas()
+
+
+def _of_feather(content: bytes) -> Any:
+    from pandas import read_feather
+
+    return read_feather(io.BytesIO(content))
+
+
+FRAMES: Mapping[str, Callable[[bytes], Any]] = {"parquet": _of_parquet, "feather": _of_feather}  # a pandas.DataFrame
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 Place = str | int
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), 1e-6
@@ -61,6 +75,7 @@ class Recording(Section):
         if not rows:
             raise BadSample(named, "holds no numbers")
         first, width = rows[0][0], len(rows[0][1])
+        _check(named, len(rows) * width)
         rows = [(line, [""] * width if cells == [""] else cells) for line, cells in rows]
         for line, cells in rows:
             if len(cells) != width:
@@ -69,16 +84,17 @@ class Recording(Section):
         columns = [[cells[place] for _, cells in rows] for place in range(width)]
         return self._series(named, columns, names, lambda step: f"line {rows[step][0]}")
 
-    def from_frame(self, named: str, content: bytes, reader: str) -> np.ndarray:
-        """Return the same of a Parquet or Feather file, read by this function of pandas."""
-        import pandas as pd
-
+    def from_frame(self, named: str, content: bytes, read: Callable[[bytes], Any]) -> np.ndarray:
+        """Return the same of a Parquet or Feather file, read by this function of `FRAMES`."""
         try:
-            frame = getattr(pd, reader)(io.BytesIO(content))
+            frame = read(content)
+        except OverLimit as error:
+            raise BadSample(named, str(error)) from error
         except Exception as error:  # pyarrow's errors have no common class
             raise BadSample(named, f"no readable {_suffix(named)} file: {error}") from error
         if not len(frame):
             raise BadSample(named, "holds no numbers")
+        _check(named, frame.size)
         columns = [frame[name].tolist() for name in frame.columns]
         return self._series(named, columns, [str(name) for name in frame.columns], lambda step: f"row {step + 1}")
 
@@ -101,7 +117,11 @@ class Recording(Section):
                         raise BadSample(named, f"no usable number: {place_of(step)}, {error}") from error
         if time is None or self.rate_hz is None:
             return values
-        return resampling.at_rate(self._seconds(named, columns[time], place_of), values, self.rate_hz)
+        seconds = self._seconds(named, columns[time], place_of)
+        _check(named, (seconds[-1] - seconds[0]) * self.rate_hz * len(channels))
+        if len(seconds) > 1:  # on the way there they are at their own rate
+            _check(named, (seconds[-1] - seconds[0]) * resampling.rate(seconds) * len(channels))
+        return resampling.at_rate(seconds, values, self.rate_hz)
 
     def _seconds(self, named: str, cells: Sequence[object], place_of: Callable[[int], str]) -> np.ndarray:
         """Return the times from the first on: milliseconds since 1970, divided by 1,000, are no multiples of a step."""
@@ -165,6 +185,14 @@ class Recording(Section):
         separator = self.separator or next((mark for mark in "\t;" if mark in first), ",")
         reader = csv.reader((line for _, line in kept), delimiter=separator, strict=True)
         return [(kept[reader.line_num - 1][0], cells or [""]) for cells in reader]
+
+
+def _check(named: str, num_values: float) -> None:
+    """Raise BadSample for a series of more numbers than are read: two lines, a year apart, are many at 1,000 Hz."""
+    try:
+        limits.check("array_values", num_values, "the series")
+    except OverLimit as error:
+        raise BadSample(named, str(error)) from error
 
 
 def _suffix(named: str) -> str:

@@ -10,14 +10,17 @@
 """
 
 import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from umemma import limits
 from umemma.data.sample import BadSample
-from umemma.errors import some
+from umemma.errors import OverLimit, some
+from umemma.media.kinds import array as npy_file
+from umemma.sources.tables import matlab
 from umemma.sources.tables.recordings import FRAMES, Recording
 from umemma.sources.tables.recordings import SUFFIXES as TEXTS
 
@@ -108,11 +111,12 @@ def npy(values: np.ndarray) -> bytes:
 def array(named: str, content: bytes) -> np.ndarray:
     """Return the array in a .npy file. Raises BadSample if it is unreadable."""
     try:
+        npy_file.header(content)
         return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except OverLimit as error:
+        raise BadSample(named, str(error)) from error
     except Exception as error:  # NumPy parses the header as Python code: a corrupt one raises almost anything
-        is_object = isinstance(error, ValueError) and "Object arrays" in str(error)
-        why = "it holds Python objects, such as rows of unequal length, not numbers" if is_object else error
-        raise BadSample(named, f"no readable .npy file: {why}") from error
+        raise BadSample(named, f"no readable .npy file: {error}") from error
 
 
 def named_arrays(named: str, suffix: str, content: bytes) -> dict[str, np.ndarray]:
@@ -120,16 +124,24 @@ def named_arrays(named: str, suffix: str, content: bytes) -> dict[str, np.ndarra
     if content[:8] == b"\x89HDF\r\n\x1a\n" or b"MATLAB 7.3" in content[:128]:
         raise BadSample(named, "no readable .mat file: it is of version 7.3, which is HDF5; save it with -v7")
     try:
-        if suffix == "mat":
-            from scipy.io import loadmat
-
-            found: dict[str, Any] = loadmat(io.BytesIO(content))
-        else:
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                found = dict(file)
+        return matlab.arrays(content) if suffix == "mat" else _zipped(named, content)
+    except BadSample:
+        raise
+    except OverLimit as error:
+        raise BadSample(named, str(error)) from error
     except Exception as error:  # of many kinds, as above
         raise BadSample(named, f"no readable .{suffix} file: {error}") from error
-    return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+
+
+def _zipped(named: str, content: bytes) -> dict[str, np.ndarray]:
+    """Return the arrays in a .npz file, a ZIP archive of .npy files."""
+    unpacking = limits.Unpacking(len(content))
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.infolist():
+            unpacking.add(member.file_size, member.filename)  # zipfile reads no more than that
+            found[member.filename.removesuffix(".npy")] = array(named, archive.read(member))
+    return found
 
 
 def _chosen(named: str, arrays: Mapping[str, np.ndarray], name: str | None) -> np.ndarray:

@@ -1,0 +1,28 @@
+"""What fuzzing once found is read again: a reader returns, or raises one of the project's errors."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.fuzzing.targets import TARGETS, Target, checked
+
+FOUND = Path(__file__).parent / "fuzzing/found"
+CASES = sorted(FOUND.glob("*/*"))
+
+
+@cache
+def target(reader: str) -> Target:
+    return TARGETS[reader]()
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_what_was_found_is_an_error_of_the_projects_own(path):
+    checked(target(path.parent.name.replace("_", " ")), path.read_bytes())
+
+
+@pytest.mark.parametrize("reader", [name for name in TARGETS if name != "xlsx"])
+def test_a_file_that_fuzzing_starts_from_is_read(reader):
+    for seed in target(reader).seeds():
+        checked(target(reader), seed)
+        checked(target(reader), seed[: len(seed) // 2])
