@@ -42,6 +42,8 @@ def three_towers(towers: dict[str, Tower]) -> dict[str, Tower]:
 def build(towers: dict[str, Tower], media: Batch, head: str, substitute: str, at: str = "feature") -> LateFusion:
     """Join the towers; the first rows of `media` stand for the training set."""
     torch.manual_seed(2)
+    for tower in towers.values():
+        tower.log_prior.copy_(PRIOR)
     rows = {name: value[:20] for name, value in media.values.items()}
     if at == "feature":
         with torch.no_grad():

@@ -87,9 +87,9 @@ def build(
     """Join towers: their encoders, a head that may start from theirs, a substitute.
 
     `log_prior` (class,) and `rows` {modality: (sample, dim or *shape)}, features or inputs as `substitute_at` says,
-    are of the training set.
+    are of the training set. All towers' heads answer at these class shares.
     """
-    heads = {name: tower.calibrated_head() for name, tower in towers.items()}
+    heads = {name: tower.calibrated_head(log_prior) for name, tower in towers.items()}
     head_class = import_module(f"umemma.models.heads.{head}").Head
     settings = {
         "head": head,

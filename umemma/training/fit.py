@@ -215,7 +215,9 @@ def specialists(context: TrainingContext, ways: tuple[Callable[[TrainingContext]
         subset = replace(context.of(pattern), judged=((True,) * sum(pattern),))
         takes[pattern] = list(subset.modalities)
         if sum(pattern) == 1 or min(len(batch) for batch in subset.media.values()) == 0:
-            members[pattern] = _tower_alone(subset)  # the first modality's, if no sample of a split has any
+            members[pattern] = _tower_alone(
+                subset, subset.log_prior
+            )  # the first modality's, if no sample of a split has any
             takes[pattern] = list(subset.modalities)[:1]
             continue
         candidates = [way(subset) for way in ways]
@@ -242,21 +244,22 @@ def _best_towers(context: TrainingContext) -> Trained:
             name: whole.of(tuple(name == other for other in whole.modalities))
             for name in context.of(pattern).modalities
         }
-        best = min(alone, key=lambda name: _cross_entropy(_tower_alone(alone[name]), alone[name], alone[name].features))
-        members[pattern] = _tower_alone(alone[best])
+        one = {name: _tower_alone(of_it, context.log_prior) for name, of_it in alone.items()}
+        best = min(alone, key=lambda name: _cross_entropy(one[name], alone[name], alone[name].features))
+        members[pattern] = one[best]
         takes[pattern] = [best]
     return Trained(PerPattern(members, takes, context.log_prior).eval(), [_nothing_trained()], 0)
 
 
-def _tower_alone(context: TrainingContext) -> LateFusion:
-    """Return the first tower as a model for its modality alone."""
+def _tower_alone(context: TrainingContext, log_prior: torch.Tensor) -> LateFusion:
+    """Return the first tower as a model for its modality alone, at the class shares `log_prior` (class,)."""
     name, tower = next(iter(context.towers.items()))
     return late_fusion.build(
         {name: deepcopy(tower)},
         head="product_of_experts",
         substitute="none",
         substitute_at="feature",
-        log_prior=context.log_prior,
+        log_prior=log_prior,
         rows={name: torch.zeros(1, tower.encoder.dim)},
     ).eval()
 

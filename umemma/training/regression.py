@@ -11,6 +11,7 @@ from torch import nn
 from umemma.data.batch import Batch
 from umemma.metrics.calibration import temperature
 from umemma.metrics.classification import nll
+from umemma.metrics.objective import log_prior
 from umemma.models.linear_columns import LinearColumns
 from umemma.models.linear_experts import Expert, LinearExperts
 from umemma.models.pooling import Pooling
@@ -79,7 +80,8 @@ def _expert(name: str, data: Mapping[str, Batch], context: TrainingContext) -> E
         _fit_scale(expert, columns["train"])
     taken = {split: expert.standardised(value) for split, value in columns.items()}
     best: tuple[float, Any, torch.Tensor] | None = None
-    for weight, bias in _solutions(taken["train"].numpy(), label["train"], context.log_prior):
+    prior = log_prior(data["train"].label[data["train"].present[:, 0]], context.num_classes)
+    for weight, bias in _solutions(taken["train"].numpy(), label["train"], prior):
         logits = nn.functional.linear(taken["val"], weight, bias)
         cross_entropy = nll(logits, label["val"]).mean().item()
         if best is not None and cross_entropy >= best[0]:
@@ -88,7 +90,7 @@ def _expert(name: str, data: Mapping[str, Batch], context: TrainingContext) -> E
     assert best is not None, "at least one C was tried"
     (weight, bias), scale = best[1], temperature(best[2], label["val"])
     expert.linear.weight.copy_(weight / scale)
-    expert.linear.bias.copy_(bias / scale)
+    expert.linear.bias.copy_(bias / scale + context.log_prior - prior)  # see Tower.calibrated_head
     return expert
 
 

@@ -2,8 +2,9 @@
 
     log p(y | x_S) = sum_{m in S} log p_m(y | x_m) - (|S| - 1) log p(y) + const
 
-is Bayes-optimal when the modalities are independent given the label and the towers are calibrated (so the towers'
-logits are divided by their temperature). With a single visible modality it equals that tower.
+is Bayes-optimal when the modalities are independent given the label, and missing independently of each other given it, and
+the towers are calibrated (so their logits are divided by their temperature) at the class shares p(y), not those of the
+samples that have their modality (`Tower.calibrated_head`). With a single visible modality it equals that tower.
 """
 
 from collections.abc import Mapping
