@@ -13,6 +13,7 @@ from umemma import parameters
 from umemma.data.settings import Dataset
 from umemma.evaluation import accounting, comparison
 from umemma.evaluation.comparison import Model
+from umemma.evaluation.failure import ADDING
 from umemma.files import write_json
 from umemma.models import safetensors
 from umemma.reporting import results
@@ -21,6 +22,7 @@ from umemma.training.arms import ARMS, BASELINES
 
 PREDICTIONS, OTHER_RUNS = Path("data/predictions"), Path("data/arms")
 REFERENCE = Path("data/reference")
+ADDITIVE_HEADS = ("sum_logits", "mean_logits", "concat", "product_of_experts", "pool")
 
 
 def others(fingerprint: str, main: Path) -> list[Model]:
@@ -58,12 +60,12 @@ def truth(dataset: Dataset) -> Any:
 def main() -> None:
     """Read all predictions, write the accounting."""
     settings = parameters.read()
-    dataset = results.read(Path("data/reports/robustness.json"), Robustness).dataset
+    robustness = results.read(Path("data/reports/robustness.json"), Robustness)
     main_model, fingerprint = comparison.read(PREDICTIONS / "model.safetensors")
     models = [
         main_model,
         *(comparison.read(PREDICTIONS / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
-        comparison.read(REFERENCE / "specialists.safetensors")[0],
+        *(comparison.read(REFERENCE / f"{name}.safetensors")[0] for name in ("specialists", "additive")),
         *(comparison.read(REFERENCE / f"{arm}.safetensors")[0] for arm in BASELINES if arm != settings.arm),
         *others(fingerprint, PREDICTIONS / "model.safetensors"),
     ]
@@ -82,10 +84,11 @@ def main() -> None:
         seed=settings.seed,
         rates=settings.evaluate.rates,
         replicates=settings.evaluate.bootstrap_replicates,
+        is_additive=settings.arm in ADDING or robustness.training.head in ADDITIVE_HEADS,
     )
     for row in content["arms"]:
         row["about"] = ARMS[row["arm"]].about if row["arm"] in ARMS else ""
-    account = Accounting.model_validate({"dataset": dataset, **content})
+    account = Accounting.model_validate({"dataset": robustness.dataset, **content})
     results.write(Path("data/reports/accounting.json"), account)
     write_json(Path("data/reports/arms.json"), arm_table(account.arms))
 

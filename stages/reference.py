@@ -1,7 +1,7 @@
 """Towers and arrays -> what every run is measured by (data/reference): specialists, and the baselines of a sceptic.
 
 A specialist is trained for exactly one set of modalities, on all samples with what each has of it, and measured on test
-samples in the same way; the baselines `linear` and `trees` need no encoder.
+samples in the same way; so are the additive ones alone. The baselines `linear` and `trees` need no encoder.
 
 All at the price of seconds, whatever the run's arm: towers stay frozen and only heads are trained, an additive one and
 an interacting one, of which the better on validation data is kept. Specialists whose towers are trained, too, are the
@@ -15,14 +15,14 @@ from typing import Any
 
 from stages import _context, _predictions, run
 from umemma import parameters
-from umemma.evaluation.yardstick import SPECIALISTS
+from umemma.evaluation.yardstick import ADDITIVE, SPECIALISTS
 from umemma.files import written_whole
 from umemma.models.per_pattern import PerPattern
 from umemma.prediction import predict, predictions
 from umemma.prediction.predictions import Predictions
 from umemma.training.arms import BASELINES
 from umemma.training.context import TrainingContext
-from umemma.training.fit import Trained, fit, late, specialists
+from umemma.training.fit import Specialists, Trained, fit, late, specialists
 from umemma.training.pooled import pooled
 
 HEADS, HEADS_OF_TREES = ("sum_logits", "gated"), ("pool", "pool_residual")
@@ -30,8 +30,8 @@ Written = tuple[dict[str, Predictions], dict[str, Any]]  # predictions by split,
 MIN_EPOCHS = 3  # an arm may train less; the yardstick must be hard to beat
 
 
-def reference(context: TrainingContext) -> Trained:
-    """Train the heads of every set on the towers' cached features."""
+def reference(context: TrainingContext) -> Specialists:
+    """Train the heads of every set on the towers' cached features; the first way of each is additive."""
 
     def train_head(head: str, subset: TrainingContext) -> Trained:
         epochs = subset.fuse.epochs
@@ -53,12 +53,17 @@ def main() -> None:
     """Train specialists and baselines; write their predictions on validation and test data."""
     settings = parameters.read()
     context, targets = _context.load(settings)
-    models = reference(context).model
-    assert isinstance(models, PerPattern), "a model for every set"
-    predicted = _predictions.predictions_of(
-        models, context, targets, settings.evaluate, on_features=True, by=predict.predict_specialists
-    )
-    written: dict[str, Written] = {"specialists": (predicted, {"arm": SPECIALISTS, "budget": None})}
+    trained = reference(context)
+    written: dict[str, Written] = {}
+    for name, arm, models in (
+        ("specialists", SPECIALISTS, trained.best.model),
+        ("additive", ADDITIVE, trained.of_way[0]),
+    ):
+        assert isinstance(models, PerPattern), "a model for every set"
+        predicted = _predictions.predictions_of(
+            models, context, targets, settings.evaluate, on_features=True, by=predict.predict_specialists
+        )
+        written[name] = predicted, {"arm": arm, "budget": None}
     columns = pooled(context)
     for arm in BASELINES:
         baseline = fit(arm, columns)

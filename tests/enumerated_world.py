@@ -52,9 +52,7 @@ class World:
 
     def posterior(self, pattern: int) -> np.ndarray:
         """Return (cell, class): p(y | what the pattern shows)."""
-        table = np.bincount(CODE[pattern] * NUM_CLASSES + Y, self.p, SYMBOLS**NUM_MODALITIES * NUM_CLASSES) + 1e-300
-        table = table.reshape(-1, NUM_CLASSES)
-        return (table / table.sum(axis=1, keepdims=True))[CODE[pattern]]
+        return posterior(self.p, pattern)
 
     def _product(self) -> np.ndarray:
         """Return (pattern, cell, class): the product of experts."""
@@ -86,6 +84,13 @@ class World:
     def accuracy(self, p: np.ndarray, table: np.ndarray) -> float:
         """Return the exact accuracy under p of each cell and a mechanism."""
         return float((p * table * self.right).sum())
+
+
+def posterior(p: np.ndarray, pattern: int) -> np.ndarray:
+    """Return (cell, class): p(y | what the pattern shows) under any p of each cell."""
+    table = np.bincount(CODE[pattern] * NUM_CLASSES + Y, p, SYMBOLS**NUM_MODALITIES * NUM_CLASSES) + 1e-300
+    table = table.reshape(-1, NUM_CLASSES)
+    return (table / table.sum(axis=1, keepdims=True))[CODE[pattern]]
 
 
 def mechanism(p: np.ndarray, scores, rates, slope: float) -> np.ndarray:

@@ -14,6 +14,13 @@ from umemma.reporting.results import Accounting, Classes, Gate, Gates, Masks, Ro
 CLASSES = ["zero", "one", "two", "three", '"&']
 ENTROPY = math.log(5)
 ARMS = ["ume-mma", "joint", "joint+mma", "ump", "ensemble", "frozen", "early", "specialist", "uni"]
+PARTS = {"encoder": 0.53, "family": 0.31, "adaptation": 0.16}  # shares of the failure
+AT_RATES = {"best_known": 0.9012, "used": 0.8411, "failed": 0.0601}
+HOLES = {"n": 9000, "share": 0.7321, "least": 0.0043, "label": 0.0124, "seen": 0.0211, "seen_given_label": 0.4567} | {
+    "group": None
+}
+WEIGHTED = {"n_effective": 1234.5, "why": None}
+WITHHELD = {"n_effective": 987.6, "why": "holes of image depend on more than the label", "bounds": [0.5, 0.9]}
 GRID = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]
 TWO = (("image", "audio"), (0.63, 0.52))
 FOUR = (("image", "audio", "inertial", "text"), (0.55, 0.42, 0.2, 0.33))
@@ -195,6 +202,37 @@ def accounting(modalities, worth, results, *, alone):
         "reliability": reliability,
         "by_modality": {name: by_modality(w, sum(worth), alone) for name, w in zip(modalities, worth, strict=True)},
         "lost": {name: lost(w, alone) for name, w in zip(modalities, worth, strict=True)} if len(worth) > 1 else {},
+        "at_rates": [
+            {"missing_rate": rate, **{key: interval(part * (1.03 - rate)) for key, part in AT_RATES.items()}}
+            for rate in GRID
+        ],
+        "as_they_come": None
+        if alone
+        else {
+            "n": 9000,
+            "entropy": interval(ENTROPY),
+            "presence": interval(0.0831),
+            **{key: interval(part + 0.0207) for key, part in AT_RATES.items()},
+        },
+        "holes": {} if alone else {modalities[0]: HOLES},
+        "elsewhere": []
+        if alone
+        else [
+            {
+                "missing_rate": 0.3,
+                "naive": 0.8123,
+                "accuracy": interval(0.7789),
+                "bounds": [0.7012, 0.8456],
+                **WEIGHTED,
+            },
+            {"missing_rate": 0.6, "naive": 0.7123, "accuracy": dict.fromkeys(("value", "low", "high")), **WITHHELD},
+        ],
+        "late_fusion": late_fusion(modalities) if not alone else {},
+        "pairs": {
+            pattern_name(pattern, modalities): {**interval(0.1234 - 0.07 * rng.random(), 0.02), "p_holm": 0.0123}
+            for pattern in panel(len(modalities))
+            if sum(pattern) == 2
+        },
         "counter_intuitive": [
             {
                 "present": pattern_name(pattern, modalities),
@@ -245,16 +283,27 @@ def pattern_information(row, share, rng, name, alone):
     residual_bits = (ENTROPY - best) / math.log(2)
     return {
         "lower_bound": interval(used, 0.02),
-        "best_known": {**interval(best, 0.02), "model": "ume-mma" if alone else f"specialist {name}"},
+        "best_known": {
+            **interval(best, 0.02),
+            "model": "ume-mma" if alone else f"specialist {name}",
+            "uses": name.split("+")[0] if name.count("+") == 1 else name,
+        },
         "truth": None if alone else round(best + 0.05, 6),
         "utilisation": dict.fromkeys(("value", "low", "high")) if alone else interval(used / best),
         "floor": interval(max(0.2, 1 - residual_bits / 2)),
         "ceiling": interval(min(1.0, row["accuracy"] + 0.09)),
+        "parts": None
+        if alone
+        else {
+            "failure": interval(best - used),
+            **{part: interval((best - used) * share, 0.0031) for part, share in PARTS.items()},
+        },
     }
 
 
 def by_modality(worth, total, alone):
     return {
+        "n": 8123,
         "loss": interval(0.3 * worth),
         "price": [{"missing_rate": rate, **interval(worth * (0.4 + 0.7 * rate), 0.03)} for rate in GRID],
         "shapley": interval(1.4 * worth / total, 0.02),
@@ -265,12 +314,24 @@ def by_modality(worth, total, alone):
     }
 
 
+def late_fusion(modalities):
+    return {
+        pattern_name(pattern, modalities): {
+            "product": {**interval(0.0417 * sum(pattern), 0.01), "p_holm": 0.0021},
+            "additive": {**interval(0.0123 * sum(pattern), 0.01), "p_holm": 0.234},
+        }
+        for pattern in panel(len(modalities))
+        if sum(pattern) > 1
+    }
+
+
 def lost(worth, alone):
     def split(scale):
         return {
             "loss": interval(0.3 * worth * scale),
             "gone": interval(0.2 * worth * scale),
-            "failed": interval(0.1 * worth * scale),
+            "failed": interval(0.13 * worth * scale),
+            "failed_before": interval(0.03 * worth * scale),
         }
 
     return {

@@ -263,7 +263,8 @@ def test_an_answer_is_not_spoilt_where_the_right_class_became_more_likely():
 def test_floor_and_ceiling_hold_where_every_model_is_worse_than_its_prior():
     report = run([model("sure", lambda symbols, pattern: 9 * bayes(symbols, pattern).roll(1, dims=1))])
     for row in report["information"].values():
-        assert row["best_known"]["high"] < 0
+        assert row["lower_bound"]["high"] < 0
+        assert (row["best_known"]["uses"], row["best_known"]["value"]) == ("nothing", pytest.approx(0, abs=0.01))
         assert row["floor"]["value"] == pytest.approx(0.5, abs=0.03)
         assert row["floor"]["value"] <= row["ceiling"]["value"] < 0.7
 
@@ -343,7 +344,8 @@ def test_samples_that_lack_a_modality_for_real_count_only_where_they_have_the_pa
         shares = test.label[rows].bincount().double() / len(rows)
         loss = torch.nn.functional.cross_entropy(test.logits[pattern][rows], test.label[rows]).item()
         bound = report["information"][name]["lower_bound"]["value"]
-        assert bound == pytest.approx(stats.entropy(shares.numpy()) - loss, abs=2e-6)
+        corrected = stats.entropy(shares.numpy()) + (3 - 1) / (2 * (len(rows) - 1))
+        assert bound == pytest.approx(corrected - loss, abs=2e-6)
         all_right = (test.logits[pattern].argmax(1) == test.label).double().mean().item()
         assert report["every_sample"][name]["n"] == SIZES["test"]
         assert report["every_sample"][name]["accuracy"]["value"] == pytest.approx(all_right, abs=1e-6)
@@ -361,8 +363,8 @@ def test_a_set_that_no_sample_has_leaves_undefined_what_depends_on_it():
     assert list(report["metrics"]) == ["image", "audio"]
     assert report["counter_intuitive"] == []
     image = report["by_modality"]["image"]
-    assert image["shapley"]["value"] is image["lost_for_good"]["value"] is image["price"][0]["value"] is None
-    assert image["price"][-1]["value"] == report["information"]["image"]["best_known"]["value"]
+    assert image["shapley"]["value"] is image["lost_for_good"]["value"] is None
+    assert (image["n"], image["price"], report["at_rates"], report["pairs"]) == (0, [], [], {})
     json.dumps(report, allow_nan=False)
 
 
@@ -400,7 +402,13 @@ def test_the_report_is_a_function_of_the_seed_and_holds_all_that_the_schema_name
         "majority_labels",
         "majority",
         "information",
+        "at_rates",
+        "as_they_come",
+        "holes",
+        "elsewhere",
         "by_modality",
+        "late_fusion",
+        "pairs",
         "lost",
         "halves",
         "counter_intuitive",
@@ -429,6 +437,7 @@ def test_the_report_is_a_function_of_the_seed_and_holds_all_that_the_schema_name
         "utilisation",
         "floor",
         "ceiling",
+        "parts",
     }
     assert report["matrices"] == []
     assert [row["this_run"] for row in report["models"]] == [True, False, False, False]

@@ -227,7 +227,7 @@ def test_holm_is_the_worked_example():
     assert holm(torch.tensor([0.6, 0.7])).tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("num_comparisons", [1, 31, 127])
-def test_flips_are_enough_for_one_of_many_comparisons_to_be_significant(num_comparisons):
+@pytest.mark.parametrize(("num_comparisons", "below"), [(1, 20), (31, 20), (127, 2), (900, 2)])
+def test_flips_are_enough_for_one_of_many_comparisons_to_be_significant(num_comparisons, below):
     smallest = 1 / (1 + enough_flips(100, num_comparisons))
-    assert holm(torch.tensor([smallest] + [1.0] * (num_comparisons - 1))).min() <= 0.05 / 20
+    assert holm(torch.tensor([smallest] + [1.0] * (num_comparisons - 1))).min() <= 0.05 / below

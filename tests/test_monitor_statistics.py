@@ -5,13 +5,13 @@ import pytest
 
 from tests import enumerated_world, simulated_drifts
 from tests.enumerated_world import Y, Z, by_chance, draw, mechanism
+from umemma.evaluation.two_samples import Rows, alike, differ, n_effective, odds, ranked
 from umemma.monitoring.accuracy import expected
 from umemma.monitoring.drift import content, presence
 from umemma.monitoring.restoring import gain
 from umemma.monitoring.samples import Today
 from umemma.monitoring.settings import Settings
 from umemma.monitoring.transport import mean_share
-from umemma.monitoring.two_samples import Rows, alike, differ, n_effective, odds, ranked
 
 SETTINGS = Settings()
 WORLD = enumerated_world.World()

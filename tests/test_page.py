@@ -155,6 +155,33 @@ def test_every_figure_of_the_patterns_stands_in_its_row(shown):
         assert known.best_known.model in row
 
 
+def test_every_figure_of_failure_mixtures_pairs_and_late_fusion_is_there(shown):
+    accounting, parsed = shown[1], shown[-1]
+    for name, row in accounting.information.items():
+        if row.parts is not None:
+            for part in (row.parts.failure, row.parts.encoder, row.parts.family, row.parts.adaptation):
+                assert_interval(parsed.row("Table of the parts of the failure", words(name)), part, nats)
+        assert ("uses" in parsed.row("Table of information", words(name))) == (row.best_known.uses != name)
+    for row in accounting.at_rates:
+        for part in (row.best_known, row.used, row.failed):
+            assert_interval(parsed.row("Table of mixtures of patterns", f"each at {row.missing_rate:.0%}"), part, nats)
+    if accounting.as_they_come is not None:
+        for part in (accounting.as_they_come.best_known, accounting.as_they_come.used, accounting.as_they_come.failed):
+            assert_interval(parsed.row("Table of mixtures of patterns", "as the 9,000 test samples come"), part, nats)
+    for name, row in accounting.holes.items():
+        shown_row = parsed.row("Table of what holes depend on", name)
+        assert all(f"{p:.3f}" in shown_row for p in (row.label, row.seen, row.seen_given_label))
+        assert nats(row.least) in shown_row
+    weighted, withheld = accounting.elsewhere
+    assert_interval(parsed.row("Table of accuracy if holes came by chance", "30%"), weighted.accuracy, percent)
+    assert f"cannot be known: {withheld.why}" in parsed.row("Table of accuracy if holes came by chance", "60%")
+    for name, row in accounting.pairs.items():
+        assert_interval(parsed.row("Table of pairs", words(name)), row, nats)
+    for name, row in accounting.late_fusion.items():
+        for part in (row.product, row.additive):
+            assert_interval(parsed.row("Table of what late fusion misses", words(name)), part, nats)
+
+
 def test_every_figure_of_rates_and_protocols_is_there(shown):
     robustness, parsed = shown[0], shown[-1]
     for entry in robustness.rates:
@@ -184,7 +211,8 @@ def test_every_figure_of_the_modalities_is_there(shown):
         for score, form in (("accuracy", percent), ("cross-entropy", nats)):
             row = parsed.row(f"what is gone and what failed, {score}", f"{name} {figures.n:,} samples have it")
             assert figures.model in row
-            for part in (figures.scores[score].loss, figures.scores[score].gone, figures.scores[score].failed):
+            split = figures.scores[score]
+            for part in (split.loss, split.gone, split.failed, split.failed_before):
                 assert_interval(row, part, form)
     for entry in accounting.counter_intuitive:
         row = parsed.row("counter-intuitive rates", words(entry.present), entry.added)

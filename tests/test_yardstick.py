@@ -17,9 +17,10 @@ def resamples(ours):
 
 
 def with_answers(ours, pattern, other):
-    """Let a model answer one pattern as another does."""
-    part = ours.splits["test"]
-    part = replace(part, logits={**part.logits, pattern: other.splits["test"].logits[pattern]})
+    """Let a model answer a pattern, and every smaller one, as another does."""
+    part, theirs = ours.splits["test"], other.splits["test"].logits
+    inside = {small: theirs[small] for small in theirs if all(a <= b for a, b in zip(small, pattern, strict=True))}
+    part = replace(part, logits={**part.logits, **inside})
     return replace(ours, splits={"val": part, "test": part})
 
 
@@ -28,21 +29,29 @@ def test_what_hiding_a_modality_costs_is_what_is_gone_and_what_failed():
     best = model("best", 0.8)
     row = lost([ours, best, model("worse", 0.5)], ours, resamples(ours))["a"]
     assert (row["n"], row["model"]) == (200, "best")
+    parts = ("loss", "gone", "failed", "failed_before")
     for name, split in row["scores"].items():
-        assert split["loss"]["value"] == pytest.approx(split["gone"]["value"] + split["failed"]["value"], abs=2e-6), (
-            name
-        )
-    values = {part: row["scores"]["accuracy"][part] for part in ("loss", "gone", "failed")}
+        loss, gone, failed, failed_before = (split[part]["value"] for part in parts)
+        assert loss == pytest.approx(gone + failed - failed_before, abs=2e-6), name
+    values = {part: row["scores"]["accuracy"][part] for part in parts}
     assert {part: value["value"] for part, value in values.items()} == pytest.approx(
-        {"loss": 0.3, "gone": 0.1, "failed": 0.2}
+        {"loss": 0.3, "gone": 0.1, "failed": 0.2, "failed_before": 0.0}
     )
-    assert all(value["low"] > 0 for value in values.values())
+    assert all(value["low"] > 0 for value in list(values.values())[:3])
+
+
+def test_what_failed_with_everything_already_is_not_lost_by_hiding():
+    ours = with_answers(model("ours", 0.7), WITHOUT_A, model("ours", 0.6))
+    row = lost([ours, with_answers(model("best", 0.9), WITHOUT_A, model("best", 0.6))], ours, resamples(ours))["a"]
+    values = {part: value["value"] for part, value in row["scores"]["accuracy"].items()}
+    assert values == pytest.approx({"loss": 0.1, "gone": 0.3, "failed": 0.0, "failed_before": 0.2})
 
 
 def test_a_run_that_is_the_best_known_failed_at_nothing():
     ours = with_answers(model("ours", 0.9), WITHOUT_A, model("ours", 0.6))
     row = lost([ours, model("worse", 0.5)], ours, resamples(ours))["a"]
-    assert row["scores"]["accuracy"]["failed"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    for part in ("failed", "failed_before"):
+        assert row["scores"]["accuracy"][part] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert row["scores"]["cross-entropy"]["loss"]["value"] > 0
 
 

@@ -1,20 +1,20 @@
 """Is the information missing, or did the model fail to use it? The content of accounting.json.
 
 Bounds and estimates: H(Y) - CE of any model is a lower bound on I(X_S; Y), so `best_known` is if anything too low,
-`utilisation` too high, the Fano `ceiling` too low, and the `floor` merely lower than it could be. A difference between
-the bounds of two sets (price, Shapley value, lost for good) can be wrong either way. The best known model is chosen on
-validation data and measured on test data, so that the selection does not bias its result.
+`utilisation` too high, the Fano `ceiling` too low, and the `floor` merely lower than it could be. A level is bounded; a
+difference between levels of two sets (price, Shapley value, lost for good, gone) is an estimate that can be wrong either
+way, and is taken on one population: the test samples that have everything, with the rest hidden down.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from umemma.evaluation import information, yardstick
+from umemma.evaluation import failure, holes, information, mixture, pairs, yardstick
 from umemma.evaluation.bootstrap import LEVEL, Interval, Resamples, difference, interval, rounded, share
 from umemma.evaluation.comparison import UNI, Figures, Model, arms, check_same_samples, matrices
+from umemma.evaluation.known import Candidates, Known, entropy
 from umemma.metrics import calibration, classification, ranking
 from umemma.missingness import Pattern, in_order, pattern_name
 from umemma.prediction import answers
@@ -22,46 +22,6 @@ from umemma.prediction.predictions import Predictions
 
 Probes = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 UNDEFINED: Interval = {"value": None, "low": None, "high": None}
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known about one set of modalities on the test samples that have it; (1 + replicate, variable), in nats.
-
-    The variable is the label; with several labels a sample there is one per class, and each has its own bound.
-    """
-
-    model: Model
-    entropy: torch.Tensor
-    cross_entropy: torch.Tensor
-    largest_share: torch.Tensor
-    num_outcomes: int
-
-    @property
-    def lower_bound(self) -> torch.Tensor:
-        """The best known model's bound on I(X_S; Y), or on the sum of I(X_S; Y_k); (1 + replicate,)."""
-        return information.lower_bound(self.entropy, self.cross_entropy).sum(dim=1)
-
-    @property
-    def residual(self) -> torch.Tensor:
-        """The bound on H(Y|X_S): the best known model's cross-entropy, or H(Y) if that is lower."""
-        return torch.minimum(self.cross_entropy, self.entropy)
-
-    @property
-    def floor(self) -> torch.Tensor:
-        """The accuracy that `residual` guarantees, (1 + replicate,); the mean over variables."""
-        return information.hellman_raviv_floor(self.residual, self.largest_share).mean(dim=1)
-
-    @property
-    def ceiling(self) -> torch.Tensor:
-        """The accuracy that `residual` allows, (1 + replicate,); the mean over variables."""
-        return information.fano_ceiling(self.residual, self.num_outcomes).mean(dim=1)
-
-    @property
-    def is_informative(self) -> bool:
-        """Is the interval of `lower_bound` above zero? Only then are shares of it defined."""
-        low = interval(self.lower_bound)["low"]
-        return low is not None and low > 0
 
 
 def account(
@@ -74,13 +34,15 @@ def account(
     seed: int,
     replicates: int,
     rates: Sequence[float],
+    is_additive: bool = False,
 ) -> dict[str, Any]:
     """Return accounting.json except `dataset`. Every set is measured on the test samples that have it.
 
     `main` is this run's model, one of `models`; those of arm `uni` hold the towers. `probes`: for each modality, is a
     linear probe correct (sample,), on the pre-trained encoder and on the one inside `main`. `truth`: I(X_S; Y) if it is
-    known. `rates`: missing rates for the price and the matrices. Utilisation is undefined (None) if the interval of the
-    best known model's bound is not above zero: no usable information is known to exist.
+    known. `rates`: missing rates for the price and the matrices. `is_additive`: does this run's head sum one term per
+    modality? Utilisation is undefined (None) if the interval of the best known model's bound is not above zero: no usable
+    information is known to exist.
 
     Raises DataError if the models' predictions are not on the same samples in the same order.
     """
@@ -89,7 +51,11 @@ def account(
     test = main.splits["test"]
     resamples = Resamples(test.group, replicates=replicates, seed=seed)
     names = {pattern: pattern_name(pattern, test.modalities) for pattern in test.patterns()}
-    known = {pattern: _best_known(models, main, pattern, resamples) for pattern in names}
+    candidates = Candidates(models, main, resamples)
+    known = {pattern: candidates.known(pattern) for pattern in names}
+    heads = failure.Heads.of(models, main, resamples, is_additive=is_additive)
+    gaps = failure.late_fusion(main, heads, list(names), resamples)
+    diagnosis = holes.diagnosed(main)
     figures = {model: _figures(model, known) for model in models}
     bins = {
         pattern: resamples.sums(calibration.calibration_counts(test.logits[pattern], test.label), test.has(pattern))
@@ -102,7 +68,7 @@ def account(
         "task": "multi_label" if test.label.ndim == 2 else "single_label",
         "modalities": list(test.modalities),
         "classes": list(classes),
-        "entropy": rounded(information.entropy(outcomes.sum(dim=0)).sum().item()),
+        "entropy": rounded(entropy(outcomes, torch.ones(len(test.label), dtype=torch.bool), resamples)[0].sum().item()),
         "bootstrap": {
             "replicates": replicates,
             "level": LEVEL,
@@ -118,10 +84,21 @@ def account(
         "majority": {name: _majority(main, pattern, test.has(pattern), resamples) for pattern, name in names.items()},
         "information": {
             name: _information(main, pattern, known[pattern], resamples)
-            | {"truth": rounded(truth[pattern]) if truth is not None else None}
+            | {
+                "truth": rounded(truth[pattern]) if truth is not None else None,
+                "parts": failure.parts(main, candidates, heads, pattern, resamples, is_additive=is_additive),
+            }
             for pattern, name in names.items()
         },
-        "by_modality": _by_modality(main, _towers_of(models, main), known, probes, resamples, rates=rates),
+        "at_rates": _at_rates(main, candidates, resamples, rates),
+        "as_they_come": mixture.as_they_come(main, candidates, resamples),
+        "holes": diagnosis,
+        "elsewhere": holes.elsewhere(main, rates, diagnosis),
+        "by_modality": _by_modality(main, _towers_of(models, main), candidates, probes, resamples, rates=rates),
+        "late_fusion": {names[pattern]: row for pattern, row in gaps.items()},
+        "pairs": {
+            names[pattern]: row for pattern, row in pairs.interactions(candidates, list(names), resamples).items()
+        },
         "lost": yardstick.lost(models, main, resamples),
         "halves": yardstick.of_halves(models, main, resamples),
         "counter_intuitive": counter_intuitive(main, resamples),
@@ -163,23 +140,6 @@ def counter_intuitive(main: Model, resamples: Resamples) -> list[dict[str, Any]]
                 }
             )
     return results
-
-
-def _best_known(models: Sequence[Model], main: Model, pattern: Pattern, resamples: Resamples) -> Known:
-    """Choose by cross-entropy on validation data; if no validation sample has the pattern, take this run's model."""
-    rows, test = main.splits["val"].has(pattern), main.splits["test"]
-    best = min(models, key=lambda model: model.tables["val"].cross_entropy(pattern)) if rows.any() else main
-    rows = test.has(pattern)
-    outcomes = classification.outcome_counts(test.label, test.logits[pattern].shape[1])
-    counts = resamples.sums(outcomes, rows)
-    number = counts[:, :1].sum(dim=2)
-    return Known(
-        best,
-        information.entropy(counts),
-        resamples.sums(best.tables["test"].nll_by_variable[pattern], rows) / number,
-        counts.amax(dim=2) / number,
-        outcomes.shape[2],
-    )
 
 
 def _every_sample(main: Model, resamples: Resamples) -> dict[str, Any]:
@@ -255,7 +215,7 @@ def _information(main: Model, pattern: Pattern, known: Known, resamples: Resampl
     lower_bound = information.lower_bound(known.entropy.sum(dim=1), cross_entropy)
     return {
         "lower_bound": interval(lower_bound),
-        "best_known": {**interval(known.lower_bound), "model": known.model.name},
+        "best_known": {**interval(known.lower_bound), "model": known.model.name, "uses": known.used},
         "utilisation": interval(lower_bound / known.lower_bound) if known.is_informative else UNDEFINED,
         "floor": _within_1(known.floor),
         "ceiling": _within_1(known.ceiling),
@@ -265,23 +225,24 @@ def _information(main: Model, pattern: Pattern, known: Known, resamples: Resampl
 def _by_modality(
     main: Model,
     towers: Model | None,
-    known: Mapping[Pattern, Known],
+    candidates: Candidates,
     probes: Probes | None,
     resamples: Resamples,
     *,
     rates: Sequence[float],
 ) -> dict[str, Any]:
     test = main.splits["test"]
-    values = {pattern: bound.lower_bound for pattern, bound in known.items()}
     everything = (True,) * len(test.modalities)
+    known = _down_from(everything, candidates, test)
+    values = {pattern: bound.lower_bound for pattern, bound in known.items()}
     every_rate = torch.tensor(rates, dtype=torch.float64)[:, None].repeat(1, len(test.modalities))
     results = {}
     for m, modality in enumerate(test.modalities):
         alone = information.added((False,) * len(test.modalities), m)
         without = tuple(number != m for number in range(len(test.modalities)))
-        shapley = information.shapley(values, m)
-        is_share_defined = everything in known and known[everything].is_informative
+        shapley = information.shapley(values, m) if values else torch.tensor([torch.nan])
         results[modality] = {
+            "n": int(test.has(everything).sum()),
             "loss": difference(
                 _score(main, everything, test.has(everything), resamples)
                 - _score(main, without, test.has(everything), resamples),
@@ -290,10 +251,14 @@ def _by_modality(
             "price": [
                 {"missing_rate": rate, **interval(estimate)}
                 for rate, estimate in zip(rates, information.price(values, m, every_rate), strict=True)
-            ],
+            ]
+            if values
+            else [],
             "shapley": interval(shapley),
-            "shapley_share": interval(shapley / values[everything]) if is_share_defined else UNDEFINED,
-            "lost_for_good": interval(information.lost_for_good(values, m)),
+            "shapley_share": interval(shapley / values[everything])
+            if values and known[everything].is_informative
+            else UNDEFINED,
+            "lost_for_good": interval(information.lost_for_good(values, m)) if values else UNDEFINED,
             "encoder_term": difference(
                 resamples.mean(_difference(*probes[modality]), test.present[:, m]),
                 resamples.clusters_of(test.present[:, m]),
@@ -311,6 +276,47 @@ def _by_modality(
             else UNDEFINED,
         }
     return results
+
+
+def _down_from(everything: Pattern, candidates: Candidates, test: Predictions) -> dict[Pattern, Known]:
+    """Return what is known of each set on the samples that have everything; nothing, if there are none.
+
+    v(S) of samples that have S would compare patients with other patients: where holes depend on anything, a modality
+    that says nothing would have a value.
+    """
+    if not test.has(everything).any():
+        return {}
+    return {pattern: candidates.known(pattern, everything) for pattern in in_order(test.logits) if any(pattern)}
+
+
+def _at_rates(
+    main: Model, candidates: Candidates, resamples: Resamples, rates: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Return what is known, used and failed where every modality is missing at a rate, on samples that have everything.
+
+    Nothing where a set that can occur was not evaluated, or no test sample has everything.
+    """
+    test = main.splits["test"]
+    everything = (True,) * len(test.modalities)
+    known, rows = _down_from(everything, candidates, test), test.has(everything)
+    if not known or not main.tables["test"].is_known([0.5] * len(everything)):
+        return []
+    values = {pattern: bound.lower_bound for pattern, bound in known.items()}
+    used = {
+        pattern: known[everything].entropy.sum(dim=1) - resamples.mean(main.tables["test"].nll[pattern], rows)
+        for pattern in known
+    }
+    every_rate = torch.tensor(rates, dtype=torch.float64)[:, None].repeat(1, len(everything))
+    each = (information.expected_information(game, every_rate) for game in (values, used))
+    return [
+        {
+            "missing_rate": rate,
+            "best_known": interval(best),
+            "used": interval(ours),
+            "failed": difference(best - ours, resamples.clusters_of(rows)),
+        }
+        for rate, best, ours in zip(rates, *each, strict=True)
+    ]
 
 
 def _towers_of(models: Sequence[Model], main: Model) -> Model | None:

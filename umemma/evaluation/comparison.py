@@ -81,7 +81,8 @@ def arms(
     """Return `arms` of accounting.json: mean and spread over seeds of all models of one arm and missing rate.
 
     If a seed was run more than once, its models are averaged first. `versus` compares with this run's arm on the seeds
-    that both have; it is empty if they share none.
+    that both have; it is empty if they share none. Its p values are corrected by Holm's method over all patterns of all
+    arms together: they stand in one report, and whoever looks for the one that is better looks at all of them.
     """
     same = _by_training(models)
     versus = _versus({training: _by_seed(group) for training, group in same.items()}, main, resamples, seed)
@@ -238,9 +239,10 @@ def _versus(
         for has, difference in zip(rows, by_pattern, strict=True)
     ]
     chances = sign_flip(
-        torch.stack(columns, dim=1), test.group, seed=seed, flips=enough_flips(len(resamples.weight) - 1, len(patterns))
+        torch.stack(columns, dim=1), test.group, seed=seed, flips=enough_flips(len(resamples.weight) - 1, len(columns))
     ).different
-    for (training, by_pattern), p in zip(differences.items(), chances.split(len(patterns)), strict=True):
+    each = chances.split(len(patterns)), holm(chances).split(len(patterns))
+    for (training, by_pattern), p, p_holm in zip(differences.items(), *each, strict=True):
         results[training] = {
             pattern_name(pattern, test.modalities): {
                 "difference": bootstrap.difference(resamples.mean(difference, has), resamples.clusters_of(has)),
@@ -248,7 +250,7 @@ def _versus(
                 "p_holm": rounded(corrected),
             }
             for pattern, difference, has, raw, corrected in zip(
-                patterns, by_pattern, rows, p.tolist(), holm(p).tolist(), strict=True
+                patterns, by_pattern, rows, p.tolist(), p_holm.tolist(), strict=True
             )
         }
     return results

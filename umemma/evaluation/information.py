@@ -20,6 +20,20 @@ def entropy(counts: torch.Tensor) -> torch.Tensor:
     return -share.xlogy(share).sum(dim=-1)
 
 
+def entropy_deficit(counts: torch.Tensor) -> torch.Tensor:
+    """Return (...), nats: how much lower than the truth `entropy` is on average, of counts (cluster, ..., class).
+
+    Half the sum over classes of the variance of a class's share, as a multiple of the share (Miller 1955). Of independent
+    samples this is (K - 1) / 2n; samples of one cluster that have the same label count as one. 0 of a single cluster,
+    which says nothing of variance.
+    """
+    num_clusters, size = len(counts), counts.sum(dim=-1, keepdim=True)
+    total = size.sum(dim=0)
+    share = counts.sum(dim=0) / total
+    variance = (counts - size * share).square().sum(dim=0) / total.square() * num_clusters / max(num_clusters - 1, 1)
+    return torch.where(share > 0, variance / share, 0.0).sum(dim=-1) / 2
+
+
 def lower_bound(label_entropy: torch.Tensor, cross_entropy: torch.Tensor) -> torch.Tensor:
     """Return H(Y) - CE: at most I(X; Y), for the held-out cross-entropy of any model (Barber & Agakov 2003)."""
     return label_entropy - cross_entropy
@@ -38,13 +52,17 @@ def fano_ceiling(residual: torch.Tensor, num_classes: int) -> torch.Tensor:
     return torch.where(residual.isnan(), torch.nan, 1 - high)
 
 
-def hellman_raviv_floor(residual: torch.Tensor, largest_share: torch.Tensor) -> torch.Tensor:
+def feder_merhav_floor(residual: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Return (...) the accuracy guaranteed for the best rule if H(Y|X) <= `residual` (...) nats.
 
-    Its error is at most half of H(Y|X) in bits (Hellman & Raviv 1970), and at most that of always predicting the
-    largest class. The guarantee is for the best rule from X, not for the model whose cross-entropy was used.
+    Its error is at most phi(H(Y|X)), piecewise linear through (log k, 1 - 1/k), k = 1 .. K (Feder & Merhav 1994), which is
+    tight. The first piece is that of Hellman & Raviv 1970, which promises nothing beyond log 2. The guarantee is for the
+    best rule from X, not for the model whose cross-entropy was used.
     """
-    return torch.maximum(1 - residual / math.log(2) / 2, largest_share)
+    size = residual.clamp(0, math.log(num_classes)).exp()  # classes between which a guess is as uncertain
+    k = (size + 1e-12).floor().clamp(1, max(num_classes - 1, 1))
+    along = (residual.clamp(0, math.log(num_classes)) - k.log()) / ((k + 1) / k).log()
+    return torch.where(residual.isnan(), torch.nan, (1 - along) / k + along / (k + 1))
 
 
 def pattern_shares(patterns: Sequence[Pattern], rates: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,14 @@
 """The run against specialists over all test samples, each with what it has: what is gone, what failed, and by halves.
 
-What hiding a modality costs this run is split in two. Failed: by how much it is then worse than the best known model
-without that modality, chosen on validation data. Gone: the rest; even that model is worse by it than this run with
-everything. The first is a lower bound of the failure, the second an estimate, too large by what no model known finds.
+For any model, CE(S - m) - CE(S) = I(X_m; Y | X_{S - m}) + e(S - m) - e(S), with e >= 0 what the model fails to use. So what
+hiding a modality costs this run has three parts, estimated with the best known models L of both sets, chosen on validation
+data:
+
+- gone            L(-m) - L(all): an estimate of I(X_m; Y | others), wrong either way, as both L are too high;
+- failed          CE(-m) - L(-m): at least this much is failure without the modality;
+- failed before   CE(all) - L(all): at least this much was failure with it already, and is not lost by hiding.
+
+The loss is the first and second minus the third.
 """
 
 from collections.abc import Sequence
@@ -12,10 +18,14 @@ import torch
 
 from umemma.evaluation.bootstrap import Interval, Resamples, difference, share
 from umemma.evaluation.comparison import Model
+from umemma.evaluation.known import Candidates
 from umemma.evaluation.scores import SCORES, telling
 from umemma.missingness import Pattern, halves
 
 SPECIALISTS = "frozen specialist"  # the arm of data/reference/specialists
+ADDITIVE = (
+    "frozen additive specialist"  # the arm of data/reference/additive: those whose heads sum one term per modality
+)
 
 
 def lost(models: Sequence[Model], main: Model, resamples: Resamples) -> dict[str, Any]:
@@ -25,18 +35,19 @@ def lost(models: Sequence[Model], main: Model, resamples: Resamples) -> dict[str
     everything = (True,) * num_modalities
     if num_modalities < 2:
         return {}
+    candidates, every = Candidates(models, main, resamples), torch.ones(len(main.splits["val"].label), dtype=torch.bool)
+    whole = candidates.best(everything, every)
     results = {}
     for m, modality in enumerate(test.modalities):
         without = tuple(number != m for number in range(num_modalities))
-        best = min(models, key=lambda model: model.tables["val"].nll[without].mean().item())
+        best = candidates.best(without, every)
         results[modality] = {
             "n": int(test.present[:, m].sum()),
-            "model": best.name,
+            "model": best[0].name,
             "scores": {
                 name: _split(
-                    _score(name, main, everything, resamples),
-                    _score(name, main, without, resamples),
-                    _score(name, best, without, resamples),
+                    [_score(name, *model, resamples) for model in ((main, everything), whole)],
+                    [_score(name, *model, resamples) for model in ((main, without), best)],
                     resamples.num_clusters,
                 )
                 for name in (*telling(test.label), "cross-entropy")
@@ -66,11 +77,13 @@ def of_halves(models: Sequence[Model], main: Model, resamples: Resamples) -> dic
     return {"kept": sum(sets[0]), "of": len(test.modalities), "sets": len(sets), "scores": scores}
 
 
-def _split(full: torch.Tensor, without: torch.Tensor, best_without: torch.Tensor, clusters: int) -> dict[str, Interval]:
+def _split(full: Sequence[torch.Tensor], without: Sequence[torch.Tensor], clusters: int) -> dict[str, Interval]:
+    """Return the loss and its parts from the scores of this run and of the best known model, with and without."""
     return {
-        "loss": difference(full - without, clusters),
-        "gone": difference(full - best_without, clusters),
-        "failed": difference(best_without - without, clusters),
+        "loss": difference(full[0] - without[0], clusters),
+        "gone": difference(full[1] - without[1], clusters),
+        "failed": difference(without[1] - without[0], clusters),
+        "failed_before": difference(full[1] - full[0], clusters),
     }
 
 

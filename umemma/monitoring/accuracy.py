@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from umemma.evaluation.bootstrap import holm
+from umemma.evaluation.two_samples import Rows, alike, differ, odds
 from umemma.missingness import Pattern
 from umemma.monitoring.samples import Answered, Reference, Today
 from umemma.monitoring.settings import Settings
 from umemma.monitoring.transport import Estimate, Figure, Holders, carried_over, of_rows
-from umemma.monitoring.two_samples import Rows, alike, differ, odds
 
 _MOST_CLASSES = 10  # whose shares are compared, the most frequent
 LEAST_ROWS, _ROWS_OF_A_COLUMN = 50, 20  # of 20 rows, tests of level 0.05 gave up to 0.17 false alarms; of 50, 0.06

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from umemma.evaluation.bootstrap import holm
-from umemma.monitoring.two_samples import Rows, alike, differ, ranked
+from umemma.evaluation.two_samples import Rows, alike, differ, ranked
 
 
 @dataclass(frozen=True)

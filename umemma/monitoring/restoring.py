@@ -8,10 +8,10 @@ nobody can know what it was worth.
 
 import numpy as np
 
+from umemma.evaluation.two_samples import alike, odds
 from umemma.monitoring.samples import Reference, Today
 from umemma.monitoring.settings import Settings
 from umemma.monitoring.transport import Estimate, Figure, Holders, carried_over
-from umemma.monitoring.two_samples import alike, odds
 
 
 def gain(today: Today, reference: Reference, modality: int, settings: Settings) -> Estimate | None:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from umemma.evaluation.bootstrap import LEVEL
-from umemma.monitoring.two_samples import n_effective, sums
+from umemma.evaluation.two_samples import n_effective, sums
 
 
 @dataclass(frozen=True)

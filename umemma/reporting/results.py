@@ -183,13 +183,27 @@ class PatternMetrics(Result):
 
 
 class BestKnown(Interval):
-    """A bound on the information, and the model that attains it."""
+    """A bound on the information, the model that attains it, and the modalities that it uses: not always the whole pattern."""
 
     model: str
+    uses: str
+
+
+class Failure(Result):
+    """How much worse than the best known model a run is, in nats, and in which part of it: the three sum to `failure`."""
+
+    failure: Interval
+    encoder: Interval
+    family: Interval
+    adaptation: Interval
 
 
 class Information(Result):
-    """What is known about the information in a pattern, in nats; floor and ceiling are accuracies."""
+    """What is known about the information in a pattern, in nats; floor and ceiling are accuracies.
+
+    With several labels it is the sum over labels of the information about each, no bound on that about all together.
+    `parts` is None if the run's encoders are not those of the towers, of which other heads are known.
+    """
 
     lower_bound: Interval
     best_known: BestKnown
@@ -197,6 +211,77 @@ class Information(Result):
     floor: Interval
     ceiling: Interval
     truth: float | None
+    parts: Failure | None
+
+
+class Tested(Interval):
+    """An estimate, and p of its being 0 after Holm's correction over all of its table."""
+
+    p_holm: float | None
+
+
+class LateFusion(Result):
+    """What heads that sum one term per modality miss under a pattern, in nats, of what the best head on the same features finds.
+
+    `product`: the product of the calibrated towers; `additive`: the best additive head, trained for this pattern alone.
+    """
+
+    product: Tested
+    additive: Tested
+
+
+class AtRate(Result):
+    """What is known, used and failed, in nats, if every modality is missing at a rate."""
+
+    missing_rate: float
+    best_known: Interval
+    used: Interval
+    failed: Interval
+
+
+class Holes(Result):
+    """What the presence of a modality depends on: p by question, after Holm's correction over all.
+
+    `least`: nats of I(presence; label) that the test of the label finds with a power of 0.8. `group` is None where no
+    group has several samples. `share` of the `n` test samples have the modality.
+    """
+
+    n: int
+    share: float
+    least: float | None
+    label: float
+    seen: float
+    seen_given_label: float
+    group: float | None
+
+
+class Elsewhere(Result):
+    """The accuracy to expect where every modality is missing by chance at a rate, from data whose own holes are not random.
+
+    `naive`: of all that hold each pattern, alike; `accuracy`: weighted, where holes depend on the label at most; None if `why`
+    says so. `bounds` hold whatever holes depend on, if the odds of presence change by at most a factor of 2.
+    """
+
+    missing_rate: float
+    naive: float | None
+    accuracy: Interval
+    n_effective: float | None
+    bounds: list[float] | None
+    why: str | None
+
+
+class AsTheyCome(Result):
+    """What is known, used and failed, in nats, over all test samples, each with exactly what it has.
+
+    `presence`: what is known to be told by presence alone.
+    """
+
+    n: int
+    entropy: Interval
+    used: Interval
+    best_known: Interval
+    failed: Interval
+    presence: Interval
 
 
 class _Rate(Result):
@@ -210,9 +295,11 @@ class Price(Interval, _Rate):
 class Worth(Result):
     """What a modality is worth; `encoder_term` is None if the model's encoders see several modalities at once.
 
-    `loss`: by how much the headline score falls if it alone is hidden from samples that have everything.
+    `loss`: by how much the headline score falls if it alone is hidden from samples that have everything, of which there
+    are `n`; on these are the price, the Shapley value and what is lost for good, undefined where there are none.
     """
 
+    n: int
     loss: Interval
     price: list[Price]
     shapley: Interval
@@ -240,11 +327,12 @@ class EverySample(PatternMetrics):
 
 
 class Split(Result):
-    """`loss` = `gone` + `failed`: how much lower a score is, or how many nats more, if a modality is hidden."""
+    """`loss` = `gone` + `failed` - `failed_before`: how much lower a score is, or how many nats more, if a modality is hidden."""
 
     loss: Interval
     gone: Interval
     failed: Interval
+    failed_before: Interval
 
 
 class Lost(Result):
@@ -372,7 +460,13 @@ class Accounting(Result):
     majority_labels: list[str]
     majority: dict[str, Majority]
     information: dict[str, Information]
+    at_rates: list[AtRate] = []
+    as_they_come: AsTheyCome | None = None
+    holes: dict[str, Holes] = {}
+    elsewhere: list[Elsewhere] = []
     by_modality: dict[str, Worth]
+    late_fusion: dict[str, LateFusion] = {}
+    pairs: dict[str, Tested] = {}
     lost: dict[str, Lost] = {}
     halves: Halves | None = None
     counter_intuitive: list[CounterIntuitive]
@@ -479,6 +573,7 @@ class Masks(Result):
     protocol: str | None
     missing_rate: dict[str, float] | None
     seed: int | None
+    slope: float | None = None
     splits: dict[str, SplitMasks]
 
 

@@ -62,7 +62,7 @@ def fit(name: ArmName, context: TrainingContext) -> Trained:
         return specialists(
             context,
             (lambda subset: late(subset, "towers and head", hides=False), lambda subset: early(subset, hides=False)),
-        )
+        ).best
     if arm.fusion == "early":
         return early(context, hides=arm.hides)
     if arm.fusion == "classical":
@@ -200,8 +200,16 @@ def classical(name: ArmName, context: TrainingContext) -> Trained:
     return Trained(model, [row], seen * len(context.modalities))
 
 
-def specialists(context: TrainingContext, ways: tuple[Callable[[TrainingContext], Trained], ...]) -> Trained:
-    """Train a model for every set of modalities in several ways each, and keep the best by validation cross-entropy.
+@dataclass(frozen=True)
+class Specialists:
+    """The best model of every set, and those of each way of training them."""
+
+    best: Trained
+    of_way: tuple[PerPattern, ...]
+
+
+def specialists(context: TrainingContext, ways: tuple[Callable[[TrainingContext], Trained], ...]) -> Specialists:
+    """Train a model for every set of modalities in several ways each; the best is that by validation cross-entropy.
 
     Each is trained for its set alone, on all samples that have any of it, with the holes that they have: what the most
     willing user of these modalities would do. For a single modality it is the tower. Of many modalities, the sets are those
@@ -209,6 +217,7 @@ def specialists(context: TrainingContext, ways: tuple[Callable[[TrainingContext]
     """
     members: dict[Pattern, nn.Module] = {}
     takes: dict[Pattern, list[str]] = {}
+    by_way: tuple[dict[Pattern, nn.Module], ...] = tuple({} for _ in ways)
     curve: Curve = []
     seen = 0
     for pattern in specialists_panel(len(context.modalities)):
@@ -219,14 +228,20 @@ def specialists(context: TrainingContext, ways: tuple[Callable[[TrainingContext]
                 subset, subset.log_prior
             )  # the first modality's, if no sample of a split has any
             takes[pattern] = list(subset.modalities)[:1]
+            for trained_so in by_way:
+                trained_so[pattern] = members[pattern]
             continue
         candidates = [way(subset) for way in ways]
         best = min(candidates, key=lambda trained: _cross_entropy(trained.model, subset, subset.media))
         members[pattern] = best.model
+        for trained_so, candidate in zip(by_way, candidates, strict=True):
+            trained_so[pattern] = candidate.model
         seen += sum(trained.samples_seen for trained in candidates)
         offset = curve[-1]["step"] if curve else 0
         curve += [{**row, "step": row["step"] + offset} for row in best.curve]
-    return Trained(PerPattern(members, takes, context.log_prior).eval(), curve or [_nothing_trained()], seen)
+    best_of_all = Trained(PerPattern(members, takes, context.log_prior).eval(), curve or [_nothing_trained()], seen)
+    each = tuple(PerPattern(trained_so, takes, context.log_prior).eval() for trained_so in by_way)
+    return Specialists(best_of_all, each)
 
 
 def _best_towers(context: TrainingContext) -> Trained:

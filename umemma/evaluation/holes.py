@@ -1,0 +1,152 @@
+"""The holes that data have by themselves: does presence depend on the label, on what is seen, on the group?
+
+Four questions about every modality that some test samples have and others lack, each a test of whether those that have it
+differ from the others:
+
+- label         in their labels. The least information I(R_m; Y) that a test of this size finds with a power of 0.8 goes
+                with it: "no sign" of less says nothing.
+- seen          in what this run's model answers from the other modalities: holes that depend on what is seen.
+- seen_given_label   in the same, where labels are equal: holes that depend on more than the label.
+- group         from group to group by more than chance, where groups have several samples.
+
+p values are corrected by Holm's method over all questions about all modalities. That holes depend on the very values that
+are missing can never be tested: every such law has a twin that does not, with the same observed data (Molenberghs et al.
+2008). So nothing here says that holes are completely at random.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import optimize, stats
+
+from umemma.evaluation import target
+from umemma.evaluation.bootstrap import holm, rounded
+from umemma.evaluation.comparison import Model
+from umemma.evaluation.target import MOST_MODALITIES, Data
+from umemma.evaluation.two_samples import Rows, differ
+from umemma.missingness import Pattern
+
+LEVEL, POWER = 0.05, 0.8
+ODDS = 2.0  # of the bounds that hold whatever holes depend on
+_MOST_COLUMNS = 10  # classes whose labels and answers are compared, the most frequent
+_MIN_ROWS = 30  # on either side
+
+
+def diagnosed(main: Model) -> dict[str, Any]:
+    """Return by modality with holes: n, the share that has it, p_holm by question, `least` information seen with power 0.8."""
+    test = main.splits["test"]
+    present, label = test.present.numpy(), _columns(test.label, next(iter(test.logits.values())).shape[1])
+    cluster = np.unique(test.group.numpy(), return_inverse=True)[1]
+    p: dict[tuple[str, str], float] = {}
+    rows: dict[str, Any] = {}
+    for m, modality in enumerate(test.modalities):
+        has = present[:, m]
+        if min(has.sum(), (~has).sum()) < _MIN_ROWS:
+            continue
+        seen = _answers(main, m)
+        p[modality, "label"] = differs(has, label, cluster)
+        p[modality, "seen"] = differs(has, seen, cluster)
+        p[modality, "seen_given_label"] = differs(has, seen, cluster, given=label)
+        if len(np.unique(cluster)) < len(has):
+            p[modality, "group"] = _varies(has, cluster)
+        rows[modality] = {
+            "n": len(has),
+            "share": rounded(float(has.mean())),
+            "least": rounded(
+                least_information(len(np.unique(cluster)), np.linalg.matrix_rank(label - label.mean(axis=0)))
+            ),
+        }
+    corrected = (
+        dict(zip(p, holm(torch.tensor(list(p.values()), dtype=torch.float64)).tolist(), strict=True)) if p else {}
+    )
+    for (modality, question), value in corrected.items():
+        rows[modality][question] = rounded(value)
+    return {name: {"group": None, **row} for name, row in rows.items()}
+
+
+def elsewhere(main: Model, rates: Sequence[float], diagnosis: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the accuracy to expect where every modality is missing by chance, at each rate, from data with other holes.
+
+    By weights that let holes depend on the label. If `diagnosis` finds that they depend on more, there is no value, but
+    bounds. Nothing for data without holes, with several labels a sample, or with more than four modalities.
+    """
+    test, table = main.splits["test"], main.tables["test"]
+    if test.present.all() or test.label.ndim == 2 or len(test.modalities) > MOST_MODALITIES:
+        return []
+    cluster = np.unique(test.group.numpy(), return_inverse=True)[1]
+    right = {pattern: table.share_correct[pattern].numpy() for pattern in test.logits}
+    data = Data(test.present.numpy(), test.label.numpy(), cluster, right)
+    more = [name for name, row in diagnosis.items() if row["seen_given_label"] < LEVEL]
+    rows = []
+    for rate in rates:
+        one = target.expected(data, target.at_rate(rate, list(test.logits)), ODDS)
+        refuted = more and one.value is not None and rate < 1
+        ends = (None, None, None) if refuted else (one.value, one.low, one.high)
+        rows.append(
+            {
+                "missing_rate": rate,
+                "naive": _rounded(one.naive),
+                "accuracy": dict(zip(("value", "low", "high"), map(_rounded, ends), strict=True)),
+                "n_effective": rounded(one.n_effective),
+                "bounds": None if one.bounds is None else [rounded(end) for end in one.bounds],
+                "why": f"holes of {', '.join(more)} depend on more than the label" if refuted else one.why,
+            }
+        )
+    return rows
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else rounded(value)
+
+
+def least_information(num_samples: int, degrees: int) -> float:
+    """Return the least I(R_m; Y), nats, that a G test of so many samples finds with a power of 0.8: noncentrality 2 n I."""
+    if degrees < 1:
+        return float("nan")
+    least = stats.chi2.isf(LEVEL, degrees)
+    needed = optimize.brentq(lambda away: stats.ncx2.sf(least, degrees, away) - POWER, 1e-6, 1e3)
+    return float(needed / (2 * num_samples))
+
+
+def differs(has: np.ndarray, values: np.ndarray, cluster: np.ndarray, given: np.ndarray | None = None) -> float:
+    """Return p that (row, column) values of those that have a modality and of the others differ by chance.
+
+    A cluster may have rows on both sides: then it is one draw on each.
+    """
+    if not values.shape[1]:
+        return 1.0
+    new, old = (Rows(values[side], np.unique(cluster[side], return_inverse=True)[1]) for side in (has, ~has))
+    return differ(new, old, None if given is None else (given[has], given[~has]))
+
+
+def _varies(has: np.ndarray, cluster: np.ndarray) -> float:
+    """Return p of a modality's share varying so much from group to group by chance (Cochran's test of homogeneity)."""
+    size, share = np.bincount(cluster), has.mean()
+    spread = (np.bincount(cluster, has) - size * share) ** 2 / (size * share * (1 - share))
+    return float(stats.chi2.sf(spread.sum(), len(size) - 1))
+
+
+def _columns(label: torch.Tensor, num_classes: int) -> np.ndarray:
+    """Return (row, column): labels as 0 or 1, of the most frequent classes."""
+    flags = label.double() if label.ndim == 2 else torch.nn.functional.one_hot(label, num_classes).double()
+    order = flags.sum(dim=0).argsort(descending=True)[:_MOST_COLUMNS]
+    return flags[:, order].numpy()
+
+
+def _answers(main: Model, m: int) -> np.ndarray:
+    """Return (row, column): log-probabilities from everything but a modality, centred where the same modalities are seen.
+
+    Which other modalities a sample has moves its answer, and is no value that is seen.
+    """
+    test = main.splits["test"]
+    others: Pattern = tuple(number != m for number in range(len(test.modalities)))
+    if others not in test.logits:
+        return np.zeros((len(test.label), 0))
+    logits = test.logits[others].double()
+    answer = torch.nn.functional.logsigmoid(logits) if test.label.ndim == 2 else logits.log_softmax(dim=1)
+    columns = answer[:, answer.var(dim=0).argsort(descending=True)[:_MOST_COLUMNS]]
+    left = (test.present & torch.tensor(others)).unique(dim=0, return_inverse=True)[1]
+    means = torch.zeros(int(left.max()) + 1, columns.shape[1], dtype=torch.float64).index_add_(0, left, columns)
+    return (columns - (means / left.bincount()[:, None])[left]).numpy()
