@@ -18,6 +18,7 @@ from umemma.reporting.results import Gates, Masks
 from umemma.training import masks
 from umemma.training.arms import ARMS, BASELINES
 from umemma.training.context import TrainingContext
+from umemma.training.hiding import Hiding, Plan
 
 _NUM_SAMPLES = 64  # of the test set, on which the model is audited for leaks
 
@@ -28,12 +29,14 @@ def no_leak(model: Model, test: Batch, arm: str) -> dict[str, Any]:
     return _gate("no leak", checked, [f"{arm}, {failure}" for failure in failures])
 
 
-def realised_rates(context: TrainingContext, plan: masks.Plan, classes: list[str]) -> dict[str, Any]:
+def realised_rates(context: TrainingContext, plan: Plan, classes: list[str]) -> dict[str, Any]:
     """Compare the masks on file with the requested rates."""
     drawn, _ = safetensors.read(Path("data/masks/masks.safetensors"))
     return _gate(
         "realised missing rates",
-        *masks.deviations({split: drawn[split] for split in SPLITS}, context.media, plan, classes),
+        *masks.deviations(
+            {split: drawn[split] for split in SPLITS}, context.media, Hiding(plan, context.media), classes
+        ),
     )
 
 
@@ -79,7 +82,7 @@ def judge(settings: Parameters, context: TrainingContext, model: Model) -> Gates
     drawn = results.read(Path("data/reports/masks.json"), Masks)
     if drawn.protocol is not None and drawn.missing_rate is not None and drawn.seed is not None:
         rates = tuple(drawn.missing_rate[name] for name in context.modalities)
-        plan = masks.Plan(drawn.protocol, rates, drawn.seed)
+        plan = Plan(drawn.protocol, rates, drawn.seed, drawn.slope or 0.0)
         gates.append(realised_rates(context, plan, list(settings.dataset.classes)))
     return Gates.model_validate({"passed": all(gate["passed"] for gate in gates), "gates": gates})
 

@@ -3,7 +3,8 @@
 No later stage runs a model: every figure of the report follows from the predictions on file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 
 from stages import _context, _gates, _predictions, run
 from umemma import parameters
-from umemma.data import manifest
+from umemma.data import manifest, mechanism
+from umemma.data.mechanism import Mechanism
 from umemma.data.sample import SPLITS
 from umemma.evaluation import probe, robustness
 from umemma.evaluation.by_class import by_class
@@ -126,6 +128,17 @@ def write_predictions(
         safetensors.write(folder / "probes.safetensors", dict(probed) or {"none": torch.zeros(1)}, {})
 
 
+def mechanisms(context: TrainingContext, slope: float) -> dict[str, Callable[[float], torch.Tensor]]:
+    """Return how likely each modality of each test sample is hidden, by mechanism and rate; of `mar` only where one is always there."""
+    train, test = (mechanism.summarised(context.media[split]) for split in ("train", "test"))
+    known = [name for name in mechanism.MECHANISMS if name != "mar" or train.present.all(dim=0).any()]
+
+    def chances(name: str, rate: float) -> torch.Tensor:
+        return Mechanism.fit(name, train, [rate] * len(train.modalities), slope).chances(test)
+
+    return {name: partial(chances, name) for name in known}
+
+
 def write_classes(test: Predictions, classes: Sequence[str]) -> None:
     """Write what the model says of each class (classes.json)."""
     keys, groups = manifest.names(Path("data/shards/manifest.parquet"), "test")
@@ -170,7 +183,13 @@ def main() -> None:
             "seed": settings.seed,
             "training": training(settings, names),
             "budget": budget,
-            **robustness.results(tables["main"], tables["uni"], settings.evaluate.rates, dataset.classes),
+            **robustness.results(
+                tables["main"],
+                tables["uni"],
+                settings.evaluate.rates,
+                dataset.classes,
+                mechanisms(context, settings.evaluate.slope),
+            ),
         }
     )
     reports.write(Path("data/reports/robustness.json"), content)

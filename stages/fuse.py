@@ -16,7 +16,8 @@ from umemma.training import masks
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, fit
-from umemma.training.settings import ArmName, missing_rates
+from umemma.training.hiding import Hiding
+from umemma.training.settings import ArmName
 
 
 def fuse(arm: ArmName, context: TrainingContext, folder: Path, classes: list[str]) -> Trained:
@@ -40,13 +41,14 @@ def fuse(arm: ArmName, context: TrainingContext, folder: Path, classes: list[str
     return trained
 
 
-def write_masks(data: Mapping[str, Batch], plan: masks.Plan | None, num_epochs: int, classes: list[str]) -> None:
+def write_masks(data: Mapping[str, Batch], hiding: Hiding | None, num_epochs: int, classes: list[str]) -> None:
     """Write the masks of every epoch of training, and one draw for each of the other splits.
 
-    An arm that hides nothing has no `plan`, and no masks.
+    An arm that hides nothing has no masks.
     """
     epochs = {split: num_epochs if split == "train" else 1 for split in data}
-    drawn = {split: masks.draw(batch, plan, epochs[split]) for split, batch in data.items()} if plan else {}
+    drawn = {split: masks.draw(batch, hiding, epochs[split]) for split, batch in data.items()} if hiding else {}
+    plan = hiding.plan if hiding else None
     with written_whole(Path("data/masks")) as temporary:
         facts = {"protocol": plan.protocol, "rates": plan.rates} if plan else {}
         safetensors.write(temporary / "masks.safetensors", drawn, facts)
@@ -54,6 +56,7 @@ def write_masks(data: Mapping[str, Batch], plan: masks.Plan | None, num_epochs: 
         "protocol": plan.protocol if plan else None,
         "missing_rate": dict(zip(data["train"].modalities, plan.rates, strict=True)) if plan else None,
         "seed": plan.seed if plan else None,
+        "slope": plan.slope if plan else None,
         "splits": {split: masks.describe(drawn[split], data[split], classes) for split in drawn},
     }
     results.write(Path("data/reports/masks.json"), Masks.model_validate(report))
@@ -68,9 +71,9 @@ def main() -> None:
     trained = fuse(settings.arm, context, Path("data/model"), classes)
     if not context.device.ranks.is_first:
         return
-    rates = missing_rates(settings.fuse, context.modalities)
-    plan = masks.Plan(settings.fuse.protocol, rates, settings.seed) if arm.hides else None
-    write_masks(context.media, plan, max(1, int(trained.curve[-1]["epoch"])), classes)
+    write_masks(
+        context.media, context.hiding() if arm.hides else None, max(1, int(trained.curve[-1]["epoch"])), classes
+    )
     write_json(Path("data/reports/curves/fusion.json"), trained.curve)
 
 

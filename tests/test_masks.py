@@ -7,12 +7,15 @@ import torch
 
 from umemma import missingness
 from umemma.data.batch import Batch
+from umemma.data.mechanism import MECHANISMS
 from umemma.missingness import hide, key_digest, uniform
 from umemma.training import masks
-from umemma.training.masks import Plan
+from umemma.training.hiding import Hiding, Plan
 
 CLASSES = ["a", "b", "c"]
-PLANS = [Plan("independent", (0.3, 0.6), 7), Plan("absent", (0.0, 1.0), 7), Plan("balanced", (0.2, 0.5), 7)]
+PROTOCOLS = [Plan("independent", (0.3, 0.6), 7), Plan("absent", (0.0, 1.0), 7), Plan("balanced", (0.2, 0.5), 7)]
+PLANS = [*PROTOCOLS, *(Plan(name, (0.3, 0.6), 7, slope=1.5) for name in ("mcar", "mnar", "by_class"))]
+each_protocol = pytest.mark.parametrize("plan", PROTOCOLS, ids=lambda plan: plan.protocol)
 each_plan = pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.protocol)
 
 
@@ -20,17 +23,26 @@ def data(size: int = 3_000) -> Batch:
     """Three classes; every fourth sample has no image, every seventh no audio."""
     number = torch.arange(size)
     present = torch.stack([number % 4 != 3, (number % 7 != 6) | (number % 4 == 3)], dim=1)
+    generator = torch.Generator().manual_seed(1)
     return Batch(
-        {"image": torch.zeros(size, 1), "audio": torch.zeros(size, 1)},
+        {name: torch.randn(size, 1, generator=generator) for name in ("image", "audio")},
         present,
         number % 3,
-        key_digest([f"k{i}" for i in range(size)]),
+        key_digest([f"{size}-{i}" for i in range(size)]),
     )
 
 
-@each_plan
+def draw(batch: Batch, plan: Plan, rounds: int) -> torch.Tensor:
+    return masks.draw(batch, Hiding(plan, {"train": batch}), rounds)
+
+
+def deviations(drawn, splits, plan):
+    return masks.deviations(drawn, splits, Hiding(plan, splits), CLASSES)
+
+
+@each_protocol
 def test_every_round_is_the_draw_of_that_epoch(plan):
-    drawn = masks.draw(data(), plan, 3)
+    drawn = draw(data(), plan, 3)
     assert drawn.shape == (3, 3_000, 2)
     for epoch in range(3):
         assert torch.equal(
@@ -41,7 +53,7 @@ def test_every_round_is_the_draw_of_that_epoch(plan):
 
 @each_plan
 def test_the_description_counts_what_was_hidden_of_what_is_there(plan):
-    drawn, batch = masks.draw(data(), plan, 2), data()
+    drawn, batch = draw(data(), plan, 2), data()
     description = masks.describe(drawn, batch, CLASSES)
     assert (description["rounds"], description["n"]) == (2, 3_000)
     for m, name in enumerate(batch.modalities):
@@ -57,13 +69,13 @@ def test_the_description_counts_what_was_hidden_of_what_is_there(plan):
 def test_the_share_of_a_modality_that_nobody_has_is_not_defined():
     batch = data(30)
     batch = batch.with_present(batch.present & torch.tensor([True, False]))
-    description = masks.describe(masks.draw(batch, PLANS[0], 1), batch, CLASSES)
+    description = masks.describe(draw(batch, PLANS[0], 1), batch, CLASSES)
     assert description["realised"] == {"image": 0.0, "audio": None}
 
 
 def test_the_digest_is_of_the_masks_and_of_nothing_else():
     def digest(plan: Plan, rounds: int = 2) -> str:
-        return masks.describe(masks.draw(data(), plan, rounds), data(), CLASSES)["sha256"]
+        return masks.describe(draw(data(), plan, rounds), data(), CLASSES)["sha256"]
 
     first = digest(PLANS[0])
     assert digest(PLANS[0]) == first
@@ -76,8 +88,9 @@ def test_the_digest_is_of_the_masks_and_of_nothing_else():
 def test_honest_masks_do_not_deviate(plan, seed):
     plan = replace(plan, seed=seed)
     splits = {"train": data(), "val": data(300)}
-    drawn = {"train": masks.draw(splits["train"], plan, 4), "val": masks.draw(splits["val"], plan, 1)}
-    compared, sentences = masks.deviations(drawn, splits, plan, CLASSES)
+    hiding = Hiding(plan, splits)
+    drawn = {"train": masks.draw(splits["train"], hiding, 4), "val": masks.draw(splits["val"], hiding, 1)}
+    compared, sentences = deviations(drawn, splits, plan)
     assert compared == 2 * 3 * 2
     assert sentences == []
 
@@ -90,7 +103,7 @@ def test_a_mask_that_knows_the_class_is_named_though_its_rate_over_all_classes_i
     mask[:, 1] = uniform(batch.key, 1, 99)[:, 0] >= rate_of_class
     realised = masks.describe(mask[None], batch, CLASSES)["realised"]
     assert realised["audio"] == pytest.approx(0.5, abs=0.03)
-    _, sentences = masks.deviations({"train": mask[None]}, {"train": batch}, plan, CLASSES)
+    _, sentences = deviations({"train": mask[None]}, {"train": batch}, plan)
     assert [sentence.split(":")[0] for sentence in sentences] == ["train, class a, audio", "train, class c, audio"]
 
 
@@ -98,8 +111,8 @@ def test_a_mask_that_knows_the_class_is_named_though_its_rate_over_all_classes_i
 def test_masks_of_another_rate_are_named_in_the_split_they_are_in(plan):
     other = replace(plan, rates=plan.rates[::-1])
     splits = {"train": data(), "test": data()}
-    drawn = {"train": masks.draw(data(), plan, 1), "test": masks.draw(data(), other, 1)}
-    _, sentences = masks.deviations(drawn, splits, plan, CLASSES)
+    drawn = {"train": draw(data(), plan, 1), "test": draw(data(), other, 1)}
+    _, sentences = deviations(drawn, splits, plan)
     assert {sentence.split(":")[0] for sentence in sentences} == {
         f"test, class {name}, {modality}" for name in CLASSES for modality in ("image", "audio")
     }
@@ -107,13 +120,13 @@ def test_masks_of_another_rate_are_named_in_the_split_they_are_in(plan):
 
 def test_one_entry_of_an_absent_modality_that_shows_is_named():
     plan, batch = Plan("absent", (0.0, 1.0), 0), data()
-    mask = masks.draw(batch, plan, 1)
+    mask = draw(batch, plan, 1)
     leaked = next(i for i in range(3_000) if batch.present[i].all())
     mask[0, leaked, 1] = True
-    _, sentences = masks.deviations({"train": mask}, {"train": batch}, plan, CLASSES)
+    _, sentences = deviations({"train": mask}, {"train": batch}, plan)
     assert len(sentences) == 1
     assert sentences[0].startswith("train, class a, audio: ")
 
 
 def test_every_protocol_is_tested_here():
-    assert {plan.protocol for plan in PLANS} == set(missingness.PROTOCOLS)
+    assert {plan.protocol for plan in PLANS} == {*missingness.PROTOCOLS, *MECHANISMS} - {"mar"}  # test_mechanism

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from umemma.data.mechanism import MECHANISMS
 from umemma.missingness import (
     PROTOCOLS,
     halves,
@@ -178,7 +179,7 @@ def test_rate_zero_hides_nothing_and_rate_one_all_but_the_last(protocol, rate):
 
 
 def test_the_protocols_are_those_that_parameters_allow_and_no_other_is_taken():
-    assert set(PROTOCOLS) == set(get_args(Fuse.model_fields["protocol"].annotation))
+    assert {*PROTOCOLS, *MECHANISMS} == set(get_args(Fuse.model_fields["protocol"].annotation))
     for ask in (
         lambda: hide(PRESENT, KEYS, (0.5,) * 3, protocol="balancd", seed=0),
         lambda: outcomes((True,), (0.5,), "balancd"),

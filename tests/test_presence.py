@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+import umemma
 from tests.enumerated_world import NUM_CLASSES, NUM_MODALITIES, PRIOR, SHOWN, SYMBOLS, World, X, Y, by_chance, mechanism
 from umemma.data.batch import Batch
 from umemma.metrics.classification import nll
@@ -69,3 +70,35 @@ def test_under_their_own_mechanism_too_one_prior_for_all_towers_is_worse():
         tower.log_prior.copy_(torch.from_numpy(np.log(np.bincount(Y, INDEPENDENT.p))))
     assert fair == pytest.approx(0.607, abs=5e-4)
     assert cross_entropy("product_of_experts", towers, BY_LABEL) == pytest.approx(0.618, abs=5e-4)
+
+
+def noise(count: int, seed: int, told: float) -> Batch:
+    """Return samples of two classes whose values say nothing, and whose `b` is missing from class 1 `told` more often."""
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.randint(0, 2, (count,), generator=generator)
+    away = torch.rand(count, generator=generator) < 0.5 + told * (label - 0.5)
+    values = {name: torch.randn(count, 4, generator=generator) for name in ("a", "b")}
+    present = torch.stack([torch.ones(count, dtype=torch.bool), ~away], dim=1)
+    return Batch(values, present, label, torch.arange(count))
+
+
+@pytest.mark.parametrize(("presence", "uses"), [("learn", True), ("ignore", False)])
+def test_a_head_that_must_ignore_presence_answers_the_same_whatever_makes_modalities_go_missing(presence, uses):
+    """Presence tells 0.19 nats; without them 0.69 are left. Where holes come by chance, a head that learnt them is wrong."""
+    data = {"train": noise(2000, 0, 0.6), "val": noise(500, 1, 0.6)}
+    towers = {name: umemma.train_tower(name, nn.Identity(), data, epochs=1) for name in ("a", "b")}
+    model = umemma.train_fusion(
+        towers, data, arm="frozen", head="gated", presence=presence, missing_rate=0.0, epochs=6, lr=0.01
+    )
+    losses = []
+    for told in (0.6, 0.0):
+        batch = noise(2000, 3, told)
+        with torch.no_grad():
+            losses.append(nll(model(batch), batch.label).mean().item())
+    least = float(np.log(2) - (0.8 * np.log(1.6) + 0.2 * np.log(0.4)))
+    assert (losses[0] < 0.6) == uses
+    assert (losses[1] > 0.75) == uses
+    if uses:
+        assert losses[0] == pytest.approx(least, abs=0.03)
+    else:
+        assert losses == pytest.approx([np.log(2)] * 2, abs=0.03)

@@ -25,7 +25,9 @@ from umemma.missingness import outcomes, pattern_name, patterns
 from umemma.models.encoders import lenet, mlp
 from umemma.settings import call
 from umemma.sources import synthetic_distribution
+from umemma.sources.adapters import synthetic
 from umemma.sources.adapters.synthetic import NOISE, Adapter
+from umemma.sources.synthetic_distribution import Holes, Structure, joint
 
 DIALS = [
     {},
@@ -236,9 +238,47 @@ def test_what_is_missing_is_independent_of_the_values_and_changes_nothing_that_i
         assert samples[i].members.items() <= complete.members.items()
 
 
+@pytest.mark.parametrize("mechanism", ["mcar", "mar", "mnar", "by_class"])
+def test_holes_follow_the_law_of_their_mechanism(mechanism):
+    """Shares of (label, symbols, pattern), as exact as 6,000 samples allow; and the rates asked for."""
+    missing = {"b": 0.3, "c": 0.5} | ({} if mechanism == "mar" else {"a": 0.2})
+    adapter, count = Adapter(Path(), missing=missing, mechanism=mechanism, slope=2.5), 6_000
+    structure, holes = Structure(), Holes(missing, mechanism, 2.5)
+    p, laws = joint(structure), holes.patterns(structure)
+    np.testing.assert_allclose(sum(laws.values()), 1)
+    for m, name in enumerate(structure.modalities):
+        assert (holes.chances(structure)[m] * p).sum() == pytest.approx(missing.get(name, 0.0))
+    drawn = [(adapter.latent("train", i), adapter.sample("train", i).modalities) for i in range(count)]
+    nothing = holes.chances(structure).prod(axis=0)
+    for pattern, law in laws.items():
+        names = tuple(name for name, there in zip(structure.modalities, pattern, strict=True) if there)
+        for first_bit in (0, 1):
+            of_label = np.arange(8) // 4 == first_bit
+            expected = float((p * law)[of_label].sum())
+            share = np.mean([outcome[0] // 4 == first_bit and has == names for outcome, has in drawn])
+            assert abs(share - expected) < 4.5 * math.sqrt(max(expected, 1e-4) / count), (pattern, first_bit)
+    assert nothing.max() < 1
+
+
+def test_what_is_true_of_samples_with_holes_is_true_of_those_that_have_the_set():
+    """Where c hides itself, those that have c know less of its bit; at random, nothing changes."""
+    plain = synthetic_distribution.information({})
+    missing = {"a": 0.2, "b": 0.3, "c": 0.5}
+    by_chance = synthetic.information({"missing": missing})
+    hidden = synthetic.information({"missing": missing, "mechanism": "mnar", "slope": 4.0})
+    assert by_chance == pytest.approx(plain)
+    assert hidden[False, False, True] < plain[False, False, True] - 0.05
+    assert synthetic_distribution.presence_information({}, Holes(missing)) == pytest.approx(0, abs=1e-12)
+    told = synthetic_distribution.presence_information({}, Holes(missing, "by_class", 3.0))
+    assert 0.05 < told < math.log(2)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
+        ({"mechanism": "chance"}, r"there is no mechanism called 'chance'; there are by_class, mar, mcar, mnar"),
+        ({"mechanism": "mar", "missing": {"a": 0.1}}, r"with mechanism `mar` modality a decides and is always there"),
+        ({"slope": math.inf}, r"options\.slope must be a number of -20 to 20, not inf"),
         ({"redundant": 1.2}, r"options\.redundant must be a number of 0 to 1, not 1\.2"),
         ({"unique": -0.1}, r"options\.unique must be a number of 0 to 1, not -0\.1"),
         ({"synergistic": math.nan}, r"options\.synergistic must be a number of 0 to 1, not nan"),

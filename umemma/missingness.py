@@ -98,6 +98,25 @@ def hide(
     return PROTOCOLS[protocol].draw(present, key, rates, seed, epoch)
 
 
+def hide_by_chance(
+    present: torch.Tensor, key: torch.Tensor, chance: torch.Tensor, *, seed: int, epoch: int = 0
+) -> torch.Tensor:
+    """Return what is left of `present` (sample, modality) if each is hidden with its own `chance` (sample, modality).
+
+    Samples that would lose all of what they have are drawn again: the law is that given that something is left. A sample
+    that must lose all keeps what it has.
+    """
+    kept, attempt = present.clone(), 0
+    pending = (present & (chance < 1)).any(dim=1)
+    while pending.any():
+        rows = pending.nonzero().squeeze(1)
+        drawn = uniform(key[rows], present.shape[1], attempt, epoch, seed)
+        kept[rows] = present[rows] & (drawn >= chance[rows].to(drawn))
+        pending[rows] = ~kept[rows].any(dim=1)
+        attempt += 1
+    return kept
+
+
 def outcomes(has: Pattern, rates: Sequence[float], protocol: str) -> dict[Pattern, float]:
     """Return the probability of each pattern that `hide` can leave of a sample with the non-empty pattern `has`."""
     return PROTOCOLS[protocol].outcomes(has, rates)

@@ -8,6 +8,7 @@ result at which no other pattern can occur.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -131,6 +132,21 @@ class Table:
                 by_group[number] += share
         return self._mixed(shares)
 
+    def under_chances(self, chance: torch.Tensor) -> dict[str, float] | None:
+        """Return the exact expected scores if each modality of a sample is hidden with its own `chance` (sample, modality).
+
+        In addition to what is missing in the data; a sample left with nothing gets the prior. None where not every pattern is
+        on file.
+        """
+        if len(self.logits) < 2 ** len(self.modalities):
+            return None
+        shares = {
+            pattern: torch.where(torch.tensor(pattern), 1 - chance, chance).prod(dim=1) for pattern in self.logits
+        }
+        has = [tuple(row) for row in self.present.tolist()]
+        counts = self.counts if self.has_several_labels else {}
+        return _Sums(has, self.share_correct, self.nll, counts).mixed(shares)
+
     @cached_property
     def _sums(self) -> "_Sums":
         has, group = self.present.unique(dim=0, return_inverse=True)
@@ -145,35 +161,47 @@ class Table:
         return _Sums([tuple(row) for row in has.tolist()], summed(self.share_correct), summed(self.nll), counts)
 
     def _mixed(self, shares: Mapping[Pattern, torch.Tensor]) -> dict[str, float]:
-        """Return the metrics over all samples; `shares`: how often each pattern meets a sample, by what it has."""
-        num = len(self.present)
-
-        def total(values: Mapping[Pattern, torch.Tensor]) -> float:
-            return sum((share @ values[pattern]).item() for pattern, share in shares.items()) / num
-
-        metrics = {"accuracy": total(self._sums.share_correct), "cross_entropy": total(self._sums.nll)}
-        if self.has_several_labels:
-            counts = sum(
-                torch.einsum("g,gkc->kc", share, self._sums.counts[pattern]) for pattern, share in shares.items()
-            )
-            assert isinstance(counts, torch.Tensor), "a mixture has at least one pattern"
-            hits, predicted, true = (counts.sum(dim=1) / num).tolist()
-            metrics |= _f1(counts)
-            metrics |= {"hits": hits, "labels": (predicted + true) / 2}  # micro F1 of any mixture follows from these
-        return metrics
+        return self._sums.mixed(shares, len(self.present))
 
 
 class _Sums(NamedTuple):
-    """Sums over the test samples that have the same modalities: `has` (group), the others pattern -> (group, ...)."""
+    """Sums over groups of test samples that have the same modalities: `has` (group), the others pattern -> (group, ...).
+
+    A group may be a single sample. `counts` is empty where a sample has one label.
+    """
 
     has: list[Pattern]
     share_correct: Mapping[Pattern, torch.Tensor]
     nll: Mapping[Pattern, torch.Tensor]
     counts: Mapping[Pattern, torch.Tensor]
 
+    def mixed(self, shares: Mapping[Pattern, torch.Tensor], num: int | None = None) -> dict[str, float]:
+        """Return the metrics over all `num` samples; `shares`: how often each pattern meets each group (group,)."""
+        number = num or len(self.has)
 
-def results(main: Table, uni: Table, grid: Sequence[float], classes: Sequence[str]) -> dict[str, Any]:
+        def total(values: Mapping[Pattern, torch.Tensor]) -> float:
+            return sum((share @ values[pattern]).item() for pattern, share in shares.items()) / number
+
+        metrics = {"accuracy": total(self.share_correct), "cross_entropy": total(self.nll)}
+        if self.counts:
+            counts = sum(torch.einsum("g,gkc->kc", share, self.counts[pattern]) for pattern, share in shares.items())
+            assert isinstance(counts, torch.Tensor), "a mixture has at least one pattern"
+            hits, predicted, true = (counts.sum(dim=1) / number).tolist()
+            metrics |= _f1(counts)
+            metrics |= {"hits": hits, "labels": (predicted + true) / 2}  # micro F1 of any mixture follows from these
+        return metrics
+
+
+def results(
+    main: Table,
+    uni: Table,
+    grid: Sequence[float],
+    classes: Sequence[str],
+    mechanisms: Mapping[str, Callable[[float], torch.Tensor]] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Return `patterns`, `kept`, `rates` and `protocols` of robustness.json; `uni` holds each tower's predictions.
+
+    `mechanisms`: by name, how likely each modality of each test sample is hidden, (sample, modality), at a rate.
 
     `kept` holds the metrics over all test samples by the set that is not hidden, the empty set (key "") too: those at
     any rates follow from it (`umemma.reporting.expected`), so `rates` holds the two kinds of lines that are drawn, not
@@ -214,7 +242,7 @@ def results(main: Table, uni: Table, grid: Sequence[float], classes: Sequence[st
             for rates in _lines(len(main.modalities), grid)
             if main.is_known(rates)
         ],
-        "protocols": _by_protocol(main, grid),
+        "protocols": [*_by_protocol(main, grid), *_by_mechanism(main, grid, mechanisms)],
     }
 
 
@@ -238,6 +266,19 @@ def _by_protocol(table: Table, grid: Sequence[float]) -> list[dict[str, Any]]:
                 for rate, metrics in measured.items()
                 if metrics is not None
             ]
+    return rows
+
+
+def _by_mechanism(
+    table: Table, grid: Sequence[float], mechanisms: Mapping[str, Callable[[float], torch.Tensor]]
+) -> list[dict[str, Any]]:
+    """Return a row for every mechanism and rate of all modalities."""
+    rows = []
+    for name, chances in mechanisms.items():
+        for rate in grid:
+            metrics = table.under_chances(chances(rate))
+            if metrics is not None:
+                rows.append({"protocol": name, "missing": "every modality", "rate": rate, **_rounded(metrics)})
     return rows
 
 

@@ -20,6 +20,8 @@ class Evaluate(Section):
     """Of every interval."""
     significance: Annotated[float, Field(gt=0, lt=1)]
     """Level of the gate "never below the uni-modal model"."""
+    slope: float = 2.0
+    """Of the mechanisms `mar`, `mnar` and `by_class`, under which expected results are listed: see `fuse.slope`."""
     threshold: Literal["validation", "half"]
     """Several labels: `validation` takes for each class the threshold with the best expected F1 on validation data,
     `half` a probability of 0.5.

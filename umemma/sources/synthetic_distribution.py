@@ -11,17 +11,19 @@ Each kind of information (Williams and Beer 2010, arXiv 1004.2515) is a differen
 only, and 2^M classes encode them all. A dial d in 0..1 sets a binary symmetric channel that transmits the bit correctly
 with probability (1 + d) / 2: at 0 it is a coin flip, at 1 there is no noise. A modality's symbol is two bits: 2 * the
 redundant copy + its other bit (XOR share or unique copy). An observed vector determines its symbol without error, hence
-I(X_S; Y) = I(Z_S; Y), which is enumerated here. Which modalities are really missing is independent of all this, so it
-changes nothing: the true value for S is that of the samples which have S.
+I(X_S; Y) = I(Z_S; Y), which is enumerated here. Modalities go missing by a mechanism (`Holes`), whose law is known in every
+outcome; the true value for S is that of the samples which have S.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
+from scipy import optimize, special
 
-from umemma.errors import ParameterError
+from umemma.data.mechanism import MECHANISMS
+from umemma.errors import ParameterError, unknown
 from umemma.missingness import Pattern, patterns
 
 MODALITIES = ("a", "b", "c", "d")
@@ -52,12 +54,76 @@ class Structure:
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Structure":
         """Select the distribution's fields from `dataset.options`; the rest (seed, sizes, missing) does not matter."""
-        return cls(**{field.name: options[field.name] for field in fields(cls) if field.name in options})
+        return cls(**{one.name: options[one.name] for one in fields(cls) if one.name in options})
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, in order."""
         return MODALITIES[: self.num_modalities]
+
+
+@dataclass(frozen=True)
+class Holes:
+    """How modalities are really missing: `missing`, the rate of each (a modality left out is always there), and why.
+
+    P(missing | label, symbols) = sigmoid(a_m + slope * bit), with a_m such that the rate is exact before samples that would
+    lose everything are drawn again. The bit is 0 of all outcomes (`mcar`); the redundant copy in `a`, which is then always
+    there (`mar`); the modality's own other bit (`mnar`); the label's first bit (`by_class`).
+
+    Raises ParameterError for a mechanism that there is not, and for a rate of `a` under `mar`.
+    """
+
+    missing: Mapping[str, float] = field(default_factory=dict)
+    mechanism: str = "mcar"
+    slope: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.mechanism not in MECHANISMS:
+            raise ParameterError(unknown("dataset.options.mechanism", "mechanism", self.mechanism, MECHANISMS))
+        if self.mechanism == "mar" and self.missing.get("a", 0.0) > 0:
+            raise ParameterError(
+                "dataset.options.missing: with mechanism `mar` modality a decides and is always there; its rate is 0"
+            )
+
+    def chances(self, structure: Structure) -> np.ndarray:
+        """Return (modality, class, 4, 4, ...): how likely each modality is missing, of every outcome of `joint`."""
+        p = joint(structure)
+        label, *symbols = np.indices(p.shape)
+        away = []
+        for name, symbol in zip(structure.modalities, symbols, strict=True):
+            bit = {
+                "mcar": 0 * label,
+                "mar": symbols[0] // 2,
+                "mnar": symbol % 2,
+                "by_class": label // 2 ** (structure.num_modalities - 1),
+            }[self.mechanism]
+            away.append(_chance(p, bit, self.missing.get(name, 0.0), self.slope))
+        return np.stack(away)
+
+    def patterns(self, structure: Structure) -> dict[Pattern, np.ndarray]:
+        """Return p(R = r | outcome) by pattern, (class, 4, 4, ...), given that something is there."""
+        away = self.chances(structure)
+        nothing = away.prod(axis=0)
+        return {
+            pattern: np.prod([1 - one if there else one for one, there in zip(away, pattern, strict=True)], axis=0)
+            / (1 - nothing)
+            for pattern in patterns(structure.num_modalities)
+        }
+
+
+NO_HOLES = Holes()
+
+
+def _chance(p: np.ndarray, bit: np.ndarray, rate: float, slope: float) -> np.ndarray:
+    """Return sigmoid(a + slope * bit), with mean `rate` under p."""
+    if rate == 0:
+        return np.zeros(p.shape)
+    share = float(p[bit == 1].sum())
+
+    def excess(a: float) -> float:
+        return (1 - share) * special.expit(a) + share * special.expit(a + slope) - rate
+
+    return special.expit(optimize.brentq(excess, -60, 60) + slope * bit)
 
 
 def joint(structure: Structure) -> np.ndarray:
@@ -86,16 +152,46 @@ def _received(bit: int, sent: int, dial: float) -> float:
     return (1 + dial) / 2 if bit == sent else (1 - dial) / 2
 
 
-def information(options: Mapping[str, Any]) -> dict[Pattern, float]:
-    """Return I(X_S; Y) in nats for every set S of modalities, the complete one first, the empty one (0.0) last."""
-    p = joint(Structure.of(options))
-    return {pattern: _information(_marginal(p, pattern)) if any(pattern) else 0.0 for pattern in _all_patterns(p)}
+def information(options: Mapping[str, Any], holes: Holes = NO_HOLES) -> dict[Pattern, float]:
+    """Return I(X_S; Y) in nats for every set S of modalities, the complete one first, the empty one (0.0) last.
+
+    On the samples that have S: where holes are not random, these are others than all.
+    """
+    structure = Structure.of(options)
+    return {
+        pattern: _information(_marginal(p, pattern)) if any(pattern) else 0.0
+        for pattern, p in _of_holders(structure, holes).items()
+    }
 
 
-def bayes_accuracy(options: Mapping[str, Any]) -> dict[Pattern, float]:
-    """Return the Bayes-optimal accuracy for every set S; for the empty set it is the largest class share."""
-    p = joint(Structure.of(options))
-    return {pattern: float(_marginal(p, pattern).max(axis=0).sum()) for pattern in _all_patterns(p)}
+def bayes_accuracy(options: Mapping[str, Any], holes: Holes = NO_HOLES) -> dict[Pattern, float]:
+    """Return the Bayes-optimal accuracy for every set S on the samples that have it; for the empty set the largest class share."""
+    structure = Structure.of(options)
+    return {
+        pattern: float(_marginal(p, pattern).max(axis=0).sum()) for pattern, p in _of_holders(structure, holes).items()
+    }
+
+
+def presence_information(options: Mapping[str, Any], holes: Holes) -> float:
+    """Return I(Y; R) in nats: what presence alone tells of the label."""
+    structure = Structure.of(options)
+    kept = joint(structure) * (1 - holes.chances(structure).prod(axis=0))
+    shares = np.stack(
+        [(kept * share).reshape(len(kept), -1).sum(axis=1) for share in holes.patterns(structure).values()], 1
+    )
+    return _information(shares / shares.sum())
+
+
+def _of_holders(structure: Structure, holes: Holes) -> dict[Pattern, np.ndarray]:
+    """Return p(label, symbols | R holds S) for every set S, the empty one's that of all."""
+    p, there = joint(structure), 1 - holes.chances(structure)
+    result = {}
+    for pattern in _all_patterns(p):
+        kept = p * np.prod([there[m] for m, is_asked in enumerate(pattern) if is_asked], axis=0)
+        if not any(pattern):
+            kept = p * (1 - (1 - there).prod(axis=0))
+        result[pattern] = kept / kept.sum()
+    return result
 
 
 def entropy(options: Mapping[str, Any]) -> float:

@@ -18,8 +18,9 @@ from umemma.models.device import Device
 from umemma.models.late_fusion import LateFusion
 from umemma.models.unimodal import Tower
 from umemma.settings import Settings
+from umemma.training.hiding import Hiding, Plan
 from umemma.training.schedule import Schedule
-from umemma.training.settings import Compute, Fuse, Pretrain
+from umemma.training.settings import Compute, Fuse, Pretrain, missing_rates
 
 if TYPE_CHECKING:
     from umemma.data.manifest import Targets
@@ -70,6 +71,11 @@ class TrainingContext:
         num_samples = len(self.media["train"])
         seen = mean(tower.samples_seen for tower in self.towers.values())
         return seen / num_samples + Schedule(self.fuse.epochs, self.fuse.batch_size, 0.0).num_epochs(num_samples)
+
+    def hiding(self) -> Hiding:
+        """Return how modalities are hidden in training."""
+        rates = missing_rates(self.fuse, self.modalities)
+        return Hiding(Plan(self.fuse.protocol, rates, self.seed, self.fuse.slope), self.media)
 
     def of(self, pattern: Pattern) -> "TrainingContext":
         """Return the context of a pattern's modalities, with the samples that have any of them."""

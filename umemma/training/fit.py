@@ -5,7 +5,7 @@ that continues to train pre-trained parts uses those of `fuse`. Statistics that 
 `noise`, `donor`) come from the encoders before fusion training.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +19,7 @@ from umemma.data.batch import Batch
 from umemma.errors import ParameterError
 from umemma.metrics.classification import nll, share_correct
 from umemma.metrics.objective import log_class_weight
-from umemma.missingness import Pattern, hide, outcomes, panel, pattern_name, specialists_panel
+from umemma.missingness import Pattern, panel, pattern_name, specialists_panel
 from umemma.models import late_fusion
 from umemma.models.checkpoint import Model
 from umemma.models.early_fusion import EarlyFusion
@@ -31,13 +31,14 @@ from umemma.models.run_encoders import encode_in_use, encode_split
 from umemma.models.unimodal import Tower
 from umemma.prediction.predict import predict
 from umemma.prediction.predictions import Predictions
-from umemma.training import augment
+from umemma.training import augment, presence
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
 from umemma.training.copies import HeldOut, with_copies
+from umemma.training.hiding import Hiding
 from umemma.training.loop import Curve, train
 from umemma.training.schedule import Schedule
-from umemma.training.settings import ArmName, missing_rates
+from umemma.training.settings import ArmName
 
 Group = tuple[list[nn.Parameter], float]  # parameters and their learning rate
 _NUM_ROWS = 5_000  # training inputs from which a scale, a mean or a donor is taken
@@ -302,7 +303,7 @@ def _trained(
     fuse, pretrain = context.fuse, context.pretrain
     shapes = {name: tower.encoder.shape for name, tower in context.towers.items()}
     change = augment.of_batches(context.augment, shapes, context.seed) if data is context.media else None
-    rates = missing_rates(fuse, context.modalities) if hides else (0.0,) * len(context.modalities)
+    hiding = context.hiding() if hides else None
     schedule = (
         Schedule(context.scratch_epochs, pretrain.batch_size, pretrain.weight_decay, pretrain.label_smoothing)
         if scratch
@@ -318,12 +319,11 @@ def _trained(
         seed=context.seed,
         device=context.device,
         name="fuse",
-        validate=lambda: _validated(model, context, data, rates),
-        present=lambda batch, epoch: hide(
-            batch.present, batch.key, rates, protocol=fuse.protocol, seed=context.seed, epoch=epoch
-        ),
+        validate=lambda: _validated(model, context, data, hiding),
+        present=lambda batch, epoch: hiding.left(batch.present, batch.key, epoch) if hiding else batch.present,
         augment=change,
         log_weight=log_class_weight(context.log_prior, (pretrain if scratch else fuse).class_balance),
+        offset=presence.offset(context.media["train"], context.num_classes) if fuse.presence == "ignore" else None,
     )
     return Trained(model.cpu().eval(), curve, int(curve[-1]["samples_seen"]) * len(context.modalities))
 
@@ -337,14 +337,14 @@ def _nothing_trained() -> dict[str, float]:
 
 
 def _validated(
-    model: Model, context: TrainingContext, data: Mapping[str, Batch], rates: Sequence[float] | None = None
+    model: Model, context: TrainingContext, data: Mapping[str, Batch], hiding: Hiding | None = None
 ) -> dict[str, float]:
     """Return validation cross-entropy, and accuracy for every pattern and its mean over these.
 
-    Cross-entropy is that of training: the mean over patterns, each as often as the missing `rates` leave it.
+    Cross-entropy is that of training: the mean over patterns, each as often as `hiding` leaves it.
     """
     val = _predictions(model, context, data)
-    shares = outcomes((True,) * len(val.modalities), rates or (0.0,) * len(val.modalities), context.fuse.protocol)
+    shares = hiding.pattern_shares(data["val"]) if hiding else {(True,) * len(val.modalities): 1.0}
     shares = {pattern: share for pattern, share in shares.items() if pattern in val.logits}
     expected = sum(share * nll(val.logits[pattern], val.label).mean().item() for pattern, share in shares.items())
     accuracy = {

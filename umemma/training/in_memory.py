@@ -76,6 +76,7 @@ def train_fusion(
     substitute: str = "none",
     substitute_at: str = "feature",
     protocol: str = "independent",
+    presence: str = "learn",
     missing_rate: float | Mapping[str, float] = 0.5,
     epochs: float | Auto = "auto",
     batch_size: int | Auto = "auto",
@@ -89,8 +90,8 @@ def train_fusion(
     """Join towers into one model and train it with modalities hidden at random; the towers themselves do not change.
 
     `arm` is one of `ARMS` with late fusion or the best tower; an arm from scratch reinitialises the encoders.
-    `missing_rate` is how often a modality is hidden in training, one number or {modality: number}. `data` has the splits
-    `train` and `val`.
+    `missing_rate` is how often a modality is hidden in training, one number or {modality: number}. `presence="ignore"`: the
+    head must not learn what holes in the data tell of the label. `data` has the splits `train` and `val`.
     """
     _check_splits(data)
     names = list(data["train"].modalities)
@@ -109,6 +110,7 @@ def train_fusion(
         substitute=substitute,
         substitute_at=substitute_at,
         protocol=protocol,
+        presence=presence,
         missing_rate=missing_rate,
         epochs=epochs,
         batch_size=batch_size,

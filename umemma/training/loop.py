@@ -43,6 +43,7 @@ def train(
     name: str,
     augment: Callable[[Batch, int], Batch] | None = None,
     log_weight: torch.Tensor | None = None,
+    offset: Callable[[Batch], torch.Tensor] | None = None,
 ) -> Curve:
     """Train `groups` of (parameters, learning rate) of `model` so that `forward(batch)` gives logits (batch, class).
 
@@ -65,6 +66,7 @@ def train(
     is_silent = None if device.ranks.is_first else True  # None: where nobody watches
     progress = tqdm(schedule.batches(len(data), seed), name, steps, disable=is_silent, mininterval=0.5)
     for step, (epoch, rows) in enumerate(progress, start=1):
+<<<<<<< HEAD
         with record_function("data"):
             batch = data.rows(rows)
             batch = batch.with_present(present(batch, epoch)).to(device.torch_device)
@@ -83,6 +85,25 @@ def train(
                 average.update()
             if step < steps:
                 rates.step()
+=======
+        batch = data.rows(rows)
+        shift = offset(batch).to(device.torch_device) if offset else None
+        batch = batch.with_present(present(batch, epoch))
+        batch = (augment(batch, step) if augment else batch).to(device.torch_device)
+        with device.autocast(), divided(model, device.ranks):
+            logits = forward(batch).float()
+        if shift is not None:
+            logits = logits + shift
+        loss = objective.loss(logits, batch.label, schedule.label_smoothing, log_weight)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        sum_gradients(model, device.ranks)
+        optimiser.step()
+        if average:
+            average.update()
+        if step < steps:
+            rates.step()
+>>>>>>> 621f76e (Holes that depend on what is seen, on the value or on the class: in training, in evaluation, and in synthetic with exact truth)
         losses.append(loss.detach())
         if not schedule.is_evaluated(step, len(data)):
             continue

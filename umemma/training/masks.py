@@ -6,8 +6,6 @@ with the same modalities missing.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from statistics import NormalDist
 from typing import Any
 
@@ -15,28 +13,14 @@ import torch
 
 from umemma.data.batch import Batch
 from umemma.metrics.classification import is_of
-from umemma.missingness import Pattern, hide, outcomes
+from umemma.training.hiding import Hiding
 
 _LEVEL = 1e-3  # probability of a false alarm, over all comparisons of one run
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How modalities are hidden: protocol, one rate per modality, seed."""
-
-    protocol: str
-    rates: tuple[float, ...]
-    seed: int
-
-
-def draw(data: Batch, plan: Plan, rounds: int) -> torch.Tensor:
+def draw(data: Batch, hiding: Hiding, rounds: int) -> torch.Tensor:
     """Return (epoch, sample, modality) bool: what is left."""
-    return torch.stack(
-        [
-            hide(data.present, data.key, plan.rates, protocol=plan.protocol, seed=plan.seed, epoch=epoch)
-            for epoch in range(rounds)
-        ]
-    )
+    return torch.stack([hiding.left(data.present, data.key, epoch) for epoch in range(rounds)])
 
 
 def describe(masks: torch.Tensor, data: Batch, classes: Sequence[str]) -> dict[str, Any]:
@@ -56,9 +40,9 @@ def describe(masks: torch.Tensor, data: Batch, classes: Sequence[str]) -> dict[s
 
 
 def deviations(
-    masks: Mapping[str, torch.Tensor], data: Mapping[str, Batch], plan: Plan, classes: Sequence[str]
+    masks: Mapping[str, torch.Tensor], data: Mapping[str, Batch], hiding: Hiding, classes: Sequence[str]
 ) -> tuple[int, list[str]]:
-    """Compare the hidden counts of every split, class and modality with the protocol's exact probabilities.
+    """Compare the hidden counts of every split, class and modality with the exact probabilities of the plan.
 
     Return the number of comparisons, and a message for each deviation beyond sampling error: two-sided normal
     test at a family-wise level of 0.001 (Bonferroni).
@@ -68,9 +52,7 @@ def deviations(
         for split, mask in masks.items()
         for number, name in enumerate(classes)
         for rows in [is_of(data[split].label, number)]
-        for modality, hidden, shown, expected, variance in _counts(
-            mask[:, rows], data[split].present[rows], plan, data[split].modalities
-        )
+        for modality, hidden, shown, expected, variance in _counts(mask[:, rows], data[split].rows(rows), hiding)
     ]
     bound = NormalDist().inv_cdf(1 - _LEVEL / (2 * max(1, len(comparisons))))
     return len(comparisons), [
@@ -80,35 +62,12 @@ def deviations(
     ]
 
 
-def _counts(
-    masks: torch.Tensor, present: torch.Tensor, plan: Plan, modalities: Sequence[str]
-) -> list[tuple[str, int, int, float, float]]:
+def _counts(masks: torch.Tensor, data: Batch, hiding: Hiding) -> list[tuple[str, int, int, float, float]]:
     """Return (modality, hidden, present, expected hidden, its variance), over all epochs."""
-    patterns, number_of = present.unique(dim=0, return_counts=True)
-    rows = []
-    for m, modality in enumerate(modalities):
-        shares = [
-            (_hidden_shares(tuple(has), plan.rates, plan.protocol)[m], int(count) * len(masks))
-            for has, count in zip(patterns.tolist(), number_of, strict=True)
-            if has[m]
-        ]
-        rows.append(
-            (
-                modality,
-                int((present & ~masks)[..., m].sum()),
-                int(present[:, m].sum()) * len(masks),
-                sum(share * count for share, count in shares),
-                sum(share * (1 - share) * count for share, count in shares),
-            )
-        )
-    return rows
-
-
-@cache
-def _hidden_shares(has: Pattern, rates: tuple[float, ...], protocol: str) -> tuple[float, ...]:
-    """Return the probability of each modality to be hidden from samples with the pattern `has`."""
-    left = outcomes(has, rates, protocol)
-    return tuple(sum(share for kept, share in left.items() if not kept[m]) for m in range(len(has)))
+    share = torch.where(data.present, hiding.hidden_shares(data.present, data.key), 0.0)
+    expected, variance = ((value.sum(dim=0) * len(masks)).tolist() for value in (share, share * (1 - share)))
+    hidden, shown = (data.present & ~masks).sum(dim=(0, 1)).tolist(), (data.present.sum(dim=0) * len(masks)).tolist()
+    return list(zip(data.modalities, hidden, shown, expected, variance, strict=True))
 
 
 def _rates(masks: torch.Tensor, present: torch.Tensor, modalities: Sequence[str]) -> dict[str, float | None]:

@@ -95,8 +95,17 @@ class Fuse(Section):
     """What stands in for a missing modality; `none`: the head leaves it out."""
     substitute_at: Literal["feature", "input"]
     """Where it stands in: in place of the feature, or of the input before the encoder."""
-    protocol: Literal["independent", "absent", "balanced"]
-    """How modalities are hidden in training: each at its own rate, always, or at most one per sample."""
+    protocol: Literal["independent", "absent", "balanced", "mcar", "mar", "mnar", "by_class"]
+    """How modalities are hidden in training: each at its own rate, always, or at most one per sample; or at rates that
+    depend on nothing (`mcar`), on a modality that is always there (`mar`), on the hidden value itself (`mnar`), or on the
+    class (`by_class`).
+    """
+    slope: float = 2.0
+    """Of a mechanism: by how much the log-odds of being hidden change with one standard deviation of what they depend on."""
+    presence: Literal["learn", "ignore"] = "learn"
+    """Whether a head that is trained step by step may learn what the data's own holes tell of the label; `ignore`: it
+    answers as if holes told nothing, for use where they come about in another way.
+    """
     missing_rate: Fraction | Mapping[str, Fraction]
     """How often a modality is hidden in training: one number for all, or one for each by name (one left out is never
     hidden).

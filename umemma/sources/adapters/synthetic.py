@@ -21,9 +21,10 @@ from umemma.data.sample import SPLITS, Sample
 from umemma.errors import ParameterError, unknown
 from umemma.missingness import Pattern
 from umemma.sources import synthetic_distribution
-from umemma.sources.synthetic_distribution import NUM_SYMBOLS, Structure, joint
+from umemma.sources.synthetic_distribution import NUM_SYMBOLS, Holes, Structure, joint
 
 DIM = 16
+MOST_SLOPE = 20
 NOISE = 0.1
 NUM_SAMPLES = MappingProxyType({"train": 12_000, "val": 2_000, "test": 10_000})
 _SIGNS = np.array([np.unravel_index(symbol, (2, 2)) for symbol in range(NUM_SYMBOLS)]) * 2 - 1  # (symbol, bit)
@@ -48,15 +49,17 @@ class Adapter:
         unique: float = Structure.unique,
         synergistic: float = Structure.synergistic,
         missing: float | Mapping[str, float] = MappingProxyType({}),
+        mechanism: str = Holes.mechanism,
+        slope: float = Holes.slope,
         num_samples: Mapping[str, int] = NUM_SAMPLES,
     ) -> None:
         structure = Structure(num_modalities, redundant, unique, synergistic)
         self.modalities = structure.modalities
         self.num_samples: Mapping[str, int] = _checked_sizes(num_samples)
         self._seed = seed
-        self._missing = _rates(missing, self.modalities)
-        p = joint(structure)
+        p, away = joint(structure), _holes(missing, mechanism, slope, self.modalities).chances(structure)
         self._outcomes = np.argwhere(p > 0)  # (outcome, 1 + modality): label and symbols
+        self._away = away[:, p > 0]  # (modality, outcome)
         self._cumulative = np.cumsum(p[p > 0])
         self._header = _npy_header()
         self.directions = {name: _directions(_generator(seed, f"directions of {name}")) for name in self.modalities}
@@ -66,7 +69,8 @@ class Adapter:
         """Make sample `index` of `split`; the same bytes every time, independent of other samples."""
         key = f"{split}-{index:05d}"
         rng = _generator(self._seed, key)
-        label, *symbols = self._drawn(rng)
+        outcome = self._drawn(rng)
+        label, *symbols = map(int, self._outcomes[outcome])
         noise = NOISE * rng.standard_normal((len(symbols), DIM))
         vectors = {
             name: (self._means[name][symbol] + noise[m]).astype("<f4").tobytes()
@@ -77,28 +81,35 @@ class Adapter:
             split=split,
             label=label,
             group=key,
-            members={f"{name}.npy": self._header + vectors[name] for name in self._present(key)},
+            members={f"{name}.npy": self._header + vectors[name] for name in self._present(key, outcome)},
         )
 
     def latent(self, split: str, index: int) -> tuple[int, ...]:
         """Return a sample's label and every modality's symbol, 0..3, from which its vectors are made."""
-        return self._drawn(_generator(self._seed, f"{split}-{index:05d}"))
+        return tuple(
+            int(value) for value in self._outcomes[self._drawn(_generator(self._seed, f"{split}-{index:05d}"))]
+        )
 
-    def _drawn(self, rng: np.random.Generator) -> tuple[int, ...]:
-        index = np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right")
-        return tuple(int(value) for value in self._outcomes[index])
+    def _drawn(self, rng: np.random.Generator) -> int:
+        return int(np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right"))
 
-    def _present(self, key: str) -> list[str]:
-        rng = _generator(self._seed, f"{key} is missing")  # a generator of its own, independent of the values
-        kept = rng.random(len(self.modalities)) >= self._missing
+    def _present(self, key: str, outcome: int) -> list[str]:
+        rng = _generator(self._seed, f"{key} is missing")  # a generator of its own, so that other holes change no value
+        kept = rng.random(len(self.modalities)) >= self._away[:, outcome]
         while not kept.any():
-            kept = rng.random(len(self.modalities)) >= self._missing
+            kept = rng.random(len(self.modalities)) >= self._away[:, outcome]
         return [name for name, is_kept in zip(self.modalities, kept, strict=True) if is_kept]
 
 
 def information(options: Mapping[str, Any]) -> dict[Pattern, float]:
-    """Return the true I(X_S; Y) in nats for every pattern, the reference for the accounting."""
-    return synthetic_distribution.information(options)
+    """Return the true I(X_S; Y) in nats for every pattern on the samples that have it, the reference for the accounting."""
+    holes = _holes(
+        options.get("missing", {}),
+        options.get("mechanism", Holes.mechanism),
+        options.get("slope", Holes.slope),
+        Structure.of(options).modalities,
+    )
+    return synthetic_distribution.information(options, holes)
 
 
 def bayes_accuracy(options: Mapping[str, Any]) -> dict[Pattern, float]:
@@ -121,16 +132,20 @@ def _checked_sizes(num_samples: Mapping[str, int]) -> dict[str, int]:
     return dict(num_samples)
 
 
-def _rates(missing: float | Mapping[str, float], modalities: Sequence[str]) -> np.ndarray:
-    by_name = missing if isinstance(missing, Mapping) else dict.fromkeys(modalities, missing)
-    for name, rate in by_name.items():
+def _holes(missing: float | Mapping[str, float], mechanism: str, slope: float, modalities: Sequence[str]) -> Holes:
+    if not isinstance(missing, Mapping):
+        always = {"a"} if mechanism == "mar" else set()
+        missing = {name: missing for name in modalities if name not in always}
+    for name, rate in missing.items():
         if name not in modalities:
             raise ParameterError(unknown("dataset.options.missing", "modality", name, modalities))
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise ParameterError(
                 f"dataset.options.missing: the rate of {name} must be 0 or more and below 1, not {rate!r}"
             )
-    return np.array([by_name.get(name, 0.0) for name in modalities])
+    if isinstance(slope, bool) or not isinstance(slope, int | float) or not abs(slope) <= MOST_SLOPE:
+        raise ParameterError(f"dataset.options.slope must be a number of -{MOST_SLOPE} to {MOST_SLOPE}, not {slope!r}")
+    return Holes(missing, mechanism, slope)
 
 
 def _directions(rng: np.random.Generator) -> np.ndarray:
