@@ -172,6 +172,7 @@ def test_every_figure_of_failure_mixtures_pairs_and_late_fusion_is_there(shown):
         shown_row = parsed.row("Table of what holes depend on", name)
         assert all(f"{p:.3f}" in shown_row for p in (row.label, row.seen, row.seen_given_label))
         assert nats(row.least) in shown_row
+    assert "Whether image is there depends on the label" in parsed.text
     weighted, withheld = accounting.elsewhere
     assert_interval(parsed.row("Table of accuracy if holes came by chance", "30%"), weighted.accuracy, percent)
     assert f"cannot be known: {withheld.why}" in parsed.row("Table of accuracy if holes came by chance", "60%")

@@ -47,7 +47,11 @@ def changed(key: str, value: object) -> dict:
             r"fuse\.substitute is 'zeroes'.*'none', 'zeros', 'train_mean', 'noise', 'donor' or 'learned'",
         ),
         ("fuse.substitute_at", "output", r"fuse\.substitute_at is 'output'.*'feature' or 'input'"),
-        ("fuse.protocol", "balancd", r"fuse\.protocol is 'balancd'.*'independent', 'absent' or 'balanced'"),
+        (
+            "fuse.protocol",
+            "balancd",
+            r"fuse\.protocol is 'balancd'.*'independent', 'absent', 'balanced', 'mcar', 'mar', 'mnar' or 'by_class'",
+        ),
         ("fuse.towers", "frozen", r"fuse: there is no parameter called 'towers'"),
         ("arm", "ume-maa", r"arm is 'ume-maa'.*'uni', 'joint', 'joint\+mma', 'ump', 'ume-mma', .*'specialist'"),
         ("evaluate.bootstrap_replicates", 0, r"evaluate\.bootstrap_replicates is 0"),

@@ -1,6 +1,7 @@
 """The arithmetic of missing rates and protocols, checked against independent enumeration and simulation."""
 
 import itertools
+import math
 import time
 
 import pytest
@@ -105,6 +106,22 @@ def test_a_protocols_accuracy_is_what_drawing_its_masks_comes_to(model, holey, p
         left = hide(holey.present, holey.key, rates, protocol=protocol, seed=0, epoch=epoch)
         drawn += sum(measured.share_correct[tuple(pattern)][row].item() for row, pattern in enumerate(left.tolist()))
     assert expected == pytest.approx(drawn / rounds / 24, abs=0.004)
+
+
+def test_a_mechanisms_accuracy_is_that_over_every_way_to_hide_each_sample(model, holey):
+    measured = table(model, holey)
+    chance = torch.rand(24, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    total = 0.0
+    for row in range(24):
+        for mask in itertools.product((True, False), repeat=2):
+            share = math.prod(1 - chance[row, m] if mask[m] else chance[row, m] for m in range(2))
+            total += float(share * measured.share_correct[mask][row]) / 24
+    assert measured.under_chances(chance)["accuracy"] == pytest.approx(total)
+    alike = torch.tensor([[0.25, 0.5]], dtype=torch.float64).expand(24, -1)
+    assert measured.under_chances(alike) == pytest.approx(measured.expected((0.25, 0.5)))
+    content = robustness.results(measured, measured, [0.0, 0.5], CLASSES, {"by_class": lambda rate: alike * rate})
+    (row,) = [row for row in content["protocols"] if (row["protocol"], row["rate"]) == ("by_class", 0.5)]
+    assert row["accuracy"] == pytest.approx(measured.expected((0.125, 0.25))["accuracy"], abs=1e-6)
 
 
 def test_results_hold_every_pattern_what_is_kept_the_lines_of_rates_and_every_protocol(model, media):

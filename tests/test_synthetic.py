@@ -279,6 +279,17 @@ def test_what_is_true_of_samples_with_holes_is_true_of_those_that_have_the_set()
         ({"mechanism": "chance"}, r"there is no mechanism called 'chance'; there are by_class, mar, mcar, mnar"),
         ({"mechanism": "mar", "missing": {"a": 0.1}}, r"with mechanism `mar` modality a decides and is always there"),
         ({"slope": math.inf}, r"options\.slope must be a number of -20 to 20, not inf"),
+    ],
+)
+def test_a_law_of_holes_that_there_is_not_is_named_by_truth_and_adapter(options, sentence):
+    for call_ in (lambda: Adapter(Path(), **options), lambda: synthetic.information(options)):
+        with pytest.raises(ParameterError, match=sentence):
+            call_()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
         ({"redundant": 1.2}, r"options\.redundant must be a number of 0 to 1, not 1\.2"),
         ({"unique": -0.1}, r"options\.unique must be a number of 0 to 1, not -0\.1"),
         ({"synergistic": math.nan}, r"options\.synergistic must be a number of 0 to 1, not nan"),

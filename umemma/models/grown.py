@@ -106,7 +106,9 @@ def with_modality(base: LateFusion, name: str, tower: Tower, log_prior: torch.Te
     """Return `base` with the tower of a further modality; its new terms are to be fitted. Nothing of `base` is copied."""
     if name in base.parts():
         raise ParameterError(f"the model has {name} already")
-    head = GrownHead(base.head, name, tower.calibrated_head(), tower.calibrated_head(), log_prior.clone())
+    # At the class shares of all, as the base's heads answer.
+    alone, together = tower.calibrated_head(log_prior), tower.calibrated_head(log_prior)
+    head = GrownHead(base.head, name, alone, together, log_prior.clone())
     facts = _kept(base) | {"kind": "grown", "base": base.facts(), "added": name}
     return LateFusion({**base.parts(), name: tower.encoder}, Beside(base.substitute), head, facts)
 

@@ -8,7 +8,7 @@ Holm's correction. Comparing two intervals of paired differences is stricter tha
 from dataclasses import dataclass
 from typing import Literal
 
-from umemma.reporting.formatting import in_words, percent
+from umemma.reporting.formatting import in_words, listed, nats, percent
 from umemma.reporting.results import Accounting, Arm, Interval, Versus
 
 EARLY, UNI, SIGNIFICANT = "early", "uni", 0.05
@@ -46,6 +46,29 @@ def headline(accounting: Accounting) -> Headline:
 def interaction(accounting: Accounting) -> list[str]:
     """Return a sentence for each sign of information that late fusion cannot use; often none."""
     return [*_late_loses(accounting), *_best_known_is_early(accounting)]
+
+
+def holes(accounting: Accounting) -> list[str]:
+    """Return in words what the data's own holes depend on, and of what there is no sign; nothing for data without holes."""
+    questions = {
+        "label": "on the label: presence is a hint by itself, which works only where holes come about in the same way",
+        "seen_given_label": "on what is seen, beyond the label: samples that have a set are not like those that lack it",
+        "group": "on the group",
+    }
+    sentences = []
+    for question, what in questions.items():
+        p = {name: getattr(row, question) for name, row in accounting.holes.items()}
+        named = [name for name, value in p.items() if value is not None and value < SIGNIFICANT]
+        if named:
+            sentences.append(f"Whether {listed(named)} {'is' if len(named) == 1 else 'are'} there depends {what}.")
+    silent = [name for name, row in accounting.holes.items() if row.label >= SIGNIFICANT and row.least is not None]
+    if silent:
+        least = max(accounting.holes[name].least or 0.0 for name in silent)
+        sentences.append(
+            f"Of {listed(silent)} there is no sign that presence depends on the label; a dependence of less than "
+            f"{nats(least)} nats would mostly not be found in so few samples."
+        )
+    return sentences
 
 
 def _late_loses(accounting: Accounting) -> list[str]:

@@ -74,6 +74,7 @@ def page(reports: Reports, previews: Mapping[str, Sequence[Preview]] | None = No
         headline=findings.headline(accounting),
         about=next((row.about for row in accounting.arms if row.versus is None), ""),
         interaction=findings.interaction(accounting),
+        holes=findings.holes(accounting),
         tone={name: charts.tone(index) for index, name in enumerate(modalities)},
         sprite=charts.sprite({name: _flags(name, modalities) for name in drawn}),
         dots={name: charts.dots(number, modalities, _flags(name, modalities)) for number, name in enumerate(drawn)},
