@@ -28,7 +28,7 @@ from umemma.training import inherited, masks, unimodal_fit
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, fit
-from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
+from umemma.training.settings import ArmName, Compute, Fuse, Pretrain
 
 CLASSES = ["a", "b", "c"]
 TRAINED = [name for name, arm in ARMS.items() if arm.trains != "nothing"]
@@ -250,14 +250,13 @@ def test_an_arm_from_scratch_knows_nothing_of_the_towers_but_the_scale_of_their_
         assert torch.equal(first.parts()[name].mean, tower.encoder.mean)
 
 
-@pytest.mark.parametrize("protocol", ["independent", "absent", "balanced"])
+@pytest.mark.parametrize("protocol", ["independent", "absent", "balanced", "by_class"])
 @pytest.mark.parametrize("name", ["joint+mma", "ume-mma", "early"])
 def test_training_meets_exactly_the_masks_that_are_on_file(name, protocol, context):
     context = with_fuse(context, protocol=protocol, missing_rate={"audio": 1} if protocol == "absent" else 0.6)
-    rates = missing_rates(context.fuse, context.modalities)
     with training_batches() as met:
         fit(name, context)
-    drawn = masks.draw(context.media["train"], masks.Plan(protocol, rates, context.seed), 2)
+    drawn = masks.draw(context.media["train"], context.hiding(), 2)
     row_of = {key: row for row, key in enumerate(context.media["train"].key.tolist())}
     assert len(met) == (2 if name == "ume-mma" else 8)
     for step, batch in enumerate(met):
