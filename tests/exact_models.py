@@ -57,9 +57,9 @@ def everything(world: World, count: int, seed: int) -> dict[str, tuple[np.ndarra
 
 
 def drawn(world: World, table: np.ndarray, count: int, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Draw cells and patterns of a validation and a test split."""
+    """Draw cells and patterns of a test split and of a validation split of at most 1,000."""
     rng = np.random.default_rng(seed)
-    return {split: draw(rng, world.p, table, count) for split in ("val", "test")}
+    return {split: draw(rng, world.p, table, size) for split, size in (("val", min(count, 1_000)), ("test", count))}
 
 
 def candidates(models: list[Model], replicates: int = 200) -> tuple[Candidates, Resamples]:

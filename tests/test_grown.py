@@ -24,7 +24,10 @@ each_head = pytest.mark.parametrize("head", HEADS)
 @pytest.fixture
 def towers() -> dict[str, Tower]:
     torch.manual_seed(3)
-    return {name: Tower(Encoder(name, (4,), {"name": "mlp", "width": 6, "dim": 5}), 3).eval() for name in NAMES}
+    made = {name: Tower(Encoder(name, (4,), {"name": "mlp", "width": 6, "dim": 5}), 3).eval() for name in NAMES}
+    for tower in made.values():
+        tower.log_prior.copy_(PRIOR)
+    return made
 
 
 @pytest.fixture

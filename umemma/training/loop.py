@@ -66,14 +66,14 @@ def train(
     is_silent = None if device.ranks.is_first else True  # None: where nobody watches
     progress = tqdm(schedule.batches(len(data), seed), name, steps, disable=is_silent, mininterval=0.5)
     for step, (epoch, rows) in enumerate(progress, start=1):
-<<<<<<< HEAD
         with record_function("data"):
             batch = data.rows(rows)
+            shift = offset(batch).to(device.torch_device) if offset else 0.0
             batch = batch.with_present(present(batch, epoch)).to(device.torch_device)
             batch = augment(batch, step) if augment else batch
         with record_function("forward"):
             with device.autocast(), divided(model, device.ranks):
-                logits = forward(batch).float()
+                logits = forward(batch).float() + shift
             loss = objective.loss(logits, batch.label, schedule.label_smoothing, log_weight)
         with record_function("backward"):
             optimiser.zero_grad(set_to_none=True)
@@ -85,25 +85,6 @@ def train(
                 average.update()
             if step < steps:
                 rates.step()
-=======
-        batch = data.rows(rows)
-        shift = offset(batch).to(device.torch_device) if offset else None
-        batch = batch.with_present(present(batch, epoch))
-        batch = (augment(batch, step) if augment else batch).to(device.torch_device)
-        with device.autocast(), divided(model, device.ranks):
-            logits = forward(batch).float()
-        if shift is not None:
-            logits = logits + shift
-        loss = objective.loss(logits, batch.label, schedule.label_smoothing, log_weight)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        sum_gradients(model, device.ranks)
-        optimiser.step()
-        if average:
-            average.update()
-        if step < steps:
-            rates.step()
->>>>>>> 621f76e (Holes that depend on what is seen, on the value or on the class: in training, in evaluation, and in synthetic with exact truth)
         losses.append(loss.detach())
         if not schedule.is_evaluated(step, len(data)):
             continue
@@ -112,8 +93,9 @@ def train(
         if not torch.tensor(train_loss).isfinite():
             raise TrainingError(f"{name}: the loss is NaN or infinite by step {step}; lower the learning rate")
         with record_function("validation"), average.in_place() if average else nullcontext():
-            row = {"epoch": epoch + 1, "step": step, "samples_seen": step * len(rows), "train_loss": train_loss}
-            row |= device.ranks.agreed(validate())
+            row = {"epoch": epoch + 1, "step": step, "samples_seen": step * len(rows), "train_loss": train_loss} | (
+                device.ranks.agreed(validate())
+            )
             curve.append({key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()})
             if kept(curve) is curve[-1]:
                 best = state(model)

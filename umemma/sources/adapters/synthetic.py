@@ -103,18 +103,18 @@ class Adapter:
 
 def information(options: Mapping[str, Any]) -> dict[Pattern, float]:
     """Return the true I(X_S; Y) in nats for every pattern on the samples that have it, the reference for the accounting."""
-    holes = _holes(
-        options.get("missing", {}),
-        options.get("mechanism", Holes.mechanism),
-        options.get("slope", Holes.slope),
-        Structure.of(options).modalities,
-    )
-    return synthetic_distribution.information(options, holes)
+    return synthetic_distribution.information(options, _holes_of(options))
 
 
 def bayes_accuracy(options: Mapping[str, Any]) -> dict[Pattern, float]:
-    """Return the largest accuracy that any rule can have for every pattern, the empty one too."""
-    return synthetic_distribution.bayes_accuracy(options)
+    """Return the accuracy of the best possible answers for every pattern on the samples that have it."""
+    return synthetic_distribution.bayes_accuracy(options, _holes_of(options))
+
+
+def _holes_of(options: Mapping[str, Any]) -> Holes:
+    given = {name: options[name] for name in ("mechanism", "slope") if name in options}
+    law: dict[str, Any] = {"mechanism": Holes.mechanism, "slope": Holes.slope} | given
+    return _holes(options.get("missing", {}), modalities=Structure.of(options).modalities, **law)
 
 
 def _checked_sizes(num_samples: Mapping[str, int]) -> dict[str, int]:
