@@ -11,6 +11,7 @@ On import, before any other package is imported:
 - DVC's main checkout is passed on to the library.
 - A stage dies with the DVC that started it. Otherwise an orphan would go on training and later overwrite the output of
   the next run.
+- Ctrl-C ends a stage at once and without a trace, also while it imports packages: what it writes is whole or not there.
 
 - Where a server of copies is named, one of these runs the stage (stages/_forked.py), and nothing more is imported here.
 
@@ -18,7 +19,6 @@ The first check must work in any Python from 3.8 on.
 """
 
 import argparse
-import ctypes
 import os
 import signal
 import subprocess
@@ -60,9 +60,13 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 if "DVC_ROOT" in os.environ:
     os.environ.setdefault("UMEMMA_HOME", os.environ["DVC_ROOT"])  # raw data and MLflow runs are shared with experiments
 
-if sys.platform == "linux" and "DVC_ROOT" in os.environ:
-    _PR_SET_PDEATHSIG = 1
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+if "DVC_ROOT" in os.environ:
+    from umemma.parent_death import end_with_parent
+
+    end_with_parent()
+
+if "DVC_ROOT" in os.environ or sys.argv[0] == "-m":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 if sys.argv[0] == "-m" and "UMEMMA_FORK_SERVER" in os.environ:
     from stages._forked import run_there
@@ -90,12 +94,25 @@ def advised(error: "UmemmaError") -> str:
     if isinstance(error, DamagedRawFiles):
         return f"{error}: `python -m stages.fetch`"
     if isinstance(error, DamagedFile):
-        return (
-            f"{error}; " + (f"remove {error.path}, then " if error.path.exists() else "") + "`dvc repro` makes it again"
-        )
+        removed = "`make repair` removes it, also from DVC's cache, and " if error.path.exists() else ""
+        return f"{error}; {removed}`make run` makes it again"
     if isinstance(error, TrainingError):
-        return f"{error}, in params.yaml pretrain.lr of a tower, fuse.lr and fuse.tower_lr of the fusion"
+        learning_rate = "in params.yaml pretrain.lr of a tower, fuse.lr and fuse.tower_lr of the fusion"
+        return f"{error}, {learning_rate}{_samples(error.keys)}"
     return str(error)
+
+
+def _samples(keys: "tuple[int, ...]") -> str:
+    """Return which samples have these digests of keys, as a sentence; nothing if there are none."""
+    if not keys:
+        return ""
+    from umemma.data import manifest
+    from umemma.errors import some
+    from umemma.missingness import key_digest
+
+    names, _ = manifest.names(Path("data/shards/manifest.parquet"), "train")
+    named = dict(zip(key_digest(names).tolist(), names, strict=True))
+    return f". The samples of that step: {some(str(named.get(key, key)) for key in keys)}"
 
 
 def modality_of(description: "str | None") -> str:

@@ -28,6 +28,13 @@ def load(settings: Parameters) -> tuple[TrainingContext, Targets]:
     return loaded, targets
 
 
+def inputs(settings: Parameters) -> list[Path]:
+    """Return the files and folders that are read for a context."""
+    dataset = settings.dataset
+    read = [Path("data") / folder / dataset.name / name for name, folder in dataset.inputs.items()]
+    return [MANIFEST, *read, *(Path("data/towers") / dataset.name / name for name in dataset.modalities)]
+
+
 def fingerprint(settings: Parameters, targets: Targets) -> str:
     """Return the digest of the arrays and labels of every split."""
     dataset = settings.dataset

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from stages import _context, _ranks
 from stages._base import base_of
+from stages._resume import resumable
 from umemma import parameters
 from umemma.data.batch import Batch
 from umemma.files import write_json, written_whole
 from umemma.models import checkpoint, safetensors
+from umemma.parameters import Parameters
 from umemma.reporting import results
 from umemma.reporting.results import Masks
 from umemma.training import masks
@@ -63,8 +65,14 @@ def write_masks(data: Mapping[str, Batch], hiding: Hiding | None, num_epochs: in
 
 
 def main() -> None:
-    """Load towers and data; train."""
+    """Load towers and data; train, from where a killed run was."""
     settings = parameters.read()
+    with resumable("fuse", _context.inputs(settings)):
+        train(settings)
+
+
+def train(settings: Parameters) -> None:
+    """Train the arm of the parameters; write its model, its masks and its curve."""
     arm, classes = ARMS[settings.arm], list(settings.dataset.classes)
     context, _ = _context.load(settings)
     context = replace(context, base=base_of(settings))

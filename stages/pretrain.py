@@ -1,24 +1,26 @@
 """One modality's arrays -> its tower, trained alone, and all features (data/towers/<data set>/<modality>)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from stages import _ranks, modality_of
 from stages._base import base_of
+from stages._resume import resumable
 from umemma import parameters
 from umemma.data import arrays, manifest
 from umemma.data.sample import SPLITS
 from umemma.files import write_json, written_whole
 from umemma.models import frozen, safetensors, unimodal
+from umemma.parameters import Parameters
 from umemma.training import encoder_search, inherited, unimodal_fit
 
+MANIFEST = Path("data/shards/manifest.parquet")
 
-def main() -> None:
-    """Train the tower; write it, its features, its curve and its result."""
-    name = modality_of(__doc__)
-    settings = parameters.read()
+
+def pretrain(name: str, settings: Parameters, folder: Mapping[str, Path]) -> None:
+    """Train the tower of a modality; write it, its features, its curve and its result."""
     dataset, modality = settings.dataset, settings.dataset.modalities[name]
-    folder = {name: Path("data") / dataset.inputs[name] / dataset.name / name}
-    targets = manifest.targets(Path("data/shards/manifest.parquet"), len(dataset.classes))
+    targets = manifest.targets(MANIFEST, len(dataset.classes))
     data = {split: arrays.load(folder, split, targets) for split in SPLITS}
     base = base_of(settings)
     if base is not None and name in base.parts():
@@ -54,6 +56,14 @@ def main() -> None:
     print(f"{name}: " + "  ".join(f"{key} {value:g}" for key, value in figures.items()))
     if settings.pretrain.search > 1 or base is not None:
         print(f"{name}: chose {result['encoder']}, {result['why']}")
+
+
+def main() -> None:
+    """Train the tower, from where a killed run was."""
+    name, settings = modality_of(__doc__), parameters.read()
+    folder = {name: Path("data") / settings.dataset.inputs[name] / settings.dataset.name / name}
+    with resumable(f"pretrain@{name}", [*folder.values(), MANIFEST]):
+        pretrain(name, settings, folder)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from stages import _context, _predictions, run
+from stages._resume import resumable
 from umemma import parameters
 from umemma.evaluation.yardstick import ADDITIVE, SPECIALISTS
 from umemma.files import written_whole
 from umemma.models.per_pattern import PerPattern
+from umemma.parameters import Parameters
 from umemma.prediction import predict, predictions
 from umemma.prediction.predictions import Predictions
 from umemma.training.arms import BASELINES
@@ -50,8 +52,14 @@ def reference(context: TrainingContext) -> Specialists:
 
 
 def main() -> None:
-    """Train specialists and baselines; write their predictions on validation and test data."""
+    """Train, from where a killed run was."""
     settings = parameters.read()
+    with resumable("reference", _context.inputs(settings)):
+        train(settings)
+
+
+def train(settings: Parameters) -> None:
+    """Train specialists and baselines; write their predictions on validation and test data."""
     context, targets = _context.load(settings)
     trained = reference(context)
     written: dict[str, Written] = {}

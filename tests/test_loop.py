@@ -1,6 +1,7 @@
 """The training loop: what a seed determines, how long it runs, and that it learns; towers are saved and calibrated."""
 
 import itertools
+import os
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from umemma.metrics.objective import log_prior
 from umemma.models import unimodal
 from umemma.models.run_encoders import encode, encode_split
 from umemma.models.unimodal import Encoder, Tower
+from umemma.training import resume, schedule
 from umemma.training.loop import kept, train
 from umemma.training.schedule import MAX_STEPS, MIN_STEPS, Schedule
 
@@ -111,9 +113,78 @@ def test_any_number_of_steps_trains(media, steps):
 
 
 def test_a_loss_that_is_no_number_is_named(media):
-    values = {name: value * float("nan") for name, value in media.values.items()}
-    with pytest.raises(TrainingError, match=r"image: the loss is NaN or infinite by step 4; lower the learning rate"):
+    step, rows = 3, list(Schedule(6.0, 6, 0.0).batches(24, seed=0))[2][1]
+    values = {name: value.clone() for name, value in media.values.items()}
+    values["image"][rows[4]] = float("nan")
+    sentence = rf"image: the loss is NaN or infinite at step {step}, on rows {rows[0]}, .*, {rows[4]} and 1 more of .*not evaluated"
+    with pytest.raises(TrainingError, match=sentence) as error:
         trained(media.with_values(values), 0)
+    assert error.value.keys == tuple(media.key[rows].tolist())
+
+
+class Killed(BaseException):
+    """In place of a signal."""
+
+
+@pytest.mark.parametrize("epochs", [6.0, "auto"])
+@pytest.mark.parametrize("at", [1, 7, 13])
+def test_a_killed_training_goes_on_and_ends_in_the_same_bits(media, tmp_path, monkeypatch, epochs, at):
+    """Each is of two trainings, with dropout; killed in the second, the first is not trained again."""
+
+    def both(until=None):
+        curves, asked = [], []
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            tower = Tower(Encoder("image", (1, 8, 8), {"name": "lenet", "width": 4, "dim": 5, "dropout": 0.5}), 3)
+
+            def present(batch, _, seed=seed):
+                asked.append(seed)
+                if seed == 1 and asked.count(1) == until:
+                    raise Killed
+                return batch.present
+
+            def validate(tower=tower):
+                return {"val_cross_entropy": tower.head.weight.abs().sum().item()}
+
+            curve = train(
+                tower,
+                lambda batch, tower=tower: tower(batch.values["image"]),
+                [(list(tower.parameters()), 0.01)],
+                media,
+                schedule=Schedule(epochs, 6, 0.01),
+                seed=seed,
+                device=CPU,
+                present=present,
+                validate=validate,
+                name="image",
+            )
+            curves.append((tower.state_dict(), curve[-1]["step"], torch.rand(1)))
+        return curves, asked
+
+    monkeypatch.setattr(resume, "SECONDS", 0.0)
+    monkeypatch.setattr(schedule, "MIN_STEPS", 12)
+    monkeypatch.setattr(schedule, "MAX_STEPS", 60)
+    whole, steps = both()
+    folder = tmp_path / "key"
+    with pytest.raises(Killed), resume.kept_in(folder):
+        both(until=at)
+    with resume.kept_in(folder):
+        again, steps_again = both()
+    assert steps_again.count(0) == 0, "what was over is not trained again"
+    assert steps.count(1) - steps_again.count(1) == at - 1
+    for (weights, step, drawn), (same, same_step, same_drawn) in zip(whole, again, strict=True):
+        assert all(torch.equal(value, same[name]) for name, value in weights.items())
+        assert (step, drawn) == (same_step, same_drawn)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_short_training_writes_nothing_and_old_ones_are_removed(media, tmp_path):
+    old = tmp_path / "old"
+    old.mkdir()
+    os.utime(old, (0, 0))
+    with resume.kept_in(tmp_path / "key"):
+        trained(media, 0)
+        assert {path.name for path in tmp_path.rglob("*")} == {"key", "key.lock"}
 
 
 def test_fewer_samples_than_a_batch_still_train():

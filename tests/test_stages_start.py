@@ -81,8 +81,11 @@ def test_any_python_from_3_8_on_can_read_the_sentences():
     ("error", "text"),
     [
         (SettingError("fuse.head: wrong"), "params.yaml: fuse.head: wrong"),
-        (DamagedFile("a is damaged", Path("nowhere")), "a is damaged; `dvc repro` makes it again"),
-        (DamagedFile("a is damaged", ROOT), f"a is damaged; remove {ROOT}, then `dvc repro` makes it again"),
+        (DamagedFile("a is damaged", Path("nowhere")), "a is damaged; `make run` makes it again"),
+        (
+            DamagedFile("a is damaged", ROOT),
+            "a is damaged; `make repair` removes it, also from DVC's cache, and `make run` makes it again",
+        ),
         (DamagedRawFiles("fetch again"), "fetch again: `python -m stages.fetch`"),
         (
             TrainingError("lower the learning rate"),

@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 
 from umemma import parameters, resolvers
 from umemma.errors import ParameterError, SettingError, run, unknown
+from umemma.files import written_whole
 from umemma.limits import Limits
 from umemma.models.settings import tower_inputs
 from umemma.parameters import FILE
@@ -194,7 +195,9 @@ def write(path: Path, conf: Path, overrides: Sequence[str]) -> None:
     """Compose and check parameters, then write them byte for byte as `dvc exp run` would."""
     from omegaconf import OmegaConf
 
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(composed(conf, overrides))), encoding="utf-8")
+    text = OmegaConf.to_yaml(OmegaConf.create(composed(conf, overrides)))
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def main() -> None:

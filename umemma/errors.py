@@ -7,7 +7,9 @@ code.
 """
 
 import difflib
+import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -59,7 +61,11 @@ class DownloadError(UmemmaError):
 
 
 class TrainingError(UmemmaError):
-    """Training diverged: the loss is NaN or infinite."""
+    """Training diverged: the loss is NaN or infinite. `keys` are the digests of the samples of that batch."""
+
+    def __init__(self, message: str, keys: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.keys = keys
 
 
 class GateFailure(UmemmaError):
@@ -96,3 +102,29 @@ def run(main: Callable[[], None], advise: Callable[[UmemmaError], str] = str) ->
     except BrokenPipeError:  # whoever reads the output has had enough: `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        if (sentence := _of_the_disk(error)) is None:
+            raise
+        print(f"ERROR: {sentence}", file=sys.stderr, flush=True)
+        sys.exit(UmemmaError.exit_code)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr, flush=True)
+        sys.exit(128 + signal.SIGINT)
+
+
+def _of_the_disk(error: OSError) -> str | None:
+    """Return what is to be done about an error of a disk or its rights; None for any other."""
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{where}{error.strerror}. Make room there, and for temporary files in {_temporary()}, then start again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{where}{error.strerror}: this user must be able to read and write there"
+    if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP):
+        return f"{where}{error.strerror}: the file system knows no locks (flock), which the project's folder needs"
+    if "No usable temporary directory" in str(error):
+        return f"{error.strerror}: make room in one of them, or name another folder in TMPDIR"
+    return None
+
+
+def _temporary() -> str:
+    return os.environ.get("TMPDIR") or "/tmp"

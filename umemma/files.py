@@ -1,6 +1,7 @@
 """Atomic writes of files and folders: written to a temporary sibling, then renamed."""
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -21,7 +22,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    _remove(temporary)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        if left == temporary or is_left(left):
+            _remove(left)
     try:
         yield temporary
         if path.is_dir():
@@ -37,6 +40,15 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         _remove(temporary)
+
+
+def reserve(path: Path) -> None:
+    """Take the disk space of a sparse file: written through memory, a full disk would end the process without a word.
+
+    Raises OSError where there is too little.
+    """
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -57,6 +69,17 @@ def sha256(path: Path) -> str:
     """Return a file's sha256 in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_left(part: Path) -> bool:
+    """Whether the process that wrote a temporary path of `written_whole` is gone: it was killed."""
+    try:
+        os.kill(int(part.name.split(".")[-2]), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, ValueError, OverflowError):  # another user's process, or not named by us
+        return False
+    return False
 
 
 def _remove(path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from umemma.launchers.launcher import Job, Result, opened, outcome
+from umemma.parent_death import end_with_parent
 
 _WORTH_WORKERS = 15.0  # seconds of work: every worker first imports torch, 3 s
 
@@ -75,6 +76,7 @@ _remembered: list[Callable[[Any], Any]] = []  # the function that a worker proce
 
 
 def _remember(function: Callable[[Any], Any]) -> None:
+    end_with_parent()
     _remembered[:] = [function]
 
 

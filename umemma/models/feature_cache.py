@@ -10,7 +10,7 @@ from numpy.lib.format import open_memmap
 
 from umemma.data import arrays
 from umemma.data.sample import SPLITS
-from umemma.files import read_json, write_json
+from umemma.files import read_json, reserve, write_json
 from umemma.models import frozen, safetensors
 from umemma.models.blocks import in_blocks
 from umemma.models.device import Device
@@ -40,6 +40,7 @@ def write(
         present = np.load(source / f"{split}_present.npy")
         present_rows = present.nonzero()[0]
         features = open_memmap(folder / f"{split}.npy", "w+", np.float32, (len(values), backbone.dim))
+        reserve(folder / f"{split}.npy")
         parts = [present_rows[start : start + _ROWS] for start in range(0, len(present_rows), _ROWS)]
         for rows in shown(parts, f"encode {modality} {split}", len(parts)):
             with device.autocast():

@@ -18,6 +18,7 @@ from tempfile import TemporaryFile
 from urllib.parse import unquote, urlsplit
 
 from umemma.errors import ParameterError, UmemmaError, run, unknown
+from umemma.parent_death import end_with_parent
 from umemma.paths import home
 from umemma.redaction import redacted
 from umemma.tracking.address import VARIABLE, address, database
@@ -130,4 +131,5 @@ def _note_good(root: Path, uri: str) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     run(lambda: check(home()))

@@ -7,6 +7,7 @@ arXiv 2411.18704), at any step, so that no end has to be known.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -35,6 +36,17 @@ class Average:
         torch._foreach_lerp_(
             [self._state[name] for name in self._averaged], [latest[name] for name in self._averaged], weight
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the average, and over how many steps it is."""
+        return {"num_steps": self._num_steps, "state": {name: self._state[name] for name in self._averaged}}
+
+    @torch.no_grad()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what `state_dict` has returned."""
+        self._num_steps = state_dict["num_steps"]
+        for name, value in state_dict["state"].items():
+            self._state[name].copy_(value)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

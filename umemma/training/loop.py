@@ -2,14 +2,18 @@
 
 AdamW; length and learning rate are the schedule's. The model of the best evaluation is kept, by cross-entropy on
 validation data: never on test data, and never by accuracy, which on a hundred samples cannot tell two epochs apart. The
-order of samples is drawn from (seed, epoch), their missing modalities from (seed, epoch, key).
+order of samples is drawn from (seed, epoch), their missing modalities from (seed, epoch, key). A training that was
+killed goes on where it was (resume.py).
 
 A profiler sees the phases of a step by name (`umemma.profiling.phases`).
 """
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -17,11 +21,13 @@ from torch.autograd.profiler import record_function
 from tqdm import tqdm
 
 from umemma.data.batch import Batch
-from umemma.errors import TrainingError
+from umemma.errors import TrainingError, some
 from umemma.metrics import objective
 from umemma.models.device import Device
 from umemma.models.divided import divided, sum_gradients
+from umemma.training import resume
 from umemma.training.average import Average, state
+from umemma.training.resume import Position
 from umemma.training.schedule import Schedule
 
 Curve = list[dict[str, float]]
@@ -59,13 +65,16 @@ def train(
     rates = schedule.rates(optimiser, [lr for _, lr in groups], len(data))
     average = Average(model) if schedule.stops_early else None
     log_weight = None if log_weight is None else log_weight.to(device.torch_device)
-    curve: Curve = []
-    losses: list[torch.Tensor] = []
-    best = state(model)
+    training = resume.training(model, optimiser=optimiser, rates=rates, average=average)
+    done, curve, losses, best, is_over = training.restored() or Position(0, [], [], state(model))
+    if is_over:
+        return curve
     data = _near(data, device)
+    batches = islice(schedule.batches(len(data), seed), done, None)
     is_silent = None if device.ranks.is_first else True  # None: where nobody watches
-    progress = tqdm(schedule.batches(len(data), seed), name, steps, disable=is_silent, mininterval=0.5)
-    for step, (epoch, rows) in enumerate(progress, start=1):
+    progress = tqdm(batches, name, steps, initial=done, disable=is_silent, mininterval=0.5)
+    for step, (epoch, rows) in enumerate(progress, start=done + 1):
+        training.keep(Position(step - 1, curve, losses, best))
         with record_function("data"):
             batch = data.rows(rows)
             shift = offset(batch).to(device.torch_device) if offset else 0.0
@@ -89,9 +98,11 @@ def train(
         if not schedule.is_evaluated(step, len(data)):
             continue
         train_loss = torch.stack(losses).mean().item()
+        if not math.isfinite(train_loss):
+            first = step - len(losses) + 1 + int((~torch.stack(losses).isfinite()).nonzero()[0])
+            _, taken = next(islice(schedule.batches(len(data), seed), first - 1, None))
+            raise _diverged(name, first, data, taken, curve, kept_in=training.file)
         losses.clear()
-        if not torch.tensor(train_loss).isfinite():
-            raise TrainingError(f"{name}: the loss is NaN or infinite by step {step}; lower the learning rate")
         with record_function("validation"), average.in_place() if average else nullcontext():
             row = {"epoch": epoch + 1, "step": step, "samples_seen": step * len(rows), "train_loss": train_loss} | (
                 device.ranks.agreed(validate())
@@ -106,6 +117,7 @@ def train(
             break
     progress.close()
     model.load_state_dict(best)
+    training.keep(Position(step, curve, [], {}, is_over=True))
     return curve
 
 
@@ -119,6 +131,17 @@ def _near(data: Batch, device: Device) -> Batch:
     if not device.has_room(sum(value.nbytes for value in data.values.values())):
         return data
     return data.with_values({name: value.to(device.torch_device) for name, value in data.values.items()})
+def _diverged(
+    name: str, step: int, data: Batch, rows: torch.Tensor, curve: Curve, *, kept_in: Path | None
+) -> TrainingError:
+    """Return the error of a training that diverged at a step, which took these rows (sample,) of its data."""
+    before = f"all was well at the evaluation of step {curve[-1]['step']:g}" if curve else "it was not evaluated before"
+    where = f", and until then it is kept in {kept_in}" if kept_in else ""
+    return TrainingError(
+        f"{name}: the loss is NaN or infinite at step {step}, on rows {some(map(str, rows.tolist()))} of what it is trained "
+        f"on; {before}{where}. Lower the learning rate",
+        tuple(data.key[rows].tolist()),
+    )
 
 
 def _say(name: str, row: dict[str, float]) -> None:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from umemma.errors import DataError, ParameterError
-from umemma.files import written_whole
+from umemma.files import is_left, written_whole
 from umemma.serving import log_files
 from umemma.serving.answer import Answer
 from umemma.serving.http.log_rows import SENT, Answered, LogRows, Sent
@@ -163,21 +163,10 @@ def _check(folder: Path, schema: pa.Schema) -> None:
         _write(trial, [], schema)
         trial.unlink()
         for path in folder.glob(f".*{log_files.SUFFIX}.*.part"):
-            process = path.suffixes[-2][1:]
-            if process.isdecimal() and not _is_running(int(process)):
+            if is_left(path):
                 path.unlink(missing_ok=True)
     except (OSError, DataError) as error:
         raise ParameterError(f"--log {folder}: no files can be written there ({error})") from error
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _say(sentence: str) -> None:

@@ -1,0 +1,39 @@
+"""Where a stage keeps its trainings, so that a killed one goes on: in a folder named by all that determines the result."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+
+from umemma import parameters
+from umemma.data.arrays import FACTS
+from umemma.paths import home
+from umemma.training import resume
+
+PLACE = Path(".dvc/tmp/training")  # of the main checkout, so that an experiment finds it again, whose folder is new
+
+
+def resumable(stage: str, inputs: Sequence[Path]) -> AbstractContextManager[None]:
+    """Keep the trainings inside and go on with those that are kept, until the stage is through.
+
+    `inputs` are the files and folders that it reads. Without the digest of its code, as in a script that is run by hand
+    in a new checkout, nothing is kept.
+    """
+    code = Path("data/code") / f"{stage.partition('@')[0]}.json"
+    if not code.is_file():
+        return nullcontext()
+    digest = hashlib.sha256(f"{torch.__version__} {torch.cuda.is_available()} {len(os.sched_getaffinity(0))}".encode())
+    for path in [code, parameters.FILE, *(file for each in inputs for file in _files(each))]:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return resume.kept_in(home() / PLACE / f"{stage}-{digest.hexdigest()[:16]}")
+
+
+def _files(path: Path) -> Sequence[Path]:
+    """Return what identifies a file or folder: of arrays their digests."""
+    if (path / FACTS).is_file():
+        return [path / FACTS]
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
