@@ -31,6 +31,12 @@ def is_hash(text: object) -> bool:
     return isinstance(text, str) and _HASH.fullmatch(text) is not None
 
 
+def md5_of(path: Path) -> str:
+    """Return a file's md5."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
 class NotStored(UmemmaError):
     """What is neither in DVC's cache nor in the remote."""
 
@@ -95,12 +101,18 @@ class Objects:
             path.parent.mkdir(parents=True, exist_ok=True)
             source = self.path(expected)
             shutil.copyfile(source, path)
-            with path.open("rb") as file:
-                actual = hashlib.file_digest(file, "md5").hexdigest()
-            if actual != expected:
-                raise UmemmaError(
-                    f"{source} in DVC's cache is damaged: its md5 is {actual}; remove it, and fetch it anew"
-                )
+            if (actual := md5_of(path)) != expected:
+                raise UmemmaError(f"{source} in DVC's cache is damaged: its md5 is {actual}; `make repair` removes it")
+
+    def damaged(self, md5: str) -> list[Path]:
+        """Return the objects in the cache, of a file or folder, whose content is not what their name says."""
+        folder = Path(self._cache.oid_to_path(md5))
+        if not folder.is_file():
+            return []
+        if md5_of(folder) != md5.removesuffix(".dir"):
+            return [folder]
+        paths = {Path(self._cache.oid_to_path(each)): each for each in self.files(md5).values()}
+        return [path for path, each in paths.items() if path.is_file() and md5_of(path) != each.removesuffix(".dir")]
 
     def _lacking(self, hashes: Iterable[str]) -> list[str]:
         return [one for one in dict.fromkeys(hashes) if not self._cache.exists(one)]
