@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/bin/uv
 DVC := $(BIN)/dvc --wait-for-lock
+# What may run for long ends with make, even where that is killed: in a recipe's shell PPID is make (flows/stop.py).
+TIED := exec env UMEMMA_MAKE=$$PPID $(BIN)/python
 # User input reaches a shell only as "$$FILE", never as text of a command: neither a shell nor make can run any of it.
 GIVEN := FILE NAME DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW ID TO LOG SINCE LABELS EXP ACCEPT DAYS YES MINUTES
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
@@ -14,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE     # without bytecode every stage would spend 
 .DEFAULT_GOAL := help
 # Notes of `umemma.composition` on params.yaml and conf/; as this takes a second, it runs only when a file has changed.
 NOTICE := .dvc/tmp/composition
-.PHONY: help init run ablation study benchmark table exps grow test test-slow fuzz lint format docs params lock ui log serve promote monitor trace up down status data-docs prune audit clean
+.PHONY: help init run repair ablation study benchmark table exps grow test test-slow fuzz lint format docs params lock ui log serve promote monitor trace up down status data-docs prune audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,21 +28,24 @@ run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the 
 	@[ -z "$$DATASET" ] || $(BIN)/python -m umemma.composition write "dataset=$$DATASET"
 	@if [ -n "$$(find params.yaml conf umemma ! -path '*/__pycache__*' -newer $(NOTICE) 2>&1 | head -n 1)" ]; then \
 	  $(BIN)/python -m umemma.composition > $(NOTICE).part && mv $(NOTICE).part $(NOTICE); fi && cat $(NOTICE)
-	@$(BIN)/python -m flows.turn repro
+	@$(TIED) -m flows.turn repro
 	@$(BIN)/python -m flows.leftovers
 	@$(MAKE) -s table
 	@git cat-file -e HEAD:./dvc.lock 2>/dev/null || \
 	  echo '         git add dvc.lock params.yaml && git commit -m baseline  # the run that experiments are compared with'
 
+repair: .venv/.synced ## remove outputs that were damaged on disk, from DVC's cache too; the next run makes them again
+	@$(BIN)/python -m flows.repair
+
 ablation: .venv/.synced ## every arm and seed as DVC experiments, resumed where it stopped: DATASET=... SEEDS="0 1 2"
-	@set -f; $(BIN)/python -m flows.ablation $${DATASET:+--dataset "$$DATASET"} $${SEEDS:+--seeds $$SEEDS} \
+	@set -f; $(TIED) -m flows.ablation $${DATASET:+--dataset "$$DATASET"} $${SEEDS:+--seeds $$SEEDS} \
 	  $${ARMS:+--arms $$ARMS} $${RATES:+--rates $$RATES}
 
 study: .venv/.synced ## experiments that answer one question, into docs/studies/NAME.md: NAME=rates DATASETS="..." SEEDS="0 1 2"
 	@set -f; $(BIN)/python -m flows.study $${DATASETS:+--datasets $$DATASETS} $${SEEDS:+--seeds $$SEEDS} $$ARGS -- "$$NAME"
 
 benchmark: .venv/.synced ## our model and two baselines on eight data sets, into docs/benchmark.md: DATASETS="..." SEEDS="0 1 2"
-	@set -f; $(BIN)/python -m flows.benchmark $${DATASETS:+--datasets $$DATASETS} $${SEEDS:+--seeds $$SEEDS} \
+	@set -f; $(TIED) -m flows.benchmark $${DATASETS:+--datasets $$DATASETS} $${SEEDS:+--seeds $$SEEDS} \
 	  $${OVER:+--over $$OVER}
 
 .PHONY: bench
@@ -124,15 +129,20 @@ audit: $(UV) ## known vulnerabilities of what requirements.txt pins, where the a
 clean: ## remove what can be made again: environment, caches, data, runs (asks git what is ignored)
 	@git clean -fdX -q
 
+# A package whose installation was killed half-way may pass for installed: what was not finished is begun anew.
 .venv/.synced: requirements.txt pyproject.toml | $(UV)
 	@echo "setting up .venv: about 6 GB of packages, once"
-	@test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) .venv
+	@[ ! -e .venv/.syncing ] && $(BIN)/python -c 'import sys; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null || \
+	  $(UV) venv -q --clear --python $(PYTHON) .venv
+	@touch .venv/.syncing
 	@$(UV) pip sync -q --python $(BIN)/python --require-hashes requirements.txt
-	@$(UV) pip install -q --python $(BIN)/python --no-deps --editable . && touch $@
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --editable .
+	@rm .venv/.syncing && touch $@
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is older than 3.11; set PYTHON=")'
-	@$(PYTHON) -m pip install -q --disable-pip-version-check --no-warn-script-location --root-user-action=ignore --target .tools "uv>=0.9,<0.14"
+	@$(PYTHON) -m pip install -q --disable-pip-version-check --no-warn-script-location --root-user-action=ignore --target .tools.part --upgrade "uv>=0.9,<0.14"
+	@rm -rf .tools && mv .tools.part .tools
 
 .dvc/tmp:
 	@mkdir -p $@

@@ -144,3 +144,36 @@ def test_what_is_not_given_is_not_passed_on(project):
     assert commands(project, "ablation") == [["python", "-m", "flows.ablation"]]
     assert commands(project, "ui")[0][-1] == "5000"
     assert commands(project, "serve") == [["python", "-m", "umemma", "serve", "data/export", "--port", "8000"]]
+
+
+STAND_IN = f"""#!/bin/sh
+echo "$(basename "$0") $*" >> told
+case "$*" in
+  *"pip install"*--target*) mkdir -p .tools.part/bin && cp "$0" .tools.part/bin/uv ;;
+  venv*) rm -rf .venv && mkdir -p .venv/bin && {sys.executable} -IS -m venv --without-pip --symlinks .venv ;;
+  *sync*) [ -z "$KILL" ] || kill -9 $PPID ;;
+esac
+"""
+
+
+def test_an_environment_whose_making_was_killed_is_made_anew_and_a_whole_one_is_brought_up_to_date(tmp_path):
+    for name in ("requirements.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "python3").write_text(STAND_IN)
+    (tmp_path / "python3").chmod(0o755)
+
+    def made(**environment: str) -> list[str]:
+        (tmp_path / "told").write_text("")
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+        command = ["make", "-s", f"PYTHON={tmp_path}/python3", ".venv/.synced"]
+        subprocess.run(command, cwd=tmp_path, env=inherited | environment, capture_output=True, timeout=60, check=False)
+        return [line.partition(" -")[0] for line in (tmp_path / "told").read_text().splitlines()]
+
+    assert made(KILL="1")[-2:] == ["uv venv", "uv pip sync"]
+    assert not (tmp_path / ".venv/.synced").exists()
+    assert made() == ["uv venv", "uv pip sync", "uv pip install"]
+    assert (tmp_path / ".venv/.synced").exists()
+    assert made() == []
+    os.utime(tmp_path / ".venv/.synced", (0, 0))
+    assert made() == ["uv pip sync", "uv pip install"]
