@@ -24,6 +24,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.dvc_records import mend
 from flows.experiments import Experiments
 from flows.git import git
 from flows.graph import Graph, Stage, read_graph
@@ -88,6 +89,7 @@ def _work(home: Path, overrides: Sequence[str], targets: Sequence[str], name: st
                 return Cancelled(name="Skipped", message=f"at its time the workspace was taken by {holder}")
             stack.enter_context(workspace(home).taken(f"the flow run {flow_run.name}", tell))
             wait_for_dvc(home, tell)
+            mend(home, tell)
             prune(home)
             here = own_workspace(home)
         children = Children()

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from flows.services import same_process
+from flows.services import same_process, start_time
 from flows.settings import is_healthy, state_folder
+from umemma.files import written_whole
 
 SECONDS_TO_END = 5.0
 
@@ -33,8 +34,9 @@ class Note:
 def noted(root: Path, run: str) -> Iterator[None]:
     """Record this process as that of a flow run."""
     note = _file(root, run)
-    process = {"pid": os.getpid(), "started": psutil.Process().create_time()}
-    note.write_text(json.dumps({**process, "server": os.environ.get("PREFECT_API_URL", "")}))
+    process = {"pid": os.getpid(), "started": start_time(os.getpid())}
+    with written_whole(note) as temporary:
+        temporary.write_text(json.dumps({**process, "server": os.environ.get("PREFECT_API_URL", "")}))
     try:
         yield
     finally:
@@ -49,8 +51,6 @@ def notes(root: Path) -> list[Note]:
             note = json.loads(file.read_text())
         except FileNotFoundError:  # it has ended just now
             continue
-        except json.JSONDecodeError:  # killed while it was written
-            note = {"pid": 0, "started": 0}
         is_alive = same_process(note["pid"], note["started"])
         result.append(Note(file.stem, int(note["pid"]), note.get("server", ""), is_alive))
     return result

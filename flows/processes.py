@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Timer
+from typing import Any
 
 GUARD = Path(__file__).with_name("parent_death_guard.py")
 TAIL_LINES = 20
@@ -27,6 +28,20 @@ class Finished:
     returncode: int
     tail: tuple[str, ...]
     has_timed_out: bool = False
+
+
+def dvc_in_terminal(arguments: Sequence[str], *, cwd: Path, keep: int) -> int:
+    """Run `dvc ARGUMENTS` to its end, with this terminal's output and the descriptor `keep`; return its exit status.
+
+    It and its stage end if this process ends, however that ends.
+    """
+    process = subprocess.Popen(
+        _guarded(arguments), cwd=cwd, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[keep]
+    )
+    try:
+        return _wait(process)
+    finally:
+        _kill(process)
 
 
 class Cancelled(Exception):
@@ -55,7 +70,7 @@ class Children:
         timeout_seconds: float | None = None,
     ) -> Finished:
         """Run `dvc ARGUMENTS` to its end or for `timeout_seconds`, calling `on_line` for every line that is printed."""
-        process = self._start([sys.executable, "-P", str(GUARD), str(os.getpid()), "dvc", *arguments], cwd, environment)
+        process = self._start(_guarded(arguments), cwd, environment)
         tail: deque[str] = deque(maxlen=TAIL_LINES)
         timed_out = Event()
         try:
@@ -65,7 +80,7 @@ class Children:
                     if text := line.rstrip():
                         tail.append(text)
                         on_line(text)
-                returncode = process.wait()
+                returncode = _wait(process)
         finally:
             _kill(process)
             process.wait()
@@ -114,6 +129,18 @@ class Children:
             return process
 
 
+def _guarded(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-P", str(GUARD), str(os.getpid()), "dvc", *arguments]
+
+
+def _wait(process: subprocess.Popen[Any]) -> int:
+    """Wait for a child, and kill what it leaves of its group, before its process id can be given to another."""
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
+
+
 @contextmanager
 def _after(seconds: float | None, *acts: Callable[[], None]) -> Iterator[None]:
     """Call `acts` if the block takes longer than this."""
@@ -127,7 +154,7 @@ def _after(seconds: float | None, *acts: Callable[[], None]) -> Iterator[None]:
         timer.cancel()
 
 
-def _kill(process: subprocess.Popen[str]) -> None:
+def _kill(process: subprocess.Popen[Any]) -> None:
     """Kill the group of a child that has not been waited for; its process id cannot have been reused yet."""
     if process.poll() is None:
         with suppress(ProcessLookupError):

@@ -42,6 +42,7 @@ from flows.settings import (
     write_note,
 )
 from flows.status import status
+from flows.stop import ends_with
 from flows.temporary_server import SECONDS_TO_START, ServerError
 from flows.workspace import prune
 from umemma.errors import UmemmaError, run
@@ -146,7 +147,8 @@ def main() -> None:
     root = project_root(Path.cwd())
     os.environ.pop("PREFECT_API_URL", None)  # this command manages the project's own server
     if action == "up":
-        up(root)
+        with ends_with("stopped; what had been started of Prefect is ended"):
+            up(root)
     elif action == "down":
         print("Prefect is down." if down(root) else "Prefect was down already.")
     else:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,14 +17,28 @@ from pathlib import Path
 
 import psutil
 
+NOTED = Path(__file__).with_name("noted_process.py")
 SECONDS_TO_END = 10.0
+
+
+def start_time(pid: int) -> float:
+    """Return when a process started, in seconds; on Linux since the boot, so that a clock that jumps changes nothing.
+
+    Raises psutil.NoSuchProcess.
+    """
+    if sys.platform != "linux":
+        return float(psutil.Process(pid).create_time())
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise psutil.NoSuchProcess(pid) from error
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")  # field 22 of proc(5); the name may hold blanks
 
 
 def same_process(pid: int, started: float) -> bool:
     """Whether the process with this id is alive and has this start time."""
     try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - started) < 0.1 and bool(process.status() != psutil.STATUS_ZOMBIE)
+        return abs(start_time(pid) - started) < 0.1 and bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
@@ -53,12 +68,13 @@ class Service:
         return int(note["pid"]) if same_process(note["pid"], note["started"]) else None
 
     def start(self, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> None:
-        """Start it, detached from the terminal."""
+        """Start it, detached from the terminal; `command` begins with a path."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._note.parent.mkdir(parents=True, exist_ok=True)
+        self._note.unlink(missing_ok=True)
         with open(self.log, "w") as log:
             process = subprocess.Popen(
-                command,
+                [sys.executable, "-P", str(NOTED), str(self._note), *command],
                 cwd=cwd,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
@@ -66,8 +82,8 @@ class Service:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        started = psutil.Process(process.pid).create_time()
-        self._note.write_text(json.dumps({"pid": process.pid, "started": started}))
+        while not self._note.exists() and process.poll() is None:
+            time.sleep(0.02)
 
     def stop(self) -> bool:
         """Stop it and its descendants, by SIGTERM, then SIGKILL; return whether it was running."""

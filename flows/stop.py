@@ -3,6 +3,9 @@
 A signal raises `Stopped` in the main thread, so that each level cleans up in its own way. What takes longer than
 `SECONDS_TO_END`, such as a request to a server that is gone, too, is cut off: then the kernel ends children and
 releases locks, and the next run removes the rest. A second signal ends the process at once.
+
+A command that `make` has started gets SIGTERM when make is killed, too: otherwise an ablation would go on for hours
+without a terminal. One that is typed is tied to nothing, as it may be meant to outlive its shell.
 """
 
 import os
@@ -13,6 +16,9 @@ from contextlib import contextmanager
 from threading import Lock, Timer
 from types import FrameType
 
+from umemma.parent_death import end_with_parent
+
+MAKE = "UMEMMA_MAKE"  # the process id of the `make` that has started this command
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SECONDS_TO_END = 4.0
 
@@ -47,6 +53,8 @@ def ends_with(line: str) -> Iterator[None]:
     for number in SIGNALS:
         signal.signal(number, stop)
     try:
+        if make := os.environ.pop(MAKE, None):  # not for what this process starts
+            end_with_parent(signal.SIGTERM, int(make))
         yield
     except BaseException:
         if not came:  # what follows a signal is its consequence

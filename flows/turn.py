@@ -7,7 +7,8 @@ DVC has two locks of its own. `--wait-for-lock` waits for the first, `.dvc/tmp/l
 writes its records, not while a stage runs. For the second, `.dvc/tmp/rwlock`, the paths that a running stage reads and
 writes, nothing waits: DVC fails at once. `wait_for_dvc` waits for a `dvc` that somebody typed.
 
-`python -m flows.turn repro` is `dvc --wait-for-lock repro` with the turn of the workspace; `make run` starts it.
+`python -m flows.turn repro` is `dvc --wait-for-lock repro` with the turn of the workspace, and DVC's own records mended
+first (dvc_records.py); `make run` starts it. Whatever is killed of make, this process, DVC and the stage, the others end.
 """
 
 import fcntl
@@ -24,6 +25,9 @@ from typing import TextIO
 
 import psutil
 
+from flows.dvc_records import mend
+from flows.processes import dvc_in_terminal
+from flows.stop import ends_with
 from umemma.errors import UmemmaError, run
 
 Tell = Callable[[str], None]
@@ -139,7 +143,7 @@ def _holder(lock: TextIO) -> str:
 
 
 def main() -> None:
-    """Take the turn of the workspace, then become `dvc`, which keeps it."""
+    """Take the turn of the workspace, then run `dvc`, which keeps it."""
     home = Path.cwd()
     if not (home / ".dvc").is_dir():
         raise UmemmaError(f"{home}: not the root of a DVC project (no .dvc folder here)")
@@ -147,10 +151,13 @@ def main() -> None:
     def tell(line: str) -> None:
         print(line, flush=True)
 
-    with workspace(home).taken(" ".join(["dvc", *sys.argv[1:]]), tell) as descriptor:
-        wait_for_dvc(home, tell)
-        os.set_inheritable(descriptor, True)
-        os.execvp("dvc", ["dvc", "--wait-for-lock", *sys.argv[1:]])
+    given = sys.argv[1:]
+    with ends_with("stopped; finished stages are kept, and the same command goes on from there"):
+        with workspace(home).taken(" ".join(["dvc", *given]), tell) as descriptor:
+            wait_for_dvc(home, tell)
+            mend(home, tell)
+            returncode = dvc_in_terminal(["--wait-for-lock", *given], cwd=home, keep=descriptor)
+        sys.exit(returncode if returncode >= 0 else 128 - returncode)
 
 
 if __name__ == "__main__":

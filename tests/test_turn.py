@@ -13,13 +13,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
+from flows.dvc_records import mend
 from flows.turn import Turn, wait_for_dvc, workspace
 from tests.test_flows import STEP, call, committed_toy, environment, set_params, toy, wait_for  # noqa: F401
 
 HOLD = """
 import sys, time
 from pathlib import Path
+from flows.dvc_records import mend
 from flows.turn import Turn
 with Turn(Path(sys.argv[1])).taken("the other", print):
     print("held", flush=True)
@@ -116,18 +119,66 @@ def test_dvc_in_turn_waits_for_the_other_and_for_a_dvc_that_was_typed(toy: Path)
     assert not psutil.pid_exists(int(stage))
 
 
-def test_dvc_keeps_the_turn_and_its_stage_does_not(toy: Path) -> None:  # noqa: F811
+@pytest.mark.parametrize("victim", ["make", "turn", "dvc", "stage"])
+def test_whatever_is_killed_the_others_end_and_the_turn_is_free(toy: Path, victim: str) -> None:  # noqa: F811
     set_params(toy, "fuse", seconds=60)
-    dvc = subprocess.Popen(
-        [sys.executable, "-m", "flows.turn", "repro", "-q"], cwd=toy, env=environment(), start_new_session=True
+    make = subprocess.Popen(  # as in the Makefile; `; true`, or the shell would become the program
+        ["sh", "-c", f"UMEMMA_MAKE=$$ {sys.executable} -m flows.turn repro -q; true"],
+        cwd=toy,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
-    try:
-        wait_for(toy / ".dvc" / "tmp" / "pid")
-        holder = workspace(toy).holder()
-        assert holder is not None
-        assert holder.startswith(f"dvc repro -q (process {dvc.pid}, since ")
-        dvc.kill()
-        dvc.wait()
-        assert workspace(toy).holder() is None
-    finally:
-        os.killpg(dvc.pid, signal.SIGKILL)
+    stage = psutil.Process(int(wait_for(toy / ".dvc" / "tmp" / "pid")))
+    (turn,) = psutil.Process(make.pid).children()
+    (dvc,) = turn.children()
+    holder = workspace(toy).holder()
+    assert holder is not None
+    assert holder.startswith(f"dvc repro -q (process {turn.pid}, since ")
+    {"make": psutil.Process(make.pid), "turn": turn, "dvc": dvc, "stage": stage}[victim].kill()
+    make.wait(20)
+    assert not psutil.wait_procs([turn, dvc, stage], timeout=20)[1]
+    assert workspace(toy).holder() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_dvc_in_turn_soon_with_one_line(toy: Path, number: signal.Signals) -> None:  # noqa: F811
+    set_params(toy, "fuse", seconds=60)
+    command = [sys.executable, "-m", "flows.turn", "repro", "-q"]
+    turn = subprocess.Popen(command, cwd=toy, env=environment(), text=True, stderr=subprocess.PIPE)
+    stage = psutil.Process(int(wait_for(toy / ".dvc" / "tmp" / "pid")))
+    turn.send_signal(number)
+    _, said = turn.communicate(timeout=10)
+    assert (turn.returncode, said) == (
+        128 + number,
+        "stopped; finished stages are kept, and the same command goes on from there\n",
+    )
+    assert not psutil.wait_procs([stage], timeout=5)[1]
+
+
+def cuts(text: str) -> list[int]:
+    """Return where a kill can cut off a file: at its beginning, in a stage, at the end of a line, before the last one."""
+    return [0, 3, text.index("    outs:\n") + 10, len(text) * 2 // 3, len(text) - 1]
+
+
+def test_what_dvc_was_killed_writing_is_mended_and_nothing_runs_again(toy: Path) -> None:  # noqa: F811
+    call(toy, "dvc", "repro", "-q")
+    lock, said = toy / "dvc.lock", list[str]()
+    whole = lock.read_text()
+    mend(toy, said.append)
+    assert not said
+    assert lock.read_text() == whole
+    (toy / ".dvc" / "tmp" / "rwlock").write_text('{"write": {"a')
+    for cut in cuts(whole):
+        lock.write_text(whole[:cut])
+        mend(toy, said.append)
+        if lock.exists():
+            assert set(yaml.safe_load(lock.read_text())["stages"]) < set(yaml.safe_load(whole)["stages"])
+    assert said[0] == ".dvc/tmp/rwlock was cut off by a kill: removed"
+    assert len(said) == 1 + len(cuts(whole))
+    lock.write_text(whole[: len(whole) // 2])
+    (toy / ".dvc" / "tmp" / "tries").unlink()
+    said_again = call(toy, sys.executable, "-m", "flows.turn", "repro")
+    assert "dvc.lock was cut off by a kill" in said_again
+    assert not (toy / ".dvc" / "tmp" / "tries").exists(), "the stage `fuse` ran again"
+    assert yaml.safe_load(lock.read_text()) == yaml.safe_load(whole)
