@@ -11,7 +11,6 @@ anew.
 
 import fcntl
 import io
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from torch import nn
 
 from umemma.errors import DataError
 from umemma.files import written_whole
+from umemma.models.ranks import is_rank
 
 SECONDS = 15.0
 DAYS = 7  # for which what a killed run has kept waits for its next run
@@ -88,7 +88,7 @@ def kept_in(folder: Path) -> Iterator[None]:
 
     So is what others have left beside it for `DAYS`. Another process that trains the same at the same time does without.
     """
-    if os.environ.get("WORLD_SIZE", "1") != "1":
+    if is_rank():
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
