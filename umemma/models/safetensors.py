@@ -1,6 +1,8 @@
 """Weights and the facts needed to rebuild their module, in one safetensors file: loading it runs no code."""
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,14 @@ from umemma.files import written_whole
 
 def write(path: Path, state: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
     """Write tensors and JSON-able facts; equal content gives equal bytes."""
+    tensors = {name: value.cpu().contiguous() for name, value in state.items()}
     with written_whole(path) as temporary:
-        save_file(
-            {name: value.cpu().contiguous() for name, value in state.items()},
-            temporary,
-            {"umemma": json.dumps(facts, sort_keys=True)},
-        )
+        try:
+            save_file(tensors, temporary, {"umemma": json.dumps(facts, sort_keys=True)})
+        except SafetensorError as error:  # in place of an OSError
+            if number := re.search(r"\(os error (\d+)\)", str(error)):
+                raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+            raise
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
