@@ -13,6 +13,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from umemma.files import written_whole
+
 LOCK_FILE = "dvc.lock"
 _LOOKS, _SECONDS = 5, 0.1  # another `dvc` may be writing just now
 
@@ -25,9 +27,11 @@ def mend(root: Path, tell: Callable[[str], None]) -> None:
         tell(f"{running.relative_to(root)} was cut off by a kill: removed")
     if _stays(lambda: _is_cut_yaml(lock)):
         whole = _whole_stages(lock.read_text("utf-8", errors="replace"))
-        part = lock.with_name(f".{LOCK_FILE}.part")
-        part.write_text(whole, "utf-8")
-        part.replace(lock) if whole else (part.unlink(), lock.unlink())
+        if whole:
+            with written_whole(lock) as temporary:
+                temporary.write_text(whole, "utf-8")
+        else:
+            lock.unlink()
         tell(f"{LOCK_FILE} was cut off by a kill: what is missing comes from DVC's cache")
 
 
