@@ -105,7 +105,7 @@ def run(main: Callable[[], None], advise: Callable[[UmemmaError], str] = str) ->
     except OSError as error:
         if (sentence := _of_the_disk(error)) is None:
             raise
-        print(f"ERROR: {sentence}", file=sys.stderr, flush=True)
+        print(visible(redacted(f"ERROR: {sentence}")), file=sys.stderr, flush=True)
         sys.exit(UmemmaError.exit_code)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr, flush=True)
