@@ -42,7 +42,7 @@ ablation: .venv/.synced ## every arm and seed as DVC experiments, resumed where 
 	  $${ARMS:+--arms $$ARMS} $${RATES:+--rates $$RATES}
 
 study: .venv/.synced ## experiments that answer one question, into docs/studies/NAME.md: NAME=rates DATASETS="..." SEEDS="0 1 2"
-	@set -f; $(BIN)/python -m flows.study $${DATASETS:+--datasets $$DATASETS} $${SEEDS:+--seeds $$SEEDS} $$ARGS -- "$$NAME"
+	@set -f; $(TIED) -m flows.study $${DATASETS:+--datasets $$DATASETS} $${SEEDS:+--seeds $$SEEDS} $$ARGS -- "$$NAME"
 
 benchmark: .venv/.synced ## our model and two baselines on eight data sets, into docs/benchmark.md: DATASETS="..." SEEDS="0 1 2"
 	@set -f; $(TIED) -m flows.benchmark $${DATASETS:+--datasets $$DATASETS} $${SEEDS:+--seeds $$SEEDS} \

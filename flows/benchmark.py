@@ -28,6 +28,7 @@ from flows.graph import project_root
 from flows.overrides import check_overrides
 from flows.plan import legal
 from flows.processes import Children
+from flows.stop import ends_with
 from flows.sweep import SHOWN_LINES
 from flows.workspace import experiment
 from umemma.errors import ParameterError, UmemmaError, run
@@ -93,6 +94,11 @@ def main() -> None:
     given = _parser().parse_args()
     home = project_root(Path.cwd())
     os.chdir(home)
+    with ends_with("stopped; what ran is in DVC's cache, and the same command goes on from there"):
+        _compare(home, given)
+
+
+def _compare(home: Path, given: argparse.Namespace) -> None:
     for name in ("dvc", "dvc_data"):  # DVC would warn about every output that a new worktree lacks
         logging.getLogger(name).setLevel(logging.ERROR)
     variants = [(f"seed={seed}", *one) for seed in given.seeds for one in _over(given.over)]

@@ -13,3 +13,8 @@ def base_of(settings: Parameters) -> LateFusion | None:
         return None
     decode = {name: modality.decode for name, modality in settings.dataset.modalities.items()}
     return base_model.read(Path(settings.base), classes=settings.dataset.classes, decode=decode)
+
+
+def base_files(settings: Parameters) -> list[Path]:
+    """Return what is read for it."""
+    return [] if settings.base == NO_BASE else [Path(settings.base)]

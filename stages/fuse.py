@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stages import _context, _ranks
-from stages._base import base_of
+from stages._base import base_files, base_of
 from stages._resume import resumable
 from umemma import parameters
 from umemma.data.batch import Batch
@@ -67,7 +67,7 @@ def write_masks(data: Mapping[str, Batch], hiding: Hiding | None, num_epochs: in
 def main() -> None:
     """Load towers and data; train, from where a killed run was."""
     settings = parameters.read()
-    with resumable("fuse", _context.inputs(settings)):
+    with resumable("fuse", [*_context.inputs(settings), *base_files(settings)]):
         train(settings)
 
 

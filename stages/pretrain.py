@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stages import _ranks, modality_of
-from stages._base import base_of
+from stages._base import base_files, base_of
 from stages._resume import resumable
 from umemma import parameters
 from umemma.data import arrays, manifest
@@ -62,7 +62,7 @@ def main() -> None:
     """Train the tower, from where a killed run was."""
     name, settings = modality_of(__doc__), parameters.read()
     folder = {name: Path("data") / settings.dataset.inputs[name] / settings.dataset.name / name}
-    with resumable(f"pretrain@{name}", [*folder.values(), MANIFEST]):
+    with resumable(f"pretrain@{name}", [*folder.values(), MANIFEST, *base_files(settings)]):
         pretrain(name, settings, folder)
 
 
