@@ -36,4 +36,4 @@ def _files(path: Path) -> Sequence[Path]:
     """Return what identifies a file or folder: of arrays their digests."""
     if (path / FACTS).is_file():
         return [path / FACTS]
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
