@@ -10,7 +10,7 @@ A profiler sees the phases of a step by name (`umemma.profiling.phases`).
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
@@ -61,7 +61,7 @@ def train(
     optimiser = torch.optim.AdamW(
         [{"params": list(parameters), "lr": lr} for parameters, lr in groups], weight_decay=schedule.weight_decay
     )
-    steps = schedule.num_steps(len(data))
+    data, steps = _near(data, device), schedule.num_steps(len(data))
     rates = schedule.rates(optimiser, [lr for _, lr in groups], len(data))
     average = Average(model) if schedule.stops_early else None
     log_weight = None if log_weight is None else log_weight.to(device.torch_device)
@@ -69,10 +69,7 @@ def train(
     done, curve, losses, best, is_over = training.restored() or Position(0, [], [], state(model))
     if is_over:
         return curve
-    data = _near(data, device)
-    batches = islice(schedule.batches(len(data), seed), done, None)
-    is_silent = None if device.ranks.is_first else True  # None: where nobody watches
-    progress = tqdm(batches, name, steps, initial=done, disable=is_silent, mininterval=0.5)
+    progress = _left(schedule.batches(len(data), seed), done, steps, name, is_watched=device.ranks.is_first)
     for step, (epoch, rows) in enumerate(progress, start=done + 1):
         training.keep(Position(step - 1, curve, losses, best))
         with record_function("data"):
@@ -99,15 +96,13 @@ def train(
             continue
         train_loss = torch.stack(losses).mean().item()
         if not math.isfinite(train_loss):
-            first = step - len(losses) + 1 + int((~torch.stack(losses).isfinite()).nonzero()[0])
-            _, taken = next(islice(schedule.batches(len(data), seed), first - 1, None))
-            raise _diverged(name, first, data, taken, curve, kept_in=training.file)
+            raise _diverged(
+                name, step, losses, data, schedule.batches(len(data), seed), curve=curve, kept_in=training.file
+            )
         losses.clear()
         with record_function("validation"), average.in_place() if average else nullcontext():
-            row = {"epoch": epoch + 1, "step": step, "samples_seen": step * len(rows), "train_loss": train_loss} | (
-                device.ranks.agreed(validate())
-            )
-            curve.append({key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()})
+            cost = {"epoch": epoch + 1, "step": step, "samples_seen": step * len(rows), "train_loss": train_loss}
+            curve.append(_rounded(cost | device.ranks.agreed(validate())))
             if kept(curve) is curve[-1]:
                 best = state(model)
         is_last = step == steps or schedule.is_exhausted(step, int(kept(curve)["step"]))
@@ -116,8 +111,7 @@ def train(
         if is_last:
             break
     progress.close()
-    model.load_state_dict(best)
-    training.keep(Position(step, curve, [], {}, is_over=True))
+    training.end(step, curve, best)
     return curve
 
 
@@ -126,19 +120,43 @@ def kept(curve: Curve) -> dict[str, float]:
     return min(curve, key=lambda row: row[CRITERION])
 
 
+def _left(
+    batches: Iterator[tuple[int, torch.Tensor]], done: int, steps: int, name: str, *, is_watched: bool
+) -> "tqdm[tuple[int, torch.Tensor]]":
+    """Return the batches after the first `done`, behind a bar where somebody may watch and there is a terminal."""
+    return tqdm(
+        islice(batches, done, None), name, steps, disable=None if is_watched else True, mininterval=0.5, initial=done
+    )
+
+
 def _near(data: Batch, device: Device) -> Batch:
     """Return the data with its values on a GPU that has room for them: each step then moves row numbers alone."""
     if not device.has_room(sum(value.nbytes for value in data.values.values())):
         return data
     return data.with_values({name: value.to(device.torch_device) for name, value in data.values.items()})
+
+
+def _rounded(row: dict[str, float]) -> dict[str, float]:
+    return {key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()}
+
+
 def _diverged(
-    name: str, step: int, data: Batch, rows: torch.Tensor, curve: Curve, *, kept_in: Path | None
+    name: str,
+    step: int,
+    losses: Sequence[torch.Tensor],
+    data: Batch,
+    batches: Iterator[tuple[int, torch.Tensor]],
+    *,
+    curve: Curve,
+    kept_in: Path | None,
 ) -> TrainingError:
-    """Return the error of a training that diverged at a step, which took these rows (sample,) of its data."""
+    """Return the error of a training that diverged within `losses`, those of the last steps; `batches` are all of it."""
+    first = step - len(losses) + next(number for number, loss in enumerate(losses, 1) if not loss.isfinite())
+    _, rows = next(islice(batches, first - 1, None))
     before = f"all was well at the evaluation of step {curve[-1]['step']:g}" if curve else "it was not evaluated before"
     where = f", and until then it is kept in {kept_in}" if kept_in else ""
     return TrainingError(
-        f"{name}: the loss is NaN or infinite at step {step}, on rows {some(map(str, rows.tolist()))} of what it is trained "
+        f"{name}: the loss is NaN or infinite at step {first}, on rows {some(map(str, rows.tolist()))} of what it is trained "
         f"on; {before}{where}. Lower the learning rate",
         tuple(data.key[rows].tolist()),
     )

@@ -146,6 +146,11 @@ class Training:
         if self._folder.is_due() and all(loss.isfinite() for loss in position.losses):
             self._folder.write(self._number, self._folder.over.get(self._number) or self._content(position, self.parts))
 
+    def end(self, step: int, curve: list[dict[str, float]], best: Weights) -> None:
+        """Give the model its best weights, and keep these: it need not be trained again."""
+        self.model.load_state_dict(best)
+        self.keep(Position(step, curve, [], {}, is_over=True))
+
     def _content(self, position: Position, parts: Mapping[str, Stateful]) -> dict[str, Any]:
         frozen = {name for name, value in self.model.named_parameters() if not value.requires_grad}
 
