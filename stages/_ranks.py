@@ -1,4 +1,4 @@
-"""Stages that train: by this process alone, or by as many as `compute.devices` says.
+"""Stages that train: by this process alone, or by as many as `compute.devices` says, wherever `compute.launcher` does.
 
 A rank runs the same script with the same parameters and finds its number in torchrun's variables. All of them compute the
 same; the first prints and writes.
@@ -29,7 +29,7 @@ def run(main: Callable[[], None]) -> None:
 def _launch(main: Callable[[], None]) -> None:
     settings = parameters.read()
     devices = settings.compute.num_devices
-    if devices == 1:
+    if devices == 1 and settings.compute.launcher == "local":
         main()
         return
     specification = sys.modules["__main__"].__spec__

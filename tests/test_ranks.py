@@ -1,5 +1,6 @@
 """Several processes that train one model: the same curves as one, each sample once, and errors that end all of them."""
 
+import subprocess
 import sys
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import torch
 
 from tests import ranks_sample
 from tests.conftest import ROOT
+from tests.stages_here import compose, run_stages
 from umemma.files import read_json
 from umemma.launchers import local_launcher
 from umemma.models.divided import Share
@@ -61,3 +63,26 @@ def test_a_rank_that_fails_ends_all(capfd, code, message):
     script = f"import os, time\nif os.environ['RANK'] == '1':\n    {code}\ntime.sleep(600)"
     assert local_launcher.Launcher().train([sys.executable, "-c", script], 2) == (9 if message else 7)
     assert message in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_stage_trains_on_two_devices_and_the_first_rank_writes(checkout):
+    folder = checkout()
+    compose(folder, "dataset=digits", "compute.threads=1")
+    run_stages(folder, "decode@image")
+    tower, path = folder / "data/towers/digits/image", folder / "data/reports/curves/digits/image.json"
+    curves = []
+    for devices in (1, 2):
+        compose(folder, "dataset=digits", "compute.threads=1", f"compute.devices={devices}")
+        stage = subprocess.run(
+            [sys.executable, "-m", "stages.pretrain", "image"], cwd=folder, check=True, capture_output=True, text=True
+        )
+        assert stage.stdout.splitlines()[-1].startswith("image: samples_seen")
+        assert stage.stdout.count("image: samples_seen") == 1
+        assert sorted(file.name for file in tower.iterdir()) == [
+            "features.safetensors",
+            "result.json",
+            "tower.safetensors",
+        ]
+        curves.append(read_json(path))
+    assert [row["train_loss"] for row in curves[1]] == pytest.approx([row["train_loss"] for row in curves[0]], abs=1e-3)

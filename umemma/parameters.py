@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 from umemma.data.settings import Dataset, Modality, Prepare
 from umemma.errors import ParameterError, unknown
 from umemma.evaluation.settings import Evaluate, Promotion
-from umemma.launchers import local_launcher
+from umemma.launchers import launcher as launchers
 from umemma.launchers.launcher import Launcher
 from umemma.limits import Limits
 from umemma.models.settings import has_frozen_backbone, tower_inputs
@@ -59,7 +59,10 @@ class Parameters(Section):
 
     def launcher(self) -> Launcher:
         """Return where this run's stages do their work; it changes none of their bytes."""
-        return local_launcher.Launcher(self.compute.workers)
+        compute = self.compute
+        return launchers.chosen(
+            compute.launcher, workers=compute.workers, options=compute.slurm, logs=Path(".dvc/tmp/slurm")
+        )
 
 
 def read(path: Path = FILE) -> Parameters:

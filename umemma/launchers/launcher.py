@@ -1,10 +1,14 @@
-"""What a launcher does."""
+"""What a launcher does, and the choice of one by name."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar, cast
 
-from umemma.errors import UmemmaError
+from umemma.errors import SettingError, UmemmaError
 
+LauncherName = Literal["local", "slurm"]
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -22,6 +26,24 @@ class Launcher(Protocol):
     def train(self, command: Sequence[str], devices: int) -> int:
         """Start `command` as `devices` ranks, with torchrun's variables; return the exit code of the first that failed."""
         ...
+
+
+def chosen(name: LauncherName, *, workers: int | None, options: Mapping[str, Any], logs: Path) -> Launcher:
+    """Return the launcher `name`; `options` are those of Slurm. What its package lacks is only found when it is used."""
+    kind = import_module(f"umemma.launchers.{name}_launcher").Launcher
+    return cast(Launcher, kind(workers, options, logs) if name == "slurm" else kind(workers))
+
+
+@contextmanager
+def extra(name: LauncherName) -> Iterator[None]:
+    """Import optional packages in this context. Raises SettingError that says how to get them."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SettingError(
+            f"compute.launcher is {name}, which needs the package {error.name}: "
+            f"`.tools/bin/uv pip install --python .venv/bin/python -e '.[{name}]'`, or set it to local"
+        ) from error
 
 
 def outcome(function: Callable[[Job], Result], job: Job) -> Result | UmemmaError:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from umemma.launchers.launcher import LauncherName
 from umemma.settings import Count, CountOrAuto, Fraction, Positive, PositiveOrAuto, Section
 
 if TYPE_CHECKING:
@@ -39,8 +40,13 @@ class Compute(Section):
     """How many processes train one model together, each on a device of its own: GPUs, or parts of the CPU's cores. The
     batch is the same, divided among them. `auto`: as many as this machine has GPUs.
     """
+    launcher: LauncherName = "local"
+    """Where training and maps over shards run: `local` or `slurm`. Changes no byte, and makes no stage run again."""
     workers: Count | None = None
-    """Processes or jobs that share the shards; null: one per core. Changes no byte."""
+    """Processes or jobs that share the shards; null: one per core, on Slurm 16. Changes no byte."""
+
+    slurm: Mapping[str, Any] = Field(default_factory=dict)
+    """Options of Slurm jobs, as submitit names them: `{slurm_partition: gpu, nodes: 2, gpus_per_node: 4}`."""
 
     def set_up(self) -> "Device":
         """Set up this process; return its device. Raises SettingError if there is no such device."""

@@ -1,0 +1,59 @@
+"""Training reads memory-mapped arrays batch by batch: ten times the samples need no more memory of the process."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.lib.format import open_memmap
+
+from tests.conftest import ROOT
+
+VALUES = 1_000  # float32 of a sample: 4 kB
+TRAIN = """
+import sys, threading, time
+from pathlib import Path
+import numpy as np
+import torch
+from umemma.data.batch import Batch
+from umemma.settings import section
+from umemma.training import unimodal_fit
+from umemma.training.settings import Compute, Pretrain
+
+def anonymous() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+def watch() -> None:
+    while True:
+        peak[0] = max(peak[0], anonymous())
+        time.sleep(0.01)
+
+def split(name: str) -> Batch:
+    values = torch.from_numpy(np.load(f"{sys.argv[1]}/{name}.npy", mmap_mode="c"))
+    return Batch.of({"vector": values}, torch.arange(len(values)) % 3)
+
+data = {name: split(name) for name in ("train", "val", "test")}
+peak = [0]
+threading.Thread(target=watch, daemon=True).start()
+pretrain = section(Pretrain, batch_size=64, lr=0.004, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0)
+compute = section(Compute, device="cpu", precision="float32", threads=1)
+unimodal_fit.fit(data, {"name": "mlp", "dim": 8, "width": 16}, pretrain, compute, epochs=1, num_classes=3, seed=0)
+Path(sys.argv[1], "peak").write_text(str(peak[0]))
+"""
+
+
+def peak_mib(folder, num_samples):
+    folder.mkdir()
+    for name, number in (("train", num_samples), ("val", 300), ("test", 300)):
+        values = open_memmap(folder / f"{name}.npy", "w+", np.float32, (number, VALUES))
+        values[:, 0] = np.arange(number) % 3
+    subprocess.run([sys.executable, "-c", TRAIN, str(folder)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return int((folder / "peak").read_text()) / 1024
+
+
+@pytest.mark.slow
+def test_ten_times_the_samples_train_in_the_same_memory(tmp_path):
+    few, many = peak_mib(tmp_path / "few", 7_000), peak_mib(tmp_path / "many", 70_000)
+    grown = 63_000 * VALUES * 4 / 2**20
+    assert many - few < 0.25 * grown, f"{few:.0f} MiB, then {many:.0f}: a copy would be {grown:.0f} more"

@@ -1,0 +1,97 @@
+"""Launchers: shards and arrays are the same bytes, and ranks find each other, in processes and Slurm jobs."""
+
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from tests import slurm_cluster
+from tests.conftest import ROOT
+from tests.test_shards import Holey, content, write
+from umemma.data import arrays, shards
+from umemma.errors import DataError, SettingError
+from umemma.launchers import local_launcher, slurm_launcher
+from umemma.launchers.launcher import chosen
+from umemma.media.decoders.image import Decoder
+
+needs_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="the extra `slurm` is not installed")
+needs_slurm = pytest.mark.skipif(not slurm_cluster.is_installed(), reason="slurmctld and slurmd are not installed")
+SUM = """
+import torch
+from umemma.models.ranks import Ranks
+
+ranks = Ranks.joined(torch.device("cpu"))
+total = ranks.summed(torch.tensor([ranks.rank + 1.0]))
+assert total.item() == 3, total
+"""
+
+
+def everything(folder, launcher):
+    """Return the bytes of shards and arrays that are made in `folder`."""
+    write(folder / "shards", Holey(folder), launcher=launcher)
+    index = shards.verify(folder / "shards")
+    arrays.write(index, folder / "shards", "image", Decoder(), folder / "arrays", launcher=launcher)
+    return content(folder / "shards") | content(folder / "arrays")
+
+
+def unlucky(number):
+    if number == 13:
+        raise DataError("13 is unlucky")
+    return number
+
+
+def check(launcher, folder, monkeypatch):
+    """A map's bytes are those of this process, an error of a job is its own, and two ranks add up."""
+    monkeypatch.chdir(ROOT)
+    assert everything(folder / "there", launcher) == everything(folder / "here", local_launcher.Launcher(1))
+    with pytest.raises(DataError, match=r"^13 is unlucky$"):
+        list(launcher.map(unlucky, [12, 13]))
+    assert launcher.train([sys.executable, "-c", SUM], 2) == 0
+    assert launcher.train([sys.executable, "-c", "import os; raise SystemExit(int(os.environ['RANK']) * 7)"], 2) == 7
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("there", "here"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+@needs_submitit
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # submitit waits for no process
+def test_jobs_that_share_a_map_return_its_results_in_order(tmp_path, monkeypatch):
+    """As processes of this machine, which submitit starts as it does Slurm's."""
+    monkeypatch.chdir(ROOT)
+    launcher = slurm_launcher.Launcher(3, {"cluster": "local"}, tmp_path)
+    assert list(launcher.map(unlucky, [5, 1, 4, 2])) == [5, 1, 4, 2]
+    assert list(launcher.map(unlucky, [])) == []
+
+
+@needs_submitit
+def test_an_option_that_slurm_does_not_have_is_named(tmp_path):
+    launcher = slurm_launcher.Launcher(1, {"cluster": "debug", "partitoin": "gpu"}, tmp_path)
+    with pytest.raises(SettingError, match=r"compute\.slurm: .*partitoin"):
+        list(launcher.map(unlucky, [1]))
+    nodes = slurm_launcher.Launcher(1, {"cluster": "debug", "nodes": 2}, tmp_path)
+    with pytest.raises(
+        SettingError, match=r"compute\.devices is 3, which 2 nodes \(compute\.slurm\.nodes\) cannot share"
+    ):
+        nodes.train(["true"], 3)
+
+
+@pytest.mark.parametrize(("name", "package"), [("slurm", "submitit")])
+def test_a_launcher_without_its_package_says_how_to_get_it(tmp_path, monkeypatch, name, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    launcher = chosen(name, workers=None, options={}, logs=tmp_path)
+    with pytest.raises(SettingError, match=rf"needs the package {package}: .*-e '\.\[{name}\]'"):
+        list(launcher.map(unlucky, [1]))
+
+
+@needs_submitit
+@needs_slurm
+@pytest.mark.slow
+def test_slurm_makes_the_same_bytes_and_starts_the_ranks(folder, monkeypatch):
+    with slurm_cluster.running(folder / "slurm") as configuration:
+        monkeypatch.setenv("SLURM_CONF", str(configuration))
+        check(slurm_launcher.Launcher(2, {"cluster": "slurm"}, folder / "logs"), folder, monkeypatch)
