@@ -176,3 +176,19 @@ def test_fitting_chooses_how_far_the_new_modality_is_trusted(towers):
         features = {"image": torch.randn(600, 5), "pulse": value}
         model.head.fit(features, torch.ones(600, 2, dtype=torch.bool), label, 1.0)
         assert model.head.scale.item() == pytest.approx({"useless": 0.0, "telling": 1.0}[name], abs=0.1)
+
+
+@pytest.mark.parametrize("head", ["sum_logits", "product_of_experts"])
+def test_one_of_many_modalities_that_is_retired_leaves_the_bytes_of_what_is_left(head):
+    torch.manual_seed(6)
+    names = [f"m{number}" for number in range(9)]
+    towers = {name: Tower(Encoder(name, (4,), {"name": "mlp", "width": 6, "dim": 5}), 3).eval() for name in names}
+    values, present = {name: torch.randn(60, 4) for name in names}, torch.rand(60, 9) > 0.2
+    data = Batch(values, present, torch.arange(60) % 3, key_digest([str(i) for i in range(60)]))
+    base = late(towers, names, head)
+    left = [name for name in names if name != "m3"]
+    checked, failures = unchanged.compare(
+        grown.without_modality(deepcopy(base), "m3"), base, data.only(left), PRIOR, device=CPU
+    )
+    assert checked > 60
+    assert failures == []

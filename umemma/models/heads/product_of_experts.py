@@ -26,7 +26,12 @@ class Head(nn.Module):
         self.register_buffer("log_prior", log_prior)
 
     def forward(self, features: Mapping[str, torch.Tensor], visible: torch.Tensor) -> torch.Tensor:
-        """Return unnormalised log-probabilities; a softmax makes them sum to one."""
-        logits = torch.stack([expert(features[name]) for name, expert in self.experts.items()], dim=1)
-        total = torch.where(visible[:, :, None], logits, 0.0).sum(dim=1)
+        """Return unnormalised log-probabilities; a softmax makes them sum to one.
+
+        Added up in order, without those that are not visible: a sum over a stack takes other partial sums from four
+        modalities on, and a model that loses a modality (`umemma.models.grown`) would answer with other bits.
+        """
+        total = self.log_prior.new_zeros(len(visible), len(self.log_prior))
+        for m, (name, expert) in enumerate(self.experts.items()):
+            total = torch.where(visible[:, m, None], total + expert(features[name]), total)
         return total - (visible.sum(dim=1, keepdim=True) - 1) * self.log_prior
