@@ -50,7 +50,7 @@ benchmark: .venv/.synced ## our model and two baselines on eight data sets, into
 
 .PHONY: bench
 bench: .venv/.synced ## what the trainings of the last run cost on this machine, and what they must: data/reports/bench.json
-	@$(BIN)/python -m stages._bench
+	@KINETO_LOG_LEVEL=99 $(BIN)/python -m stages._bench  # the profiler would tell of each start, and of a GPU that is not there
 
 table: .venv/.synced ## print the results of the last run
 	@echo; $(BIN)/python -m stages.report --show

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
@@ -73,10 +74,11 @@ def main() -> None:
         raise DataError(f"{', '.join(missing)}: not there; `make run` makes what is measured here")
     device = settings.compute.set_up()
     limits = machine.measure(device, Path("data"))
-    profiles = towers(settings)
-    context, _ = _context.load(settings)
-    if fusion := trainings.of_fusion(settings.arm, context):
-        profiles["fuse"] = fusion
+    with redirect_stdout(sys.stderr):  # what trainings print is not the result
+        profiles = towers(settings)
+        context, _ = _context.load(settings)
+        if fusion := trainings.of_fusion(settings.arm, context):
+            profiles["fuse"] = fusion
     imports = {stage: seconds_to_import(stage) for stage in ("pretrain", "fuse")}
     writing = seconds_to_write(settings)
     found = {
