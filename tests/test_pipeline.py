@@ -77,6 +77,18 @@ def test_a_second_run_runs_nothing(project):
     assert "up to date" in again.stdout
 
 
+def test_the_bench_measures_every_training_of_the_run_and_changes_nothing(project):
+    benched = run(project, "python", "-m", "stages._bench")
+    assert benched.returncode == 0, benched.stderr
+    report = json.loads((project / "data/reports/bench.json").read_text())
+    assert list(report["trainings"]) == ["pretrain@image", "pretrain@audio", "fuse"]
+    assert all(0 < training["share"] < 1 for training in report["trainings"].values())
+    assert report["plain"]["times_faster"] > 0
+    assert all(name in benched.stdout for name in report["trainings"])
+    again = run(project, "dvc", "--wait-for-lock", "repro")
+    assert ran(again.stdout) == []
+
+
 def test_the_flow_gives_the_same_lock_and_results_byte_for_byte(project, checkout):
     other = shortened(checkout())
     flow = run(other, "python", "-m", "flows.pipeline", environment=SECRETS)
