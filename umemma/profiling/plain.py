@@ -17,7 +17,7 @@ from umemma.models.device import Device
 from umemma.models.unimodal import Encoder, Tower
 
 _SIDE_PX, _BATCH, _NUM_CLASSES = 112, 128, 10
-_ROUNDS = 5
+_ROUNDS = 3
 Step = Callable[[], object]
 
 
