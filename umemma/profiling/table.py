@@ -20,7 +20,8 @@ def lines(report: Mapping[str, Any]) -> list[str]:
         "",
         *_rows(report["trainings"]),
         "",
-        f"a step of two LeNets at {plain['side_px']} px: {plain['samples_per_second']:g} samples/s, plain float32 "
+        f"a step of two LeNets at {plain['side_px']} px: {plain['samples_per_second']:g} samples per "
+        f"{'CPU-second' if machine['device'] == 'cpu' else 'second'}, plain float32 "
         f"{plain['plain_samples_per_second']:g}: {plain['times_faster']:g} times faster",
     ]
 
