@@ -121,7 +121,11 @@ def test_a_mechanisms_accuracy_is_that_over_every_way_to_hide_each_sample(model,
     assert measured.under_chances(alike) == pytest.approx(measured.expected((0.25, 0.5)))
     content = robustness.results(measured, measured, [0.0, 0.5], CLASSES, {"by_class": lambda rate: alike * rate})
     (row,) = [row for row in content["protocols"] if (row["protocol"], row["rate"]) == ("by_class", 0.5)]
+    assert row["missing"] == "every modality"
     assert row["accuracy"] == pytest.approx(measured.expected((0.125, 0.25))["accuracy"], abs=1e-6)
+    spared = alike * torch.tensor([0.0, 1.0])
+    content = robustness.results(measured, measured, [0.5], CLASSES, {"mar": lambda rate: spared * rate})
+    assert content["protocols"][-1]["missing"] == "all but image"
 
 
 def test_results_hold_every_pattern_what_is_kept_the_lines_of_rates_and_every_protocol(model, media):

@@ -272,13 +272,16 @@ def _by_protocol(table: Table, grid: Sequence[float]) -> list[dict[str, Any]]:
 def _by_mechanism(
     table: Table, grid: Sequence[float], mechanisms: Mapping[str, Callable[[float], torch.Tensor]]
 ) -> list[dict[str, Any]]:
-    """Return a row for every mechanism and rate of all modalities."""
+    """Return a row for every mechanism and rate of all modalities, but those that it never hides."""
     rows = []
     for name, chances in mechanisms.items():
+        is_never = (chances(0.5) == 0).all(dim=0).tolist()
+        never = [modality for modality, flag in zip(table.modalities, is_never, strict=True) if flag]
+        missing = f"all but {', '.join(never)}" if never else "every modality"
         for rate in grid:
             metrics = table.under_chances(chances(rate))
             if metrics is not None:
-                rows.append({"protocol": name, "missing": "every modality", "rate": rate, **_rounded(metrics)})
+                rows.append({"protocol": name, "missing": missing, "rate": rate, **_rounded(metrics)})
     return rows
 
 
