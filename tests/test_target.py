@@ -79,15 +79,15 @@ def test_where_a_class_never_has_a_pattern_there_is_no_number():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [200, 2_000])
-def test_intervals_cover_at_their_level(count):
-    draws = 200
+@pytest.mark.parametrize(("count", "given"), [(200, 45), (500, 190), (2_000, 200)])
+def test_intervals_cover_at_their_level_and_few_samples_get_no_number(count, given):
+    """Over 200 draws; at 200 samples too few have everything, and most draws are refused."""
     for rate in (0.3, 0.6):
-        found = [target.expected(data(BY_LABEL, count, seed, Y), at_rate(rate, FLAGS), 2.0) for seed in range(draws)]
+        found = [target.expected(data(BY_LABEL, count, seed, Y), at_rate(rate, FLAGS), 2.0) for seed in range(200)]
         known = [one for one in found if one.value is not None]
-        assert len(known) > draws / 2
+        assert len(known) == given
         covered = np.mean([one.low <= exact(rate) <= one.high for one in known])
-        assert abs(covered - 0.95) <= 3 * (0.95 * 0.05 / len(known)) ** 0.5 + (0.02 if count == 200 else 0)
+        assert abs(covered - 0.95) <= 3 * (0.95 * 0.05 / len(known)) ** 0.5
 
 
 @pytest.mark.slow
