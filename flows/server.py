@@ -18,7 +18,7 @@ from pathlib import Path
 
 from flows.graph import project_root
 from flows.notes import end_all
-from flows.services import Service, wait_until
+from flows.services import SECONDS_TO_END, Service, wait_until
 from flows.settings import (
     DATABASE,
     DEFAULT_PORT,
@@ -48,6 +48,7 @@ from flows.workspace import prune
 from umemma.errors import UmemmaError, run
 
 PREFECT = (sys.executable, "-m", "prefect")
+SECONDS_OF_A_START = 1.0  # that what is only just starting gets to end
 
 
 def up(root: Path) -> None:
@@ -64,8 +65,8 @@ def up(root: Path) -> None:
     try:
         url = url or _start_server(root, server)
         _start_worker(root, worker, url)
-    except BaseException:
-        down(root)
+    except BaseException:  # a signal, too, after which there are seconds
+        down(root, SECONDS_OF_A_START)
         raise
     print(f"Prefect is up: {_ui(url)}")
     _tell_password(root)
@@ -107,10 +108,10 @@ def _start_worker(root: Path, worker: Service, url: str) -> None:
         raise ServerError(f"the worker did not start; the end of {worker.log}:\n{worker.last_lines()}")
 
 
-def down(root: Path) -> bool:
-    """Stop the runs, the worker, then the server; return whether anything was running."""
+def down(root: Path, seconds: float = SECONDS_TO_END) -> bool:
+    """Stop the runs, the worker, then the server, each killed after so long; return whether anything was running."""
     server, worker = _services(root)
-    ended = [end_all(root, noted_url(root)) > 0, worker.stop(), server.stop()]
+    ended = [end_all(root, noted_url(root)) > 0, worker.stop(seconds), server.stop(seconds)]
     remove_note(root)
     return any(ended)
 

@@ -85,14 +85,14 @@ class Service:
         while not self._note.exists() and process.poll() is None:
             time.sleep(0.02)
 
-    def stop(self) -> bool:
-        """Stop it and its descendants, by SIGTERM, then SIGKILL; return whether it was running."""
+    def stop(self, seconds: float = SECONDS_TO_END) -> bool:
+        """Stop it and its descendants, by SIGTERM, then, after so long, SIGKILL; return whether it was running."""
         pid = self.pid()
         if pid is not None:
             everything = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGTERM)
-            _, alive = psutil.wait_procs(everything, timeout=SECONDS_TO_END)
+            _, alive = psutil.wait_procs(everything, timeout=seconds)
             for process in alive:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
