@@ -8,28 +8,31 @@ from pathlib import Path
 
 import torch
 
-from umemma import parameters
 from umemma.data.arrays import FACTS
+from umemma.parameters import Parameters
 from umemma.paths import home
 from umemma.training import resume
 
 PLACE = Path(".dvc/tmp/training")  # of the main checkout, so that an experiment finds it again, whose folder is new
+# What a killed training may go on with otherwise: other ranks, or another cluster.
+ELSEWHERE = {"devices", "launcher", "workers", "slurm"}
 
 
-def resumable(stage: str, inputs: Sequence[Path]) -> AbstractContextManager[None]:
+def resumable(stage: str, inputs: Sequence[Path], settings: Parameters) -> AbstractContextManager[None]:
     """Keep the trainings inside and go on with those that are kept, until the stage is through.
 
-    `inputs` are the files and folders that it reads. Without the digest of its code, as in a script that is run by hand
-    in a new checkout, nothing is kept.
+    `inputs` are the files and folders that it reads. All of its ranks go on, and there may be others than before. Without
+    the digest of its code, as in a script that is run by hand in a new checkout, nothing is kept.
     """
     code = Path("data/code") / f"{stage.partition('@')[0]}.json"
     if not code.is_file():
         return nullcontext()
     digest = hashlib.sha256(f"{torch.__version__} {torch.cuda.is_available()} {len(os.sched_getaffinity(0))}".encode())
-    for path in [code, parameters.FILE, *(file for each in inputs for file in _files(each))]:
+    digest.update(settings.model_dump_json(exclude={"compute": ELSEWHERE}).encode())
+    for path in [code, *(file for each in inputs for file in _files(each))]:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    return resume.kept_in(home() / PLACE / f"{stage}-{digest.hexdigest()[:16]}")
+    return resume.kept_in(home() / PLACE / f"{stage}-{digest.hexdigest()[:16]}", settings.compute.set_up().ranks)
 
 
 def _files(path: Path) -> Sequence[Path]:

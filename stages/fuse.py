@@ -67,7 +67,7 @@ def write_masks(data: Mapping[str, Batch], hiding: Hiding | None, num_epochs: in
 def main() -> None:
     """Load towers and data; train, from where a killed run was."""
     settings = parameters.read()
-    with resumable("fuse", [*_context.inputs(settings), *base_files(settings)]):
+    with resumable("fuse", [*_context.inputs(settings), *base_files(settings)], settings):
         train(settings)
 
 

@@ -62,7 +62,7 @@ def main() -> None:
     """Train the tower, from where a killed run was."""
     name, settings = modality_of(__doc__), parameters.read()
     folder = {name: Path("data") / settings.dataset.inputs[name] / settings.dataset.name / name}
-    with resumable(f"pretrain@{name}", [*folder.values(), MANIFEST, *base_files(settings)]):
+    with resumable(f"pretrain@{name}", [*folder.values(), MANIFEST, *base_files(settings)], settings):
         pretrain(name, settings, folder)
 
 

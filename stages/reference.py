@@ -54,7 +54,7 @@ def reference(context: TrainingContext) -> Specialists:
 def main() -> None:
     """Train, from where a killed run was."""
     settings = parameters.read()
-    with resumable("reference", _context.inputs(settings)):
+    with resumable("reference", _context.inputs(settings), settings):
         train(settings)
 
 

@@ -1,5 +1,7 @@
 """Trains towers and a fusion model, and writes what came of it: `python -m tests.ranks_sample FILE`, alone or as a rank."""
 
+import itertools
+import os
 import sys
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import torch
 from umemma.data.batch import Batch
 from umemma.files import write_json
 from umemma.settings import section
-from umemma.training import fit, unimodal_fit
+from umemma.training import fit, resume, unimodal_fit
 from umemma.training.context import TrainingContext
 from umemma.training.settings import Compute, Fuse, Pretrain
 
@@ -86,7 +88,23 @@ def trained() -> dict[str, list[dict[str, float]]]:
     return curves | {"fusion": fit.fit("ume-mma", context).curve}
 
 
+def die(steps: int) -> None:
+    """Keep everything at once, and be killed after so many steps."""
+    keep, calls = resume.Training.keep, itertools.count()
+
+    def kept(training: resume.Training, position: resume.Position) -> None:
+        keep(training, position)
+        if next(calls) == steps:
+            os._exit(9)
+
+    resume.SECONDS, resume.Training.keep = 0.0, kept  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        die(steps=25)
+        with resume.kept_in(Path(sys.argv[2]), COMPUTE.set_up().ranks):
+            trained()
     result = trained()
     if COMPUTE.set_up().ranks.is_first:
         write_json(Path(sys.argv[1]), result)

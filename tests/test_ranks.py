@@ -14,6 +14,7 @@ from umemma.files import read_json
 from umemma.launchers import local_launcher
 from umemma.models.divided import Share
 from umemma.models.ranks import Ranks
+from umemma.training import resume
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5])
@@ -86,3 +87,23 @@ def test_a_stage_trains_on_two_devices_and_the_first_rank_writes(checkout):
         ]
         curves.append(read_json(path))
     assert [row["train_loss"] for row in curves[1]] == pytest.approx([row["train_loss"] for row in curves[0]], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_what_two_ranks_kept_before_they_were_killed_one_goes_on_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    folder = tmp_path / "kept"
+    command = [sys.executable, "-m", "tests.ranks_sample", str(tmp_path / "never.json"), str(folder)]
+    assert local_launcher.Launcher().train(command, 2) == 9
+    assert len(list(folder.iterdir())) == 3, "two towers were through, one under way"
+    steps = []
+    keep = resume.Training.keep
+    monkeypatch.setattr(
+        resume.Training, "keep", lambda self, position: (steps.append(position.step), keep(self, position))
+    )
+    with resume.kept_in(folder):
+        resumed = ranks_sample.trained()
+    assert len(steps) < 30, "what was through is not trained again"
+    undisturbed = ranks_sample.trained()
+    for name, curve in undisturbed.items():
+        assert [pytest.approx(row, abs=1e-5) for row in curve] == resumed[name]

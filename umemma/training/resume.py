@@ -5,8 +5,8 @@ layers between a stage and its trainings has a say in it. Every `SECONDS` all is
 whole; a training that is over keeps its weights and curve. So a kill costs that much work at most, a short run writes
 nothing, and the result is the same to the bit. The folder's name must follow from all that determines the result.
 
-Frozen weights are left out: they are what they were. Several processes that train one model keep nothing yet, and start
-anew.
+Frozen weights are left out: they are what they were. Of several ranks that train one model all have the same to keep, so the
+first writes and every one reads, and any number of ranks can go on.
 """
 
 import fcntl
@@ -25,11 +25,12 @@ from torch import nn
 
 from umemma.errors import DataError
 from umemma.files import written_whole
-from umemma.models.ranks import is_rank
+from umemma.models.ranks import Ranks
 
 SECONDS = 15.0
 DAYS = 7  # for which what a killed run has kept waits for its next run
 Weights = Mapping[str, torch.Tensor]
+ALONE = Ranks()
 
 
 class Position(NamedTuple):
@@ -59,12 +60,13 @@ class _Folder:
     """Where the trainings of a stage are kept; `over` has those that ended since the last writing."""
 
     path: Path
+    ranks: Ranks
     number: int = 0
     written: float = field(default_factory=time.monotonic)
     over: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def is_due(self) -> bool:
-        return time.monotonic() - self.written >= SECONDS
+        return self.ranks.is_first and time.monotonic() - self.written >= SECONDS
 
     def write(self, number: int, content: dict[str, Any]) -> None:
         for each, state in {**self.over, number: content}.items():
@@ -83,27 +85,27 @@ _folder: ContextVar[_Folder | None] = ContextVar("_folder", default=None)
 
 
 @contextmanager
-def kept_in(folder: Path) -> Iterator[None]:
+def kept_in(folder: Path, ranks: Ranks = ALONE) -> Iterator[None]:
     """Keep the trainings inside in `folder`, and go on with those that are there; it is removed at the end.
 
     So is what others have left beside it for `DAYS`. Another process that trains the same at the same time does without.
     """
-    if is_rank():
-        yield
-        return
     folder.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-        if not _obtained(lock.fileno()):
+        if not ranks.agreed(ranks.is_first and _obtained(lock.fileno())):
             yield
             return
-        _remove_old(folder)
-        token = _folder.set(_Folder(folder))
+        if ranks.is_first:
+            _remove_old(folder)
+        token = _folder.set(_Folder(folder, ranks))
         try:
             yield
         finally:
             _folder.reset(token)
-        shutil.rmtree(folder)
-        Path(lock.name).unlink()
+        ranks.agreed(None)  # the first removes nothing that another has still to read
+        if ranks.is_first:
+            shutil.rmtree(folder)
+            Path(lock.name).unlink()
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,8 @@ class Training:
         for name, state in content["parts"].items():
             self.parts[name].load_state_dict(state)
         torch.set_rng_state(content["generator"])
-        if content["generators_of_gpu"]:
-            torch.cuda.set_rng_state_all(content["generators_of_gpu"])
+        if content["generator_of_gpu"] is not None:
+            torch.cuda.set_rng_state(content["generator_of_gpu"])  # of this rank's GPU: all draw the same
         step, curve, losses, best, is_over = content["position"]
         device = next(self.model.parameters()).device
         return Position(step, curve, [loss.to(device) for loss in losses], whole | best, is_over)
@@ -162,7 +164,7 @@ class Training:
             "parts": {name: part.state_dict() for name, part in parts.items()},
             "position": tuple(position._replace(best=trained(position.best))),
             "generator": torch.get_rng_state(),
-            "generators_of_gpu": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+            "generator_of_gpu": torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None,
         }
 
 
