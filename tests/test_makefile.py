@@ -73,6 +73,13 @@ def commands(root: Path, *arguments: str, environment: dict[str, str] | None = N
 
 
 @pytest.mark.parametrize("value", VALUES)
+def test_a_study_is_asked_for_by_name_with_some_data_sets_and_seeds(project, value):
+    given = ["study", f"NAME={value}", "DATASETS=digits grid", "SEEDS=0 1", "ARGS=--as-it-is"]
+    narrowed = ["--datasets", "digits", "grid", "--seeds", "0", "1", "--as-it-is"]
+    assert commands(project, *given) == [["python", "-m", "flows.study", *narrowed, "--", value]]
+
+
+@pytest.mark.parametrize("value", VALUES)
 def test_what_is_traced_and_where_it_is_restored_are_passed_on_as_they_are(project, value):
     given = ["trace", f"ID={value}", f"TO={value}", "ARGS=--all --json"]
     assert commands(project, *given) == [

@@ -14,6 +14,7 @@ from flows.stage_seconds import StageSeconds, num_bytes
 from flows.study_page import Price, Written, answer, command, page
 from flows.study_plan import Study, names, narrowed, read, trials
 from tests.conftest import ROOT, run
+from tests.test_flows import call, nothing_left
 from umemma.errors import ParameterError
 from umemma.evaluation import parts, study
 from umemma.evaluation.bootstrap import Resamples
@@ -249,6 +250,78 @@ def test_seconds_are_known_by_what_was_computed_not_by_which_experiment_did(tmp_
     assert list(seconds.took(LOCK.replace("md5: def", "md5: fed"), ("data/model",)).values()) == [None]
     assert list(seconds.took(LOCK, ("data/towers/digits",)).values()) == [None]
     assert num_bytes(LOCK, "data/model") == 1024
+
+
+TOY_STEP = """
+import os, pathlib, sys, yaml
+from tests.test_study import model
+from umemma.prediction import predictions
+params = yaml.safe_load(pathlib.Path("params.yaml").read_text())
+with open(pathlib.Path(os.environ["DVC_ROOT"], ".dvc/tmp/log"), "a") as log:
+    log.write(f"{params['arm']} {params['seed']}\\n")
+if params["arm"] == "broken":
+    sys.exit("ERROR: no such head")
+made = model(seed=params["seed"], accuracy={"frozen": 0.6, "joint": 0.8}[params["arm"]], shift=params["seed"])
+facts = {"arm": "frozen", "seed": params["seed"], "missing_rate": None, "budget": 1000, "fingerprint": ""}
+pathlib.Path("data/predictions").mkdir(parents=True)
+predictions.write(pathlib.Path("data/predictions/model.safetensors"), made.splits, facts)
+pathlib.Path("data/model").write_bytes(bytes(2**20))
+"""
+TOY_STUDY = """
+question: Does training together help?
+seeds: [0, 1]
+compare: arm
+baseline: frozen
+factors:
+  arm: {frozen: [], joint: [arm=joint], broken: [arm=broken]}
+cases:
+  toy: {dataset: toy}
+"""
+TOY = {
+    "dvc.yaml": "stages: {all: {cmd: python step.py, deps: [step.py], params: [seed, arm, dataset],"
+    " outs: [data/predictions, data/model]}}",
+    "step.py": TOY_STEP,
+    "conf/config.yaml": "defaults: [_self_, {dataset: toy}]\nseed: 0\narm: frozen\n",
+    "conf/dataset/toy.yaml": "name: toy\nadapter: digits\noptions: {}\n",
+    "conf/study/help.yaml": TOY_STUDY,
+    ".gitignore": "/data/\n",
+    "params.yaml": "seed: 7\narm: joint\ndataset: {name: mine}\n",
+}
+
+
+@pytest.mark.slow
+def test_experiments_are_run_once_a_failed_one_is_named_and_the_page_is_of_the_rest(tmp_path: Path) -> None:
+    for path, text in TOY.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    for words in (
+        "git init -q -b main",
+        "dvc init -q",
+        "dvc config hydra.enabled true",
+        "git add .",
+        "git commit -qm toy",
+    ):
+        call(tmp_path, *words.split())
+    command = (sys.executable, "-m", "flows.study")
+    assert "Did you mean 'help'" in call(tmp_path, *command, "hepl", code=2)
+    said = call(tmp_path, *command, "help", "--seeds", "0", code=1)
+    assert "3 experiments, 0 of them there already" in said
+    assert "missing: help-toy-broken-s0: ERROR: no such head" in said
+    file = tmp_path / "docs/studies/help.md"
+    assert "Of 3 comparisons with `frozen`, 3 are better" in file.read_text()
+    log = tmp_path / ".dvc/tmp/log"
+    assert log.read_text().split("\n") == ["frozen 0", "joint 0", "broken 0", ""]
+    said = call(tmp_path, *command, "help", "--as-it-is", code=1)
+    assert log.read_text().count("\n") == 3, "nothing was run"
+    page = file.read_text()
+    assert "Not run: `help-toy-broken-s0` and 3 more (not run)." in page
+    row = next(line for line in page.splitlines() if line.startswith("| `joint` | 80.0"))
+    *_, samples, mib, towers, fusion, _ = (cell.strip() for cell in row.split("|"))
+    assert (samples, mib, towers) == ("1,000", "1.00", "")
+    assert int(fusion) >= 1, "importing torch takes seconds"
+    assert nothing_left(tmp_path)
+    assert (tmp_path / "params.yaml").read_text() == TOY["params.yaml"]
+    assert call(tmp_path, "git", "status", "--porcelain").strip() == "?? docs/"
 
 
 TINY = """
