@@ -87,7 +87,8 @@ def condition(
 ) -> Condition:
     """Compare each variant with the reference on the seeds that both have.
 
-    rates: missing rates at which the expected accuracy is compared, too. possible: Bayes-optimal accuracy by pattern.
+    rates: missing rates at which the expected accuracy is compared, too. possible: Bayes-optimal accuracy by pattern; it
+    is left out where the data have holes, since a part is measured on samples that lack some of it, too.
     Raises DataError if the models are not of the same test samples.
     """
     models = [model for seeds in variants.values() for model in seeds.values()]
@@ -122,7 +123,7 @@ def condition(
             if variant != reference and reference in estimates and variants[variant].keys() & variants[reference].keys()
         },
         {variant: next(iter(seeds.values())).budget for variant, seeds in variants.items()},
-        {part.name: _mixed(part, possible) for part in rows} if possible else {},
+        {part.name: _mixed(part, possible) for part in rows} if possible and test.present.all() else {},
     )
 
 
