@@ -129,8 +129,9 @@ def _tables(written: Written, title: str, condition: Condition) -> Iterator[str]
     metrics = list(dict.fromkeys(metric for _, metric in cells))
     heads = [part if len(metrics) == 1 else f"{part}, {metric}" for part, metric in cells]
     groups = "" if condition.num_groups == condition.num_samples else f" in {condition.num_groups:,} groups"
+    named = " and ".join(metrics)
     yield (
-        f"{' and '.join(metrics)} in percent, mean ± standard deviation over seeds; "
+        f"{named[:1].upper()}{named[1:]} in percent, mean ± standard deviation over seeds; "
         f"{condition.num_samples:,} test samples{groups}."
     )
     yield ""
