@@ -90,6 +90,7 @@ def answer(
             missing=sweep.missing,
             commit=git(home, "rev-parse", "--short=7", "HEAD"),
             num_experiments=len(done),
+            seeds=sorted({trial.seed for trial in done}),
         )
     path = home / PAGES / f"{name}.md"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,10 @@ class Price:
 
 @dataclass(frozen=True)
 class Written:
-    """All that a page is made of. `whole` is the study, `chosen` what of it was run; `missing` {experiment: reason}."""
+    """All that a page is made of. `whole` is the study, `chosen` what of it was to be run; `missing` {experiment: reason}.
+
+    `seeds`: of the experiments that there are.
+    """
 
     name: str
     whole: Study
@@ -38,6 +41,7 @@ class Written:
     missing: Mapping[str, str]
     commit: str
     num_experiments: int
+    seeds: Sequence[int]
 
 
 def page(written: Written) -> str:
@@ -107,13 +111,13 @@ def _conditions_of(own: Sequence[Place], places: Sequence[Place]) -> str:
 
 def _made(written: Written) -> list[str]:
     chosen = written.chosen
-    seeds = ", ".join(map(str, chosen.seeds))
+    seeds = ", ".join(map(str, written.seeds))
     lines = [
-        f"{written.num_experiments} experiments, seed{'s' if len(chosen.seeds) > 1 else ''} {seeds}, commit "
+        f"{written.num_experiments} experiments, seed{'s' if len(written.seeds) > 1 else ''} {seeds}, commit "
         f"{written.commit}, {date.today():%Y-%m-%d}, {machine()}; their stages took {_duration(written.cpu_seconds)} of "
         f"CPU time. The study is `{FOLDER}/{written.name}.yaml`; [how differences are judged](../studies.md)."
     ]
-    if len(chosen.seeds) == 1:
+    if len(written.seeds) == 1:
         lines += ["", "One seed: the intervals hold chance in the test samples, not in training."]
     gone = [f"case `{title}`" for title in written.whole.cases if title not in chosen.cases]
     for reason in dict.fromkeys(written.missing.values()):

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from ruamel.yaml import YAML
 from scipy.stats import ttest_1samp
 
 from flows.experiments import Experiments
+from flows.overrides import check_overrides
 from flows.stage_seconds import StageSeconds, num_bytes
 from flows.study_page import Price, Written, answer, command, page
 from flows.study_plan import Study, names, narrowed, read, trials
@@ -86,6 +88,15 @@ def test_every_study_can_be_planned_and_names_each_experiment_once(name: str) ->
     assert found.question.endswith("?")
     for case in found.cases.values():
         assert (ROOT / f"conf/dataset/{case.dataset}.yaml").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names(ROOT))
+def test_every_experiment_of_a_study_can_be_composed(name: str, tmp_path: Path) -> None:
+    for trial in trials(name, narrowed(read(ROOT, name), [], [0])):
+        check_overrides(ROOT, trial.planned.overrides, tmp_path / "params.yaml")
+        dataset = YAML(typ="safe").load((tmp_path / "params.yaml").read_text("utf-8"))["dataset"]["name"]
+        assert f"dataset={dataset}" in trial.planned.overrides
 
 
 @pytest.mark.parametrize(
@@ -187,7 +198,7 @@ def written(**changes: object) -> Written:
     )
     prices = {("digits, arm frozen", "new"): Price(2**21, None, 7.4)}
     return dataclasses.replace(
-        Written("bigger", defined(), defined(), conditions, prices, 90.0, {}, "abc1234", 8), **changes
+        Written("bigger", defined(), defined(), conditions, prices, 90.0, {}, "abc1234", 8, [0, 1]), **changes
     )  # type: ignore[arg-type]
 
 
@@ -211,7 +222,7 @@ def test_a_page_has_question_command_tables_and_what_was_not_run() -> None:
     assert "| `new` | **+20.0 (" in text
     assert "| `new` | 0.0 (" in text
     assert "Not run" not in text
-    fewer = written(chosen=narrowed(defined(), ["digits"], [0]), missing={"bigger-x": "ERROR: no such head"})
+    fewer = written(chosen=narrowed(defined(), ["digits"], [0]), seeds=[0], missing={"bigger-x": "ERROR: no such head"})
     assert command(fewer) == "make study NAME=bigger DATASETS=digits SEEDS=0"
     text = page(fewer)
     assert "Not run: case `other`; `bigger-x` (ERROR: no such head); seed 1." in text
@@ -315,6 +326,7 @@ def test_experiments_are_run_once_a_failed_one_is_named_and_the_page_is_of_the_r
     assert log.read_text().count("\n") == 3, "nothing was run"
     page = file.read_text()
     assert "Not run: `help-toy-broken-s0` and 3 more (not run)." in page
+    assert "2 experiments, seed 0, commit" in page
     row = next(line for line in page.splitlines() if line.startswith("| `joint` | 80.0"))
     *_, samples, mib, towers, fusion, _ = (cell.strip() for cell in row.split("|"))
     assert (samples, mib, towers) == ("1,000", "1.00", "")
