@@ -197,6 +197,6 @@ def _inside(value: Any) -> list[Any]:
 
 
 def _shown(amount: float) -> str:
-    if amount >= _ABSURD:
+    if not amount < _ABSURD:
         return "more than 10^15"
     return f"{amount:,.0f}" if amount == int(amount) or amount >= 1000 else f"{amount:,.1f}"

@@ -17,6 +17,7 @@ from umemma.media.resizing import Colour, Resizing, colour_of
 
 _MODES = {"gray": "L", "rgb": "RGB"}
 _SIXTEEN_BITS = 65_535.0
+_ROWS = 256
 
 
 class Decoder:
@@ -64,8 +65,8 @@ class Decoder:
         return self._resizing(torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)).contiguous()
 
     def _scaled(self, picture: Image.Image) -> Image.Image:
-        """Return an image of more than eight bits with eight."""
-        values = np.asarray(picture).astype(np.float64)
+        """Return an image of more than eight bits with eight; some rows at a time, as those of 50 million pixels took 2 GB."""
+        values = np.asarray(picture)
         is_sixteen = picture.mode != "F" and values.min() >= 0 and values.max() <= _SIXTEEN_BITS
         if self._max_value is None and not is_sixteen:
             raise DataError(
@@ -73,8 +74,12 @@ class Decoder:
                 "decode.max_value say which of them are black and white"
             )
         top = _SIXTEEN_BITS if self._max_value is None else self._max_value
-        share = (values - self._min_value) / (top - self._min_value)
-        return Image.fromarray((share * 255).round().clip(0, 255).astype(np.uint8))
+        shallow = np.empty(values.shape, np.uint8)
+        for start in range(0, len(values), _ROWS):
+            part = values[start : start + _ROWS].astype(np.float64)
+            share = (part - self._min_value) / (top - self._min_value)
+            shallow[start : start + _ROWS] = (share * 255).round().clip(0, 255)
+        return Image.fromarray(shallow)
 
 
 def _opaque(picture: Image.Image, background: Colour) -> Image.Image:

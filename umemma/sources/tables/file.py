@@ -374,12 +374,10 @@ def _parsed(where: str, text: str) -> object:
 
 
 def _parquet(path: Path, content: bytes) -> Table:
-    import pyarrow as pa
-
     from umemma.sources.tables import parquet
 
     with parquet.readable(path):
-        table = parquet.whole(pa.BufferReader(content))
+        table = parquet.whole(content)
         columns = [arrow_cells(column) for column in table.columns]
     names = column_names(path, table.column_names)
     whole = objects.as_columns(path, dict(zip(names, columns, strict=True)))

@@ -6,13 +6,15 @@ and counted before each becomes a cell. With DELTA_BYTE_ARRAY a cell shares its 
 columns so few rows are read at a time that they fit even if each is as large as all that is unpacked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from umemma import limits
 from umemma.errors import DataError, OverLimit
+from umemma.sources.tables import parquet_footer
+from umemma.sources.tables.parquet_footer import Chunk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 1 << 16
 _BYTES = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}  # of a value
-
-
-_DELTAS = {"DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"}
 
 
 @contextmanager
@@ -38,56 +37,64 @@ def readable(path: Path) -> Iterator[None]:
         raise DataError(f"{path} is no readable Parquet file: {error}") from error
 
 
-def whole(source: Any) -> "pa.Table":
+def whole(content: bytes) -> "pa.Table":
     """Return a file's rows. Raises OverLimit before they are read, or as soon as they take too much."""
     import pyarrow as pa
 
-    file = _opened(source)
-    check(file.metadata)
+    groups = parquet_footer.chunks(content)
+    file = _opened(pa.BufferReader(content), groups)
+    limits.check_table(file.metadata.num_rows, file.metadata.num_columns, "the table")
+    limits.check_bytes(sum(map(_least_bytes, groups)), "the table")
     parts, num_bytes = [], 0
-    for batch, size in _batches(file, _BATCH_ROWS):
+    for batch, size in _batches(file, groups, _BATCH_ROWS):
         num_bytes += size
         limits.check_bytes(num_bytes, "the table")
         parts.append(batch)
     return pa.Table.from_batches(parts, file.schema_arrow)
 
 
-def check(metadata: "pq.FileMetaData") -> None:
-    """Raise OverLimit for a file that says that it has too many rows, columns or values."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    limits.check_table(metadata.num_rows, metadata.num_columns, "the table")
-    limits.check_bytes(sum(_least_bytes(group) for group in groups), "the table")
-
-
-def batches(source: Any, num_rows: int) -> Iterator["pa.RecordBatch"]:
+def batches(path: Path, num_rows: int) -> Iterator["pa.RecordBatch"]:
     """Yield all rows, at most `num_rows` at a time. Raises OverLimit for rows that take too much."""
-    file = _opened(source)
+    groups = parquet_footer.chunks(_end(path))
+    file = _opened(path, groups)
     limits.check("columns", file.metadata.num_columns, "the table")
-    for batch, size in _batches(file, num_rows):
+    for batch, size in _batches(file, groups, num_rows):
         limits.check_bytes(size, f"{batch.num_rows} rows")
         yield batch
 
 
-def _opened(source: Any) -> "pq.ParquetFile":
+def _end(path: Path) -> bytes:
+    """Return the end of a file, with its footer."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 8))
+        length = int.from_bytes(file.read(4), "little") + 8
+        limits.check_bytes(min(length, size), "its footer")
+        file.seek(max(0, size - length))
+        return file.read()
+
+
+def _opened(source: Any, groups: Sequence[Sequence[Chunk]]) -> "pq.ParquetFile":
     import pyarrow.parquet as pq
 
-    metadata = pq.ParquetFile(source).metadata
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
-    texts = {chunk.path_in_schema for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"}
-    deltas = {chunk.path_in_schema for chunk in chunks if _DELTAS & set(chunk.encodings)}  # arrow reads none of them so
-    return pq.ParquetFile(source, read_dictionary=sorted(texts - deltas))
+    chunks = [chunk for group in groups for chunk in group]
+    texts = {chunk.path for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"}
+    deltas = {chunk.path for chunk in chunks if chunk.encodings & parquet_footer.DELTAS}  # arrow reads none of them so
+    file = pq.ParquetFile(source, read_dictionary=sorted(texts - deltas))
+    if file.metadata.num_row_groups != len(groups):
+        raise ValueError("its footer can be read in two ways")
+    return file
 
 
-def _batches(file: "pq.ParquetFile", most_rows: int) -> Iterator[tuple["pa.RecordBatch", int]]:
+def _batches(
+    file: "pq.ParquetFile", groups: Sequence[Sequence[Chunk]], most_rows: int
+) -> Iterator[tuple["pa.RecordBatch", int]]:
     """Yield rows, and the bytes of their cells."""
     most_bytes = limits.current().file_mib * limits.MIB
-    for number in range(file.metadata.num_row_groups):
-        group = file.metadata.row_group(number)
-        columns = [group.column(place) for place in range(group.num_columns)]
-        for column in columns:
-            limits.check_bytes(column.total_uncompressed_size, f"column {column.path_in_schema}")
-        growing = sum(column.total_uncompressed_size for column in columns if "DELTA_BYTE_ARRAY" in column.encodings)
+    for number, chunks in enumerate(groups):
+        for chunk in chunks:
+            limits.check_bytes(chunk.num_bytes, f"column {chunk.path}")
+        growing = sum(chunk.num_bytes for chunk in chunks if parquet_footer.DELTA_BYTE_ARRAY in chunk.encodings)
         num_rows = int(max(1, min(most_rows, most_bytes // max(1, growing))))
         for batch in file.iter_batches(num_rows, row_groups=[number]):
             yield batch, sum(map(_size, batch.columns, batch.schema.names))
@@ -111,7 +118,6 @@ def _size(cells: "pa.Array", name: str) -> int:
     return pc.sum(pc.take(lengths, cells.indices) if kinds.is_dictionary(cells.type) else lengths).as_py() or 0
 
 
-def _least_bytes(group: "pq.RowGroupMetaData") -> int:
+def _least_bytes(group: Sequence[Chunk]) -> int:
     """Return how many bytes the values of a row group take, without those of texts."""
-    columns = [group.column(place) for place in range(group.num_columns)]
-    return sum(column.num_values * _BYTES.get(column.physical_type, 1) for column in columns)
+    return sum(chunk.num_values * _BYTES.get(chunk.physical_type, 1) for chunk in group)

@@ -26,7 +26,7 @@ SUFFIXES = ("csv", "tsv", "dat", "txt")
 
 
 def _of_parquet(content: bytes) -> Any:
-    return parquet.whole(io.BytesIO(content)).to_pandas()
+    return parquet.whole(content).to_pandas()
 
 
 def _of_feather(content: bytes) -> Any:
@@ -118,9 +118,9 @@ class Recording(Section):
         if time is None or self.rate_hz is None:
             return values
         seconds = self._seconds(named, columns[time], place_of)
-        _check(named, (seconds[-1] - seconds[0]) * self.rate_hz * len(channels))
-        if len(seconds) > 1:  # on the way there they are at their own rate
-            _check(named, (seconds[-1] - seconds[0]) * resampling.rate(seconds) * len(channels))
+        if span := seconds[-1] - seconds[0]:
+            highest_hz = max(self.rate_hz, resampling.rate(seconds))  # on the way there they are at their own rate
+            _check(named, span * highest_hz * len(channels))
         return resampling.at_rate(seconds, values, self.rate_hz)
 
     def _seconds(self, named: str, cells: Sequence[object], place_of: Callable[[int], str]) -> np.ndarray:
