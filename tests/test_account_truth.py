@@ -104,7 +104,10 @@ def test_pairs_that_need_each_other_are_told_from_pairs_that_say_the_same():
     for pair, row in pairs.interactions(known, patterns(3), resamples).items():
         alone = [tuple(m == one for m in range(3)) for one in range(3) if pair[one]]
         exact = v[pair] - sum(v[one] for one in alone)
-        assert row["low"] <= exact <= row["high"]
+        half = (
+            row["high"] - row["low"]
+        ) / 2  # of 95 %: of three intervals one in seven misses; coverage has a test of its own
+        assert row["low"] - half <= exact <= row["high"] + half
         assert (row["low"] > 0) == (exact > 0)  # x3 is often x2 + y; x1 says what the others say
         assert row["p_holm"] < 0.05
 

@@ -30,6 +30,7 @@ from umemma.files import read_json
 from umemma.init import conf_file, starting_values
 from umemma.init.init import init, main
 from umemma.init.proposal import Given
+from umemma.launchers.local_launcher import Launcher
 from umemma.models.unimodal import Encoder
 from umemma.settings import call
 from umemma.sources import build
@@ -68,12 +69,12 @@ def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_g
         holes = sum(name not in sample.modalities for sample in made)
         assert 0.2 < holes / 120 < 0.4
         assert f"missing in {holes} of 120" in output
-    index = prepare(dataset, root, tmp_path / "shards", 1000)
+    index = prepare(dataset, root, tmp_path / "shards", 1000, Launcher(1))
     assert sum(index.judged.values()) == 120
     assert sum(index.quarantined.values()) == 0
     pass_gate(tmp_path / "shards", parameters.validation, tmp_path / "report.json", tmp_path / "gate.json")
     for name, modality in dataset.modalities.items():
-        facts = decode(tmp_path / "shards", name, modality.decode, tmp_path / "decoded" / name)
+        facts = decode(tmp_path / "shards", name, modality.decode, tmp_path / "decoded" / name, Launcher(1))
         encoder = Encoder(name, facts["shape"], modality.encoder).eval()
         assert encoder(torch.zeros(2, *facts["shape"])).shape == (2, modality.encoder["dim"])
 

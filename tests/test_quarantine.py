@@ -15,6 +15,7 @@ from stages import prepare as stage
 from stages.validate import evidence
 from tests.gate import pass_gate
 from tests.manifest_sample import DEFAULT
+from umemma import limits
 from umemma.data import quarantine, shard_writer, shards
 from umemma.data.quarantine import Quarantined
 from umemma.data.sample import BadSample, Rejected, Sample
@@ -258,7 +259,9 @@ def test_reasons_are_counted_without_their_details_and_rare_ones_together():
 
 def test_prepare_says_in_one_line_how_many_were_judged_and_left_out(tmp_path, monkeypatch, capsys):
     index = write(tmp_path / "data/shards", Data({("val", 1): BadSample("f", "r")}, [Rejected("a", "", "f", "r")]))
-    settings = SimpleNamespace(dataset=None, prepare=SimpleNamespace(samples_per_shard=7))
+    settings = SimpleNamespace(
+        dataset=None, prepare=SimpleNamespace(samples_per_shard=7), limits=limits.current(), launcher=lambda: None
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(stage.parameters, "read", lambda: settings)
     monkeypatch.setattr(stage.raw, "verified", lambda *_: tmp_path)

@@ -14,6 +14,7 @@ from umemma import composition, parameters
 from umemma.files import read_json
 from umemma.init.init import init
 from umemma.init.proposal import Given
+from umemma.launchers.local_launcher import Launcher
 from umemma.sources import build
 
 WIDTHS = {"days": 1, "time_of_day": 2, "weekday": 7}
@@ -34,7 +35,7 @@ def check(seed: int, folder) -> None:
     assert set(table.truth) - used <= left_out(said, table), said
     adapter = build.built(dataset, folder / "data")
     check_cells(adapter, dataset, table)
-    index = prepare(dataset, folder / "data", folder / "shards", 500)
+    index = prepare(dataset, folder / "data", folder / "shards", 500, Launcher(1))
     has_any = [any(table.truth[name][row] is not None for name in table.truth if name in used) for row in rows(table)]
     assert sum(index.judged.values()) - sum(index.quarantined.values()) == sum(has_any), "rows that have something"
     validate.validate(folder / "shards", settings.validation, folder / "verdict.json")

@@ -18,6 +18,7 @@ from tests.trees import GENUINE, needs_genuine
 from umemma import composition, parameters
 from umemma.data import quarantine, shards
 from umemma.errors import GateFailure
+from umemma.launchers.local_launcher import Launcher
 
 pytestmark = [needs_genuine, pytest.mark.slow]
 
@@ -147,7 +148,7 @@ def spoilt(whole, tmp_path_factory):
             FILMS[name][0](root, key)
     split["train"].append(split["test"][0])
     (root / "mmimdb_lite/split.json").write_text(json.dumps(split))
-    index = prepare(SETTINGS.dataset, root, folder / "shards", 50)
+    index = prepare(SETTINGS.dataset, root, folder / "shards", 50, Launcher(1))
     return folder, ways, index, split["test"][0]
 
 
@@ -203,7 +204,7 @@ def test_what_can_be_read_and_is_still_wrong_is_named_by_the_gate(whole, tmp_pat
     (place / f"{blank}.jpeg").write_bytes(black)
     rewritten(root, long, plot=["word " * 30_000])
     (place / f"{hole}.jpeg").unlink()
-    index = prepare(SETTINGS.dataset, root, tmp_path / "shards", 50)
+    index = prepare(SETTINGS.dataset, root, tmp_path / "shards", 50, Launcher(1))
     assert not any(index.quarantined.values()), "a film without a poster is no bad film"
     with pytest.raises(GateFailure):
         gate(tmp_path)

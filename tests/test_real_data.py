@@ -13,6 +13,7 @@ from tests.stages_here import compose, run_stages
 from tests.trees import BUILT, GENUINE_LISTS, needs_genuine
 from umemma import composition, parameters
 from umemma.data import quarantine, shards
+from umemma.launchers.local_launcher import Launcher
 
 pytestmark = [needs_genuine, pytest.mark.slow]
 
@@ -23,7 +24,7 @@ def composed(name):
 
 def test_clips_of_grid_are_prepared_whole_and_pass_the_gate(tmp_path):
     settings = composed("grid")
-    index = prepare(settings.dataset, trees.GENUINE, tmp_path / "shards", 100)
+    index = prepare(settings.dataset, trees.GENUINE, tmp_path / "shards", 100, Launcher(1))
     assert not any(index.quarantined.values())
     pass_gate(tmp_path / "shards", settings.validation, tmp_path / "validation.json", tmp_path / "gate.json")
     assert json.loads((tmp_path / "gate.json").read_text())["passed"]
@@ -37,7 +38,7 @@ def test_what_is_bad_is_quarantined_with_its_file_and_reason_and_the_others_go_o
     videos[2].write_bytes(videos[2].read_bytes()[:5_000])
     listed = tmp_path / "raw/trainSet.txt"
     listed.write_text(listed.read_text() + (tmp_path / "raw/testSet.txt").read_text().splitlines()[0] + "\n")
-    index = prepare(composed("ave").dataset, tmp_path / "raw", tmp_path / "shards", 100)
+    index = prepare(composed("ave").dataset, tmp_path / "raw", tmp_path / "shards", 100, Launcher(1))
     rows = quarantine.read(tmp_path / "shards" / shards.QUARANTINE)
     assert sum(index.judged.values()) == 141
     assert sum(index.quarantined.values()) == len(rows) == 4

@@ -19,6 +19,7 @@ from umemma.data import arrays
 from umemma.data.manifest import targets
 from umemma.errors import DataError, ParameterError
 from umemma.files import read_json
+from umemma.launchers.local_launcher import Launcher
 from umemma.media import facts as media
 from umemma.media.decoders.vector import Decoder
 from umemma.missingness import outcomes, pattern_name, patterns
@@ -389,12 +390,12 @@ def dataset():
 def test_shards_pass_the_gate_and_are_decoded_with_their_holes(dataset, tmp_path, missing):
     options = {**dataset.dataset.options, "num_samples": FEW, "missing": missing}
     changed = dataset.dataset.model_copy(update={"options": options})
-    prepare(changed, tmp_path, tmp_path / "shards", 300)
+    prepare(changed, tmp_path, tmp_path / "shards", 300, Launcher(1))
     pass_gate(tmp_path / "shards", dataset.validation, tmp_path / "report.json", tmp_path / "gate.json")
     assert read_json(tmp_path / "gate.json")["passed"] is True
     loaded = targets(tmp_path / "shards/manifest.parquet", len(changed.classes))
     settings = dataset.dataset.modalities["b"].decode
-    facts = decode(tmp_path / "shards", "b", settings, tmp_path / "b")
+    facts = decode(tmp_path / "shards", "b", settings, tmp_path / "b", Launcher(1))
     batch = arrays.load({"b": tmp_path / "b"}, "val", loaded)
     adapter = call(import_module("umemma.sources.adapters.synthetic").Adapter, options, "dataset.options", tmp_path)
     samples = [adapter.sample("val", i) for i in range(FEW["val"])]

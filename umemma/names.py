@@ -44,7 +44,7 @@ def about_class(name: str) -> str | None:
 def about_address(url: str) -> str | None:
     """Return what is wrong with an address in the parameters, or None."""
     if "@" in urlsplit(url).netloc:
-        return "must hold no user and no password: parameters are kept in git, in dvc.lock and in MLflow"
+        return "must hold no user and no password: parameters are kept in git, in the record of every run and in MLflow"
     return None
 
 

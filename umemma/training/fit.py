@@ -153,7 +153,7 @@ def grown(context: TrainingContext) -> Trained:
 
     Raises ParameterError if the base's modalities do not come first, in their order: a pattern is a row of flags.
     """
-    assert context.base is not None, "the stage gives the arm `grown` its base"
+    assert context.base is not None, "the arm `grown` has a base"
     names = context.modalities
     model = of_modalities(deepcopy(context.base), names)
     kept = list(model.parts())
