@@ -14,6 +14,7 @@ import av
 from av.stream import Disposition
 
 from umemma import limits
+from umemma.errors import DataError
 from umemma.media.kinds import signature
 
 _DEMUXERS = (
@@ -36,6 +37,8 @@ def opened(content: bytes) -> av.container.InputContainer:
 
 def limited(stream: av.VideoStream) -> av.VideoStream:
     """Return a stream; raise OverLimit by what its header says. Frames beyond twice the limit FFmpeg refuses itself."""
+    if stream.codec_context is None:
+        raise DataError("no readable video: FFmpeg does not know how it is encoded")
     limits.check("frame_pixels", stream.width * stream.height, "the video")
     limits.check("frames", stream.frames, "the video")
     limits.check("video_pixels", stream.frames * stream.width * stream.height, "the video")
