@@ -59,7 +59,7 @@ POSTERS = {  # how the poster's bytes are corrupted, and the reason in the quara
     "half of a file": (lambda content: content[: len(content) // 2], "no readable image: .*truncated"),
     "a web page": (lambda _: b"<!DOCTYPE html><html><h1>404</h1></html>", "really a web page"),
     "garbage": (lambda _: random.Random(0).randbytes(5000), "no readable image: it is none of PNG, JPEG, WEBP"),
-    "a bomb": (enormous, "decompression bomb, refused unopened"),
+    "a bomb": (enormous, "over limits.pixels"),
 }
 FILMS = {  # how the film's file is corrupted
     "in GB18030": (
