@@ -23,7 +23,7 @@ from umemma.training.settings import ArmName
 
 
 def fuse(arm: ArmName, context: TrainingContext, folder: Path, classes: list[str]) -> Trained:
-    """Train the arm; the first rank writes its model and budget, in training samples seen by an encoder."""
+    """Train the arm; the first rank writes its model and budget, in training samples seen by an encoder, and how far it moved."""
     trained = fit(arm, context)
     if not context.device.ranks.is_first:
         return trained
@@ -38,6 +38,7 @@ def fuse(arm: ArmName, context: TrainingContext, folder: Path, classes: list[str
                 "pretrain": pretrained,
                 "fuse": trained.samples_seen,
                 "total": sum(pretrained.values()) + trained.samples_seen,
+                "moved": trained.moved,
             },
         )
     return trained

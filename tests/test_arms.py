@@ -137,6 +137,22 @@ def test_an_arm_with_nothing_to_train_spends_what_its_towers_did(name, context, 
     assert (budget["pretrain"], budget["fuse"], budget["total"]) == ({"image": 48, "audio": 24}, 0, 72)
 
 
+def test_how_far_fusion_training_moved_each_part_is_measured_from_the_towers(context):
+    trained = fit("ume-mma", context)
+    for name, tower in context.towers.items():
+        start, now = (
+            nn.utils.parameters_to_vector(encoder.parameters()).double()
+            for encoder in (tower.encoder, trained.model.encoders[name])
+        )
+        share = (now - start).norm() / max(start.norm(), now.norm())
+        assert share > 0
+        assert trained.moved[f"encoders.{name}"] == pytest.approx(share.item(), abs=2e-6)
+    slower = fit("ume-mma", with_fuse(context, tower_lr=1e-4)).moved
+    assert all(slower[f"encoders.{name}"] < trained.moved[f"encoders.{name}"] for name in context.towers)
+    assert set(fit("frozen", context).moved) == {"head"}
+    assert fit("ensemble", context).moved == {}
+
+
 @each_arm
 def test_a_fit_leaves_the_courses_towers_as_they_were(name, context):
     before = {modality: snapshot(tower) for modality, tower in context.towers.items()}

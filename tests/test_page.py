@@ -262,6 +262,7 @@ def test_provenance_and_gates_are_reported_in_full(shown):
         nats(accounting.entropy),
         "1 of 3 gates failed",
         f"{robustness.budget.total:,} training samples seen by an encoder",
+        "0.21%, head 34%.",
     ):
         assert fact in parsed.text
     for gate in gates.gates:

@@ -5,9 +5,15 @@ from torch import nn
 
 
 def loss(
-    logits: torch.Tensor, label: torch.Tensor, smoothing: float = 0.0, log_weight: torch.Tensor | None = None
+    logits: torch.Tensor,
+    label: torch.Tensor,
+    smoothing: float = 0.0,
+    log_weight: torch.Tensor | None = None,
+    target: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return what training minimises: the mean cross-entropy over samples, with several labels over variables too.
+
+    `target` (batch, class): probabilities in place of the labels.
 
     `log_weight` (class,), see `log_class_weight`, weights a class's samples - with several labels, its positives. Weights
     alone would make the model overconfident in rare classes; so the loss is computed on logits shifted by `log_weight`,
@@ -16,9 +22,9 @@ def loss(
     weight = None if log_weight is None else log_weight.exp()
     shifted = logits if log_weight is None else logits + log_weight
     if label.ndim == 2:
-        target = label.to(logits.dtype) * (1 - smoothing) + smoothing / 2
-        return nn.functional.binary_cross_entropy_with_logits(shifted, target, pos_weight=weight)
-    return nn.functional.cross_entropy(shifted, label, weight, label_smoothing=smoothing)
+        soft = (label if target is None else target).to(logits.dtype) * (1 - smoothing) + smoothing / 2
+        return nn.functional.binary_cross_entropy_with_logits(shifted, soft, pos_weight=weight)
+    return nn.functional.cross_entropy(shifted, label if target is None else target, weight, label_smoothing=smoothing)
 
 
 def log_class_weight(log_prior: torch.Tensor, balance: float) -> torch.Tensor | None:

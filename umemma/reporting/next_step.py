@@ -12,6 +12,7 @@ from umemma.reporting.formatting import listed, percent, points
 from umemma.reporting.results import Accounting, Robustness
 
 EXPERIMENT = "dvc exp run -S "
+INTERACTING = ("gated", "attention", "sum_gated", "pool_residual")
 POOLS = ("pool", "pool_residual")  # heads whose weights depend on what is present
 
 
@@ -64,7 +65,7 @@ def _tower(robustness: Robustness, accounting: Accounting) -> NextStep | None:
 
 
 def _interaction(robustness: Robustness, accounting: Accounting) -> NextStep | None:
-    if not findings.interaction(accounting) or robustness.training.head in ("gated", "attention"):
+    if not findings.interaction(accounting) or robustness.training.head in INTERACTING:
         return None
     return NextStep(
         "Something is only to be seen in several modalities together: try a head that lets them interact.",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from umemma.errors import DataError, some
 from umemma.files import read_json, write_json
@@ -71,12 +71,13 @@ class Training(Result):
 
 
 class Budget(Result):
-    """What training cost, in `unit`."""
+    """What training cost, in `unit`, and how far that of `fuse` moved each part from where it began: see `Movement`."""
 
     unit: str
     pretrain: dict[str, int]
     fuse: int
     total: int
+    moved: dict[str, float] = Field(default_factory=dict)
 
 
 class PatternScores(Result):

@@ -7,7 +7,7 @@ that continues to train pre-trained parts uses those of `fuse`. Statistics that 
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import mean
 from typing import cast
@@ -31,12 +31,13 @@ from umemma.models.run_encoders import encode_in_use, encode_split
 from umemma.models.unimodal import Tower
 from umemma.prediction.predict import predict
 from umemma.prediction.predictions import Predictions
-from umemma.training import augment, presence
+from umemma.training import augment, distillation, presence
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
 from umemma.training.copies import HeldOut, with_copies
 from umemma.training.hiding import Hiding
 from umemma.training.loop import Curve, train
+from umemma.training.movement import Movement
 from umemma.training.schedule import Schedule
 from umemma.training.settings import ArmName
 
@@ -46,11 +47,15 @@ _NUM_ROWS = 5_000  # training inputs from which a scale, a mean or a donor is ta
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, its training curve, and the samples that its encoders saw after pre-training, summed over modalities."""
+    """A model, its training curve, and the samples that its encoders saw after pre-training, summed over modalities.
+
+    `moved` {part: share}: how far training moved it (`Movement`), empty where nothing was trained step by step.
+    """
 
     model: Model
     curve: Curve
     samples_seen: int
+    moved: Mapping[str, float] = field(default_factory=dict)
 
 
 def fit(name: ArmName, context: TrainingContext) -> Trained:
@@ -309,6 +314,7 @@ def _trained(
         if scratch
         else Schedule(fuse.epochs, fuse.batch_size, fuse.weight_decay)
     )
+    movement = Movement(model)
     model.to(context.device.torch_device).train()
     curve = train(
         model,
@@ -324,8 +330,10 @@ def _trained(
         augment=change,
         log_weight=log_class_weight(context.log_prior, (pretrain if scratch else fuse).class_balance),
         offset=presence.offset(context.media["train"], context.num_classes) if fuse.presence == "ignore" else None,
+        target=distillation.targets(context) if hides and not scratch else None,
     )
-    return Trained(model.cpu().eval(), curve, int(curve[-1]["samples_seen"]) * len(context.modalities))
+    seen = int(curve[-1]["samples_seen"]) * len(context.modalities)
+    return Trained(model.cpu().eval(), curve, seen, movement.shares(model))
 
 
 def _trained_of(part: nn.Module, lr: float) -> Group:

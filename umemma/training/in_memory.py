@@ -82,6 +82,7 @@ def train_fusion(
     batch_size: int | Auto = "auto",
     lr: float = 1e-3,
     tower_lr: float = 1e-4,
+    distil: float = 0.0,
     weight_decay: float = 0.01,
     class_balance: float = 0.0,
     seed: int = 0,
@@ -116,6 +117,7 @@ def train_fusion(
         batch_size=batch_size,
         lr=lr,
         tower_lr=tower_lr,
+        distil=distil,
         weight_decay=weight_decay,
         class_balance=class_balance,
     )

@@ -50,11 +50,13 @@ def train(
     augment: Callable[[Batch, int], Batch] | None = None,
     log_weight: torch.Tensor | None = None,
     offset: Callable[[Batch], torch.Tensor] | None = None,
+    target: Callable[[Batch], torch.Tensor] | None = None,
 ) -> Curve:
     """Train `groups` of (parameters, learning rate) of `model` so that `forward(batch)` gives logits (batch, class).
 
     `present(batch, epoch)` returns what is left of each batch, on the CPU; `augment(batch, step)` changes its values where
-    they are; `log_weight` (class,) weights classes, see `umemma.metrics.objective.loss`. Returns a row per evaluation: epoch, step,
+    they are; `log_weight` (class,) weights classes, and `target(batch)` stands in for labels, see
+    `umemma.metrics.objective.loss`. Returns a row per evaluation: epoch, step,
     samples seen, mean training loss, and what `validate()` returns, which includes `val_cross_entropy`. At the end the
     model has the weights of the row `kept`.
     """
@@ -80,7 +82,8 @@ def train(
         with record_function("forward"):
             with device.autocast(), divided(model, device.ranks):
                 logits = forward(batch).float() + shift
-            loss = objective.loss(logits, batch.label, schedule.label_smoothing, log_weight)
+            soft = target(batch) if target else None
+            loss = objective.loss(logits, batch.label, schedule.label_smoothing, log_weight, soft)
         with record_function("backward"):
             optimiser.zero_grad(set_to_none=True)
             loss.backward()

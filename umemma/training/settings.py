@@ -95,8 +95,8 @@ class Fuse(Section):
     """Fusion. `missing_rate`: one number, or one for each modality by name (one left out is never hidden)."""
 
     head: str
-    """Fusion head: `sum_logits`, `mean_logits`, `concat`, `gated`, `attention`, `pool`,
-    `pool_residual` or `product_of_experts`."""
+    """Fusion head: `sum_logits`, `mean_logits`, `concat`, `gated`, `sum_gated`, `attention`,
+    `pool`, `pool_residual` or `product_of_experts`."""
     substitute: Literal["none", "zeros", "train_mean", "noise", "donor", "learned"]
     """What stands in for a missing modality; `none`: the head leaves it out."""
     substitute_at: Literal["feature", "input"]
@@ -124,6 +124,9 @@ class Fuse(Section):
     """Largest learning rate of head and substitute."""
     tower_lr: Positive
     """Largest learning rate of pre-trained encoders, where an arm trains them further."""
+    distil: Fraction = 0.0
+    """Share of the target that the towers' product gives from all that a sample has, in place of the label, where an arm
+    starts from towers and hides modalities."""
     weight_decay: Annotated[float, Field(ge=0)]
     """Of AdamW."""
     class_balance: Fraction
