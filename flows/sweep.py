@@ -69,9 +69,8 @@ class Sweep:
 
     def run(self, jobs: int, run_each: Run = run_here) -> None:
         """Run the experiments that do not exist yet, `jobs` at a time, each by `run_each`."""
-        composed = {
-            planned: self.experiments.parameters(planned.overrides) for planned in self.planned
-        }  # all of them first
+        # All before anything runs: an override that is wrong is refused at once.
+        composed = {planned: self.experiments.parameters(planned.overrides) for planned in self.planned}
         self._left = [
             planned
             for planned in self.planned

@@ -11,7 +11,6 @@ writes, nothing waits: DVC fails at once. `wait_for_dvc` waits for a `dvc` that 
 first (dvc_records.py); `make run` starts it. Whatever is killed of make, this process, DVC and the stage, the others end.
 """
 
-import fcntl
 import json
 import os
 import sys
@@ -29,6 +28,7 @@ from flows.dvc_records import mend
 from flows.processes import dvc_in_terminal
 from flows.stop import ends_with
 from umemma.errors import UmemmaError, run
+from umemma.locks import obtained
 
 Tell = Callable[[str], None]
 
@@ -48,7 +48,7 @@ class Turn:
         """Return who holds it, since when, or None if it is free."""
         try:
             with open(self.file) as lock:
-                return None if _obtained(lock) else _holder(lock)
+                return None if obtained(lock) else _holder(lock)
         except FileNotFoundError:
             return None
 
@@ -58,7 +58,7 @@ class Turn:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with open(self.file, "a+") as lock:
             awaited = ""
-            while not _obtained(lock):
+            while not obtained(lock):
                 if (holder := _holder(lock)) != awaited:
                     tell(f"waiting for {holder}")
                     awaited = holder
@@ -121,14 +121,6 @@ def _started_before(pid: int, moment: float) -> bool:
         return bool(process.create_time() <= moment and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-def _obtained(lock: TextIO) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _holder(lock: TextIO) -> str:

@@ -29,6 +29,7 @@ from dvc.repo import Repo
 from flows.git import git
 from flows.overrides import apply_overrides, checked_form
 from umemma.errors import ParameterError
+from umemma.locks import obtained
 
 Tell = Callable[[str], None]
 
@@ -83,8 +84,8 @@ def prune(home: Path) -> None:
     """Remove the worktrees of runs that were killed."""
     for folder in left(home):
         with suppress(OSError), open(folder.with_suffix(".lock")) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove_worktree(home, folder)
+            if obtained(lock):
+                _remove_worktree(home, folder)
 
 
 def left(home: Path) -> list[Path]:
@@ -104,12 +105,9 @@ def _worktrees(home: Path) -> list[Path]:
 def _is_in_use(folder: Path) -> bool:
     try:
         with open(folder.with_suffix(".lock")) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return not obtained(lock)
     except FileNotFoundError:
         return False
-    except OSError:
-        return True
-    return False
 
 
 def _add_worktree(home: Path, folder: Path, baseline: str, tell: Tell) -> None:

@@ -31,6 +31,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from umemma.errors import UmemmaError
 
+MANIFEST = Path("data/shards/manifest.parquet")
+
 
 def _end(sentence: str) -> None:
     print("ERROR: " + sentence, file=sys.stderr, flush=True)
@@ -110,7 +112,7 @@ def _samples(keys: "tuple[int, ...]") -> str:
     from umemma.errors import some
     from umemma.missingness import key_digest
 
-    names, _ = manifest.names(Path("data/shards/manifest.parquet"), "train")
+    names, _ = manifest.names(MANIFEST, "train")
     named = dict(zip(key_digest(names).tolist(), names, strict=True))
     return f". The samples of that step: {some(str(named.get(key, key)) for key in keys)}"
 

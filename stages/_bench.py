@@ -12,10 +12,9 @@ from pathlib import Path
 
 import torch
 
-from stages import _context, run
+from stages import MANIFEST, _arrays, _context, run
 from umemma import parameters
-from umemma.data import arrays, manifest
-from umemma.data.sample import SPLITS
+from umemma.data.manifest import Targets
 from umemma.errors import DataError
 from umemma.files import write_json
 from umemma.models import frozen, safetensors
@@ -24,20 +23,18 @@ from umemma.profiling import machine, plain, table, trainings
 from umemma.profiling.trainings import Profile
 
 OUT = Path("data/reports/bench.json")
-NEEDED = (Path("data/shards/manifest.parquet"), Path("data/towers"))
+NEEDED = (MANIFEST, Path("data/towers"))
 
 
 def towers(settings: Parameters) -> dict[str, Profile]:
     """Return the profile of each tower whose training takes steps."""
     dataset = settings.dataset
-    targets = manifest.targets(_context.MANIFEST, len(dataset.classes))
     profiles = {}
     for name, modality in dataset.modalities.items():
-        folder = {name: Path("data") / dataset.inputs[name] / dataset.name / name}
         encoder = frozen.trained_part(modality.encoder)
         if encoder["name"] in ("trees", "linear"):
             continue  # fitted all at once
-        data = {split: arrays.load(folder, split, targets) for split in SPLITS}
+        data, _ = _arrays.of_modality(name, dataset)
         profiles[f"pretrain@{name}"] = trainings.of_tower(
             data,
             encoder,
@@ -58,9 +55,9 @@ def seconds_to_import(stage: str) -> float:
     return time.perf_counter() - start
 
 
-def seconds_to_write(settings: Parameters) -> float:
+def seconds_to_write(targets: Targets) -> float:
     """Return how long a file with the features of all samples takes."""
-    num_rows = sum(map(len, manifest.targets(_context.MANIFEST, len(settings.dataset.classes)).label.values()))
+    num_rows = sum(map(len, targets.label.values()))
     with tempfile.TemporaryDirectory(dir="data") as folder:
         start = time.perf_counter()
         safetensors.write(Path(folder) / "features.safetensors", {"train": torch.zeros(num_rows, 64)}, {})
@@ -76,16 +73,15 @@ def main() -> None:
     limits = machine.measure(device, Path("data"))
     with redirect_stdout(sys.stderr):  # what trainings print is not the result
         profiles = towers(settings)
-        context, _ = _context.load(settings)
+        context, targets = _context.load(settings)
         if fusion := trainings.of_fusion(settings.arm, context):
             profiles["fuse"] = fusion
     imports = {stage: seconds_to_import(stage) for stage in ("pretrain", "fuse")}
-    writing = seconds_to_write(settings)
+    writing = {"pretrain": seconds_to_write(targets), "fuse": 0.0}
     found = {
-        name: profile.report(
-            limits, device, imports=imports[name.partition("@")[0]], writing=writing if name != "fuse" else 0.0
-        )
+        name: profile.report(limits, device, imports=imports[stage], writing=writing[stage])
         for name, profile in profiles.items()
+        for stage in [name.partition("@")[0]]
     }
     report = {
         "dataset": settings.dataset.name,
@@ -94,7 +90,6 @@ def main() -> None:
         "trainings": found,
         "plain": plain.compare(device),
     }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
     write_json(OUT, report)
     print("\n".join(table.lines(report)))
 

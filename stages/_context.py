@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
+from stages import MANIFEST, _arrays
 from umemma.data import arrays, manifest
 from umemma.data.manifest import Targets
 from umemma.parameters import Parameters
 from umemma.training import context
 from umemma.training.context import TrainingContext
-
-MANIFEST = Path("data/shards/manifest.parquet")
 
 
 def load(settings: Parameters) -> tuple[TrainingContext, Targets]:
@@ -18,7 +17,7 @@ def load(settings: Parameters) -> tuple[TrainingContext, Targets]:
     loaded = context.load(
         dataset,
         targets,
-        inputs={name: Path("data") / folder / dataset.name / name for name, folder in dataset.inputs.items()},
+        inputs=_arrays.folders(dataset),
         towers={name: Path("data/towers") / dataset.name / name for name in dataset.modalities},
         fuse=settings.fuse,
         pretrain=settings.pretrain,
@@ -31,7 +30,7 @@ def load(settings: Parameters) -> tuple[TrainingContext, Targets]:
 def inputs(settings: Parameters) -> list[Path]:
     """Return the files and folders that are read for a context."""
     dataset = settings.dataset
-    read = [Path("data") / folder / dataset.name / name for name, folder in dataset.inputs.items()]
+    read = _arrays.folders(dataset).values()
     return [MANIFEST, *read, *(Path("data/towers") / dataset.name / name for name in dataset.modalities)]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stages import MANIFEST
 from umemma.files import read_json, sha256
 from umemma.parameters import Parameters
 from umemma.reporting import tables, terminal
@@ -13,7 +14,6 @@ from umemma.reporting.reports import Reports
 from umemma.tracking.record import Data, Record, Run
 
 CURVES = Path("data/reports/curves")
-MANIFEST = Path("data/shards/manifest.parquet")
 MODEL = Path("data/export")
 NUM_EXAMPLES = 4
 

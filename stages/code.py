@@ -16,9 +16,8 @@ from pathlib import Path
 
 PACKAGES = ("umemma", "stages")
 CHOSEN = ("umemma/sources/adapters", "umemma/media/decoders")  # dvc.yaml names the plug-in that a parameter chooses
-SCHEMA = Path(
-    "umemma/parameters.py"
-)  # every stage checks all parameters with it; what a stage uses of them, it imports
+# Every stage checks all parameters with it; what a stage uses of them, it imports.
+SCHEMA = Path("umemma/parameters.py")
 OUT = Path("data/code")
 
 

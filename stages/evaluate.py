@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from stages import _context, _gates, _predictions, run
+from stages import MANIFEST, _context, _gates, _predictions, run
 from umemma import parameters
 from umemma.data import manifest, mechanism
 from umemma.data.mechanism import Mechanism
@@ -141,7 +141,7 @@ def mechanisms(context: TrainingContext, slope: float) -> dict[str, Callable[[fl
 
 def write_classes(test: Predictions, classes: Sequence[str]) -> None:
     """Write what the model says of each class (classes.json)."""
-    keys, groups = manifest.names(Path("data/shards/manifest.parquet"), "test")
+    keys, groups = manifest.names(MANIFEST, "test")
     content = by_class(test, classes, keys=keys, groups=groups)
     reports.write(Path("data/reports/classes.json"), reports.Classes.model_validate(content))
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from pyarrow import parquet
 
-from stages import run
+from stages import MANIFEST, run
 from umemma import parameters
 from umemma.data import arrays, manifest
 from umemma.data.sample import SPLITS
@@ -26,7 +26,7 @@ from umemma.reporting.results import Accounting
 from umemma.serving import export, folder
 from umemma.serving.folder import FORMAT, Decoded, Facts, Inputs
 
-MANIFEST, FOLDER = Path("data/shards/manifest.parquet"), Path("data/export")
+FOLDER = Path("data/export")
 
 
 def rows_of(dataset: Dataset) -> dict[str, Any]:

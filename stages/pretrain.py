@@ -1,30 +1,24 @@
 """One modality's arrays -> its tower, trained alone, and all features (data/towers/<data set>/<modality>)."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from stages import _ranks, modality_of
+from stages import MANIFEST, _arrays, _ranks, modality_of
 from stages._base import base_files, base_of
 from stages._resume import resumable
 from umemma import parameters
-from umemma.data import arrays, manifest
-from umemma.data.sample import SPLITS
 from umemma.files import write_json, written_whole
 from umemma.models import frozen, safetensors, unimodal
 from umemma.parameters import Parameters
 from umemma.training import encoder_search, inherited, unimodal_fit
 
-MANIFEST = Path("data/shards/manifest.parquet")
 
-
-def pretrain(name: str, settings: Parameters, folder: Mapping[str, Path]) -> None:
+def pretrain(name: str, settings: Parameters) -> None:
     """Train the tower of a modality; write it, its features, its curve and its result."""
     dataset, modality = settings.dataset, settings.dataset.modalities[name]
-    targets = manifest.targets(MANIFEST, len(dataset.classes))
-    data = {split: arrays.load(folder, split, targets) for split in SPLITS}
+    num_classes, seed = len(dataset.classes), settings.seed
+    data, targets = _arrays.of_modality(name, dataset)
     base = base_of(settings)
     if base is not None and name in base.parts():
-        num_classes, seed = len(list(dataset.classes)), settings.seed
         trained = inherited.fit(base, data, settings.pretrain, settings.compute, num_classes=num_classes, seed=seed)
         result = unimodal_fit.report(trained, data) | inherited.FACTS
     else:
@@ -38,8 +32,8 @@ def pretrain(name: str, settings: Parameters, folder: Mapping[str, Path]) -> Non
                 settings.pretrain,
                 settings.compute,
                 epochs=modality.epochs,
-                num_classes=len(dataset.classes),
-                seed=settings.seed,
+                num_classes=num_classes,
+                seed=seed,
                 augmentation=modality.augment,
                 group=targets.group["train"],
             ),
@@ -61,9 +55,9 @@ def pretrain(name: str, settings: Parameters, folder: Mapping[str, Path]) -> Non
 def main() -> None:
     """Train the tower, from where a killed run was."""
     name, settings = modality_of(__doc__), parameters.read()
-    folder = {name: Path("data") / settings.dataset.inputs[name] / settings.dataset.name / name}
-    with resumable(f"pretrain@{name}", [*folder.values(), MANIFEST, *base_files(settings)], settings):
-        pretrain(name, settings, folder)
+    inputs = [_arrays.folders(settings.dataset)[name], MANIFEST, *base_files(settings)]
+    with resumable(f"pretrain@{name}", inputs, settings):
+        pretrain(name, settings)
 
 
 if __name__ == "__main__":

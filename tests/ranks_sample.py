@@ -15,9 +15,8 @@ from umemma.training.context import TrainingContext
 from umemma.training.settings import Compute, Fuse, Pretrain
 
 COMPUTE = section(Compute, device="cpu", precision="float32", threads=1)
-PRETRAIN = section(
-    Pretrain, batch_size=23, lr=0.004, weight_decay=0.01, label_smoothing=0.0, class_balance=0.5
-)  # a batch that two ranks do not share evenly
+# 23: a batch that two ranks do not share evenly.
+PRETRAIN = section(Pretrain, batch_size=23, lr=0.004, weight_decay=0.01, label_smoothing=0.0, class_balance=0.5)
 ENCODERS = {
     "image": {
         "name": "lenet",

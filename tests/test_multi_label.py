@@ -113,9 +113,8 @@ def test_a_threshold_finds_the_best_f1_there_is_and_changes_no_probability(calib
     decided = thresholds.decided({"val": predicted, "test": predicted}, "validation")["test"]
     assert decided.threshold[(True,)].any()
     assert torch.equal(Table(decided).nll[(True,)], Table(predicted).nll[(True,)])
-    assert torch.equal(
-        Table(decided).share_correct[(True,)], Table(predicted).share_correct[(True,)]
-    )  # on the most probable labels
+    # On the most probable labels.
+    assert torch.equal(Table(decided).share_correct[(True,)], Table(predicted).share_correct[(True,)])
     assert Table(decided).f1((True,))["f1_macro"] > Table(predicted).f1((True,))["f1_macro"] + 0.05
 
 

@@ -80,9 +80,8 @@ def test_tokens_are_one_more_than_the_tokenisers_and_zero_is_padding():
     ]  # BERT: [CLS] 101, hello 7592, world 2088, [SEP] 102
     assert decoder(b"hello " * 99).tolist() == [102, *[7593] * 6, 103]
     assert decoder(b"").tolist() == [102, 103] + [0] * 6
-    assert torch.equal(
-        pickle.loads(pickle.dumps(decoder))(b"Hello world"), token_ids
-    )  # decoding is spread over processes
+    # Decoding is spread over processes.
+    assert torch.equal(pickle.loads(pickle.dumps(decoder))(b"Hello world"), token_ids)
 
 
 def test_a_length_that_the_language_model_does_not_take_is_named():

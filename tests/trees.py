@@ -284,12 +284,8 @@ BUILT: Mapping[str, Callable[[Path], None]] = {
     "driving": driving,
     "physionet2012": physionet2012,
 }
-GENUINE_LISTS = set(BUILT) - {
-    "multiple_features",
-    "occupancy",
-    "driving",
-    "physionet2012",
-}  # whose trees are made from them
+# The trees of the others are made from them.
+GENUINE_LISTS = set(BUILT) - {"multiple_features", "occupancy", "driving", "physionet2012"}
 
 
 def picked(kind_of: Mapping[str, str], count: int) -> list[str]:

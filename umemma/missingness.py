@@ -71,6 +71,11 @@ def in_order(some: Iterable[Pattern]) -> list[Pattern]:
     return sorted(some, key=lambda pattern: (-sum(pattern), [not is_present for is_present in pattern]))
 
 
+def is_within(small: Pattern, large: Pattern) -> bool:
+    """Return whether `large` has every modality that `small` has."""
+    return all(has or not wants for has, wants in zip(large, small, strict=True))
+
+
 def pattern_name(pattern: Pattern, modalities: Sequence[str]) -> str:
     """Return the names of the present modalities joined with `+`, in the data set's order."""
     return "+".join(name for name, is_present in zip(modalities, pattern, strict=True) if is_present)

@@ -196,9 +196,8 @@ def _samples(table: Any) -> dict[str, Any]:
 def _record_set(table: Any, modality: str) -> dict[str, Any]:
     """Return the files of a modality: the sample's key out of the file's name, and the content where Croissant has a type."""
     (kind, *others) = sorted({one for one in table[f"{modality}_kind"].unique().to_pylist() if one})
-    key = _file(modality, "filename") | {
-        "transform": {"regex": r"^([^.]+)"}
-    }  # no key has a dot, and it may apply twice
+    # No key has a dot, and the transform may apply twice.
+    key = _file(modality, "filename") | {"transform": {"regex": r"^([^.]+)"}}
     fields = [_field(f"{modality}/key", "sc:Text", source=key)]
     fields[0] |= {"references": _column("key")}  # mlcroissant joins files with a table's column, not with `samples/key`
     if kind in _MEDIA and not others:

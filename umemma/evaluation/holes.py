@@ -26,6 +26,7 @@ from umemma.evaluation.bootstrap import holm, rounded
 from umemma.evaluation.comparison import Model
 from umemma.evaluation.target import MOST_MODALITIES, Data
 from umemma.evaluation.two_samples import Rows, differ
+from umemma.metrics import classification
 from umemma.missingness import Pattern
 
 LEVEL, POWER = 0.05, 0.8
@@ -37,8 +38,9 @@ _MIN_ROWS = 30  # on either side
 def diagnosed(main: Model) -> dict[str, Any]:
     """Return by modality with holes: n, the share that has it, p_holm by question, `least` information seen with power 0.8."""
     test = main.splits["test"]
-    present, label = test.present.numpy(), _columns(test.label, next(iter(test.logits.values())).shape[1])
-    cluster = np.unique(test.group.numpy(), return_inverse=True)[1]
+    present, label = test.present.numpy(), _columns(test.label, test.num_classes)
+    groups, cluster = np.unique(test.group.numpy(), return_inverse=True)
+    least = rounded(least_information(len(groups), np.linalg.matrix_rank(label - label.mean(axis=0))))
     p: dict[tuple[str, str], float] = {}
     rows: dict[str, Any] = {}
     for m, modality in enumerate(test.modalities):
@@ -49,19 +51,11 @@ def diagnosed(main: Model) -> dict[str, Any]:
         p[modality, "label"] = differs(has, label, cluster)
         p[modality, "seen"] = differs(has, seen, cluster)
         p[modality, "seen_given_label"] = differs(has, seen, cluster, given=label)
-        if len(np.unique(cluster)) < len(has):
+        if len(groups) < len(has):
             p[modality, "group"] = _varies(has, cluster)
-        rows[modality] = {
-            "n": len(has),
-            "share": rounded(float(has.mean())),
-            "least": rounded(
-                least_information(len(np.unique(cluster)), np.linalg.matrix_rank(label - label.mean(axis=0)))
-            ),
-        }
-    corrected = (
-        dict(zip(p, holm(torch.tensor(list(p.values()), dtype=torch.float64)).tolist(), strict=True)) if p else {}
-    )
-    for (modality, question), value in corrected.items():
+        rows[modality] = {"n": len(has), "share": rounded(float(has.mean())), "least": least}
+    corrected = holm(torch.tensor(list(p.values()), dtype=torch.float64)).tolist()
+    for (modality, question), value in zip(p, corrected, strict=True):
         rows[modality][question] = rounded(value)
     return {name: {"group": None, **row} for name, row in rows.items()}
 
@@ -130,7 +124,7 @@ def _varies(has: np.ndarray, cluster: np.ndarray) -> float:
 
 def _columns(label: torch.Tensor, num_classes: int) -> np.ndarray:
     """Return (row, column): labels as 0 or 1, of the most frequent classes."""
-    flags = label.double() if label.ndim == 2 else torch.nn.functional.one_hot(label, num_classes).double()
+    flags = classification.has_class(label, num_classes)
     order = flags.sum(dim=0).argsort(descending=True)[:_MOST_COLUMNS]
     return flags[:, order].numpy()
 

@@ -14,7 +14,7 @@ from umemma.evaluation import information
 from umemma.evaluation.bootstrap import Resamples, interval
 from umemma.evaluation.comparison import Model
 from umemma.metrics import classification
-from umemma.missingness import Pattern, in_order, pattern_name
+from umemma.missingness import Pattern, in_order, is_within, pattern_name
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Candidates:
 
         This run's model if there are no such samples.
         """
-        inside = [number for number, small in enumerate(self._sets) if _is_inside(small, pattern)]
+        inside = [number for number, small in enumerate(self._sets) if is_within(small, pattern)]
         if not rows.any() or not inside:
             return self._main, pattern
         scores = torch.stack([self._val_nll[model][inside][:, rows].mean(dim=1) for model in self._models])
@@ -102,7 +102,7 @@ class Candidates:
     def measured(self, model: Model, uses: Pattern, rows: torch.Tensor) -> Known:
         """Return what a model that uses a set is known to find on the test samples `rows`."""
         test, table = self._main.splits["test"], self._main.tables["test"]
-        outcomes = classification.outcome_counts(test.label, test.logits[uses].shape[1])
+        outcomes = classification.outcome_counts(test.label, test.num_classes)
         number = self._resamples.sums(torch.ones(len(rows), 1), rows)
         nothing = (False,) * len(test.modalities)
         return Known(
@@ -124,7 +124,3 @@ def entropy(outcomes: torch.Tensor, rows: torch.Tensor, resamples: Resamples) ->
     plug_in = information.entropy(resamples.sums(outcomes, rows))
     lacks = information.entropy_deficit(resamples.by_cluster(outcomes, rows))
     return (plug_in + lacks).clamp(max=torch.tensor(outcomes.shape[2], dtype=torch.float64).log())
-
-
-def _is_inside(small: Pattern, large: Pattern) -> bool:
-    return all(there or not is_there for is_there, there in zip(small, large, strict=True))

@@ -32,7 +32,7 @@ def as_they_come(main: Model, candidates: Candidates, resamples: Resamples) -> d
     if test.present.all():
         return None
     every = torch.ones(len(test.label), dtype=torch.bool)
-    outcomes = classification.outcome_counts(test.label, next(iter(test.logits.values())).shape[1])
+    outcomes = classification.outcome_counts(test.label, test.num_classes)
     label_entropy = entropy(outcomes, every, resamples).sum(dim=1)
     used = table.nll[(True,) * len(test.modalities)]
     best = _best(main, candidates)
@@ -57,11 +57,10 @@ def presence_logits(val: Predictions, test: Predictions) -> torch.Tensor:
     The class shares of the validation samples with the same pattern, drawn towards those of all by as many samples as there
     are classes: a pattern of three samples says little.
     """
-    num_classes = next(iter(val.logits.values())).shape[1]
     several = val.label.ndim == 2
-    counts = val.label.double() if several else torch.nn.functional.one_hot(val.label, num_classes).double()
-    prior = (counts.sum(dim=0) + 1) / (len(counts) + (2 if several else num_classes))
-    weight = 2.0 if several else float(num_classes)
+    counts = classification.has_class(val.label, val.num_classes)
+    weight = 2 if several else val.num_classes
+    prior = (counts.sum(dim=0) + 1) / (len(counts) + weight)
     share = prior.expand(len(test.label), -1).clone()
     for pattern in val.present.unique(dim=0):
         rows, at = (val.present == pattern).all(dim=1), (test.present == pattern).all(dim=1)

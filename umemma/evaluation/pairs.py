@@ -53,5 +53,5 @@ def against_zero(
         p.append(
             float(2 * stdtr(clusters - 1, -abs(t)) if two_sided else stdtr(clusters - 1, -t)) if clusters > 1 else 1.0
         )
-    corrected = holm(torch.tensor(p, dtype=torch.float64)).tolist() if p else []
+    corrected = holm(torch.tensor(p, dtype=torch.float64)).tolist()
     return {key: {**intervals[key], "p_holm": rounded(value)} for key, value in zip(intervals, corrected, strict=True)}

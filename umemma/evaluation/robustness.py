@@ -31,7 +31,7 @@ class Table:
     def __init__(self, predictions: Predictions) -> None:
         self.modalities, self.present = predictions.modalities, predictions.present
         self.label, self.logits = predictions.label, predictions.logits
-        self.ranked = ranking.ranked_classes(predictions.label, next(iter(predictions.logits.values())).shape[1])
+        self.ranked = ranking.ranked_classes(predictions.label, predictions.num_classes)
         self.has = {pattern: predictions.has(pattern) for pattern in predictions.logits}
         self.has_several_labels = predictions.label.ndim == 2
         decisions = {pattern: predictions.decisions(pattern) for pattern in predictions.logits}

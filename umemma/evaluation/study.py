@@ -137,7 +137,7 @@ def corrected(conditions: Mapping[str, Condition]) -> dict[str, Condition]:
         if claim.p is not None
     ]
     p = torch.tensor([place[-1] for place in places], dtype=torch.float64)
-    found = {place[:3]: value for place, value in zip(places, holm(p).tolist() if places else [], strict=True)}
+    found = {place[:3]: value for place, value in zip(places, holm(p).tolist(), strict=True)}
     return {
         name: replace(
             one,

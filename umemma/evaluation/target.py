@@ -15,7 +15,7 @@ is there change by at most the factor `odds` when the values are known (Tan 2006
 max(a / odds, 1 - (1 - a) odds) and min(a odds, 1 - (1 - a) / odds) of the seen mean a.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,14 +23,13 @@ from scipy import optimize, stats
 
 from umemma.evaluation.bootstrap import LEVEL
 from umemma.evaluation.two_samples import n_effective, sums
-from umemma.missingness import Pattern
+from umemma.missingness import Pattern, probability
 
 MOST_MODALITIES = 4  # 3^M weights for each stratum
 MIN_EFFECTIVE = 30  # holders that stand for a pattern, in samples of equal weight
-_RARE, _LITTLE = (
-    0.01,
-    0.01,
-)  # holders of a pattern in a stratum, and the share of the target that may lie where they are fewer
+_RARE = 0.01  # share of a stratum that holds a pattern
+_LITTLE = 0.01  # share of the target that may lie where fewer hold it
+_STRICT = 1e4  # how much a constraint counts, to variance
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def expected(data: Data, target: Mapping[Pattern, float], odds: float) -> Expect
     share_of = np.bincount(stratum, minlength=len(strata)) / len(stratum)
     pi = {pattern: np.bincount(stratum, held[pattern], len(strata)) / np.bincount(stratum) for pattern in asked}
     lost = sum(share * share_of[pi[pattern] < _RARE].sum() for pattern, share in asked.items())
-    least = min((n_effective((held[p] / np.maximum(pi[p], 1e-12)[stratum])[held[p]]) for p in asked), default=0.0)
+    least = min((n_effective(1 / pi[p][stratum[held[p]]]) for p in asked), default=0.0)
     naive = _naive(data, asked, held)
     if least < MIN_EFFECTIVE or lost > _LITTLE:
         why = (
@@ -136,12 +135,11 @@ def least_variance(had: np.ndarray, holds: np.ndarray, target: np.ndarray) -> np
     root, pairs = np.sqrt(had[from_]), np.arange(len(from_))
     a = np.concatenate([np.zeros((len(had) + len(target), len(pairs))), np.diag(root)])
     a[from_, pairs] = root
-    a[len(had) + to, pairs] = 1e4 * had[from_]
+    a[len(had) + to, pairs] = _STRICT * had[from_]
+    b = np.concatenate([np.zeros(len(had)), _STRICT * target, np.zeros(len(pairs))])
     weights = np.zeros(holds.shape)
     if len(pairs):
-        weights[from_, to] = optimize.nnls(a, np.concatenate([np.zeros(len(had)), 1e4 * target, np.zeros(len(pairs))]))[
-            0
-        ]
+        weights[from_, to], _ = optimize.nnls(a, b)
     return weights
 
 
@@ -152,20 +150,17 @@ def _bounds(
     share_of: np.ndarray,
     odds: float,
 ) -> tuple[float, float]:
-    ends = []
-    for unseen in (
-        lambda a: np.maximum(a / odds, 1 - (1 - a) * odds),
-        lambda a: np.minimum(a * odds, 1 - (1 - a) / odds),
-    ):
-        ends.append(
-            float(
-                sum(
-                    share * share_of @ (pi[pattern] * mean[pattern] + (1 - pi[pattern]) * unseen(mean[pattern]))
-                    for pattern, share in asked.items()
-                )
-            )
+    def accuracy(unseen: Callable[[np.ndarray], np.ndarray]) -> float:
+        by_pattern = (
+            share * share_of @ (pi[pattern] * mean[pattern] + (1 - pi[pattern]) * unseen(mean[pattern]))
+            for pattern, share in asked.items()
         )
-    return ends[0], ends[1]
+        return float(sum(by_pattern))
+
+    return (
+        accuracy(lambda a: np.maximum(a / odds, 1 - (1 - a) * odds)),
+        accuracy(lambda a: np.minimum(a * odds, 1 - (1 - a) / odds)),
+    )
 
 
 def _error(parts: np.ndarray, cluster: np.ndarray) -> float:
@@ -176,4 +171,4 @@ def _error(parts: np.ndarray, cluster: np.ndarray) -> float:
 
 def at_rate(rate: float, patterns: Sequence[Pattern]) -> dict[Pattern, float]:
     """Return the law of patterns if each modality is missing at a rate, whatever else; `patterns` has them all, {} too."""
-    return {pattern: float(np.prod([1 - rate if there else rate for there in pattern])) for pattern in patterns}
+    return {pattern: probability(pattern, [rate] * len(pattern)) for pattern in patterns}

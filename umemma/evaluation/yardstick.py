@@ -23,9 +23,7 @@ from umemma.evaluation.scores import SCORES, telling
 from umemma.missingness import Pattern, halves
 
 SPECIALISTS = "frozen specialist"  # the arm of data/reference/specialists
-ADDITIVE = (
-    "frozen additive specialist"  # the arm of data/reference/additive: those whose heads sum one term per modality
-)
+ADDITIVE = "frozen additive specialist"  # that of data/reference/additive: their heads sum one term per modality
 
 
 def lost(models: Sequence[Model], main: Model, resamples: Resamples) -> dict[str, Any]:

@@ -90,9 +90,8 @@ def validation(
     bounds: Values = {}
     if defaults.max_quarantined * smallest_split < _FEW_BAD:
         bounds["max_quarantined"] = min(0.1, math.ceil(100 * _FEW_BAD / max(1, smallest_split)) / 100)
-    occurring = [
-        share for share in class_shares if share > 0
-    ]  # a class that a split lacks has an expectation of its own
+    # A class that a split lacks has an expectation of its own.
+    occurring = [share for share in class_shares if share > 0]
     if min(occurring) < 2 * defaults.min_class_share:
         bounds["min_class_share"] = _down(min(occurring) / 2)
     if max(class_shares) > 0.8 * defaults.max_class_share:

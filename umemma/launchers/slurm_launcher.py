@@ -38,9 +38,8 @@ class Launcher:
         if not number:
             return
         executor = self._executor("map")
-        shared = (
-            self.logs.resolve() / f"{uuid4().hex}.pickle"
-        )  # once, not with each job: it may hold an adapter's arrays
+        # Written once, not with each job: it may hold an adapter's arrays.
+        shared = self.logs.resolve() / f"{uuid4().hex}.pickle"
         shared.parent.mkdir(parents=True, exist_ok=True)
         shared.write_bytes(_pickled((function, list(jobs))))
         share = partial(_share, shared, number)

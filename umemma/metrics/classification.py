@@ -42,11 +42,16 @@ def nll(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     return nll_by_variable(logits, label).sum(dim=1)
 
 
+def has_class(label: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Return (sample, class) float64, 0 or 1: is the class the sample's label, or among its labels?"""
+    return (label if label.ndim == 2 else nn.functional.one_hot(label, num_classes)).double()
+
+
 def outcome_counts(label: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Return (sample, variable, outcome) float64, 0 or 1: each variable's value, one-hot. Sums of it give entropies."""
     if label.ndim == 2:
         return torch.stack([~label, label], dim=2).double()
-    return nn.functional.one_hot(label, num_classes).double()[:, None]
+    return has_class(label, num_classes)[:, None]
 
 
 def is_of(label: torch.Tensor, number: int) -> torch.Tensor:
@@ -56,10 +61,8 @@ def is_of(label: torch.Tensor, number: int) -> torch.Tensor:
 
 def class_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Return (sample, 3, class) float64, 0 or 1: true positives, predicted, true."""
-    if label.ndim == 2:
-        predicted, true = (logits > 0).double(), label.double()
-    else:
-        predicted, true = (nn.functional.one_hot(k, logits.shape[1]).double() for k in (logits.argmax(dim=1), label))
+    decided = logits > 0 if label.ndim == 2 else logits.argmax(dim=1)
+    predicted, true = (has_class(each, logits.shape[1]) for each in (decided, label))
     return torch.stack([predicted * true, predicted, true], dim=1)
 
 

@@ -14,7 +14,7 @@ from umemma.models.checkpoint import Model
 from umemma.models.device import Device
 from umemma.models.early_fusion import EarlyFusion
 from umemma.models.per_pattern import PerPattern
-from umemma.models.run_encoders import encode_split
+from umemma.models.run_encoders import encode_split, in_eval_mode
 from umemma.prediction.predictions import Predictions
 
 
@@ -35,18 +35,17 @@ def predict(
     may also be for a per-pattern model of such models; only the head runs for every pattern. Any other model is run in full
     for every pattern. `patterns` None: those of `missingness.panel`.
     """
-    was_training = model.training
-    model.to(device.torch_device).eval()
-    if features is None:
-        features = features_of(model, data, device)
-    of_features = features is not None and not isinstance(model, EarlyFusion)
-    data = data.with_values(features) if features is not None else data
+    model.to(device.torch_device)
     logits: dict[Pattern, torch.Tensor] = {}
-    for pattern in panel(len(data.modalities)) if patterns is None else patterns:
-        left = data.with_present(data.present & torch.tensor(pattern))
-        logits[pattern] = answered(model, left, log_prior, of_features=of_features, device=device)
+    with in_eval_mode(model):
+        if features is None:
+            features = features_of(model, data, device)
+        of_features = features is not None and not isinstance(model, EarlyFusion)
+        data = data.with_values(features) if features is not None else data
+        for pattern in panel(len(data.modalities)) if patterns is None else patterns:
+            left = data.with_present(data.present & torch.tensor(pattern))
+            logits[pattern] = answered(model, left, log_prior, of_features=of_features, device=device)
     logits[(False,) * len(data.modalities)] = log_prior.expand(len(data), -1).clone()
-    model.train(was_training)
     return Predictions(data.modalities, data.present, data.label, group, data.key, logits)
 
 

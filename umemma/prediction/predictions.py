@@ -37,6 +37,11 @@ class Predictions:
     logits: Mapping[Pattern, torch.Tensor]
     threshold: Mapping[Pattern, torch.Tensor] = field(default_factory=dict)
 
+    @property
+    def num_classes(self) -> int:
+        """The number of columns of `logits`."""
+        return next(iter(self.logits.values())).shape[1]
+
     def decisions(self, pattern: Pattern) -> torch.Tensor:
         """Return (sample, class): the logits shifted so that the decision threshold is at 0."""
         return self.logits[pattern] - self.threshold[pattern] if pattern in self.threshold else self.logits[pattern]

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 
 from umemma.metrics.calibration import temperature, tempered
-from umemma.missingness import Pattern
+from umemma.missingness import Pattern, is_within
 from umemma.prediction.predictions import Predictions
 
 LEAST_OWN = 50  # samples of a pattern that are enough: a set's coverage then varies by 4 points with the samples (90 %)
@@ -104,9 +104,8 @@ def sets(probability: torch.Tensor, decided: torch.Tensor, calibration: Calibrat
     order = calibration.scores.argsort()
     scores = calibration.scores[order]
     each = torch.ones_like(scores) if weight is None else weight[order]
-    from_here = torch.cat(
-        [each.flip(0).cumsum(0).flip(0), each.new_zeros(1)]
-    )  # total weight of scores at least as large
+    # The total weight of scores at least as large.
+    from_here = torch.cat([each.flip(0).cumsum(0).flip(0), each.new_zeros(1)])
     at_least = from_here[torch.searchsorted(scores, strangeness.contiguous())]
     own = calibration.weight if weight is not None else torch.ones_like(calibration.weight)
     share = (at_least + own) / (each.sum() + own)
@@ -117,7 +116,7 @@ def nearest(pattern: Pattern, known: Sequence[Pattern]) -> Pattern:
     """Return the pattern itself if it is known, else the largest known one within it, the first of equals."""
     if pattern in known:
         return pattern
-    within = [other for other in known if all(has or not wants for has, wants in zip(pattern, other, strict=True))]
+    within = [other for other in known if is_within(other, pattern)]
     return max(within, key=lambda other: (sum(other), other))
 
 

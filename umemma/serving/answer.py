@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import torch
 
-from umemma.missingness import Pattern, in_order, pattern_name
+from umemma.missingness import Pattern, in_order, is_within, pattern_name
 from umemma.prediction.sets import nearest
 from umemma.serving.calibration import Calibrated
 from umemma.serving.folder import Measured, MeasuredPattern
@@ -93,7 +93,7 @@ def worth(pattern: Pattern, modalities: Sequence[str], measured: Measured) -> Wo
     if pattern in by_pattern:
         return Worth(by_pattern[pattern], measured.patterns[by_pattern[pattern]], None)
     name = pattern_name(pattern, modalities)
-    within = [other for other in in_order(by_pattern) if all(h or not w for h, w in zip(pattern, other, strict=True))]
+    within = [other for other in in_order(by_pattern) if is_within(other, pattern)]
     if not within:
         return Worth(None, None, f"{name} was not measured: no test sample has it")
     key = by_pattern[nearest(pattern, within)]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from umemma.missingness import Pattern
+from umemma.missingness import Pattern, is_within
 from umemma.models import safetensors
 from umemma.prediction import sets
 from umemma.prediction.sets import Calibration
@@ -42,11 +42,7 @@ class Calibrated:
     def _known(self, pattern: Pattern) -> Pattern | None:
         if not any(pattern):
             return pattern if pattern in self.by_pattern else None
-        known = [
-            one
-            for one in self.by_pattern
-            if any(one) and all(has or not wants for has, wants in zip(pattern, one, strict=True))
-        ]
+        known = [one for one in self.by_pattern if any(one) and is_within(one, pattern)]
         return sets.nearest(pattern, known) if known else None
 
     def _decided(self, pattern: Pattern, logits: torch.Tensor) -> torch.Tensor:

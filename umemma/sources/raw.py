@@ -75,9 +75,8 @@ def verified(dataset: Dataset, folder: Path) -> Path:
         and not (actual[name] and name in contents and _content_sha256(raw_root / name) == contents[name])
     ]
     if wrong:
-        wrong.sort(
-            key=lambda name: actual[name] is None
-        )  # damaged files first: one of them tells more than 3,000 missing ones
+        # Damaged files first: one of them tells more than 3,000 missing ones.
+        wrong.sort(key=lambda name: actual[name] is None)
         sentences = [
             f"  {name}: " + (f"sha256 {actual[name]}, expected {expected[name]}" if actual[name] else "missing")
             for name in wrong[:_NAMED]

@@ -230,9 +230,8 @@ def specialists(context: TrainingContext, ways: tuple[Callable[[TrainingContext]
         subset = replace(context.of(pattern), judged=((True,) * sum(pattern),))
         takes[pattern] = list(subset.modalities)
         if sum(pattern) == 1 or min(len(batch) for batch in subset.media.values()) == 0:
-            members[pattern] = _tower_alone(
-                subset, subset.log_prior
-            )  # the first modality's, if no sample of a split has any
+            # The first modality's, if no sample of a split has any.
+            members[pattern] = _tower_alone(subset, subset.log_prior)
             takes[pattern] = list(subset.modalities)[:1]
             for trained_so in by_way:
                 trained_so[pattern] = members[pattern]

@@ -24,11 +24,8 @@ from umemma.training.schedule import Schedule
 from umemma.training.settings import Compute, Pretrain
 from umemma.training.unimodal_fit import TrainedTower
 
-FACTS: dict[str, Any] = {
-    "encoder": "that of the base model",
-    "tried": [],
-    "why": "it is unchanged",
-}  # in the tower's result
+# In the tower's result, where `encoder_search` writes of a tower that was trained.
+FACTS: dict[str, Any] = {"encoder": "that of the base model", "tried": [], "why": "it is unchanged"}
 
 
 def fit(

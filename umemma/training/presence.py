@@ -15,6 +15,7 @@ from collections.abc import Callable
 import torch
 
 from umemma.data.batch import Batch
+from umemma.metrics import classification
 
 _SMOOTHING = 1.0  # samples of each class, spread over patterns as all samples are
 
@@ -35,7 +36,7 @@ def offset(train: Batch, num_classes: int) -> Callable[[Batch], torch.Tensor] | 
     if train.label.ndim == 2:
         table = log_share(train.label.double()) - log_share((~train.label).double())
     else:
-        table = log_share(torch.nn.functional.one_hot(train.label, num_classes).double())
+        table = log_share(classification.has_class(train.label, num_classes))
     table = torch.cat([table, torch.zeros(1, table.shape[1])]).float()  # the last: a pattern that training never has
 
     def of(batch: Batch) -> torch.Tensor:

@@ -9,7 +9,6 @@ Frozen weights are left out: they are what they were. Of several ranks that trai
 first writes and every one reads, and any number of ranks can go on.
 """
 
-import fcntl
 import io
 import shutil
 import time
@@ -25,6 +24,7 @@ from torch import nn
 
 from umemma.errors import DataError
 from umemma.files import written_whole
+from umemma.locks import obtained
 from umemma.models.ranks import Ranks
 
 SECONDS = 15.0
@@ -92,7 +92,7 @@ def kept_in(folder: Path, ranks: Ranks = ALONE) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-        if not ranks.agreed(ranks.is_first and _obtained(lock.fileno())):
+        if not ranks.agreed(ranks.is_first and obtained(lock)):
             yield
             return
         if ranks.is_first:
@@ -175,14 +175,6 @@ def training(model: nn.Module, **parts: Stateful | None) -> Training:
         folder.number += 1
     there = {name: part for name, part in parts.items() if part is not None}
     return Training(model, there, folder, folder.number if folder else 0)
-
-
-def _obtained(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _remove_old(folder: Path) -> None:

@@ -53,9 +53,8 @@ def build(
     model = _model(variant, weights, description)
     if getattr(model, _POOLER, None) is not None:
         setattr(model, _POOLER, None)
-    architecture_config = {
-        key: value for key, value in description.to_dict().items() if key != "_name_or_path"
-    }  # a path on this machine
+    # `_name_or_path` is a path on this machine.
+    architecture_config = {key: value for key, value in description.to_dict().items() if key != "_name_or_path"}
     return Backbone(
         MeanOfTokens(model, getattr(description, "pad_token_id", None) or 0),
         _blocks(model),

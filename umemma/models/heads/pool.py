@@ -98,9 +98,8 @@ def _pooled(
     hidden = ~visible
     p = share.expand(visible.shape).masked_fill(hidden, -1e9).softmax(dim=1).masked_fill(hidden, 0.0)
     squares = p.square().sum(dim=1, keepdim=True)
-    number = 1 / torch.where(
-        squares > 0, squares, 1.0
-    )  # of no tower, 1: zero times a power that overflows would be NaN
+    # Of no tower, 1: zero times a power that overflows would be NaN.
+    number = 1 / torch.where(squares > 0, squares, 1.0)
     weight = p * number**independence
     others = (visible.sum(dim=1, keepdim=True) - 1).clamp_min(0)
     return (weight[:, :, None] * evidence).sum(dim=1) + (others * p) @ bias

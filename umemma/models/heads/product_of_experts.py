@@ -31,9 +31,8 @@ class Head(nn.Module):
         Added up in order, without those that are not visible: a sum over a stack takes other partial sums from four
         modalities on, and a model that loses a modality (`umemma.models.grown`) would answer with other bits.
         """
-        total = self.log_prior.new_zeros(
-            visible.shape[0], len(self.log_prior)
-        )  # `len` would fix an ONNX program's rows
+        # `len(visible)` would fix an ONNX program's rows.
+        total = self.log_prior.new_zeros(visible.shape[0], len(self.log_prior))
         for m, (name, expert) in enumerate(self.experts.items()):
             total = torch.where(visible[:, m, None], total + expert(features[name]), total)
         return total - (visible.sum(dim=1, keepdim=True) - 1) * self.log_prior

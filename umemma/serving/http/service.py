@@ -42,9 +42,8 @@ class Service:
         blank = {name: torch.zeros(*one.shape, dtype=getattr(torch, one.dtype)) for name, one in inputs.items()}
         self.model.answers([Row("", "", blank)], coverage=COVERAGE)
         texts = {one.columns[0]: "a" for one in self.model.reader.sources.values() if one.inline}
-        self.cells.rows(
-            texts, ""
-        )  # a tokenizer sets itself up with its first text, which two threads must not do at once
+        # A tokenizer sets itself up with its first text, which two threads must not do at once.
+        self.cells.rows(texts, "")
         self.batching.start()
         if self._log is not None:
             self._log.start(self.metrics)

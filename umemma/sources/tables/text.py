@@ -83,9 +83,8 @@ def likely_encoding(content: bytes) -> str:
         return "cp1252"  # no letters outside ASCII, only signs such as € and curly quotes
     runs = re.findall(rb"[\x80-\xff]+", telling)
     are_pairs = all(len(run) % 2 == 0 for run in runs) and (len(runs) >= _FEW_RUNS or max(map(len, runs)) > _LATIN_RUN)
-    names = [
-        name for name in _USUAL if not are_pairs or name not in _LATIN
-    ]  # letters in pairs of bytes: no Latin script
+    # Letters in pairs of bytes: no Latin script.
+    names = [name for name in _USUAL if not are_pairs or name not in _LATIN]
     names = [name for name in names if name not in _CYRILLIC or not _mixes_scripts(telling.decode(name, "replace"))]
     matches = {
         encoding: (match.chaos - match.coherence + _USUAL[encoding], names.index(encoding))
