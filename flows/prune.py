@@ -15,12 +15,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import psutil
-
 from flows import turn, workspace
 from flows.graph import project_root
 from flows.settings import database, noted_url, prefect_environment, server_url
 from umemma.errors import UmemmaError, run
+from umemma.files import is_left
 from umemma.serving import log_files
 from umemma.tracking.address import STORE
 
@@ -78,13 +77,14 @@ def of_cache(home: Path, _: datetime) -> Found:
 
 def of_mlflow(home: Path, before: datetime) -> Found:
     """Copies of models that were fetched from MLflow, which has them."""
-    copies = [path for path in (home / STORE / "fetched").glob("*") if _is_older(path, before)]
+    fetched = (home / STORE / "fetched").glob("*")
+    copies = [path for path in fetched if path.stat().st_mtime < before.timestamp()]
     return _files("copies of models that MLflow has", copies)
 
 
 def of_log(home: Path, before: datetime, *, log: Path) -> Found:
     """Files of answers."""
-    paths = [path for path in (home / log).glob(f"*{log_files.SUFFIX}")]
+    paths = (home / log).glob(f"*{log_files.SUFFIX}")
     old = [path for path in paths if (written := log_files.written_at(path)) is not None and written < before]
     return _files(f"files of answers in {log}", old)
 
@@ -143,24 +143,19 @@ def _remove(paths: Iterable[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _is_older(path: Path, moment: datetime) -> bool:
-    return path.stat().st_mtime < moment.timestamp()
-
-
 def _is_alive(part: Path) -> bool:
     """Whether the process may still write: it is in the name. One without a process may write for another minute."""
-    number = part.name.split(".")[-2]
-    return psutil.pid_exists(int(number)) if number.isdecimal() else part.stat().st_mtime > time.time() - 60
+    is_numbered = part.name.split(".")[-2].isdecimal()
+    return not is_left(part) if is_numbered else part.stat().st_mtime > time.time() - 60
 
 
 def main() -> None:
     """Read the arguments, and say what there is."""
     parser = argparse.ArgumentParser(prog="make prune", description="What nothing needs any more.")
-    parser.add_argument(
-        "--days", type=int, default=DAYS, help="after which logs, copies and Prefect's runs go (%(default)s)"
-    )
-    parser.add_argument("--log", type=Path, default=LOG, help="a folder of `umemma serve --log` (%(default)s)")
-    parser.add_argument("--yes", action="store_true", help="remove it")
+    add = parser.add_argument
+    add("--days", type=int, default=DAYS, help="after which logs, copies and Prefect's runs go (%(default)s)")
+    add("--log", type=Path, default=LOG, help="a folder of `umemma serve --log` (%(default)s)")
+    add("--yes", action="store_true", help="remove it")
     given = parser.parse_args()
     for line in prune(project_root(Path.cwd()), days=given.days, log=given.log, removes=given.yes):
         print(line, flush=True)

@@ -9,15 +9,15 @@ import argparse
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 
 from flows import turn
 from flows.comparison import PREDICTIONS
+from flows.dvc_records import LOCK_FILE
 from flows.git import git
 from flows.graph import project_root
 from flows.overrides import PARAMS_FILE
@@ -35,7 +35,6 @@ from umemma.missingness import Pattern
 
 PAGES = Path("docs/studies")
 MODEL, TOWERS = "data/model", "data/towers/{dataset}"
-LOCK = "dvc.lock"
 
 
 def main() -> None:
@@ -120,7 +119,7 @@ def _prices(sweep: Sweep, chosen: Study, done: Sequence[Trial]) -> dict[tuple[st
     prices: dict[tuple[str, str], Price] = {}
     for trial in done:
         if (trial.condition, trial.variant) not in prices:
-            lock = _committed(sweep, trial.planned, LOCK)
+            lock = _committed(sweep, trial.planned, LOCK_FILE)
             towers = TOWERS.format(dataset=chosen.cases[trial.case].dataset)
             prices[trial.condition, trial.variant] = Price(
                 num_bytes(lock, MODEL),
@@ -134,13 +133,14 @@ def _cpu_seconds(sweep: Sweep, done: Sequence[Trial]) -> float:
     """Return what the stages of all experiments took, each counted once however many share it, as far as measured."""
     took: dict[str, float | None] = {}
     for trial in done:
-        took |= sweep.seconds.took(_committed(sweep, trial.planned, LOCK))
+        took |= sweep.seconds.took(_committed(sweep, trial.planned, LOCK_FILE))
     return sum(seconds for seconds in took.values() if seconds is not None)
 
 
-def _sum(seconds: Any) -> float | None:
-    known = list(seconds)
-    return None if not known or None in known else sum(known)
+def _sum(seconds: Iterable[float | None]) -> float | None:
+    given = list(seconds)
+    known = [each for each in given if each is not None]
+    return sum(known) if given and len(known) == len(given) else None
 
 
 def _committed(sweep: Sweep, planned: Planned, file: str) -> str:

@@ -5,11 +5,11 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from flows.study_plan import FOLDER, Study
 from umemma.evaluation.study import SIGNIFICANCE, Claim, Condition, Score, Verdict
+from umemma.profiling.machine import processor
 
 _MIB = 2**20
 _POINTS = 100  # shares are shown as percent, differences as points
@@ -114,7 +114,7 @@ def _made(written: Written) -> list[str]:
     seeds = ", ".join(map(str, written.seeds))
     lines = [
         f"{written.num_experiments} experiments, seed{'s' if len(written.seeds) > 1 else ''} {seeds}, commit "
-        f"{written.commit}, {date.today():%Y-%m-%d}, {machine()}; their stages took {_duration(written.cpu_seconds)} of "
+        f"{written.commit}, {date.today():%Y-%m-%d}, {len(os.sched_getaffinity(0))} cores of {processor()}; their stages took {_duration(written.cpu_seconds)} of "
         f"CPU time. The study is `{FOLDER}/{written.name}.yaml`; [how differences are judged](../studies.md)."
     ]
     if len(written.seeds) == 1:
@@ -208,18 +208,6 @@ def _number(value: int | None) -> str:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def machine() -> str:
-    """Return cores and processor of this machine in words."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    info = Path("/proc/cpuinfo")
-    models = (
-        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return f"{cores} cores" + (f" of {models[0]}" if models else "")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:

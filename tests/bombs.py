@@ -458,15 +458,19 @@ def _most_kib() -> int:
     return int(re.search(r"VmHWM:\s*(\d+)", status)[1])
 
 
+def _user_seconds() -> float:
+    return sum(resource.getrusage(who).ru_utime for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
 def _read_here(name: str, path: Path) -> None:
     with suppress(OSError):
         read(name, Path("/nonexistent") / path.name)  # imports the reader
     own = _most_kib()
-    start = sum(resource.getrusage(who).ru_utime for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    start = _user_seconds()
     says = read(name, path)
-    end = sum(resource.getrusage(who).ru_utime for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    seconds = _user_seconds() - start
     most = max(_most_kib(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-    print(json.dumps({"seconds": end - start, "mib": most // 1024, "own_mib": own // 1024, "says": says}))
+    print(json.dumps({"seconds": seconds, "mib": most // 1024, "own_mib": own // 1024, "says": says}))
 
 
 def main() -> None:

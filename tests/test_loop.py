@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 
 import pytest
 import torch
@@ -185,6 +186,14 @@ def test_a_short_training_writes_nothing_and_old_ones_are_removed(media, tmp_pat
     with resume.kept_in(tmp_path / "key"):
         trained(media, 0)
         assert {path.name for path in tmp_path.rglob("*")} == {"key", "key.lock"}
+
+
+def test_a_folder_that_another_process_has_just_removed_ends_no_training(media, tmp_path):
+    folder = tmp_path / "key"
+    with resume.kept_in(folder):
+        trained(media, 0)
+        shutil.rmtree(folder)
+        folder.with_name("key.lock").unlink()
 
 
 def test_fewer_samples_than_a_batch_still_train():

@@ -134,10 +134,11 @@ def check(name: str, amount: float, what: str) -> None:
     most = getattr(current(), name)
     if amount <= most:
         return
-    advice = f"`limits: {{{name}: {math.ceil(amount)}}}` in the data set's file accepts it" if amount < _ABSURD else ""
+    advice = "no machine could take it"
+    if amount < _ABSURD:
+        advice = f"`limits: {{{name}: {math.ceil(amount)}}}` in the data set's file accepts it"
     raise OverLimit(
-        f"over limits.{name}: {what} has {_shown(amount)} {_READ[name]}, at most {_shown(most)} are read; "
-        f"{advice or 'no machine could take it'}"
+        f"over limits.{name}: {what} has {_shown(amount)} {_READ[name]}, at most {_shown(most)} are read; {advice}"
     )
 
 

@@ -16,11 +16,12 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tests.bombs import MOST_MIB, MOST_SECONDS
 from tests.fuzzing.one import KNOWN
 from tests.fuzzing.targets import TARGETS
 
 HERE, OUT = Path(__file__).parent, Path("data/fuzzing")
-MOST_SECONDS, MOST_MIB, MOST_BYTES = 10, 1500, 1 << 16
+MOST_BYTES = 2**16
 MINIMISING_SECONDS = 20
 
 

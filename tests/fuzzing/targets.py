@@ -98,10 +98,8 @@ def _series(name: str) -> Callable[[bytes], object]:
 
     def read(content: bytes) -> None:
         for reading in readings:
-            try:
+            with suppress(UmemmaError):
                 reading.of_file(name, name.rpartition(".")[2], content)
-            except UmemmaError:
-                continue
 
     return read
 
@@ -123,10 +121,8 @@ def _cell(content: bytes) -> None:
         lambda: times.read(text, "iso"),
         lambda: times.read(text, "%d.%m.%Y %H:%M"),
     ):
-        try:
+        with suppress(ValueError):  # what these raise by contract; columns turn it into the reason of a row
             read()
-        except ValueError:  # what these raise by contract; columns turn it into the reason of a row
-            continue
 
 
 def _pickle(content: bytes) -> object:
@@ -153,11 +149,8 @@ def _films(path: Path) -> None:
             lambda file: mmimdb_hdf5.plot(file, index, {0: "a", 1: "b"}),  # noqa: B023
             lambda file: mmimdb_hdf5.vector(file, "features", index),  # noqa: B023
         ):
-            try:
-                with lists.blamed(row.file), mmimdb_hdf5.opened(path) as file:
-                    read(file)
-            except UmemmaError:
-                continue
+            with suppress(UmemmaError), lists.blamed(row.file), mmimdb_hdf5.opened(path) as file:
+                read(file)
 
 
 def _archive(path: Path) -> int:
@@ -170,10 +163,8 @@ def _list(path: Path) -> None:
     from umemma.sources.layouts import lists
 
     for read in (lists.mapping, lists.lines):
-        try:
+        with suppress(UmemmaError):
             read(path)
-        except UmemmaError:
-            continue
 
 
 def _cut(content: bytes) -> None:
@@ -185,10 +176,8 @@ def _cut(content: bytes) -> None:
         lambda content: cutting.sound_span(content, 0.1, 0.3),
         lambda content: cutting.video_span(content, 0.0, 0.1),
     ):
-        try:
+        with suppress(UmemmaError):
             read(content)
-        except UmemmaError:
-            continue
 
 
 def _body(content: bytes) -> None:
@@ -196,20 +185,16 @@ def _body(content: bytes) -> None:
     from umemma.serving.http.limits import Limits
 
     for kind, content_type in ((body.JSON, body.JSON), (body.FORM, f"{body.FORM}; boundary=x")):
-        try:
+        with suppress(body.Refused):
             body.rows(kind, content_type, content, Limits())
-        except body.Refused:
-            continue
 
 
 def _model(path: Path) -> None:
     from umemma.serving import folder
 
     for kind in (folder.Facts, folder.Inputs, folder.Measured):
-        try:
+        with suppress(UmemmaError):
             folder.read(path, kind)
-        except UmemmaError:
-            continue
 
 
 def film() -> bytes:

@@ -28,7 +28,7 @@ def measure(device: Device, folder: Path) -> dict[str, Any]:
     precisions = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if has_bfloat16(where) else {})
     write, read = _disk(folder)
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
@@ -87,7 +87,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return the processor's name; Linux has it in a file, where `platform` knows the architecture alone."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()

@@ -1,12 +1,12 @@
 """Going on with a training that was killed, from what it has kept: weights, optimiser, schedule, generators, position.
 
-`kept_in(folder)` holds for every training inside it, in their order; the loop asks here by itself, since none of the
-layers between a stage and its trainings has a say in it. Every `SECONDS` all is written, one file a training, each
-whole; a training that is over keeps its weights and curve. So a kill costs that much work at most, a short run writes
-nothing, and the result is the same to the bit. The folder's name must follow from all that determines the result.
+`kept_in(folder)` holds for every training inside it, in their order; the loop asks here by itself, since no layer
+between a stage and its trainings has a say in it. Every `SECONDS` one file is written for each training; a training that
+is over keeps its weights and curve. So a kill costs that much work at most, a short run writes nothing, and the result is
+the same to the bit. The folder's name must follow from all that determines the result.
 
-Frozen weights are left out: they are what they were. Of several ranks that train one model all have the same to keep, so the
-first writes and every one reads, and any number of ranks can go on.
+Frozen weights are left out: they are what they were. All ranks that train one model have the same to keep, so the first
+writes and every one reads, and any number of ranks can go on.
 """
 
 import io
@@ -28,7 +28,7 @@ from umemma.locks import obtained
 from umemma.models.ranks import Ranks
 
 SECONDS = 15.0
-DAYS = 7  # for which what a killed run has kept waits for its next run
+DAYS = 7  # that a killed run's trainings wait for its next run
 Weights = Mapping[str, torch.Tensor]
 ALONE = Ranks()
 
@@ -68,13 +68,13 @@ class _Folder:
     def is_due(self) -> bool:
         return self.ranks.is_first and time.monotonic() - self.written >= SECONDS
 
-    def write(self, number: int, content: dict[str, Any]) -> None:
-        for each, state in {**self.over, number: content}.items():
-            bytes_ = io.BytesIO()
-            torch.save(state, bytes_)
+    def write(self, running: Mapping[int, dict[str, Any]]) -> None:
+        for number, state in {**self.over, **running}.items():
+            content = io.BytesIO()  # on a full disk, `torch.save` to a path raises a RuntimeError
+            torch.save(state, content)
             try:
-                with written_whole(self.path / f"{each}.pt") as temporary:
-                    temporary.write_bytes(bytes_.getbuffer())
+                with written_whole(self.path / f"{number}.pt") as temporary:
+                    temporary.write_bytes(content.getbuffer())
             except (OSError, DataError) as error:  # the result needs none of it
                 print(f"note: this training is not kept, and starts anew if it is killed: {error}", flush=True)
         self.over.clear()
@@ -88,7 +88,8 @@ _folder: ContextVar[_Folder | None] = ContextVar("_folder", default=None)
 def kept_in(folder: Path, ranks: Ranks = ALONE) -> Iterator[None]:
     """Keep the trainings inside in `folder`, and go on with those that are there; it is removed at the end.
 
-    So is what others have left beside it for `DAYS`. Another process that trains the same at the same time does without.
+    Folders beside it in which nothing was written for `DAYS` are removed, too. A second process that trains the same at
+    the same time keeps nothing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("w") as lock:
@@ -104,8 +105,7 @@ def kept_in(folder: Path, ranks: Ranks = ALONE) -> Iterator[None]:
             _folder.reset(token)
         ranks.agreed(None)  # the first removes nothing that another has still to read
         if ranks.is_first:
-            shutil.rmtree(folder)
-            Path(lock.name).unlink()
+            _remove(folder)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Training:
         if position.is_over:
             self._folder.over[self._number] = self._content(position, {})
         if self._folder.is_due() and all(loss.isfinite() for loss in position.losses):
-            self._folder.write(self._number, self._folder.over.get(self._number) or self._content(position, self.parts))
+            self._folder.write({} if position.is_over else {self._number: self._content(position, self.parts)})
 
     def end(self, step: int, curve: list[dict[str, float]], best: Weights) -> None:
         """Give the model its best weights, and keep these: it need not be trained again."""
@@ -180,5 +180,10 @@ def training(model: nn.Module, **parts: Stateful | None) -> Training:
 def _remove_old(folder: Path) -> None:
     for other in folder.parent.iterdir():
         if other != folder and other.is_dir() and time.time() - other.stat().st_mtime > DAYS * 86_400:
-            shutil.rmtree(other, ignore_errors=True)
-            other.with_name(f"{other.name}.lock").unlink(missing_ok=True)
+            _remove(other)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder and its lock, unless another process has just done so."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
