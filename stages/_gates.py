@@ -25,7 +25,7 @@ _NUM_SAMPLES = 64  # of the test set, on which the model is audited for leaks
 
 def no_leak(model: Model, test: Batch, arm: str) -> dict[str, Any]:
     """Fill missing modalities with NaN, infinity and other samples: logits stay bit-identical, gradients zero."""
-    checked, failures = leak_audit.audit(model.cpu(), test.rows(slice(0, min(len(test), _NUM_SAMPLES))))
+    checked, failures = leak_audit.audit(model.cpu(), test.rows(slice(0, _NUM_SAMPLES)))
     return _gate("no leak", checked, [f"{arm}, {failure}" for failure in failures])
 
 

@@ -74,7 +74,7 @@ _HEADER = 512  # bytes of a file in an archive besides its content
 _ABSURD = 10**15
 _DEFAULT = Limits()
 _current: ContextVar[Limits] = ContextVar("limits", default=_DEFAULT)
-_READ = {  # how an amount is called, and in what
+_READ = {  # what an amount is counted in
     "file_mib": "MiB",
     "unpack_ratio": "times its own size",
     "pixels": "pixels",
