@@ -15,13 +15,14 @@ from umemma import parameters
 from umemma.data import manifest, mechanism
 from umemma.data.mechanism import Mechanism
 from umemma.data.sample import SPLITS
-from umemma.evaluation import probe, robustness
+from umemma.evaluation import named, probe, robustness
 from umemma.evaluation.by_class import by_class
 from umemma.files import read_json, write_json, written_whole
 from umemma.models import checkpoint, safetensors
 from umemma.models.checkpoint import Model
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
+from umemma.named_protocol import NamedProtocol, expanded, own, parsed
 from umemma.parameters import Parameters
 from umemma.prediction import predictions
 from umemma.prediction.predictions import Predictions
@@ -139,6 +140,17 @@ def mechanisms(context: TrainingContext, slope: float) -> dict[str, Callable[[fl
     return {name: partial(chances, name) for name in known}
 
 
+def named_protocols(settings: Parameters, uni: Predictions) -> list[NamedProtocol]:
+    """Return the protocols of `evaluate`; `uni` are the towers' predictions for validation data."""
+    names, order = list(settings.dataset.modalities), named.by_information(uni)
+    own_ones = [
+        own(name, by_class, names, settings.dataset.classes)
+        for name, by_class in settings.evaluate.own_protocols.items()
+    ]
+    listed = expanded(settings.evaluate.protocols, names)
+    return [parsed(name, names, order=order, known=list(uni.logits)) for name in listed] + own_ones
+
+
 def write_classes(test: Predictions, classes: Sequence[str]) -> None:
     """Write what the model says of each class (classes.json)."""
     keys, groups = manifest.names(MANIFEST, "test")
@@ -190,6 +202,7 @@ def main() -> None:
                 dataset.classes,
                 mechanisms(context, settings.evaluate.slope),
             ),
+            "named_protocols": named.results(tables["main"], named_protocols(settings, predicted["uni"]["val"])),
         }
     )
     reports.write(Path("data/reports/robustness.json"), content)

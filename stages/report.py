@@ -124,6 +124,8 @@ def show(reports: Reports) -> None:
     print(*terminal.first_lines(reports.accounting), *terminal.data_lines(reports.data), sep="\n")
     print("", *terminal.verdict_lines(reports.accounting), sep="\n")
     print("", terminal.table(reports.robustness, reports.accounting), sep="\n")
+    for line in terminal.protocol_lines(reports.robustness):
+        print(line)
     print(*terminal.encoder_lines(reports.towers), sep="\n")
     print(f"report:  {PAGE}")
     print(*terminal.next_lines(step), sep="\n")

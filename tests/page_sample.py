@@ -52,7 +52,9 @@ def sample(kind, *, alone=False, passed=False, several=False):
 def _with_f1(results, account):
     """Add F1 wherever multi-label reports have it; below accuracy, as it is with rare labels."""
     account["task"] = "multi_label"
-    for row in [*results["patterns"].values(), *results["kept"].values(), *results["rates"], *results["protocols"]]:
+    under = [row["scores"] for row in results["named_protocols"] if row["scores"]]
+    results_rows = [*results["patterns"].values(), *results["kept"].values(), *results["rates"], *results["protocols"]]
+    for row in [*results_rows, *under]:
         row |= {"f1_micro": round(row["accuracy"] - 0.2, 6), "f1_macro": round(row["accuracy"] - 0.31, 6)}
         if "uni" not in row and "protocol" not in row:
             row |= {"hits": 2.5 * row["f1_micro"], "labels": 2.5}
@@ -154,6 +156,33 @@ def robustness(modalities, worth):
             for protocol in ("absent", "balanced")
             for missing in [*modalities, "every modality"]
             for rate in (0.5, 0.9)
+        ],
+        "named_protocols": [
+            {
+                "protocol": f"incomplete {rate}",
+                "missing": dict.fromkeys(modalities, rate / 190),
+                "incomplete": rate / 100,
+                "sets": len(results),
+                "of_sets": len(results) + rate,
+                "scores": {"accuracy": 0.6123 - rate / 1000, "cross_entropy": 0.9123 + rate / 1000},
+                "auroc": 0.8123,
+                "auprc": 0.5123,
+                "why": None,
+            }
+            for rate in (50, 70)
+        ]
+        + [
+            {
+                "protocol": f"{modalities[0]} 30",
+                "missing": {name: 0.7 * (name == modalities[0]) for name in modalities},
+                "incomplete": 0.7,
+                "sets": 2,
+                "of_sets": 2,
+                "scores": None,
+                "auroc": None,
+                "auprc": None,
+                "why": "1 of 2 sets of modalities that it leaves were not evaluated",
+            }
         ],
     }
 

@@ -266,7 +266,7 @@ def test_an_arm_from_scratch_knows_nothing_of_the_towers_but_the_scale_of_their_
         assert torch.equal(first.parts()[name].mean, tower.encoder.mean)
 
 
-@pytest.mark.parametrize("protocol", ["independent", "absent", "balanced", "by_class"])
+@pytest.mark.parametrize("protocol", ["independent", "absent", "balanced", "by_class", "class-dependent 70"])
 @pytest.mark.parametrize("name", ["joint+mma", "ume-mma", "early"])
 def test_training_meets_exactly_the_masks_that_are_on_file(name, protocol, context):
     context = with_fuse(context, protocol=protocol, missing_rate={"audio": 1} if protocol == "absent" else 0.6)

@@ -14,9 +14,10 @@ from umemma.training.hiding import Hiding, Plan
 
 CLASSES = ["a", "b", "c"]
 PROTOCOLS = [Plan("independent", (0.3, 0.6), 7), Plan("absent", (0.0, 1.0), 7), Plan("balanced", (0.2, 0.5), 7)]
+NAMED = [Plan(name, (), 7) for name in ("both 70", "image 40 / audio 80", "class-dependent 60")]
 PLANS = [*PROTOCOLS, *(Plan(name, (0.3, 0.6), 7, slope=1.5) for name in ("mcar", "mnar", "by_class"))]
 each_protocol = pytest.mark.parametrize("plan", PROTOCOLS, ids=lambda plan: plan.protocol)
-each_plan = pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.protocol)
+each_plan = pytest.mark.parametrize("plan", [*PLANS, *NAMED], ids=lambda plan: plan.protocol)
 
 
 def data(size: int = 3_000) -> Batch:
@@ -107,7 +108,7 @@ def test_a_mask_that_knows_the_class_is_named_though_its_rate_over_all_classes_i
     assert [sentence.split(":")[0] for sentence in sentences] == ["train, class a, audio", "train, class c, audio"]
 
 
-@each_plan
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.protocol)
 def test_masks_of_another_rate_are_named_in_the_split_they_are_in(plan):
     other = replace(plan, rates=plan.rates[::-1])
     splits = {"train": data(), "test": data()}

@@ -23,7 +23,7 @@ from umemma.missingness import (
     probability,
     specialists_panel,
 )
-from umemma.training.settings import Fuse
+from umemma.training.settings import ProtocolName
 
 KEYS = key_digest([f"sample-{i}" for i in range(20_000)])
 RATES = {
@@ -179,7 +179,7 @@ def test_rate_zero_hides_nothing_and_rate_one_all_but_the_last(protocol, rate):
 
 
 def test_the_protocols_are_those_that_parameters_allow_and_no_other_is_taken():
-    assert {*PROTOCOLS, *MECHANISMS} == set(get_args(Fuse.model_fields["protocol"].annotation))
+    assert {*PROTOCOLS, *MECHANISMS} == set(get_args(ProtocolName))
     for ask in (
         lambda: hide(PRESENT, KEYS, (0.5,) * 3, protocol="balancd", seed=0),
         lambda: outcomes((True,), (0.5,), "balancd"),

@@ -21,7 +21,7 @@ from umemma.reporting.formatting import tick
 from umemma.reporting.page import page
 from umemma.reporting.reports import Reports
 from umemma.reporting.results import Accounting, Gates, Robustness
-from umemma.reporting.terminal import encoder_lines, table
+from umemma.reporting.terminal import encoder_lines, protocol_lines, table
 
 VOID = {"meta", "link", "input", "br"}
 
@@ -196,6 +196,16 @@ def test_every_figure_of_rates_and_protocols_is_there(shown):
         row = parsed.row("Table of protocols", entry.protocol, entry.missing, f"{entry.rate:.0%}")
         assert percent(entry.accuracy) in row
         assert nats(entry.cross_entropy) in row
+    for entry in robustness.named_protocols:
+        row = parsed.row("Table of named protocols", entry.protocol)
+        assert f"{entry.incomplete:.0%}" in row
+        if entry.scores is None:
+            assert entry.why in row
+            continue
+        scores = [entry.scores.accuracy, entry.scores.f1_micro, entry.scores.f1_macro, entry.auroc, entry.auprc]
+        assert all(percent(score) in row for score in scores if score is not None)
+        assert nats(entry.scores.cross_entropy) in row
+        assert f"{entry.protocol}: {entry.sets} of its {entry.of_sets} sets of modalities" in parsed.text
 
 
 def test_every_figure_of_the_modalities_is_there(shown):
@@ -567,6 +577,20 @@ def test_the_table_in_the_terminal_has_f1_of_several_labels_auroc_auprc_and_the_
     assert [word for word in line.split() if re.fullmatch(r"[01]\.\d{4}", word)] == [
         f"{value:.4f}" for value in expected
     ]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_terminal_says_what_to_expect_under_each_protocol_and_what_it_hides(several):
+    results = sample(TWO, several=several)[0]
+    _, head, *lines = protocol_lines(results)
+    assert head.split()[-3:] == ["AUROC", "AUPRC", "lacking"]
+    for line, row in zip(lines, results.named_protocols, strict=False):  # the last has no scores
+        score = row.scores.f1_micro if several else row.scores.accuracy
+        assert line.split("  ")[0] == row.protocol
+        assert f" {score:.4f} " in line
+        assert line.endswith(f"each {round(100 * row.missing['image'], 2):g}%")
+    assert len(lines) == 2
+    assert protocol_lines(results.model_copy(update={"named_protocols": []})) == []
 
 
 @pytest.mark.parametrize("several", [False, True])

@@ -16,12 +16,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from umemma.data.settings import Dataset, Modality, Prepare
-from umemma.errors import ParameterError, unknown
+from umemma.errors import ParameterError, SettingError, unknown
 from umemma.evaluation.settings import Evaluate, Promotion
 from umemma.launchers import launcher as launchers
 from umemma.launchers.launcher import Launcher
 from umemma.limits import Limits
 from umemma.models.settings import has_frozen_backbone, tower_inputs
+from umemma.named_protocol import expanded, own, parsed
 from umemma.settings import Section, plugin_trouble
 from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
 from umemma.validation.settings import Validation
@@ -127,6 +128,7 @@ def _name_troubles(parameters: Parameters) -> Iterator[str]:
         yield f"dataset.classes holds a name twice: {list(dataset.classes)}"
     yield from _promotion_troubles(parameters.promotion, list(dataset.modalities))
     yield from _rate_troubles(fuse, list(dataset.modalities))
+    yield from _protocol_troubles(parameters.evaluate, dataset)
 
 
 def _base_troubles(parameters: Parameters) -> Iterator[str]:
@@ -156,13 +158,31 @@ def _rate_troubles(fuse: Fuse, modalities: Sequence[str]) -> Iterator[str]:
             f"fuse.missing_rate is {fuse.missing_rate}, but protocol `absent` needs to know which modality is "
             f"absent: fuse.missing_rate={{{modalities[-1]}: 1}}"
         )
-    rates = missing_rates(fuse, modalities)
+    try:
+        rates = missing_rates(fuse, modalities)
+    except SettingError as error:
+        yield str(error)
+        return
     if fuse.protocol == "absent" and not set(rates) <= {0.0, 1.0}:
         yield f"fuse.missing_rate is {dict(fuse.missing_rate)}; with protocol `absent` a rate is 0 or 1"  # type: ignore[arg-type]
     if fuse.protocol == "balanced" and sum(rates) > 1:
         yield f"fuse.missing_rate: with protocol `balanced` the rates sum to at most 1, not {sum(rates):g}"
     if fuse.protocol != "balanced" and min(rates) >= 1:
         yield "fuse.missing_rate is 1 for every modality; nothing would be left to learn from"
+
+
+def _protocol_troubles(evaluate: Evaluate, dataset: Dataset) -> Iterator[str]:
+    modalities = list(dataset.modalities)
+    for name in expanded(evaluate.protocols, modalities):
+        try:
+            parsed(name, modalities, order=range(len(modalities)))
+        except SettingError as error:
+            yield f"evaluate.protocols: {error}"
+    for name, by_class in evaluate.own_protocols.items():
+        try:
+            own(name, by_class, modalities, dataset.classes)
+        except SettingError as error:
+            yield f"evaluate.own_protocols: {error}"
 
 
 def _sentences(error: ValidationError, where: str) -> Iterator[str]:

@@ -143,9 +143,13 @@ class Table:
         shares = {
             pattern: torch.where(torch.tensor(pattern), 1 - chance, chance).prod(dim=1) for pattern in self.logits
         }
+        return self.each.mixed(shares)
+
+    @property
+    def each(self) -> "_Sums":
+        """The metrics of every sample, each a group of its own."""
         has = [tuple(row) for row in self.present.tolist()]
-        counts = self.counts if self.has_several_labels else {}
-        return _Sums(has, self.share_correct, self.nll, counts).mixed(shares)
+        return _Sums(has, self.share_correct, self.nll, self.counts if self.has_several_labels else {})
 
     @cached_property
     def _sums(self) -> "_Sums":

@@ -22,6 +22,14 @@ class Evaluate(Section):
     """Level of the gate "never below the uni-modal model"."""
     slope: float = 2.0
     """Of the mechanisms `mar`, `mnar` and `by_class`, under which expected results are listed: see `fuse.slope`."""
+    protocols: Sequence[str] = ()
+    """Protocols of the field by name, under which expected results are listed: `both 70`, `image 30 / text 100`, `each 30`
+    (docs: Protocols).
+    """
+    own_protocols: Mapping[str, Mapping[str, Mapping[str, Fraction]]] = Field(default_factory=dict)
+    """Protocols of your own: `{night: {any: {image+audio: 0.4, audio: 0.6}}}`, how often a sample keeps which set; with the
+    names of classes in place of `any`, those of each.
+    """
     threshold: Literal["validation", "half"]
     """Several labels: `validation` takes for each class the threshold with the best expected F1 on validation data,
     `half` a probability of 0.5.

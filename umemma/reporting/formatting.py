@@ -51,6 +51,14 @@ def rate(fraction: float | None) -> str:
     return NONE if fraction is None else f"{round(100 * fraction, 2):g}%"
 
 
+def lacking(missing: Mapping[str, float]) -> str:
+    """Return how many samples lack each modality, as text; those that are never lacking are left out."""
+    shares = {name: share for name, share in missing.items() if share}
+    if len(shares) > 1 and len(shares) == len(missing) and len({rate(share) for share in shares.values()}) == 1:
+        return f"each {rate(next(iter(shares.values())))}"
+    return ", ".join(f"{name} {rate(share)}" for name, share in shares.items()) or NONE
+
+
 def settings(value: Any) -> str:
     """Return a setting of the run as text; a value shared by all modalities is shown once."""
     if not isinstance(value, Mapping):

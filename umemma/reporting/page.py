@@ -44,6 +44,7 @@ def page(reports: Reports, previews: Mapping[str, Sequence[Preview]] | None = No
             formatting.settings,
             formatting.chance,
             formatting.listed,
+            formatting.lacking,
         )
     }
     modalities, shown = accounting.modalities, shown_patterns(accounting)

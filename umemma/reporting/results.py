@@ -133,6 +133,24 @@ class UnderProtocol(Expected, _Protocol):
     """With modalities hidden as a training protocol does it."""
 
 
+class UnderNamed(Result):
+    """Expected scores under a protocol that papers name, with what it hides: shares of the test samples.
+
+    `missing` by modality and `incomplete` count what the data lack by themselves too. `sets`: how many sets of modalities
+    the scores are of, drawn from `of_sets`. Scores are None where `why` says so.
+    """
+
+    protocol: str
+    missing: dict[str, float]
+    incomplete: float
+    sets: int
+    of_sets: int
+    scores: Expected | None
+    auroc: float | None
+    auprc: float | None
+    why: str | None
+
+
 class Robustness(Result):
     """robustness.json: a pattern is named by its modalities, joined with `+`.
 
@@ -149,6 +167,7 @@ class Robustness(Result):
     kept: dict[str, Expected]
     rates: list[AtRates]
     protocols: list[UnderProtocol]
+    named_protocols: list[UnderNamed]
 
     @property
     def score(self) -> Literal["f1_micro", "accuracy"]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from umemma.reporting import data_figures, encoders, verdict
 from umemma.reporting.data_summary import Summary
-from umemma.reporting.formatting import in_words, percent
+from umemma.reporting.formatting import in_words, lacking, percent
 from umemma.reporting.next_step import NextStep
 from umemma.reporting.results import Accounting, Interval, PatternScores, Robustness, Statistics, TowerResult
 from umemma.reporting.shown import shown_patterns
@@ -64,6 +64,30 @@ def _every_sample(accounting: Accounting, present: int, columns: Mapping[str, in
             + "".join(f"{figure:>{width}}" for figure, width in zip(figures, columns.values(), strict=False))
         )
     return lines
+
+
+def protocol_lines(results: Robustness) -> list[str]:
+    """Return a line for every protocol of the field, and how many samples lack each modality under it; often nothing."""
+    rows = [row for row in results.named_protocols if row.scores]
+    if not rows:
+        return []
+    width = max(24, *(len(row.protocol) + 2 for row in rows))
+    has_f1 = results.score == "f1_micro"
+    columns = ["F1 micro", "F1 macro"] if has_f1 else ["accuracy"]
+    lines = [
+        f"{'expected under':<{width}}"
+        + "".join(f"{column:>10}" for column in [*columns, "AUROC", "AUPRC"])
+        + "  lacking"
+    ]
+    for row in rows:
+        assert row.scores is not None, "chosen above"
+        figures = [row.scores.f1_micro, row.scores.f1_macro] if has_f1 else [row.scores.accuracy]
+        lines.append(
+            f"{row.protocol:<{width}}"
+            + "".join(f"{_digits(figure):>10}" for figure in [*figures, row.auroc, row.auprc])
+            + f"  {lacking(row.missing)}"
+        )
+    return ["", *lines]
 
 
 def _title(pattern: str, modalities: Sequence[str]) -> str:

@@ -1,4 +1,8 @@
-"""What a run hides of each sample in training: by a protocol, or by a mechanism under which holes depend on the sample."""
+"""What a run hides of each sample in training.
+
+By a protocol at given rates, by one that papers name (`umemma.named_protocol`), or by a mechanism under which holes depend
+on the sample.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,12 +11,16 @@ import torch
 
 from umemma.data.batch import Batch
 from umemma.data.mechanism import MECHANISMS, Mechanism
-from umemma.missingness import Pattern, hide, hide_by_chance, outcomes
+from umemma.missingness import PROTOCOLS, Pattern, hide, hide_by_chance, outcomes
+from umemma.named_protocol import NamedProtocol, of_training
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How modalities are hidden: protocol or mechanism, one rate per modality, seed; `slope` of a mechanism."""
+    """How modalities are hidden: protocol or mechanism, one rate per modality, seed; `slope` of a mechanism.
+
+    A protocol that is named says its rates itself.
+    """
 
     protocol: str
     rates: tuple[float, ...]
@@ -26,15 +34,20 @@ class Hiding:
     def __init__(self, plan: Plan, media: Mapping[str, Batch]) -> None:
         self.plan = plan
         self._chance: torch.Tensor | None = None
+        self._named: NamedProtocol | None = None
+        self._key, order = torch.cat([batch.key for batch in media.values()]).sort()
         if plan.protocol in MECHANISMS:
             mechanism = Mechanism.fit(plan.protocol, media["train"], plan.rates, plan.slope)
-            key = torch.cat([batch.key for batch in media.values()])
-            self._key, order = key.sort()
             self._chance = torch.cat([mechanism.chances(batch) for batch in media.values()])[order]
+        elif plan.protocol not in PROTOCOLS:
+            self._named = of_training(plan.protocol, media["train"].modalities)
+            self._label = torch.cat([batch.label for batch in media.values()])[order]
 
     def left(self, present: torch.Tensor, key: torch.Tensor, epoch: int) -> torch.Tensor:
         """Return what is left of `present` (sample, modality) bool in an epoch; never nothing of what a sample has."""
         plan, chance = self.plan, self.chance(key)
+        if self._named:
+            return self._named.draw(present, key, self._label_of(key), seed=plan.seed, epoch=epoch)
         if chance is None:
             return hide(present, key, plan.rates, protocol=plan.protocol, seed=plan.seed, epoch=epoch)
         return hide_by_chance(present, key, chance, seed=plan.seed, epoch=epoch)
@@ -46,8 +59,13 @@ class Hiding:
         """
         return None if self._chance is None else self._chance[torch.searchsorted(self._key, key)]
 
+    def _label_of(self, key: torch.Tensor) -> torch.Tensor:
+        return self._label[torch.searchsorted(self._key, key)]
+
     def hidden_shares(self, present: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
         """Return (sample, modality) float64: the exact probability that a modality which is there is hidden."""
+        if self._named:
+            return self._named.hidden_shares(present, self._label_of(key))
         chance = self.chance(key)
         if chance is None:
             has, number = present.unique(dim=0, return_inverse=True)
@@ -59,6 +77,9 @@ class Hiding:
     def pattern_shares(self, batch: Batch) -> dict[Pattern, float]:
         """Return how often each pattern is left of samples that have everything, on average over the batch's."""
         everything = (True,) * len(self.plan.rates)
+        if self._named:
+            often = self._named.by_sample(self._label_of(batch.key)).mean(dim=0)
+            return dict(zip(self._named.sets, often.tolist(), strict=True))
         chance = self.chance(batch.key)
         if chance is None:
             return outcomes(everything, self.plan.rates, self.plan.protocol)

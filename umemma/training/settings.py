@@ -1,11 +1,13 @@
 """Settings of the training of towers and arms, and of the device."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from umemma.launchers.launcher import LauncherName
+from umemma.named_protocol import is_named, of_training
 from umemma.settings import Count, CountOrAuto, Fraction, Positive, PositiveOrAuto, Section
 
 if TYPE_CHECKING:
@@ -25,6 +27,17 @@ ArmName = Literal[
     "linear",
     "trees",
 ]
+ProtocolName = Literal["independent", "absent", "balanced", "mcar", "mar", "mnar", "by_class"]
+
+
+def _protocol(text: str) -> str:
+    """Return a protocol's name; whether it fits the modalities is known only with them."""
+    if text not in get_args(ProtocolName) and not is_named(text):
+        *most, last = map(repr, get_args(ProtocolName))
+        raise PydanticCustomError(
+            "protocol", f"Input should be {', '.join(most)} or {last}, or a name such as 'both 70' (docs: Protocols)"
+        )
+    return text
 
 
 class Compute(Section):
@@ -101,10 +114,11 @@ class Fuse(Section):
     """What stands in for a missing modality; `none`: the head leaves it out."""
     substitute_at: Literal["feature", "input"]
     """Where it stands in: in place of the feature, or of the input before the encoder."""
-    protocol: Literal["independent", "absent", "balanced", "mcar", "mar", "mnar", "by_class"]
-    """How modalities are hidden in training: each at its own rate, always, or at most one per sample; or at rates that
-    depend on nothing (`mcar`), on a modality that is always there (`mar`), on the hidden value itself (`mnar`), or on the
-    class (`by_class`).
+    protocol: Annotated[str, AfterValidator(_protocol)]
+    """How modalities are hidden in training: each at its own rate (`independent`), always (`absent`), or at most one per
+    sample (`balanced`); or at rates that depend on nothing (`mcar`), on a modality that is always there (`mar`), on the
+    hidden value itself (`mnar`), or on the class (`by_class`). Or a protocol by name, such as `both 70`, which says its
+    rates itself (docs: Protocols).
     """
     slope: float = 2.0
     """Of a mechanism: by how much the log-odds of being hidden change with one standard deviation of what they depend on."""
@@ -114,7 +128,7 @@ class Fuse(Section):
     """
     missing_rate: Fraction | Mapping[str, Fraction]
     """How often a modality is hidden in training: one number for all, or one for each by name (one left out is never
-    hidden).
+    hidden). A protocol by name says its rates itself.
     """
     epochs: PositiveOrAuto
     """Of fusion training; fractions are allowed. `auto`: until validation cross-entropy no longer improves."""
@@ -137,7 +151,10 @@ def missing_rates(fuse: Fuse, modalities: Sequence[str]) -> tuple[float, ...]:
     """Return one missing rate per modality, in the data set's order.
 
     A single number is each modality's rate; with protocol `balanced` it is the share of samples that lose one of them.
+    Those of a protocol that is named are its own. Raises SettingError for a name that does not fit the modalities.
     """
+    if fuse.protocol not in get_args(ProtocolName):
+        return of_training(fuse.protocol, modalities).rates
     rate = fuse.missing_rate
     if isinstance(rate, Mapping):
         return tuple(float(rate.get(name, 0.0)) for name in modalities)

@@ -1,0 +1,215 @@
+"""Protocols by the names that papers give them: how often a sample keeps which set of modalities, in per cent.
+
+    complete                      nothing is hidden
+    both 70                       70 % of the samples are incomplete, half of them without the one, half without the other
+    incomplete 70                 the same of any number of modalities: each incomplete set equally often
+    image 30 / text 100           so many per cent of the samples keep each, of those not named all; a sample lacks at most one
+    each 30                       `image 30`, then `text 30`, ...: a protocol for every modality
+    leave-random-sensors-out 50   each sample loses half of the modalities, rounded; every half equally often
+    leave-fixed-sensors-out 50    every sample loses the same half, the modalities that tell most by themselves
+    class-dependent 70            70 % of the samples of class c lose modality number c modulo M, so that presence tells the class
+
+The rate of the first five is that of missing-aware prompts (Lee et al. 2023, arXiv 2303.03369): a share of samples. Sensors
+are left out as by Raindrop (Zhang et al. 2022, arXiv 2110.05357), a modality in place of a sensor. The last is ours: no
+definition is shared by several papers.
+
+A sample that would lose all that it has keeps it, as under every protocol of `umemma.missingness`.
+"""
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from umemma.errors import SettingError, unknown
+from umemma.missingness import Pattern, patterns, uniform
+
+_RATED = ("both", "incomplete", "each", "leave-random-sensors-out", "leave-fixed-sensors-out", "class-dependent")
+FORMS = ("complete", *(f"{form} RATE" for form in _RATED), "MODALITY RATE / ...")
+_OF_TESTS = ("each", "leave-fixed-sensors-out")  # what training cannot follow: several at once, and what towers tell
+ANY = "any"  # class, in a protocol of one's own
+_PART = re.compile(r"(\S+) (\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class NamedProtocol:
+    """The sets of modalities that are kept, and how often.
+
+    shares   (row, set) float64, each row sums to 1; samples of class c have row c modulo the number of rows
+    num_of   how many sets the protocol draws from, where only some of them, as good as drawn at random, are in `sets`
+    """
+
+    name: str
+    sets: tuple[Pattern, ...]
+    shares: torch.Tensor
+    num_of: int
+
+    def by_sample(self, label: torch.Tensor) -> torch.Tensor:
+        """Return (sample, set) float64: how often each sample keeps each set; of several labels the first counts."""
+        number = label if label.ndim == 1 else label.int().argmax(dim=1)
+        return self.shares[number % len(self.shares)]
+
+    def kept(self, present: torch.Tensor) -> torch.Tensor:
+        """Return (sample, set, modality) bool: what is left of `present` (sample, modality)."""
+        left = present[:, None] & torch.tensor(self.sets)
+        return torch.where(left.any(dim=2, keepdim=True), left, present[:, None])
+
+    def hidden_shares(self, present: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """Return (sample, modality) float64: the exact probability that a modality which is there is hidden."""
+        hidden = present[:, None] & ~self.kept(present)
+        return torch.einsum("bs,bsm->bm", self.by_sample(label), hidden.double())
+
+    def draw(
+        self, present: torch.Tensor, key: torch.Tensor, label: torch.Tensor, *, seed: int, epoch: int
+    ) -> torch.Tensor:
+        """Return what is left of `present` (sample, modality) bool; a draw depends on seed, epoch and key alone."""
+        bounds = self.by_sample(label).cumsum(dim=1)
+        chosen = torch.searchsorted(bounds, uniform(key, 1, epoch, seed), right=True).clamp(max=len(self.sets) - 1)
+        return self.kept(present)[torch.arange(len(present)), chosen[:, 0]]
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Return how often each modality is hidden from samples that have everything, every class counting the same."""
+        return tuple((self.shares.mean(dim=0) @ (~torch.tensor(self.sets)).double()).tolist())
+
+
+def is_named(text: str) -> bool:
+    """Return whether a text has the form of a name, whatever the modalities are called."""
+    return text == "complete" or all(_PART.fullmatch(part) for part in text.split(" / "))
+
+
+def expanded(names: Sequence[str], modalities: Sequence[str]) -> list[str]:
+    """Return each name once, `each 30` as one name for every modality; none that hides something of a single modality."""
+    if len(modalities) == 1:
+        names = [name for name in names if name == "complete"]
+    result: list[str] = []
+    for name in names:
+        form, _, rate = name.partition(" ")
+        result += [f"{modality} {rate}" for modality in modalities] if form == "each" else [name]
+    return list(dict.fromkeys(result))
+
+
+def of_training(name: str, modalities: Sequence[str]) -> NamedProtocol:
+    """Return the protocol as training follows it. Raises SettingError where it can only be tested, or fits no modalities."""
+    if name.partition(" ")[0] in _OF_TESTS:
+        raise SettingError(
+            f"fuse.protocol: {name!r} is for tests, in evaluate.protocols, and training cannot follow it"
+        )
+    try:
+        return parsed(name, modalities)
+    except SettingError as error:
+        raise SettingError(f"fuse.protocol: {error}") from error
+
+
+def parsed(
+    name: str, modalities: Sequence[str], *, order: Sequence[int] = (), known: Sequence[Pattern] | None = None
+) -> NamedProtocol:
+    """Return the protocol of a name.
+
+    `order`: modalities by what they tell, most first, which `leave-fixed-sensors-out` needs. `known`: sets on file;
+    of too many that are equally often left, only those are taken. Raises SettingError for a name that says nothing
+    of these modalities.
+    """
+    num = len(modalities)
+    everything = (True,) * num
+    form, _, rate_text = name.partition(" ")
+    if name == "complete":
+        return _of(name, {everything: 1.0})
+    if num == 1:
+        raise SettingError(f"protocol {name!r} hides modalities, and there is only {modalities[0]}")
+    if form in _RATED and form not in modalities:
+        rate = _fraction(name, rate_text)
+        if form == "both" and num != 2:
+            raise SettingError(f"protocol {name!r} is of two modalities, not of {num}: take 'incomplete {rate_text}'")
+        if form in ("both", "incomplete"):
+            incomplete = patterns(num)[1:]
+            return _of(name, {everything: 1 - rate} | dict.fromkeys(incomplete, rate / len(incomplete)))
+        if form == "class-dependent":
+            return _by_class(name, rate, num)
+        if form == "each":
+            raise SettingError(f"protocol {name!r} is one for every modality; name one of them")
+        return _leave_out(name, rate, num, order if form == "leave-fixed-sensors-out" else None, known)
+    return _of(name, _at_most_one(name, modalities))
+
+
+def own(
+    name: str, by_class: Mapping[str, Mapping[str, float]], modalities: Sequence[str], classes: Sequence[str]
+) -> NamedProtocol:
+    """Return a protocol from {class: {set: share}}; `any` in place of a class is every class that is not named.
+
+    Raises SettingError for an unknown class or modality, and for shares that do not sum to 1.
+    """
+    for unknown_class in by_class.keys() - {ANY, *classes}:
+        raise SettingError(unknown(name, "class", unknown_class, [ANY, *classes]))
+    if missing := [] if ANY in by_class else [known for known in classes if known not in by_class]:
+        raise SettingError(f"{name}: says nothing of class {missing[0]!r}; `any` is every class that is not named")
+    rows = {row: _sets(f"{name}: {row}", shares, modalities) for row, shares in by_class.items()}
+    sets = tuple(dict.fromkeys(pattern for shares in rows.values() for pattern in shares))
+    table = [[rows[row].get(pattern, 0.0) for pattern in sets] for row in (c if c in rows else ANY for c in classes)]
+    return NamedProtocol(name, sets, torch.tensor(table, dtype=torch.float64), len(sets))
+
+
+def _sets(where: str, shares: Mapping[str, float], modalities: Sequence[str]) -> dict[Pattern, float]:
+    result = {}
+    for text, share in shares.items():
+        names = text.split("+")
+        for name in names:
+            if name not in modalities:
+                raise SettingError(unknown(where, "modality", name, modalities))
+        result[tuple(name in names for name in modalities)] = share
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise SettingError(f"{where}: the shares of its sets sum to 1, not {sum(shares.values()):g}")
+    return result
+
+
+def _of(name: str, shares: Mapping[Pattern, float], num_of: int | None = None) -> NamedProtocol:
+    some = {pattern: share for pattern, share in shares.items() if share > 0}
+    return NamedProtocol(
+        name, tuple(some), torch.tensor([list(some.values())], dtype=torch.float64), num_of or len(some)
+    )
+
+
+def _fraction(name: str, text: str) -> float:
+    if not re.fullmatch(r"\d+(\.\d+)?", text) or float(text) > 100:
+        raise SettingError(f"protocol {name!r}: a rate is a number of per cent from 0 to 100, not {text!r}")
+    return float(text) / 100
+
+
+def _at_most_one(name: str, modalities: Sequence[str]) -> dict[Pattern, float]:
+    lacks = dict.fromkeys(modalities, 0.0)
+    for part in name.split(" / "):
+        matched = _PART.fullmatch(part)
+        if not matched:
+            raise SettingError(unknown(f"protocol {name!r}", "form", part, FORMS))
+        if matched[1] not in lacks:
+            raise SettingError(unknown(f"protocol {name!r}", "modality or form", matched[1], [*modalities, *_RATED]))
+        lacks[matched[1]] = 1 - _fraction(name, matched[2])
+    if (total := sum(lacks.values())) > 1 + 1e-9:
+        raise SettingError(
+            f"protocol {name!r}: a sample lacks at most one modality, so the shares that lack one sum to at most 100 %, "
+            f"not {100 * total:g} %"
+        )
+    without = {tuple(number != m for number in range(len(modalities))): share for m, share in enumerate(lacks.values())}
+    return {(True,) * len(modalities): max(0.0, 1 - total)} | without
+
+
+def _leave_out(
+    name: str, rate: float, num: int, order: Sequence[int] | None, known: Sequence[Pattern] | None
+) -> NamedProtocol:
+    """Return the protocol that leaves round(rate * M) modalities out, at least one, never all: those that tell most, or any."""
+    lost = min(max(1, round(rate * num)), num - 1)
+    if order is not None:
+        assert len(order) == num, "`order` says which tell most"
+        return _of(name, {tuple(m not in order[:lost] for m in range(num)): 1.0})
+    halves = [tuple(m not in chosen for m in range(num)) for chosen in itertools.combinations(range(num), lost)]
+    chosen = [pattern for pattern in halves if known is None or pattern in set(known)]
+    return _of(name, dict.fromkeys(chosen, 1 / max(1, len(chosen))), len(halves))
+
+
+def _by_class(name: str, rate: float, num: int) -> NamedProtocol:
+    sets = ((True,) * num, *(tuple(number != m for number in range(num)) for m in range(num)))
+    shares = rate * torch.eye(num, num + 1, dtype=torch.float64).roll(1, dims=1)
+    shares[:, 0] = 1 - rate
+    return NamedProtocol(name, sets, shares, len(sets))
