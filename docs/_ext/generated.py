@@ -3,7 +3,8 @@
 - `parameters`: every key of params.yaml, walked from the typed sections of `umemma.parameters`.
 - `decoders`, `encoders`, `heads`: settings from the signatures, read as syntax; nothing heavy is imported.
 - `adapters`: likewise. `augmentations`: from the functions of `umemma/training/augmentations`.
-- `stages`, `stage_parameters`: from dvc.yaml. `studies`: from conf/study/. `targets`: from the Makefile. `limits`: options of `umemma serve`,
+- `stages`, `stage_parameters`: from dvc.yaml. `studies`: from conf/study/. `leaderboards`: from docs/leaderboards/.
+  `targets`: from the Makefile. `limits`: options of `umemma serve`,
   `thresholds`: of `umemma monitor`.
 """
 
@@ -303,6 +304,48 @@ def studies() -> str:
     return _table(("study", "question", "data sets"), rows) + toctree
 
 
+def leaderboards() -> str:
+    """Return a section for every file of docs/leaderboards: what is measured, and our and published figures, the best first."""
+    parts = []
+    for path in sorted((ROOT / "docs/leaderboards").glob("*.yaml")):
+        board = YAML(typ="safe").load(path.read_text("utf-8"))
+        columns = list(dict.fromkeys(key for row in [*board["ours"], *board["published"]] for key in row["values"]))
+        rows = [
+            (
+                row["model"],
+                *_in(row, columns),
+                f"ours, {row['commit']}, {row['date']}, seeds {row['seeds']}",
+                "yes",
+                "-",
+            )
+            for row in board["ours"]
+        ] + [
+            (
+                row["model"],
+                *_in(row, columns),
+                _source(row["source"], row["where"]),
+                {True: "yes", False: "**no**"}.get(row["same_split"], "unknown"),
+                row["read_in"],
+            )
+            for row in board["published"]
+        ]
+        head = ("model", *columns, "source", "same split", "read in")
+        about = f"Score: {board['score']}. Split: {board['split']}. Ours: `{board['command']}`."
+        parts += [f"### `{path.stem}`", about, _table(head, rows), board["remark"]]
+    return "\n\n".join(parts)
+
+
+def _source(source: str, where: str) -> str:
+    """Return a link to the paper."""
+    if source.startswith("arXiv "):
+        return f"[{source}](https://arxiv.org/abs/{source.removeprefix('arXiv ')}), {where}"
+    return f"[{where}]({source})"
+
+
+def _in(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    return [str(row["values"].get(column, "")) for column in columns]
+
+
 def limits() -> str:
     """Return a table of the server's limits."""
     from umemma.serving.http.limits import Limits, option
@@ -380,6 +423,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
         stages,
         stage_parameters,
         studies,
+        leaderboards,
         targets,
         limits,
         thresholds,
