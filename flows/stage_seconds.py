@@ -56,10 +56,6 @@ class StageSeconds:
     def __init__(self, home: Path) -> None:
         self._file = home / ".dvc" / "tmp" / "stage_seconds.json"
 
-    def meter(self, children: Children) -> Meter:
-        """Return a meter for the next `dvc repro`."""
-        return Meter(children)
-
     def keep(self, root: Path, meter: Meter) -> None:
         """Note what the stages took of which `root` has the entries in dvc.lock."""
         entries = dict(_entries((root / LOCK_FILE).read_text("utf-8")))

@@ -114,8 +114,9 @@ def _made(written: Written) -> list[str]:
     seeds = ", ".join(map(str, written.seeds))
     lines = [
         f"{written.num_experiments} experiments, seed{'s' if len(written.seeds) > 1 else ''} {seeds}, commit "
-        f"{written.commit}, {date.today():%Y-%m-%d}, {len(os.sched_getaffinity(0))} cores of {processor()}; their stages took {_duration(written.cpu_seconds)} of "
-        f"CPU time. The study is `{FOLDER}/{written.name}.yaml`; [how differences are judged](../studies.md)."
+        f"{written.commit}, {date.today():%Y-%m-%d}, {len(os.sched_getaffinity(0))} cores of {processor()}; their stages took "
+        f"{_duration(written.cpu_seconds)} of CPU time. The study is `{FOLDER}/{written.name}.yaml`; "
+        "[how differences are judged](../studies.md)."
     ]
     if len(written.seeds) == 1:
         lines += ["", "One seed: the intervals hold chance in the test samples, not in training."]

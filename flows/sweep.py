@@ -21,7 +21,7 @@ from flows.experiments import CodeChanged, Experiments, maker
 from flows.git import git
 from flows.plan import Planned
 from flows.processes import Children
-from flows.stage_seconds import StageSeconds
+from flows.stage_seconds import Meter, StageSeconds
 from flows.workspace import experiment
 from umemma.errors import UmemmaError
 
@@ -149,7 +149,7 @@ class Sweep:
                 if title and (stage := re.match(r"Running stage '(.+)'", line)):
                     print(_over(f"{title} {stage[1]}"), end="", flush=True)
 
-            meter = self.seconds.meter(self.children)
+            meter = Meter(self.children)
             arguments = ["--wait-for-lock", "repro", *(["--force"] if self.force else []), self.target]
             done = self.children.dvc(arguments, cwd=here.root, environment=here.environment(), on_line=on_line)
             if done.returncode:

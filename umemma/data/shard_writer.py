@@ -58,9 +58,9 @@ def write(
 ) -> Index:
     """Write all samples of `adapter` into tars, with manifest, quarantine and index, into the new `folder`.
 
-    The bytes are the same whatever the `launcher`. Unusable samples go to the quarantine, where files below `root` are named relative to it. Raises DataError if a
-    sample violates the adapter's contract, such as by a class that does not exist, or a single label where `task` is
-    `multi_label`.
+    The bytes are the same whatever the `launcher`. Unusable samples go to the quarantine, where files below `root` are
+    named relative to it. Raises DataError if a sample violates the adapter's contract, such as by a class that does not
+    exist, or a single label where `task` is `multi_label`.
     """
     folder.mkdir(parents=True)
     jobs = _jobs(adapter, samples_per_shard)

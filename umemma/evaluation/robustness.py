@@ -209,9 +209,10 @@ def results(
 
     `kept` holds the metrics over all test samples by the set that is not hidden, the empty set (key "") too: those at
     any rates follow from it (`umemma.reporting.expected`), so `rates` holds the two kinds of lines that are drawn, not
-    the whole grid, which grows with the number of modalities as its exponent. A pattern's `uni` is the accuracy of the best tower of the set, selected and measured on the same samples: that
-    favours the towers, so "not below the uni-modal model" is not made easier. With several labels the best is the one
-    with the highest micro F1, and F1 is given beside every accuracy.
+    the whole grid, which grows with the number of modalities as its exponent. A pattern's `uni` is the accuracy of the
+    best tower of the set, selected and measured on the same samples: that favours the towers, so "not below the
+    uni-modal model" is not made easier. With several labels the best is the one with the highest micro F1, and F1 is
+    given beside every accuracy.
     """
     by_pattern: dict[str, Any] = {}
     for pattern in main.patterns():

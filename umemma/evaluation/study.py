@@ -106,24 +106,24 @@ def condition(
         for variant, seeds in variants.items()
     }
     groups = {part.name: resamples.clusters_of(part.rows(test)) for part in rows}
+    claims = {
+        variant: {
+            cell: _claim(_paired(seeds, estimates[reference][cell]), groups[cell[0]]) for cell, seeds in cells.items()
+        }
+        for variant, cells in estimates.items()
+        if variant != reference and variants[variant].keys() & variants.get(reference, {}).keys()
+    }
     return Condition(
-        reference,
-        len(test.label),
-        resamples.num_clusters,
-        {
+        reference=reference,
+        num_samples=len(test.label),
+        num_groups=resamples.num_clusters,
+        scores={
             variant: {cell: _score([one[0].item() for one in seeds.values()]) for cell, seeds in cells.items()}
             for variant, cells in estimates.items()
         },
-        {
-            variant: {
-                cell: _claim(_paired(seeds, estimates[reference][cell]), groups[cell[0]])
-                for cell, seeds in cells.items()
-            }
-            for variant, cells in estimates.items()
-            if variant != reference and reference in estimates and variants[variant].keys() & variants[reference].keys()
-        },
-        {variant: next(iter(seeds.values())).budget for variant, seeds in variants.items()},
-        {part.name: _mixed(part, possible) for part in rows} if possible and test.present.all() else {},
+        claims=claims,
+        budgets={variant: next(iter(seeds.values())).budget for variant, seeds in variants.items()},
+        possible={part.name: _mixed(part, possible) for part in rows} if possible and test.present.all() else {},
     )
 
 

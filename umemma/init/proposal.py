@@ -38,7 +38,8 @@ _FEW_ROWS = 10
 class Given(Named):
     """What the user has specified: columns by name, the table's encoding, modalities as {name: columns or patterns}.
 
-    `kinds`: {column: kind of modality}. `rare`: what becomes of classes that are too small; `missing_files`: of files that do not exist.
+    `kinds`: {column: kind of modality}. `rare`: what becomes of classes that are too small; `missing_files`: of files
+    that do not exist.
     """
 
     encoding: str | None = None
@@ -119,7 +120,8 @@ class Proposal:
 def propose(file: Path, root: Path | None, given: Given, bounds: Validation) -> Proposal:
     """Inspect a table below `root`, None: the folder that holds its files; `bounds` are the gate's defaults.
 
-    Raises DataError or ParameterError if the table cannot be used. A guessed group is given up if splits by it lack classes, and others would not.
+    Raises DataError or ParameterError if the table cannot be used. A guessed group is given up if splits by it lack
+    classes, and others would not.
     """
     with table_file.read_once():
         return _with_a_group_that_can_be_cut(file, root, given, bounds)

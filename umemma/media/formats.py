@@ -1,9 +1,10 @@
 """The file formats there are: what each is called, which kinds of media it can hold, and the suffixes that it has.
 
 The one definition for shards, tables and `umemma init`. The content decides what a file is; the suffix is only a hint,
-for formats without a signature. Containers hold sound as well as pictures: an .m4a and an .mp4 are the same format, and a
-.webm may be a recording of a voice, so the streams decide. A PNG named .jpg is therefore a PNG, and the manifest has its true format. Formats that Pillow or FFmpeg would
-hand on to another program or library (EPS to Ghostscript), or that are no media, are named but not read.
+for formats without a signature. Containers hold sound as well as pictures: an .m4a and an .mp4 are the same format, and
+a .webm may be a recording of a voice, so the streams decide. A PNG named .jpg is therefore a PNG, and the manifest has
+its true format. Formats that Pillow or FFmpeg would hand on to another program or library (EPS to Ghostscript), or that
+are no media, are named but not read.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Encoded sound, or the sound track of a video, to one channel at one rate: used by every audio decoder.
 
-Channels are averaged, or one is selected: the average of two channels of opposite polarity is silence. Other rates are resampled by torchaudio's windowed sinc, so that files of
-mixed rates can be combined; upsampling does not restore high frequencies, and the manifest keeps the original rate.
-Only the requested part is read.
+Channels are averaged, or one is selected: the average of two channels of opposite polarity is silence. Other rates are
+resampled by torchaudio's windowed sinc, so that files of mixed rates can be combined; upsampling does not restore high
+frequencies, and the manifest keeps the original rate. Only the requested part is read.
 """
 
 import math
@@ -30,7 +30,8 @@ def load(
 ) -> torch.Tensor:
     """Return float32 (time,) at `sample_rate_hz`, at most `num_samples` long, of a longer sound the part `crop`.
 
-    `channel` null averages them, `loudest` takes the one with the most energy. `full_scale` becomes 1. Raises DataError for unreadable or empty sound, a missing channel, or NaN.
+    `channel` null averages them, `loudest` takes the one with the most energy. `full_scale` becomes 1. Raises DataError
+    for unreadable or empty sound, a missing channel, or NaN.
     """
     known = sound.header(content)
     if isinstance(channel, int) and channel >= known.channels:

@@ -28,7 +28,8 @@ def write(
 ) -> dict[str, Any]:
     """Encode the decoded arrays in `source` with the described backbone, into the new `folder`; return its facts.
 
-    The backbone itself is beside them, for new samples. Rows of a missing modality are zero. Raises ParameterError if the backbone cannot take the decoded arrays.
+    The backbone itself is beside them, for new samples. Rows of a missing modality are zero. Raises ParameterError if
+    the backbone cannot take the decoded arrays.
     """
     folder.mkdir(parents=True)
     backbone = Encoder(modality, arrays.shape(source), frozen.settings_of(description)).eval()

@@ -23,11 +23,11 @@ PROBABILITY = "probability "
 class Answer:
     """The order of fields is the order of keys and columns. Figures are None where none was measured.
 
-    `predicted` and `set`: names of classes, of one label a single prediction; `confidence`: the calibrated probability of
-    the decision, with several labels of the least certain one. `set` holds the truth, with several labels all true ones,
-    with probability `coverage`. `id` names the answer, not the event: the model and what it read, so that the same sample
-    has the same id whenever it is asked for, alone or among others. `measured`: the pattern whose figures follow, on `n` test samples: `used`, or the
-    nearest one within it, if that was not measured; `information` in nats.
+    `predicted` and `set`: names of classes, of one label a single prediction; `confidence`: the calibrated probability
+    of the decision, with several labels of the least certain one. `set` holds the truth, with several labels all true
+    ones, with probability `coverage`. `id` names the answer, not the event: the model and what it read, so that the
+    same sample has the same id whenever it is asked for, alone or among others. `measured`: the pattern whose figures
+    follow, on `n` test samples: `used`, or the nearest one within it, if that was not measured; `information` in nats.
     """
 
     id: str

@@ -35,8 +35,3 @@ def database(uri: str) -> Path | None:
     """Return the file of a SQLite store, None of any other."""
     path = uri.removeprefix(_SQLITE).partition("?")[0]
     return Path(path) if uri.startswith(_SQLITE) and path != ":memory:" else None
-
-
-def is_default(home: Path) -> bool:
-    """Whether the runs go to the project's own store."""
-    return database(address(home)) == home / STORE / "mlflow.db"

@@ -53,7 +53,8 @@ def fit(
     """Train a tower on the samples of `train` that have its modality, and calibrate it on those of `val`.
 
     `data` {split: Batch} has one modality. `encoder` is the name of a plug-in with its settings, or a module (batch,
-    *shape) -> (batch, dim), of which a copy is trained. `group` (sample,) of `train`: what may not be cut by folds. Raises DataError if no sample has the modality.
+    *shape) -> (batch, dim), of which a copy is trained. `group` (sample,) of `train`: what may not be cut by folds.
+    Raises DataError if no sample has the modality.
     """
     (name,) = data["train"].modalities
     shape = data["train"].values[name].shape[1:]

@@ -21,9 +21,10 @@ _MODES = {"gray": "gray", "rgb": "rgb24"}
 class Decoder:
     """Decode MP4, MPG and other videos to uint8 (frame, channel, height, width), `num_frames` of each.
 
-    `sampling`: `uniform` takes the frame shown in the middle of each of as many equal parts of its time, `centre` consecutive frames in the middle,
-    `fps` frames at `fps` per second in the middle; a shorter video repeats some frames, or its last one. `mode`
-    gray or rgb; `region_px`, `size_px`, `fit`, `interpolation`, `antialias`, `background`: as for images.
+    `sampling`: `uniform` takes the frame shown in the middle of each of as many equal parts of its time, `centre`
+    consecutive frames in the middle, `fps` frames at `fps` per second in the middle; a shorter video repeats some
+    frames, or its last one. `mode` gray or rgb; `region_px`, `size_px`, `fit`, `interpolation`, `antialias`,
+    `background`: as for images.
     """
 
     def __init__(

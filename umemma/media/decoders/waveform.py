@@ -19,7 +19,8 @@ class Decoder:
 
     `crop` (start, centre, end) a longer sound, `pad` (end, both, hold, repeat) a shorter one: see `crop_or_pad`.
     `channel` null averages the channels, a number takes one, `loudest` the one with the most energy in each sound.
-    `full_scale` is the value that becomes 1: 32768 for a float WAV that holds the numbers of 16 bits. `store`: float32, float16, or int16 (-32,767..32,767).
+    `full_scale` is the value that becomes 1: 32768 for a float WAV that holds the numbers of 16 bits. `store`: float32,
+    float16, or int16 (-32,767..32,767).
     """
 
     def __init__(

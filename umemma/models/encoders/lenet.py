@@ -1,10 +1,11 @@
 """A LeNet-type encoder (LeCun et al. 1998) for images and spectrograms of any size.
 
-Stages of 5x5 convolution, batch normalisation, 2x2 max-pooling and ReLU until the map is at most 4 pixels high or
-wide, then one linear layer. ReLU after the pooling gives the same numbers and gradients to the bit as before it, on a
-quarter of them: at 112 px 7 % more samples per second. `stem_stride` shrinks a large input in the first convolution, whose kernel grows with it so
-that no pixel is skipped. On 112 px spectrograms of speech [2, 4] (frequency, time) learns as much per sample as 2 at
-half the cost; 4 costs a quarter and learns less (validation accuracy after one epoch 44.6, 43.3 and 34.7 %).
+Stages of 5x5 convolution, batch normalisation, 2x2 max-pooling and ReLU until the map is at most 4 pixels high or wide,
+then one linear layer. ReLU after the pooling gives the same numbers and gradients to the bit as before it, on a quarter
+of them: at 112 px 7 % more samples per second. `stem_stride` shrinks a large input in the first convolution, whose
+kernel grows with it so that no pixel is skipped. On 112 px spectrograms of speech [2, 4] (frequency, time) learns as
+much per sample as 2 at half the cost; 4 costs a quarter and learns less (validation accuracy after one epoch 44.6, 43.3
+and 34.7 %).
 """
 
 import math

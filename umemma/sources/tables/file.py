@@ -47,10 +47,10 @@ _NAMED = 5  # positions listed in one error
 class Dialect:
     """How a text table is written: options of `dataset.options` by the same names.
 
-    `delimiter` None: a comma, in .tsv and .tab a tab; a blank stands for one or more. `quote` None: a quotation mark is a letter like any other.
-    `escape`: what stands before a quote that is meant literally, where quotes are not doubled. `header` False: the
-    first line is data, the columns are called `column 1` and so on. `skip`: lines above the header. `comment`: how
-    lines begin that are no rows. `sheet`: of a spreadsheet; None: the first that has any cells.
+    `delimiter` None: a comma, in .tsv and .tab a tab; a blank stands for one or more. `quote` None: a quotation mark is
+    a letter like any other. `escape`: what stands before a quote that is meant literally, where quotes are not doubled.
+    `header` False: the first line is data, the columns are called `column 1` and so on. `skip`: lines above the header.
+    `comment`: how lines begin that are no rows. `sheet`: of a spreadsheet; None: the first that has any cells.
     """
 
     delimiter: str | None = None

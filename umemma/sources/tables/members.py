@@ -39,8 +39,9 @@ class Folders:
 class Members:
     """The modalities of every row of `table`; only `member` opens files.
 
-    `events` {modality: {key: events}} None: they are read from their tables. `columns` says how cells are read; `dropped` {row: {reason: 1}} the cells that could not be read and count as not
-    measured, and the words that count as other.
+    `events` {modality: {key: events}} None: they are read from their tables. `columns` says how cells are read;
+    `dropped` {row: {reason: 1}} the cells that could not be read and count as not measured, and the words that count as
+    other.
     """
 
     def __init__(

@@ -2,8 +2,9 @@
 
 Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011) over groups instead of samples: the rarest remaining class
 is distributed first, each of its groups to the split that still needs most of that class. What is present counts as a
-class does: otherwise a modality that few rows have could be absent from a split by chance. Groups are ordered by the hash of (seed, group), so the result does not
-depend on the order of the rows, and adding or removing a row moves only few others.
+class does: otherwise a modality that few rows have could be absent from a split by chance. Groups are ordered by the
+hash of (seed, group), so the result does not depend on the order of the rows, and adding or removing a row moves only
+few others.
 """
 
 import hashlib
