@@ -1,8 +1,8 @@
 """`python -m flows.repair`: what was damaged on disk is removed, from the workspace and from DVC's cache, to be made again.
 
-Where files of the workspace are links to the cache, as they are by default, a damaged one is damaged in both. DVC takes
-a write-protected object of its cache for whole, so `dvc checkout` and the run-cache bring it back as it is, and `dvc
-repro --force` leaves it in the cache. Once it is gone, the next run restores it from a remote, or runs its stage.
+Where files of the workspace are links to the cache, as they are by default, a damaged one is damaged in both. DVC trusts
+a write-protected object in its cache, so `dvc checkout` and the run-cache bring it back as it is, and `dvc repro --force`
+leaves it there. Once it is gone, the next run restores it from a remote, or runs its stage.
 """
 
 import shutil

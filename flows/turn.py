@@ -8,7 +8,7 @@ writes its records, not while a stage runs. For the second, `.dvc/tmp/rwlock`, t
 writes, nothing waits: DVC fails at once. `wait_for_dvc` waits for a `dvc` that somebody typed.
 
 `python -m flows.turn repro` is `dvc --wait-for-lock repro` with the turn of the workspace, and DVC's own records mended
-first (dvc_records.py); `make run` starts it. Whatever is killed of make, this process, DVC and the stage, the others end.
+first (dvc_records.py); `make run` starts it. If make, this process, DVC or the stage is killed, the others end.
 """
 
 import json
@@ -54,7 +54,7 @@ class Turn:
 
     @contextmanager
     def taken(self, who: str, tell: Tell, pause: Callable[[], None] = pause) -> Iterator[int]:
-        """Hold it as `who`, after waiting, with `tell` told for whom; `pause` may raise. Yields the lock's descriptor."""
+        """Hold it as `who`; while another holds it, wait and `tell` who. `pause` may raise. Yields the lock's descriptor."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with open(self.file, "a+") as lock:
             awaited = ""
@@ -85,7 +85,7 @@ def ablation(home: Path) -> Turn:
 
 
 def wait_for_dvc(root: Path, tell: Tell, pause: Callable[[], None] = pause, own: Collection[int] = ()) -> None:
-    """Wait until no `dvc` but the processes `own` runs a stage under `root`; `tell` is told for which."""
+    """Wait until no `dvc` but the processes `own` runs a stage under `root`; `tell` which it waits for."""
     awaited = ""
     while others := _running_dvc(root, own):
         if others != awaited:

@@ -1,8 +1,8 @@
-"""What lies in DVC's cache and no run needs: of no commit, branch, experiment, run in MLflow, nor of the workspace.
+"""Files in DVC's cache that no run needs: no commit, branch, experiment or run in MLflow, nor the workspace.
 
-`dvc gc` does not know the runs in MLflow, whose `dvc.lock` says from what a model was made, and opens every commit by
-itself; here only those are read that changed `dvc.lock`. A run that cannot be read might need anything, so then nothing
-is unreferenced.
+`dvc gc` does not know the runs in MLflow, whose `dvc.lock` says what a model was made from, and opens every commit; here
+only those that changed `dvc.lock` are read. A run that cannot be read might need anything, so then nothing is
+unreferenced.
 """
 
 from collections.abc import Iterable, Iterator

@@ -4,9 +4,9 @@ For any joint law of pattern R, data and label,
 
     H(Y) - H(Y | X_R, R) = I(Y; R) + sum_r p(r) I(Y; X_r | R = r),
 
-the chain rule; and the cross-entropy of any model is H(Y | X_R, R) + sum_r p(r) e_r, e_r >= 0. So what is known to be there
+the chain rule; and the cross-entropy of any model is H(Y | X_R, R) + sum_r p(r) e_r, e_r >= 0. So the information
 has two parts, that of presence itself and that of what is present. Presence tells something of the label only where holes
-are not random, and what it tells is a shortcut: it is worth nothing where holes come about in another way.
+are not random, and what it tells is a shortcut: it is worth nothing where holes have another cause.
 """
 
 from typing import Any
@@ -52,7 +52,7 @@ def as_they_come(main: Model, candidates: Candidates, resamples: Resamples) -> d
 
 
 def presence_logits(val: Predictions, test: Predictions) -> torch.Tensor:
-    """Return (test sample, class): the answer of who knows only which modalities are there, from validation labels.
+    """Return (test sample, class): log-probabilities, or log-odds, of who sees only which modalities are there.
 
     The class shares of the validation samples with the same pattern, drawn towards those of all by as many samples as there
     are classes: a pattern of three samples says little.

@@ -40,7 +40,7 @@ class Launcher:
             yield from map(opened, pool.map(_call_remembered, others))
 
     def train(self, command: Sequence[str], devices: int) -> int:
-        """Start the ranks with torchrun's agent, which ends all when one fails; say which, if it could not say so itself."""
+        """Start the ranks with torchrun's agent, which ends all when one fails; name a rank that a signal ended."""
         from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
         from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 

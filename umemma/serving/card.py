@@ -54,8 +54,8 @@ def _takes(facts: Facts, inputs: Inputs) -> Iterator[str]:
 def _worth(facts: Facts, measured: Measured) -> Iterator[str]:
     yield from ("## What it is worth", "")
     yield (
-        "On test samples that have all of a set of modalities, with the rest hidden; intervals are of 95 %. Information is at "
-        "least so much of what could be known of the label, in bits. Sets are prediction sets of 90 %: how often they hold the "
+        "On test samples that have all of a set of modalities, with the rest hidden; intervals are of 95 %. Information is a "
+        "lower bound on what the set tells of the label, in bits. Sets are prediction sets of 90 %: how often they hold the "
         "truth for samples of exactly this set of modalities, and how many classes are in one."
     )
     score = "micro F1" if facts.task == "multi_label" else "accuracy"

@@ -87,12 +87,12 @@ def sentence(presence: Presence, telling: Mapping[str, float]) -> str:
     if not telling:
         return ""
     named = ", ".join(f"{name} (Cramer's V {effect:.2f})" for name, effect in telling.items())
-    worth = (
-        ""
-        if presence.accuracy is None or presence.majority is None
-        else f" Who knows nothing but which modalities are there is right in {presence.accuracy:.0%} of the test samples; "
-        f"who always says the commonest class, in {presence.majority:.0%}."
-    )
+    worth = ""
+    if presence.accuracy is not None and presence.majority is not None:
+        worth = (
+            f" A rule that sees only which modalities are there is right in {presence.accuracy:.0%} of the test samples; one that "
+            f"always says the commonest class, in {presence.majority:.0%}."
+        )
     return (
         f"whether a modality is there tells the label: {named}.{worth} A model may score by that alone, and the scores of "
         "different patterns are of samples with different classes"
