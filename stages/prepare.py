@@ -14,13 +14,27 @@ from umemma.data.settings import Dataset
 from umemma.files import written_whole
 from umemma.launchers.launcher import Launcher
 from umemma.sources import build, raw
+from umemma.sources.incomplete import Incomplete
 
 SHARDS, QUARANTINE = Path("data/shards"), Path("data/reports/quarantine.parquet")
 
 
-def prepare(dataset: Dataset, root: Path, folder: Path, samples_per_shard: int, launcher: Launcher) -> shards.Index:
-    """Write the data set's shards into `folder`, atomically, and return their index."""
+def prepare(
+    dataset: Dataset,
+    root: Path,
+    folder: Path,
+    samples_per_shard: int,
+    launcher: Launcher,
+    *,
+    protocol: str = "complete",
+) -> shards.Index:
+    """Write the data set's shards into `folder`, atomically, and return their index.
+
+    `protocol`: what training and validation samples keep of their modalities, by name.
+    """
     adapter = build.built(dataset, root)
+    if protocol != "complete":
+        adapter = Incomplete(adapter, protocol)
     with written_whole(folder) as temporary:
         return shard_writer.write(
             adapter,
@@ -52,7 +66,8 @@ def main() -> None:
     settings = parameters.read()
     limits.use(settings.limits)
     root = raw.verified(settings.dataset, Path("conf/dataset"))
-    index = prepare(settings.dataset, root, SHARDS, settings.prepare.samples_per_shard, settings.launcher())
+    cut, launcher = settings.prepare, settings.launcher()
+    index = prepare(settings.dataset, root, SHARDS, cut.samples_per_shard, launcher, protocol=cut.protocol)
     with written_whole(QUARANTINE) as temporary:
         shutil.copyfile(SHARDS / shards.QUARANTINE, temporary)
     print(summary(index))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import CPU
 from tests.test_parameters import changed
-from umemma import parameters
+from umemma import named_masks, parameters
+from umemma.data.sample import Sample
 from umemma.errors import ParameterError, SettingError
 from umemma.evaluation import named
 from umemma.evaluation.robustness import Table
@@ -19,6 +21,7 @@ from umemma.models import late_fusion
 from umemma.named_protocol import expanded, of_training, own, parsed
 from umemma.prediction.predict import predict
 from umemma.reporting.results import UnderNamed
+from umemma.sources.incomplete import Incomplete
 
 TWO, THREE = ("image", "text"), ("image", "text", "sound")
 BOTH, IMAGE, TEXT = (True, True), (True, False), (False, True)
@@ -26,7 +29,7 @@ BOTH, IMAGE, TEXT = (True, True), (True, False), (False, True)
 
 def shares(name, modalities=TWO, **settings):
     protocol = parsed(name, modalities, **settings)
-    return {kept: pytest.approx(share) for kept, share in zip(protocol.sets, protocol.shares[0].tolist(), strict=True)}
+    return {kept: pytest.approx(share) for kept, share in zip(protocol.sets, protocol.shares[0], strict=True)}
 
 
 @pytest.mark.parametrize(
@@ -62,21 +65,38 @@ def test_of_too_many_sets_those_on_file_stand_for_all():
     ten = tuple("abcdefghij")
     protocol = parsed("leave-random-sensors-out 50", ten, known=panel(10))
     assert (len(protocol.sets), protocol.num_of) == (20, math.comb(10, 5))
-    assert protocol.shares.sum().item() == pytest.approx(1)
+    incomplete = parsed("incomplete 70", ten, known=panel(10))
+    assert incomplete.num_of == 2**10 - 1
+    assert sum(incomplete.shares[0]) == pytest.approx(1)
+    exact = parsed("incomplete 70", ten)
+    assert incomplete.rates == pytest.approx(exact.rates, abs=0.1)
+    of_size = [
+        [sum(share for kept, share in zip(p.sets, p.shares[0], strict=True) if sum(kept) == size) for size in range(11)]
+        for p in (incomplete, exact)
+    ]
+    assert of_size[0] == pytest.approx(of_size[1])
+
+
+def test_any_number_of_modalities_is_checked_in_no_time_and_too_many_sets_are_an_error():
+    forty = [f"sensor{number}" for number in range(40)]
+    for name in ("incomplete 70", "leave-random-sensors-out 50"):
+        assert parsed(name, forty, known=()).num_of > 10**9
+        with pytest.raises(SettingError, match="more than 5,000"):
+            of_training(name, forty)
 
 
 def test_every_class_loses_a_modality_of_its_own():
     protocol = parsed("class-dependent 70", TWO)
-    often = protocol.by_sample(torch.tensor([0, 1, 2]))
+    often = named_masks.by_sample(protocol, torch.tensor([0, 1, 2]))
     assert dict(zip(protocol.sets, often[1].tolist(), strict=True)) == pytest.approx({BOTH: 0.3, TEXT: 0.0, IMAGE: 0.7})
     assert torch.equal(often[0], often[2])
     several = torch.tensor([[False, True, True], [False, False, False]])
-    assert torch.equal(protocol.by_sample(several), often[[1, 0]])
+    assert torch.equal(named_masks.by_sample(protocol, several), often[[1, 0]])
 
 
 def test_a_protocol_of_ones_own_may_differ_by_class():
     protocol = own("night", {"any": {"image+text": 0.4, "text": 0.6}, "dog": {"text": 1}}, TWO, ["cat", "dog", "cow"])
-    assert protocol.by_sample(torch.tensor([0, 1, 2])).tolist() == [[0.4, 0.6], [0.0, 1.0], [0.4, 0.6]]
+    assert named_masks.by_sample(protocol, torch.tensor([0, 1, 2])).tolist() == [[0.4, 0.6], [0.0, 1.0], [0.4, 0.6]]
     for by_class, sentence in [
         ({"any": {"text": 0.6}}, "night: any: the shares of its sets sum to 1, not 0.6"),
         ({"any": {"txt": 1.0}}, "no modality called 'txt'"),
@@ -140,14 +160,14 @@ def test_draws_follow_the_exact_shares_and_never_take_all(name):
     present[::4, 0] = present[1::4, 1] = present[::8, 2] = False
     label = torch.arange(len(KEYS)) % 3
     protocol = parsed(name, THREE)
-    left = protocol.draw(present, KEYS, label, seed=1, epoch=0)
+    left = named_masks.draw(protocol, present, KEYS, label, seed=1, epoch=0)
     assert torch.equal(left & present, left)
     assert left.any(dim=1).all()
-    exact, hidden = protocol.hidden_shares(present, label), (present & ~left).double()
+    exact, hidden = named_masks.hidden_shares(protocol, present, label), (present & ~left).double()
     sigma = (exact * (1 - exact)).sum(dim=0).sqrt()
     assert ((hidden - exact).sum(dim=0).abs() <= 5 * sigma + 1e-9).all()
     half = torch.arange(1, len(KEYS), 2)
-    assert torch.equal(protocol.draw(present[half], KEYS[half], label[half], seed=1, epoch=0), left[half])
+    assert torch.equal(named_masks.draw(protocol, present[half], KEYS[half], label[half], seed=1, epoch=0), left[half])
 
 
 @pytest.fixture
@@ -178,7 +198,7 @@ def test_expected_scores_are_those_of_many_draws(predicted, name):
     rounds = 1_000
     accuracy, missing = 0.0, torch.zeros(2)
     for epoch in range(rounds):
-        left = protocol.draw(predicted.present, predicted.key, predicted.label, seed=0, epoch=epoch)
+        left = named_masks.draw(protocol, predicted.present, predicted.key, predicted.label, seed=0, epoch=epoch)
         sets = [tuple(kept) for kept in left.tolist()]
         logits = torch.stack([predicted.logits[kept][number] for number, kept in enumerate(sets)])
         accuracy += (logits.argmax(dim=1) == predicted.label).double().mean().item() / rounds
@@ -205,10 +225,10 @@ def test_what_tells_most_is_the_modality_whose_tower_answers_best(predicted):
 @pytest.mark.parametrize("name", ["both 70", "class-dependent 70"])
 def test_every_pair_of_sets_counts_in_auroc_as_often_as_it_occurs(predicted, name):
     protocol = parsed(name, predicted.modalities)
-    often, present = protocol.by_sample(predicted.label), predicted.present
+    often, present = named_masks.by_sample(protocol, predicted.label), predicted.present
     score, weight = [], []
     for number in range(len(present)):
-        kept = protocol.kept(present)[number].tolist()
+        kept = named_masks.kept(protocol, present)[number].tolist()
         score.append([predicted.logits[tuple(one)][number].softmax(dim=0)[2].item() for one in kept])
         weight.append(often[number].tolist())
     above = total = 0.0
@@ -223,3 +243,30 @@ def test_every_pair_of_sets_counts_in_auroc_as_often_as_it_occurs(predicted, nam
     table.ranked = [2]
     (row,) = named.results(table, [protocol])
     assert row["auroc"] == pytest.approx(above / total, abs=1e-6)
+
+
+class Whole:
+    """100 samples of two modalities a split."""
+
+    modalities = ("image", "audio")
+    num_samples = dict.fromkeys(("train", "val", "test"), 100)
+
+    def sample(self, split, index):
+        members = {"image.png": b"1", "audio.wav": b"2"}
+        return Sample(f"{split}{index}", split, (index % 2,), "g", members, {"audio.wav": "a.wav"})
+
+
+def test_what_training_samples_lose_for_good_is_drawn_once_and_test_samples_are_whole():
+    incomplete = Incomplete(Whole(), "both 70")
+    left = {split: [incomplete.sample(split, index) for index in range(100)] for split in Whole.num_samples}
+    assert all(len(sample.members) == 2 for sample in left["test"])
+    for split in ("train", "val"):
+        count = Counter(sample.modalities for sample in left[split])
+        assert set(count) == {("image", "audio"), ("image",), ("audio",)}
+        assert 15 <= count["image", "audio"] <= 45  # 30 expected
+        assert all(set(sample.files) <= set(sample.members) for sample in left[split])
+    assert left["train"] == [Incomplete(Whole(), "both 70").sample("train", index) for index in range(100)]
+    by_class = [Incomplete(Whole(), "class-dependent 100").sample("train", index).modalities for index in range(4)]
+    assert by_class == [("audio",), ("image",), ("audio",), ("image",)]
+    with pytest.raises(SettingError, match=r"prepare\.protocol: protocol 'text 30': there is no modality"):
+        Incomplete(Whole(), "text 30")

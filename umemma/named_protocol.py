@@ -17,19 +17,23 @@ A sample that would lose all that it has keeps it, as under every protocol of `u
 """
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import torch
+from statistics import fmean
+from typing import TYPE_CHECKING
 
 from umemma.errors import SettingError, unknown
-from umemma.missingness import Pattern, patterns, uniform
+
+if TYPE_CHECKING:
+    from umemma.missingness import Pattern  # imports torch, which whoever only reads parameters does without
 
 _RATED = ("both", "incomplete", "each", "leave-random-sensors-out", "leave-fixed-sensors-out", "class-dependent")
 FORMS = ("complete", *(f"{form} RATE" for form in _RATED), "MODALITY RATE / ...")
 _OF_TESTS = ("each", "leave-fixed-sensors-out")  # what training cannot follow: several at once, and what towers tell
 ANY = "any"  # class, in a protocol of one's own
+_MOST_SETS = 5_000  # that training chooses from: all of twelve modalities
 _PART = re.compile(r"(\S+) (\d+(?:\.\d+)?)")
 
 
@@ -37,42 +41,23 @@ _PART = re.compile(r"(\S+) (\d+(?:\.\d+)?)")
 class NamedProtocol:
     """The sets of modalities that are kept, and how often.
 
-    shares   (row, set) float64, each row sums to 1; samples of class c have row c modulo the number of rows
+    shares   (row, set), each row sums to 1; samples of class c have row c modulo the number of rows
     num_of   how many sets the protocol draws from, where only some of them, as good as drawn at random, are in `sets`
     """
 
     name: str
-    sets: tuple[Pattern, ...]
-    shares: torch.Tensor
+    sets: "tuple[Pattern, ...]"
+    shares: tuple[tuple[float, ...], ...]
     num_of: int
-
-    def by_sample(self, label: torch.Tensor) -> torch.Tensor:
-        """Return (sample, set) float64: how often each sample keeps each set; of several labels the first counts."""
-        number = label if label.ndim == 1 else label.int().argmax(dim=1)
-        return self.shares[number % len(self.shares)]
-
-    def kept(self, present: torch.Tensor) -> torch.Tensor:
-        """Return (sample, set, modality) bool: what is left of `present` (sample, modality)."""
-        left = present[:, None] & torch.tensor(self.sets)
-        return torch.where(left.any(dim=2, keepdim=True), left, present[:, None])
-
-    def hidden_shares(self, present: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Return (sample, modality) float64: the exact probability that a modality which is there is hidden."""
-        hidden = present[:, None] & ~self.kept(present)
-        return torch.einsum("bs,bsm->bm", self.by_sample(label), hidden.double())
-
-    def draw(
-        self, present: torch.Tensor, key: torch.Tensor, label: torch.Tensor, *, seed: int, epoch: int
-    ) -> torch.Tensor:
-        """Return what is left of `present` (sample, modality) bool; a draw depends on seed, epoch and key alone."""
-        bounds = self.by_sample(label).cumsum(dim=1)
-        chosen = torch.searchsorted(bounds, uniform(key, 1, epoch, seed), right=True).clamp(max=len(self.sets) - 1)
-        return self.kept(present)[torch.arange(len(present)), chosen[:, 0]]
 
     @property
     def rates(self) -> tuple[float, ...]:
         """Return how often each modality is hidden from samples that have everything, every class counting the same."""
-        return tuple((self.shares.mean(dim=0) @ (~torch.tensor(self.sets)).double()).tolist())
+        often = [fmean(column) for column in zip(*self.shares, strict=True)]
+        return tuple(
+            sum(share for share, kept in zip(often, self.sets, strict=True) if not kept[m])
+            for m in range(len(self.sets[0]))
+        )
 
 
 def is_named(text: str) -> bool:
@@ -91,26 +76,24 @@ def expanded(names: Sequence[str], modalities: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(result))
 
 
-def of_training(name: str, modalities: Sequence[str]) -> NamedProtocol:
+def of_training(name: str, modalities: Sequence[str], where: str = "fuse.protocol") -> NamedProtocol:
     """Return the protocol as training follows it. Raises SettingError where it can only be tested, or fits no modalities."""
     if name.partition(" ")[0] in _OF_TESTS:
-        raise SettingError(
-            f"fuse.protocol: {name!r} is for tests, in evaluate.protocols, and training cannot follow it"
-        )
+        raise SettingError(f"{where}: {name!r} is for tests, in evaluate.protocols, and training cannot follow it")
     try:
         return parsed(name, modalities)
     except SettingError as error:
-        raise SettingError(f"fuse.protocol: {error}") from error
+        raise SettingError(f"{where}: {error}") from error
 
 
 def parsed(
-    name: str, modalities: Sequence[str], *, order: Sequence[int] = (), known: Sequence[Pattern] | None = None
+    name: str, modalities: Sequence[str], *, order: Sequence[int] = (), known: "Sequence[Pattern] | None" = None
 ) -> NamedProtocol:
     """Return the protocol of a name.
 
-    `order`: modalities by what they tell, most first, which `leave-fixed-sensors-out` needs. `known`: sets on file;
-    of too many that are equally often left, only those are taken. Raises SettingError for a name that says nothing
-    of these modalities.
+    `order`: modalities by what they tell, most first, which `leave-fixed-sensors-out` needs. `known`: sets on file; of
+    the sets of a size, which are equally often left, those stand for all. Raises SettingError for a name that says
+    nothing of these modalities, or of too many sets.
     """
     num = len(modalities)
     everything = (True,) * num
@@ -124,13 +107,17 @@ def parsed(
         if form == "both" and num != 2:
             raise SettingError(f"protocol {name!r} is of two modalities, not of {num}: take 'incomplete {rate_text}'")
         if form in ("both", "incomplete"):
-            incomplete = patterns(num)[1:]
-            return _of(name, {everything: 1 - rate} | dict.fromkeys(incomplete, rate / len(incomplete)))
+            sizes = {size: rate * math.comb(num, size) / (2**num - 2) for size in range(num - 1, 0, -1)}
+            return _of_sizes(name, {num: 1 - rate} | sizes, num, known)
         if form == "class-dependent":
             return _by_class(name, rate, num)
         if form == "each":
             raise SettingError(f"protocol {name!r} is one for every modality; name one of them")
-        return _leave_out(name, rate, num, order if form == "leave-fixed-sensors-out" else None, known)
+        lost = min(max(1, round(rate * num)), num - 1)
+        if form == "leave-random-sensors-out":
+            return _of_sizes(name, {num - lost: 1.0}, num, known)
+        assert len(order) == num, "`order` says which tell most"
+        return _of(name, {tuple(m not in order[:lost] for m in range(num)): 1.0})
     return _of(name, _at_most_one(name, modalities))
 
 
@@ -148,10 +135,10 @@ def own(
     rows = {row: _sets(f"{name}: {row}", shares, modalities) for row, shares in by_class.items()}
     sets = tuple(dict.fromkeys(pattern for shares in rows.values() for pattern in shares))
     table = [[rows[row].get(pattern, 0.0) for pattern in sets] for row in (c if c in rows else ANY for c in classes)]
-    return NamedProtocol(name, sets, torch.tensor(table, dtype=torch.float64), len(sets))
+    return NamedProtocol(name, sets, tuple(map(tuple, table)), len(sets))
 
 
-def _sets(where: str, shares: Mapping[str, float], modalities: Sequence[str]) -> dict[Pattern, float]:
+def _sets(where: str, shares: Mapping[str, float], modalities: Sequence[str]) -> "dict[Pattern, float]":
     result = {}
     for text, share in shares.items():
         names = text.split("+")
@@ -164,11 +151,9 @@ def _sets(where: str, shares: Mapping[str, float], modalities: Sequence[str]) ->
     return result
 
 
-def _of(name: str, shares: Mapping[Pattern, float], num_of: int | None = None) -> NamedProtocol:
+def _of(name: str, shares: "Mapping[Pattern, float]", num_of: int | None = None) -> NamedProtocol:
     some = {pattern: share for pattern, share in shares.items() if share > 0}
-    return NamedProtocol(
-        name, tuple(some), torch.tensor([list(some.values())], dtype=torch.float64), num_of or len(some)
-    )
+    return NamedProtocol(name, tuple(some), (tuple(some.values()),), num_of or len(some))
 
 
 def _fraction(name: str, text: str) -> float:
@@ -177,7 +162,7 @@ def _fraction(name: str, text: str) -> float:
     return float(text) / 100
 
 
-def _at_most_one(name: str, modalities: Sequence[str]) -> dict[Pattern, float]:
+def _at_most_one(name: str, modalities: Sequence[str]) -> "dict[Pattern, float]":
     lacks = dict.fromkeys(modalities, 0.0)
     for part in name.split(" / "):
         matched = _PART.fullmatch(part)
@@ -195,21 +180,23 @@ def _at_most_one(name: str, modalities: Sequence[str]) -> dict[Pattern, float]:
     return {(True,) * len(modalities): max(0.0, 1 - total)} | without
 
 
-def _leave_out(
-    name: str, rate: float, num: int, order: Sequence[int] | None, known: Sequence[Pattern] | None
-) -> NamedProtocol:
-    """Return the protocol that leaves round(rate * M) modalities out, at least one, never all: those that tell most, or any."""
-    lost = min(max(1, round(rate * num)), num - 1)
-    if order is not None:
-        assert len(order) == num, "`order` says which tell most"
-        return _of(name, {tuple(m not in order[:lost] for m in range(num)): 1.0})
-    halves = [tuple(m not in chosen for m in range(num)) for chosen in itertools.combinations(range(num), lost)]
-    chosen = [pattern for pattern in halves if known is None or pattern in set(known)]
-    return _of(name, dict.fromkeys(chosen, 1 / max(1, len(chosen))), len(halves))
+def _of_sizes(name: str, often: Mapping[int, float], num: int, known: "Sequence[Pattern] | None") -> NamedProtocol:
+    """Return the protocol that leaves so many modalities so `often`, every set of a size alike."""
+    num_of = sum(math.comb(num, size) for size, share in often.items() if share)
+    if known is None and num_of > _MOST_SETS:
+        raise SettingError(
+            f"protocol {name!r} chooses from {num_of:,} sets of {num} modalities, more than {_MOST_SETS:,}"
+        )
+    shares = {}
+    for size, share in often.items():
+        every = itertools.combinations(range(num), size) if known is None else ()
+        sets = [tuple(m in chosen for m in range(num)) for chosen in every] if known is None else []
+        sets += [pattern for pattern in known or () if sum(pattern) == size]
+        shares |= dict.fromkeys(sets, share / max(1, len(sets)))
+    return _of(name, shares, num_of)
 
 
 def _by_class(name: str, rate: float, num: int) -> NamedProtocol:
     sets = ((True,) * num, *(tuple(number != m for number in range(num)) for m in range(num)))
-    shares = rate * torch.eye(num, num + 1, dtype=torch.float64).roll(1, dims=1)
-    shares[:, 0] = 1 - rate
+    shares = tuple((1 - rate, *(rate * (m == number) for number in range(num))) for m in range(num))
     return NamedProtocol(name, sets, shares, len(sets))

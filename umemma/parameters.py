@@ -175,7 +175,7 @@ def _protocol_troubles(evaluate: Evaluate, dataset: Dataset) -> Iterator[str]:
     modalities = list(dataset.modalities)
     for name in expanded(evaluate.protocols, modalities):
         try:
-            parsed(name, modalities, order=range(len(modalities)))
+            parsed(name, modalities, order=range(len(modalities)), known=())
         except SettingError as error:
             yield f"evaluate.protocols: {error}"
     for name, by_class in evaluate.own_protocols.items():

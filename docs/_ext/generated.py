@@ -331,7 +331,7 @@ def leaderboards() -> str:
         ]
         head = ("model", *columns, "source", "same split", "read in")
         about = f"Score: {board['score']}. Split: {board['split']}. Ours: `{board['command']}`."
-        parts += [f"### `{path.stem}`", about, _table(head, rows), board["remark"]]
+        parts += [f"### `{path.stem}`", about, *([_table(head, rows)] if rows else []), board["remark"]]
     return "\n\n".join(parts)
 
 

@@ -86,3 +86,7 @@ class Prepare(Section):
 
     samples_per_shard: Count
     """Samples in one WebDataset shard, at most."""
+    protocol: str = "complete"
+    """Protocol by name under which training and validation samples lose modalities for good, drawn once, so that towers do
+    not see them either (docs: Protocols).
+    """

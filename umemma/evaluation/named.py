@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from umemma import named_masks
 from umemma.evaluation.robustness import Table
 from umemma.metrics import ranking
 from umemma.missingness import Pattern
@@ -38,8 +39,8 @@ def results(table: Table, protocols: Sequence[NamedProtocol]) -> list[dict[str, 
 
 
 def _row(table: Table, protocol: NamedProtocol) -> dict[str, Any]:
-    often = protocol.by_sample(table.label)
-    kept = protocol.kept(table.present)
+    often = named_masks.by_sample(protocol, table.label)
+    kept = named_masks.kept(protocol, table.present)
     missing = torch.einsum("bs,bsm->m", often, (~kept).double()) / len(often)
     row = {
         "protocol": protocol.name,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from umemma import named_masks
 from umemma.data.batch import Batch
 from umemma.data.mechanism import MECHANISMS, Mechanism
 from umemma.missingness import PROTOCOLS, Pattern, hide, hide_by_chance, outcomes
@@ -47,7 +48,7 @@ class Hiding:
         """Return what is left of `present` (sample, modality) bool in an epoch; never nothing of what a sample has."""
         plan, chance = self.plan, self.chance(key)
         if self._named:
-            return self._named.draw(present, key, self._label_of(key), seed=plan.seed, epoch=epoch)
+            return named_masks.draw(self._named, present, key, self._label_of(key), seed=plan.seed, epoch=epoch)
         if chance is None:
             return hide(present, key, plan.rates, protocol=plan.protocol, seed=plan.seed, epoch=epoch)
         return hide_by_chance(present, key, chance, seed=plan.seed, epoch=epoch)
@@ -65,7 +66,7 @@ class Hiding:
     def hidden_shares(self, present: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
         """Return (sample, modality) float64: the exact probability that a modality which is there is hidden."""
         if self._named:
-            return self._named.hidden_shares(present, self._label_of(key))
+            return named_masks.hidden_shares(self._named, present, self._label_of(key))
         chance = self.chance(key)
         if chance is None:
             has, number = present.unique(dim=0, return_inverse=True)
@@ -78,7 +79,7 @@ class Hiding:
         """Return how often each pattern is left of samples that have everything, on average over the batch's."""
         everything = (True,) * len(self.plan.rates)
         if self._named:
-            often = self._named.by_sample(self._label_of(batch.key)).mean(dim=0)
+            often = named_masks.by_sample(self._named, self._label_of(batch.key)).mean(dim=0)
             return dict(zip(self._named.sets, often.tolist(), strict=True))
         chance = self.chance(batch.key)
         if chance is None:
