@@ -187,11 +187,12 @@ def _of_sizes(name: str, often: Mapping[int, float], num: int, known: "Sequence[
         raise SettingError(
             f"protocol {name!r} chooses from {num_of:,} sets of {num} modalities, more than {_MOST_SETS:,}"
         )
-    shares = {}
+    shares: dict[Pattern, float] = {}
     for size, share in often.items():
-        every = itertools.combinations(range(num), size) if known is None else ()
-        sets = [tuple(m in chosen for m in range(num)) for chosen in every] if known is None else []
-        sets += [pattern for pattern in known or () if sum(pattern) == size]
+        if known is None:
+            sets = [tuple(m in left for m in range(num)) for left in itertools.combinations(range(num), size)]
+        else:
+            sets = [pattern for pattern in known if sum(pattern) == size]
         shares |= dict.fromkeys(sets, share / max(1, len(sets)))
     return _of(name, shares, num_of)
 
