@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from umemma.evaluation import information
+from umemma.evaluation import information, pairs
 from umemma.evaluation.bootstrap import Resamples, difference, enough_flips, holm, interval, share, sign_flip
 
 
@@ -29,6 +29,16 @@ def test_intervals_of_a_mean_over_clusters_cover_the_truth():
         bounds = interval(Resamples(group, replicates=300, seed=seed).mean(values, everyone(values)))
         covered += bounds["low"] <= 0 <= bounds["high"]
     assert 0.9 <= covered / 1000 <= 0.98
+
+
+def test_a_p_value_of_few_clusters_is_below_5_percent_where_its_interval_excludes_0():
+    rng = np.random.default_rng(0)
+    for seed in range(300):
+        values, group = clustered(rng, 5, 4)
+        resamples = Resamples(group, replicates=300, seed=seed)
+        estimate = resamples.mean(values + rng.choice([0.0, 1.0]), everyone(values))
+        row = pairs.against_zero({"a": (estimate, everyone(values))}, resamples, two_sided=True)["a"]
+        assert (row["p_holm"] < 0.05) == (row["low"] > 0 or row["high"] < 0), row
 
 
 def test_clusters_that_go_together_make_the_interval_wider():

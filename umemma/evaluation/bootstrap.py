@@ -91,7 +91,7 @@ def share(estimate: torch.Tensor, clusters: int) -> Interval:
     all predictions are correct, however few there are, and are too narrow for few clusters. Replicates that all agree
     say nothing about the variance; then every cluster counts as one sample.
     """
-    value, variance = estimate[0].item(), _variance(estimate, clusters)
+    value, variance = estimate[0].item(), variance_of(estimate, clusters)
     if variance is None:
         return {"value": rounded(value), "low": None, "high": None}
     number = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(clusters)
@@ -112,7 +112,7 @@ def difference(
     models differ in one or two samples all to one side, no replicate lies on the other side, and percentiles would claim
     a difference that a test does not see; with few clusters they are too narrow as well. `lowest` and `highest` clip.
     """
-    value, variance = estimate[0].item(), _variance(estimate, clusters)
+    value, variance = estimate[0].item(), variance_of(estimate, clusters)
     if variance is None:
         return {"value": rounded(value), "low": None, "high": None}
     half = float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) * math.sqrt(variance)
@@ -137,7 +137,7 @@ def shift(estimate: torch.Tensor, clusters: int) -> Shift:
     As `difference`, with two clusters more, one for and one against (Bonett & Price 2012): on few samples two models may
     agree, or one win, by luck, and the replicates know nothing of other samples.
     """
-    value, variance = estimate[0].item(), _variance(estimate, clusters)
+    value, variance = estimate[0].item(), variance_of(estimate, clusters)
     if variance is None:
         return Shift({"value": rounded(value), "low": None, "high": None}, None, None)
     error = math.sqrt(variance + 2 / (clusters + 2) ** 2)
@@ -147,7 +147,7 @@ def shift(estimate: torch.Tensor, clusters: int) -> Shift:
     return Shift(interval, error, float(stdtr(clusters - 1, value / error)))
 
 
-def _variance(estimate: torch.Tensor, clusters: int) -> float | None:
+def variance_of(estimate: torch.Tensor, clusters: int) -> float | None:
     """Return the variance of an estimate (1 + replicate,) over clusters; None where it, or most of its replicates, is undefined."""
     replicates = estimate[1:][estimate[1:].isfinite()]
     if not estimate[0].isfinite() or clusters < 2 or 2 * len(replicates) <= len(estimate) - 1:

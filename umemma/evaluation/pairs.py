@@ -6,6 +6,7 @@ at least D; below 0 both say the same, so there is redundancy of at least -D. Al
 samples, those that have the pair.
 """
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 from scipy.special import stdtr
 
-from umemma.evaluation.bootstrap import Resamples, difference, holm, rounded
+from umemma.evaluation.bootstrap import Resamples, difference, holm, rounded, variance_of
 from umemma.evaluation.known import Candidates
 from umemma.missingness import Pattern
 
@@ -40,18 +41,20 @@ def interactions(candidates: Candidates, patterns: Sequence[Pattern], resamples:
 def against_zero(
     estimates: Mapping[Key, tuple[torch.Tensor, torch.Tensor]], resamples: Resamples, *, two_sided: bool
 ) -> dict[Key, Any]:
-    """Return by key the interval of an estimate (1 + replicate,) on samples `rows`, and p of 0 after Holm's correction.
-
-    p is that of Student's t with the replicates' standard deviation, as the interval is; one-sided against above 0.
-    """
+    """Return by key the interval of an estimate (1 + replicate,) on samples `rows`, and p of 0 after Holm's correction."""
     p, intervals = [], {}
     for key, (estimate, rows) in estimates.items():
         clusters = resamples.clusters_of(rows)
         intervals[key] = difference(estimate, clusters)
-        error = estimate[1:].std().item() if len(estimate) > 2 else 0.0
-        t = estimate[0].item() / error if error > 0 else 0.0
-        p.append(
-            float(2 * stdtr(clusters - 1, -abs(t)) if two_sided else stdtr(clusters - 1, -t)) if clusters > 1 else 1.0
-        )
+        p.append(_chance(estimate, clusters, two_sided=two_sided))
     corrected = holm(torch.tensor(p, dtype=torch.float64)).tolist()
     return {key: {**intervals[key], "p_holm": rounded(value)} for key, value in zip(intervals, corrected, strict=True)}
+
+
+def _chance(estimate: torch.Tensor, clusters: int, *, two_sided: bool) -> float:
+    """Return p of 0 by Student's t, as the interval is: two-sided it is below 0.05 where the interval excludes 0."""
+    variance = variance_of(estimate, clusters)
+    if not variance:  # unknown, or 0
+        return 1.0
+    t = estimate[0].item() / math.sqrt(variance)
+    return float(2 * stdtr(clusters - 1, -abs(t)) if two_sided else stdtr(clusters - 1, -t))

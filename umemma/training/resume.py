@@ -66,7 +66,7 @@ class _Folder:
     over: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def is_due(self) -> bool:
-        return self.ranks.is_first and time.monotonic() - self.written >= SECONDS
+        return time.monotonic() - self.written >= SECONDS
 
     def write(self, running: Mapping[int, dict[str, Any]]) -> None:
         for number, state in {**self.over, **running}.items():
@@ -141,7 +141,7 @@ class Training:
 
     def keep(self, position: Position) -> None:
         """Keep what is needed to go on, if it is time to and no loss is NaN or infinite; of a training that is over, once."""
-        if self._folder is None:
+        if self._folder is None or not self._folder.ranks.is_first:
             return
         if position.is_over:
             self._folder.over[self._number] = self._content(position, {})
