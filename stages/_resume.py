@@ -16,7 +16,7 @@ from umemma.training import resume
 
 PLACE = Path(".dvc/tmp/training")  # in the main checkout: an experiment has a new folder each time, and finds it there
 # What may differ when a killed training goes on: it may have other ranks, or another cluster.
-ELSEWHERE = {"devices", "launcher", "workers", "slurm"}
+ELSEWHERE = {"devices", "launcher", "workers", "slurm", "ray"}
 
 
 def resumable(stage: str, inputs: Sequence[Path], settings: Parameters) -> AbstractContextManager[None]:

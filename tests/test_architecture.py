@@ -25,6 +25,7 @@ HOMES = {  # the modules of umemma that may import a tool
     "dvc": set(),
     "ruamel": {"parameters", "composition"},
     "submitit": {"launchers.slurm_launcher"},
+    "ray": {"launchers.ray_launcher"},
 }
 ROOMS = [  # floors: a room imports from its own files and from floors above it
     {"ground"},

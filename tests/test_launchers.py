@@ -1,20 +1,24 @@
-"""Launchers: shards and arrays are the same bytes, and ranks find each other, in processes and Slurm jobs."""
+"""Launchers: shards and arrays are the same bytes, and ranks find each other, in processes, Slurm jobs and Ray tasks."""
 
+import os
+import signal
 import sys
+import time
 from importlib.util import find_spec
 
 import pytest
 
-from tests import slurm_cluster
+from tests import ray_cluster, slurm_cluster
 from tests.conftest import ROOT
 from tests.test_shards import Holey, content, write
 from umemma.data import arrays, shards
 from umemma.errors import DataError, SettingError
-from umemma.launchers import local_launcher, slurm_launcher
+from umemma.launchers import local_launcher, ray_launcher, slurm_launcher
 from umemma.launchers.launcher import chosen
 from umemma.media.decoders.image import Decoder
 
 needs_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="the extra `slurm` is not installed")
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
 needs_slurm = pytest.mark.skipif(not slurm_cluster.is_installed(), reason="slurmctld and slurmd are not installed")
 SUM = """
 import torch
@@ -24,6 +28,34 @@ ranks = Ranks.joined(torch.device("cpu"))
 total = ranks.summed(torch.tensor([ranks.rank + 1.0]))
 assert total.item() == 3, total
 """
+
+LOST = """
+import os, pathlib, signal, sys
+
+if os.environ["RANK"] == "1":
+    began = pathlib.Path(sys.argv[1])
+    if not began.exists():
+        began.touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+"""
+
+
+class Doomed(Holey):
+    """Holey digits, whose first reader on the second node kills that node; the first node's wait for it."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self._end = root / "end"
+
+    def sample(self, split, index):
+        if ray_cluster.DOOMED in os.environ:
+            self._end.touch()
+            os.kill(os.getppid(), signal.SIGKILL)
+        deadline = time.monotonic() + 120
+        while ray_cluster.DOOMED in os.environ or not self._end.exists():
+            assert time.monotonic() < deadline, "the second node has no part of the map"
+            time.sleep(0.1)
+        return super().sample(split, index)
 
 
 def everything(folder, launcher):
@@ -80,7 +112,14 @@ def test_an_option_that_slurm_does_not_have_is_named(tmp_path):
         nodes.train(["true"], 3)
 
 
-@pytest.mark.parametrize(("name", "package"), [("slurm", "submitit")])
+@needs_ray
+def test_an_option_that_ray_does_not_have_is_named():
+    launcher = ray_launcher.Launcher(1, {"num_cpsu": 2})
+    with pytest.raises(SettingError, match=r"compute\.ray: .*num_cpsu"):
+        list(launcher.map(unlucky, [1]))
+
+
+@pytest.mark.parametrize(("name", "package"), [("slurm", "submitit"), ("ray", "ray")])
 def test_a_launcher_without_its_package_says_how_to_get_it(tmp_path, monkeypatch, name, package):
     monkeypatch.setitem(sys.modules, package, None)
     launcher = chosen(name, workers=None, options={}, logs=tmp_path)
@@ -95,3 +134,16 @@ def test_slurm_makes_the_same_bytes_and_starts_the_ranks(folder, monkeypatch):
     with slurm_cluster.running(folder / "slurm") as configuration:
         monkeypatch.setenv("SLURM_CONF", str(configuration))
         check(slurm_launcher.Launcher(2, {"cluster": "slurm"}, folder / "logs"), folder, monkeypatch)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_ray_makes_the_same_bytes_and_starts_the_ranks_though_a_node_is_lost(folder, monkeypatch):
+    with ray_cluster.running() as address:
+        launcher = ray_launcher.Launcher(None, {"address": address})
+        check(launcher, folder, monkeypatch)
+        assert launcher.train([sys.executable, "-c", LOST, str(folder / "began")], 2) == 0
+        assert (folder / "began").exists(), "a rank's first process was ended"
+        write(folder / "doomed", Doomed(folder), launcher=launcher)
+        assert content(folder / "doomed") == content(folder / "here/shards")
+        assert ray_cluster.num_alive() == 1

@@ -61,9 +61,8 @@ class Parameters(Section):
     def launcher(self) -> Launcher:
         """Return where this run's stages do their work; it changes none of their bytes."""
         compute = self.compute
-        return launchers.chosen(
-            compute.launcher, workers=compute.workers, options=compute.slurm, logs=Path(".dvc/tmp/slurm")
-        )
+        options = compute.ray if compute.launcher == "ray" else compute.slurm
+        return launchers.chosen(compute.launcher, workers=compute.workers, options=options, logs=Path(".dvc/tmp/slurm"))
 
 
 def read(path: Path = FILE) -> Parameters:

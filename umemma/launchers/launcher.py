@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 
 from umemma.errors import SettingError, UmemmaError
 
-LauncherName = Literal["local", "slurm"]
+LauncherName = Literal["local", "slurm", "ray"]
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -29,9 +29,10 @@ class Launcher(Protocol):
 
 
 def chosen(name: LauncherName, *, workers: int | None, options: Mapping[str, Any], logs: Path) -> Launcher:
-    """Return the launcher `name`; `options` are those of Slurm. What its package lacks is only found when it is used."""
+    """Return the launcher `name` with its `options`. What its package lacks is only found when it is used."""
     kind = import_module(f"umemma.launchers.{name}_launcher").Launcher
-    return cast(Launcher, kind(workers, options, logs) if name == "slurm" else kind(workers))
+    given = {"local": (), "slurm": (options, logs), "ray": (options,)}[name]
+    return cast(Launcher, kind(workers, *given))
 
 
 @contextmanager

@@ -54,12 +54,17 @@ class Compute(Section):
     batch is the same, divided among them. `auto`: as many as this machine has GPUs.
     """
     launcher: LauncherName = "local"
-    """Where training and maps over shards run: `local` or `slurm`. Changes no byte, and makes no stage run again."""
+    """Where training and maps over shards run: `local`, `slurm` or `ray`. Changes no byte, and makes no stage run again."""
     workers: Count | None = None
-    """Processes or jobs that share the shards; null: one per core, on Slurm 16. Changes no byte."""
+    """Processes or jobs that share the shards; null: one per core, on Slurm 16, on Ray all that it has room for. Changes no byte.
+    """
 
     slurm: Mapping[str, Any] = Field(default_factory=dict)
     """Options of Slurm jobs, as submitit names them: `{slurm_partition: gpu, nodes: 2, gpus_per_node: 4}`."""
+    ray: Mapping[str, Any] = Field(default_factory=dict)
+    """Options of Ray's tasks, as Ray names them, each job and each rank being one: `{num_cpus: 4, num_gpus: 1}`; and
+    `address`, of the cluster.
+    """
 
     def set_up(self) -> "Device":
         """Set up this process; return its device. Raises SettingError if there is no such device."""
