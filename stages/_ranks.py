@@ -14,6 +14,7 @@ import stages
 from umemma import errors, parameters
 from umemma.errors import UmemmaError
 from umemma.models.ranks import is_rank
+from umemma.parent_death import end_with_parent
 
 _SECONDS = 3  # that a rank leaves the first one to say what is wrong, as it mostly is the same; then all are ended
 
@@ -42,6 +43,7 @@ def _launch(main: Callable[[], None]) -> None:
 def _run_rank(main: Callable[[], None]) -> None:
     from torch import distributed
 
+    end_with_parent()  # which may be killed, as the tasks of a lost node are
     is_first = os.environ["RANK"] == "0"
     with open(os.devnull, "w") as nowhere, redirect_stdout(sys.stdout if is_first else nowhere):
         try:

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -30,13 +31,18 @@ assert total.item() == 3, total
 """
 
 LOST = """
-import os, pathlib, signal, sys
+import os, pathlib, signal, sys, time
+from umemma.parent_death import end_with_parent
 
-if os.environ["RANK"] == "1":
-    began = pathlib.Path(sys.argv[1])
-    if not began.exists():
-        began.touch()
+began = pathlib.Path(sys.argv[1], os.environ["RANK"])
+if not began.exists():
+    end_with_parent()
+    began.write_text(f"{os.getpid()}")
+    if began.name == "1":
+        while not began.with_name("0").exists():
+            time.sleep(0.1)
         os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)  # as a rank that waits for the others
 """
 
 
@@ -142,8 +148,9 @@ def test_ray_makes_the_same_bytes_and_starts_the_ranks_though_a_node_is_lost(fol
     with ray_cluster.running() as address:
         launcher = ray_launcher.Launcher(None, {"address": address})
         check(launcher, folder, monkeypatch)
-        assert launcher.train([sys.executable, "-c", LOST, str(folder / "began")], 2) == 0
-        assert (folder / "began").exists(), "a rank's first process was ended"
+        assert launcher.train([sys.executable, "-c", LOST, str(folder)], 2) == 0
+        for rank in ("0", "1"):
+            assert not Path("/proc", (folder / rank).read_text()).exists(), "a rank of the first run is still there"
         write(folder / "doomed", Doomed(folder), launcher=launcher)
         assert content(folder / "doomed") == content(folder / "here/shards")
         assert ray_cluster.num_alive() == 1
