@@ -7,12 +7,14 @@ from numpy.lib.format import open_memmap
 
 from stages import encode as encode_stage
 from stages import frozen as frozen_stage
+from tests.test_shards import content
 from umemma.data import arrays as stored
 from umemma.data.manifest import Targets
 from umemma.data.sample import SPLITS
 from umemma.data.settings import Modality
 from umemma.errors import ParameterError
 from umemma.files import read_json, write_json
+from umemma.launchers.local_launcher import Launcher
 from umemma.models import frozen
 from umemma.models.unimodal import Encoder
 from umemma.training.settings import Compute
@@ -74,6 +76,20 @@ def test_features_are_those_of_the_frozen_network_and_zero_where_nothing_is(weig
     assert facts["shape"] == [512]
     assert facts["backbone"] == read_json(tmp_path / "frozen/image.json")
     assert facts["backbone"]["settings"] == {"name": "torchvision:resnet18", "weights": str(weights)}
+
+
+@pytest.mark.slow
+def test_features_are_the_same_bytes_from_other_processes(weights, arrays, tmp_path):
+    """Two threads here, so that the others are no forks: what they need is pickled, as for a cluster."""
+    settings = {"name": "torchvision:resnet18", "weights": str(weights), "trainable": "frozen"}
+    run_stages(settings, arrays, tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    encode_stage.encode(
+        arrays, tmp_path / "frozen/image.json", "image", tmp_path / "again", COMPUTE, launcher=Launcher(2)
+    )
+    torch.set_num_threads(threads)
+    assert content(tmp_path / "again") == content(tmp_path / "features")
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ class _Decode:
         torch.set_num_threads(1)
         shard, keys = job.shard, []
         present = np.zeros(shard.num_samples, np.bool_)
-        with _opened(self.folder / f"{shard.split}.npy") as values:
+        with opened(self.folder / f"{shard.split}.npy") as values:
             first_row, size = values.tell(), int(np.prod(self.shape)) * self.dtype.itemsize
             for row, (key, content) in enumerate(members(self.shards, shard, self.modality)):
                 keys.append(key)
@@ -126,14 +126,14 @@ class _Decode:
                 values.seek(first_row + (job.start + row) * size)
                 values.write(np.ascontiguousarray(value).data)
                 present[row] = True
-        with _opened(self.folder / f"{shard.split}_present.npy") as flags:
+        with opened(self.folder / f"{shard.split}_present.npy") as flags:
             flags.seek(flags.tell() + job.start)
             flags.write(present.data)
         return int(present.sum()), keys
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BinaryIO]:
     """Open an existing array file for writing, at its first row."""
     with path.open("r+b") as file:
         version = np.lib.format.read_magic(file)

@@ -1,6 +1,7 @@
 """A frozen backbone's features of every sample, in the layout of decoded arrays: a tower can be trained on either."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from numpy.lib.format import open_memmap
 from umemma.data import arrays
 from umemma.data.sample import SPLITS
 from umemma.files import read_json, reserve, write_json
+from umemma.launchers import local_launcher
+from umemma.launchers.launcher import Launcher
 from umemma.models import frozen, safetensors
 from umemma.models.blocks import in_blocks
 from umemma.models.device import Device
@@ -18,40 +21,71 @@ from umemma.models.unimodal import Encoder
 from umemma.progress import shown
 
 BACKBONE = "backbone.safetensors"
+ALONE = local_launcher.Launcher(1)  # one process has the GPU, or all cores
 _ROWS = 500  # read at a time
 _ROWS_OF_SCALE = 5_000
 
 
 @torch.no_grad()
 def write(
-    source: Path, modality: str, description: Mapping[str, Any], folder: Path, *, device: Device
+    source: Path,
+    modality: str,
+    description: Mapping[str, Any],
+    folder: Path,
+    *,
+    set_up: Callable[[], Device],
+    launcher: Launcher = ALONE,
 ) -> dict[str, Any]:
     """Encode the decoded arrays in `source` with the described backbone, into the new `folder`; return its facts.
 
-    The backbone itself is beside them, for new samples. Rows of a missing modality are zero. Raises ParameterError if
-    the backbone cannot take the decoded arrays.
+    The backbone itself is beside them, for new samples. Rows of a missing modality are zero. `set_up` returns the device of
+    whichever process encodes; on devices of one kind the bytes are the same whatever the `launcher`. Raises ParameterError
+    if the backbone cannot take the decoded arrays.
     """
     folder.mkdir(parents=True)
     backbone = Encoder(modality, arrays.shape(source), frozen.settings_of(description)).eval()
     backbone.fit_scale(torch.from_numpy(_rows_of_scale(source)))
     safetensors.write(folder / BACKBONE, backbone.state_dict(), backbone.facts())
-    backbone.to(device.torch_device)
+    jobs: list[tuple[str, int]] = []
     for split in SPLITS:
-        values = np.load(source / f"{split}.npy", mmap_mode="r")
         present = np.load(source / f"{split}_present.npy")
-        present_rows = present.nonzero()[0]
-        features = open_memmap(folder / f"{split}.npy", "w+", np.float32, (len(values), backbone.dim))
+        open_memmap(folder / f"{split}.npy", "w+", np.float32, (len(present), backbone.dim))
         reserve(folder / f"{split}.npy")
-        parts = [present_rows[start : start + _ROWS] for start in range(0, len(present_rows), _ROWS)]
-        for rows in shown(parts, f"encode {modality} {split}", len(parts)):
-            with device.autocast():
-                part = in_blocks(backbone, torch.from_numpy(values[rows]).to(device.torch_device))
-            features[rows] = part.float().cpu().numpy()
         np.save(folder / f"{split}_present.npy", present)
+        jobs += [(split, start) for start in range(0, len(present), _ROWS)]
+    for _ in shown(launcher.map(_Encode(source, backbone, folder, set_up), jobs), f"encode {modality}", len(jobs)):
+        pass
     keys = read_json(source / arrays.FACTS)["keys_sha256"]
     facts = arrays.facts(folder, modality, (backbone.dim,), keys) | {"backbone": dict(description)}
     write_json(folder / arrays.FACTS, facts)
     return facts
+
+
+@dataclass(frozen=True)
+class _Encode:
+    """Encodes the rows of a job, its split and first row, and writes them as a part of the file, as decoded ones are."""
+
+    source: Path
+    backbone: Encoder
+    folder: Path
+    set_up: Callable[[], Device]
+
+    @torch.no_grad()
+    def __call__(self, job: tuple[str, int]) -> None:
+        split, start = job
+        rows = slice(start, start + _ROWS)
+        present = np.load(self.source / f"{split}_present.npy")[rows]
+        if not present.any():
+            return
+        device = self.set_up()
+        values = np.load(self.source / f"{split}.npy", mmap_mode="r")[rows][present]
+        with device.autocast():
+            part = in_blocks(self.backbone.to(device.torch_device), torch.from_numpy(values).to(device.torch_device))
+        features = np.zeros((len(present), self.backbone.dim), np.float32)
+        features[present] = part.float().cpu().numpy()
+        with arrays.opened(self.folder / f"{split}.npy") as file:
+            file.seek(file.tell() + start * features[0].nbytes)
+            file.write(features.data)
 
 
 def read_backbone(path: Path) -> Encoder:
