@@ -41,10 +41,3 @@ def running() -> Iterator[str]:
             node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
         patch.undo()
         shutil.rmtree(folder)
-
-
-def num_alive() -> int:
-    """Return how many nodes are left."""
-    import ray
-
-    return sum(node["Alive"] for node in ray.nodes())

@@ -27,6 +27,7 @@ from umemma.models.ranks import Ranks
 
 ranks = Ranks.joined(torch.device("cpu"))
 total = ranks.summed(torch.tensor([ranks.rank + 1.0]))
+torch.distributed.destroy_process_group()  # as a stage does: an exit beside its threads may abort
 assert total.item() == 3, total
 """
 
@@ -56,9 +57,10 @@ class Doomed(Holey):
     def sample(self, split, index):
         if ray_cluster.DOOMED in os.environ:
             self._end.touch()
-            os.kill(os.getppid(), signal.SIGKILL)
+            for process in (os.getppid(), os.getpid()):
+                os.kill(process, signal.SIGKILL)
         deadline = time.monotonic() + 120
-        while ray_cluster.DOOMED in os.environ or not self._end.exists():
+        while not self._end.exists():
             assert time.monotonic() < deadline, "the second node has no part of the map"
             time.sleep(0.1)
         return super().sample(split, index)
@@ -153,4 +155,3 @@ def test_ray_makes_the_same_bytes_and_starts_the_ranks_though_a_node_is_lost(fol
             assert not Path("/proc", (folder / rank).read_text()).exists(), "a rank of the first run is still there"
         write(folder / "doomed", Doomed(folder), launcher=launcher)
         assert content(folder / "doomed") == content(folder / "here/shards")
-        assert ray_cluster.num_alive() == 1
