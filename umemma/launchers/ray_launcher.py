@@ -155,7 +155,7 @@ class _Place:
     @classmethod
     def here(cls, more: Mapping[str, str] | None = None) -> "_Place":
         own = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "CUDA_VISIBLE_"))}
-        return cls(os.getcwd(), own | (more or {}))
+        return cls(os.getcwd(), {**own, **(more or {})})
 
 
 def _call(shared: tuple[Callable[[Any], Any], _Place], job: Any) -> Any:
