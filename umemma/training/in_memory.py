@@ -92,7 +92,8 @@ def train_fusion(
 
     `arm` is one of `ARMS` with late fusion or the best tower; an arm from scratch reinitialises the encoders.
     `missing_rate` is how often a modality is hidden in training, one number or {modality: number}. `presence="ignore"`: the
-    head must not learn what holes in the data tell of the label. `data` has the splits `train` and `val`.
+    head must not learn what holes in the data tell of the label. `distil` is the share of the targets that the towers' product
+    gives in place of the label. `data` has the splits `train` and `val`.
     """
     _check_splits(data)
     names = list(data["train"].modalities)
