@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -80,6 +81,14 @@ def unlucky(number):
     return number
 
 
+def lost_once(mark, number):
+    """End the process that is first to get a 2, as that of a node that is switched off."""
+    if number == 2 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
 def check(launcher, folder, monkeypatch):
     """A map's bytes are those of this process, an error of a job is its own, and two ranks add up."""
     monkeypatch.chdir(ROOT)
@@ -106,6 +115,16 @@ def test_jobs_that_share_a_map_return_its_results_in_order(tmp_path, monkeypatch
     launcher = slurm_launcher.Launcher(3, {"cluster": "local"}, tmp_path)
     assert list(launcher.map(unlucky, [5, 1, 4, 2])) == [5, 1, 4, 2]
     assert list(launcher.map(unlucky, [])) == []
+
+
+@needs_submitit
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_job_that_ends_without_a_result_is_submitted_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    launcher = slurm_launcher.Launcher(2, {"cluster": "local"}, tmp_path / "logs")
+    assert list(launcher.map(partial(lost_once, tmp_path / "lost"), [1, 2, 3])) == [1, 2, 3]
+    assert (tmp_path / "lost").exists()
 
 
 @needs_submitit
