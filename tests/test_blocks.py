@@ -92,10 +92,7 @@ def of_kind(kind: str, towers, media: Batch):
 @pytest.mark.parametrize(
     "kind",
     [
-        *(
-            f"{head}/none/feature"
-            for head in ("sum_logits", "concat", "gated", "attention", "pool", "pool_residual", "sum_gated")
-        ),
+        *(f"{head}/none/feature" for head in ("sum_logits", "concat", "gated", "attention", "pool", "pool_residual")),
         "concat/donor/feature",
         "concat/noise/feature",
         "concat/noise/input",

@@ -98,7 +98,7 @@ def _late_loses(accounting: Accounting) -> list[str]:
         f"Late fusion loses here. With everything present, {who} is right {percent(mean(best))} of the time and every "
         f"late arm stays significantly below it (the best of them, {rival.arm}, at {percent(mean(rival))}): the "
         "information is in the interaction of the modalities. A head that sums one contribution per modality "
-        "(sum_logits, mean_logits, concat, product_of_experts) cannot capture it; gated, sum_gated and attention can."
+        "(sum_logits, mean_logits, concat, product_of_experts) cannot capture it; gated and attention can."
     ]
 
 

@@ -12,7 +12,7 @@ from umemma.reporting.formatting import listed, percent, points
 from umemma.reporting.results import Accounting, Robustness
 
 EXPERIMENT = "dvc exp run -S "
-INTERACTING = ("gated", "attention", "sum_gated", "pool_residual")
+INTERACTING = ("gated", "attention", "pool_residual")
 POOLS = ("pool", "pool_residual")  # heads whose weights depend on what is present
 
 

@@ -113,8 +113,8 @@ class Fuse(Section):
     """Fusion. `missing_rate`: one number, or one for each modality by name (one left out is never hidden)."""
 
     head: str
-    """Fusion head: `sum_logits`, `mean_logits`, `concat`, `gated`, `sum_gated`, `attention`,
-    `pool`, `pool_residual` or `product_of_experts`."""
+    """Fusion head: `sum_logits`, `mean_logits`, `concat`, `gated`, `attention`, `pool`,
+    `pool_residual` or `product_of_experts`."""
     substitute: Literal["none", "zeros", "train_mean", "noise", "donor", "learned"]
     """What stands in for a missing modality; `none`: the head leaves it out."""
     substitute_at: Literal["feature", "input"]
