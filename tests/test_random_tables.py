@@ -111,6 +111,6 @@ def test_a_random_table_gets_in_as_it_is(tmp_path, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12, 300))
-def test_three_hundred_random_tables_get_in_as_they_are(tmp_path, seed):
+@pytest.mark.parametrize("seed", range(12, 100))  # all of 300 did, too, on 2026-11-27; CI has not the time
+def test_a_hundred_random_tables_get_in_as_they_are(tmp_path, seed):
     check(seed, tmp_path)
