@@ -363,7 +363,8 @@ def test_an_encoder_is_swapped_whole_by_one_override_and_can_still_be_changed():
     assert values["dataset"]["modalities"]["image"]["encoder"] == YAML(typ="safe").load(
         (ROOT / "conf/encoder/squeezenet.yaml").read_text()
     )
-    assert parameters.check(values, "conf").dataset.modalities["image"].epochs == 12
+    as_it_is = composition.composed(ROOT / "conf", [])["dataset"]["modalities"]["image"]
+    assert parameters.check(values, "conf").dataset.modalities["image"].epochs == as_it_is["epochs"]
     changed = composition.composed(ROOT / "conf", ["dataset=mmimdb_lite", "dataset.modalities.image.encoder.dim=64"])
     assert changed["dataset"]["modalities"]["image"]["encoder"]["dim"] == 64
     with pytest.raises(ParameterError, match=r"no encoder called .squeeze.; there are .* Did you mean .squeezenet."):

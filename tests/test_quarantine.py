@@ -260,12 +260,15 @@ def test_reasons_are_counted_without_their_details_and_rare_ones_together():
 def test_prepare_says_in_one_line_how_many_were_judged_and_left_out(tmp_path, monkeypatch, capsys):
     index = write(tmp_path / "data/shards", Data({("val", 1): BadSample("f", "r")}, [Rejected("a", "", "f", "r")]))
     settings = SimpleNamespace(
-        dataset=None, prepare=SimpleNamespace(samples_per_shard=7), limits=limits.current(), launcher=lambda: None
+        dataset=None,
+        prepare=SimpleNamespace(samples_per_shard=7, protocol=None),
+        limits=limits.current(),
+        launcher=lambda: None,
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(stage.parameters, "read", lambda: settings)
     monkeypatch.setattr(stage.raw, "verified", lambda *_: tmp_path)
-    monkeypatch.setattr(stage, "prepare", lambda *_: index)
+    monkeypatch.setattr(stage, "prepare", lambda *_, **__: index)
     stage.main()
     line = capsys.readouterr().out
     assert line.startswith("made-up: {'train': 40, 'val': 9, 'test': 10} samples in 10 shards, ")
