@@ -1,6 +1,7 @@
 """Unusable samples are quarantined with key, file and reason; the others are used, and all are counted."""
 
 import io
+import pickle
 import wave
 from dataclasses import astuple
 from types import SimpleNamespace
@@ -231,6 +232,12 @@ def test_the_quarantine_is_the_same_byte_for_byte_however_it_came_about(tmp_path
     quarantined = rows(tmp_path / "one")
     assert [row.split for row in quarantined] == ["train"] * 3 + ["val"] * 6 + ["test"] * 3
     assert {row.reason for row in quarantined} == {"cannot an object", "twice"}
+
+
+def test_a_bad_sample_passes_from_one_process_to_another_whole():
+    bad = BadSample("a.png", "it is none", "17", is_damage=False)
+    copy = pickle.loads(pickle.dumps(bad))
+    assert (str(copy), vars(copy)) == (str(bad), vars(bad))
 
 
 def test_an_empty_quarantine_has_the_columns_and_types_of_a_full_one(tmp_path):
