@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from umemma.redaction import redacted
 from umemma.visible import visible, visible_output
@@ -22,6 +23,16 @@ class UmemmaError(Exception):
     """An error that the user can fix; the message says what and where. Exit code 2."""
 
     exit_code = 2
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it pass from one process to another whole: by itself an exception is made anew from its message alone."""
+        return _copied, (type(self), self.args, vars(self))
+
+
+def _copied(kind: type[UmemmaError], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> UmemmaError:
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(attributes)
+    return error
 
 
 class ParameterError(UmemmaError):
@@ -46,10 +57,6 @@ class DamagedFile(DataError):
     def __init__(self, message: str, path: Path) -> None:
         super().__init__(message)
         self.path = path
-
-    def __reduce__(self) -> tuple[type["DamagedFile"], tuple[str, Path]]:
-        """Let another process raise it: an exception is copied with its message alone."""
-        return type(self), (str(self), self.path)
 
 
 class DamagedRawFiles(DataError):

@@ -57,7 +57,3 @@ class BadSample(DataError):
     def __init__(self, file: str, reason: str, key: str = "", *, is_damage: bool = True) -> None:
         super().__init__(f"{file}: {reason}")
         self.file, self.reason, self.key, self.is_damage = file, reason, key, is_damage
-
-    def __reduce__(self) -> tuple[type["BadSample"], tuple[str, str, str], dict[str, bool]]:
-        """Let it pass from one process to another."""
-        return BadSample, (self.file, self.reason, self.key), {"is_damage": self.is_damage}
