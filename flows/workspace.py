@@ -108,6 +108,8 @@ def _is_in_use(folder: Path) -> bool:
             return not obtained(lock)
     except FileNotFoundError:
         return False
+    except OSError:  # of another user
+        return True
 
 
 def _add_worktree(home: Path, folder: Path, baseline: str, tell: Tell) -> None:
