@@ -145,7 +145,7 @@ class Table:
         }
         return self.each.mixed(shares)
 
-    @property
+    @cached_property
     def each(self) -> "_Sums":
         """The metrics of every sample, each a group of its own."""
         has = [tuple(row) for row in self.present.tolist()]

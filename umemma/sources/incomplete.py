@@ -39,7 +39,7 @@ class Incomplete:
             self._protocol, present, key_digest([sample.key]), torch.tensor([label]), seed=0, epoch=0
         )
         kept = {name for name, is_left in zip(self.modalities, left[0].tolist(), strict=True) if is_left}
-        members = {name: content for name, content in sample.members.items() if name.split(".", 1)[0] in kept}
-        return replace(
-            sample, members=members, files={name: sample.files[name] for name in members if name in sample.files}
-        )
+        named = zip(sample.members.items(), sample.modalities, strict=True)
+        members = {name: content for (name, content), modality in named if modality in kept}
+        files = {name: sample.files[name] for name in members if name in sample.files}
+        return replace(sample, members=members, files=files)

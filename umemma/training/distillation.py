@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 
 from umemma.data.batch import Batch
+from umemma.metrics.classification import has_class
 from umemma.models import late_fusion
 from umemma.training.context import TrainingContext
 
@@ -39,9 +40,6 @@ def targets(context: TrainingContext) -> Targets | None:
 
     def mixed(batch: Batch) -> torch.Tensor:
         teacher = answers[order[torch.searchsorted(key, batch.key.cpu())]].to(batch.label.device)
-        label = batch.label
-        if label.ndim == 1:
-            label = torch.nn.functional.one_hot(label, context.num_classes)
-        return torch.lerp(label.to(teacher.dtype), teacher, share)
+        return torch.lerp(has_class(batch.label, context.num_classes).to(teacher.dtype), teacher, share)
 
     return mixed
