@@ -1,9 +1,9 @@
 """kill -9 at random moments, then the same command: `python -m tests.kills --kills 50 -- make run DATASET=digits`.
 
-A clone of this checkout's last commit runs the command undisturbed, another one is killed again and again: one process of
+A clone of this checkout's last commit runs the command undisturbed, others are killed again and again: one process of
 those that are alive, each kind as likely as another, or all at once. After each kill nothing may be left of it, and the
-same command goes on; at the end it is let through. Then all that DVC has made must be the same, byte for byte.
-`--fresh` clones anew for each kill, and lets each clone come to its end.
+same command goes on; in the end it is let through, and all that DVC has made must be the same, byte for byte.
+`--fresh` clones anew for each kill.
 
 A line of JSON for each kill goes to --log, and a summary to the terminal. The exit code is 1 if anything was left, failed or
 differed. On `digits` the undisturbed run takes two CPU minutes, and a kill some 20 s.
@@ -14,12 +14,13 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -161,18 +162,17 @@ def cloned(place: Path) -> Path:
     return place
 
 
-def killed(words: Sequence[str], project: Path, draw: random.Random, within: float, number: int) -> list[Kill]:
-    """Kill the command `number` times, as often as it is not faster, then let it through. Raises if it then fails."""
-    kills: list[Kill] = []
-    for _ in range(2 * number):
-        if len(kills) == number:
+def killed(words: Sequence[str], project: Path, draw: random.Random, within: float, most: int) -> Iterator[Kill]:
+    """Kill the command, `most` times or until it is faster, then let it through. Raises if it then fails."""
+    kill = None
+    for _ in range(most):
+        if (after := Command(words, project).kill(draw, within)) is None:
             break
-        if (kill := Command(words, project).kill(draw, within)) is not None:
-            kills.append(kill)
+        kill = after
+        yield kill
     last = Command(words, project)
     if code := last.complete():
-        raise RuntimeError(f"{' '.join(words)} ended with {code} after {kills[-1:]}:\n{last.log.read_text()[-3000:]}")
-    return kills
+        raise RuntimeError(f"{' '.join(words)} ended with {code} after {kill}:\n{last.log.read_text()[-3000:]}")
 
 
 def summary(kills: Sequence[Kill]) -> dict[str, Any]:
@@ -213,14 +213,14 @@ def main() -> None:
             sys.exit((undisturbed.with_name("undisturbed.log")).read_text()[-3000:])
         print(f"undisturbed: {time.monotonic() - start:.0f} s", flush=True)
         expected = made(undisturbed)
-        for clone in range(given.kills if given.fresh else 1):
-            project = cloned(Path(folder) / f"clone-{clone}")
-            some = killed(given.words, project, draw, given.within, 1 if given.fresh else given.kills)
+        while len(kills) < given.kills:
+            project = cloned(Path(folder) / f"clone-{len(kills)}")
+            for kill in killed(given.words, project, draw, given.within, 1 if given.fresh else given.kills - len(kills)):
+                kills.append(kill)
+                print(json.dumps(asdict(kill)), file=log, flush=True)
             found = made(project)
             wrong += sorted({path for path in {*expected, *found} if expected.get(path) != found.get(path)})
-            kills += some
-            for kill in some:
-                print(json.dumps(asdict(kill)), file=log, flush=True)
+            shutil.rmtree(project)
     print(json.dumps(summary(kills) | {"differ": wrong[:20]}, indent=2))
     sys.exit(bool(wrong or any(kill.left for kill in kills)))
 
