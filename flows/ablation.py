@@ -55,8 +55,8 @@ def ablate(
     planned = plan(dataset, arms or list(CHOICES), seeds, rates, settings)
     for name in ("dvc", "dvc_data"):  # DVC would warn about every output that a new worktree lacks
         logging.getLogger(name).setLevel(logging.ERROR)
-    with turn.ablation(home).taken(f"an ablation of {dataset}", say), fork_server(home) as environment:
-        sweep = Sweep(home, planned, Children(environment), force=force, say=say)
+    with turn.ablation(home).taken(f"an ablation of {dataset}", say), fork_server(home) as server:
+        sweep = Sweep(home, planned, Children(server.environment), force=force, say=say)
         sweep.run(jobs, run_each)
         reports = sweep.compare(named(dataset, settings))
     numbers = read_numbers(reports)

@@ -106,8 +106,8 @@ def _compare(home: Path, given: argparse.Namespace) -> None:
         for dataset in given.datasets:
             check_overrides(home, [f"dataset={dataset}", *variants[0], *given.settings], Path(scratch) / "params.yaml")
     results: dict[str, list[Row]] = {}
-    with fork_server(home) as environment:
-        benchmark = Benchmark(home, given.settings, Children(environment))
+    with fork_server(home) as server:
+        benchmark = Benchmark(home, given.settings, Children(server.environment))
         for dataset in given.datasets:
             if found := benchmark.rows(dataset, variants):
                 results[dataset] = found

@@ -7,14 +7,23 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from flows.processes import GUARD
 
 
+@dataclass(frozen=True)
+class ForkServer:
+    """A server that runs: the environment in which stages ask it, and its process id."""
+
+    environment: Mapping[str, str]
+    pid: int
+
+
 @contextmanager
-def fork_server(home: Path) -> Iterator[Mapping[str, str]]:
-    """Start a server, and yield the environment in which stages ask it; end it with all that it runs."""
+def fork_server(home: Path) -> Iterator[ForkServer]:
+    """Start a server; end it with all that it runs."""
     with tempfile.TemporaryDirectory(prefix="umemma-") as folder:  # the path of a socket has 100 characters at most
         address = str(Path(folder) / "stages")
         process = subprocess.Popen(
@@ -25,7 +34,7 @@ def fork_server(home: Path) -> Iterator[Mapping[str, str]]:
             start_new_session=True,
         )
         try:
-            yield {"UMEMMA_FORK_SERVER": address}
+            yield ForkServer({"UMEMMA_FORK_SERVER": address}, process.pid)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

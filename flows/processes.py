@@ -17,6 +17,8 @@ from pathlib import Path
 from threading import Event, Lock, Timer
 from typing import Any
 
+import psutil
+
 GUARD = Path(__file__).with_name("parent_death_guard.py")
 TAIL_LINES = 20
 
@@ -51,11 +53,11 @@ class Cancelled(Exception):
 class Children:
     """The running children of one run; threads may call `dvc` while another calls `end`.
 
-    `settings` are added to the environment of each.
+    `settings` are added to the environment of each; `runs_stages` is the process that runs their stages in their place.
     """
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
-        self._settings = dict(settings or {})
+    def __init__(self, settings: Mapping[str, str] | None = None, runs_stages: int | None = None) -> None:
+        self._settings, self._runs_stages = dict(settings or {}), runs_stages
         self._lock = Lock()
         self._running: set[subprocess.Popen[str]] = set()
         self._ended = False
@@ -96,6 +98,15 @@ class Children:
         """Return the process ids of the running children."""
         with self._lock:
             return {process.pid for process in self._running}
+
+    def cpu_seconds(self) -> float | None:
+        """Return the CPU seconds of all stages that have ended, of the one child that runs; None where not one runs."""
+        if len(pids := self.pids()) != 1:
+            return None
+        with suppress(psutil.NoSuchProcess):
+            waited = [psutil.Process(pid).cpu_times() for pid in (*pids, self._runs_stages) if pid is not None]
+            return float(sum(times.children_user + times.children_system for times in waited))
+        return None
 
     def pause(self) -> None:
         """Wait a moment, between two looks at a lock. Raises Cancelled once the children have been ended."""

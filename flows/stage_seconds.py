@@ -1,20 +1,18 @@
 """CPU seconds of the stages of experiments: the price of a training, on a machine that does other work, too.
 
 Kept in `.dvc/tmp` by the digest of a stage's entry in dvc.lock, which names its code, data, parameters and results: a
-stage that comes from DVC's cache cost what it took when it ran. A stage's imports are in it, about 5 s where torch is
-used. DVC's process has waited for a stage's process before it writes dvc.lock, and then knows the time of that process
-and of all below it.
+stage that comes from DVC's cache cost what it took when it ran. The imports of a stage that a copy of the fork server runs
+are not in it; those of others are, about 5 s where torch is used. Who has waited for a stage's process, DVC or that server,
+then knows the time of that process and of all below it.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 from dvc.dvcfile import LOCK_FILE
 from ruamel.yaml import YAML
 
@@ -34,20 +32,12 @@ class Meter:
 
     def line(self, text: str) -> None:
         """Take notice of a line."""
-        total = self._total()
-        if starts := _STARTS.match(text):
+        if (total := self._children.cpu_seconds()) is None:
+            self._stage = ""
+        elif starts := _STARTS.match(text):
             self._stage, self._before = starts[1], total
         elif self._stage and total > self._before:
             self.seconds[self._stage] = round(total - self._before, _DIGITS)
-
-    def _total(self) -> float:
-        """Return the CPU seconds of all processes that DVC has waited for; 0 where that is not known."""
-        pids = self._children.pids()
-        with suppress(psutil.NoSuchProcess):
-            if len(pids) == 1:
-                times = psutil.Process(next(iter(pids))).cpu_times()
-                return float(times.children_user + times.children_system)
-        return 0.0
 
 
 class StageSeconds:

@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from flows import turn
 from flows.comparison import PREDICTIONS
 from flows.dvc_records import LOCK_FILE
+from flows.fork_server import fork_server
 from flows.git import git
 from flows.graph import project_root
 from flows.overrides import PARAMS_FILE
@@ -68,9 +69,14 @@ def answer(
     tried = trials(name, chosen)
     for library in ("dvc", "dvc_data"):  # DVC would warn about every output that a new worktree lacks
         logging.getLogger(library).setLevel(logging.ERROR)
-    with turn.ablation(home).taken(f"study {name}", say), tempfile.TemporaryDirectory() as folder:
+    with (
+        turn.ablation(home).taken(f"study {name}", say),
+        fork_server(home) as server,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        children = Children(server.environment, runs_stages=server.pid)
         sweep = Sweep(
-            home, [trial.planned for trial in tried], Children(), output=PREDICTIONS.parent, force=force, say=say
+            home, [trial.planned for trial in tried], children, output=PREDICTIONS.parent, force=force, say=say
         )
         if as_it_is:
             revisions = {planned.name: sweep.experiments.revision(planned.name) for planned in sweep.planned}
