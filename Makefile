@@ -64,8 +64,8 @@ test: .venv/.synced ## the tests, in two processes
 test-slow: .venv/.synced ## the slow tests: whole pipelines, servers, killed runs
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
-fuzz: .venv/.synced ## coverage-guided fuzzing of every reader, MINUTES=10 each: ARGS="image sound" for some
-	@set -f; $(BIN)/python -m tests.fuzzing --minutes "$${MINUTES:-10}" $$ARGS
+fuzz: .venv/.synced ## coverage-guided fuzzing of every reader, MINUTES=10 each, or RUNS=300: ARGS="image sound" for some
+	@set -f; $(BIN)/python -m tests.fuzzing --minutes "$${MINUTES:-10}" $${RUNS:+--runs "$$RUNS"} $$ARGS
 
 lint: .venv/.synced ## the formatter, ruff and mypy, changing nothing
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy

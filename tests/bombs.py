@@ -102,6 +102,14 @@ def poster(path: Path) -> object:
         return mmimdb_hdf5.poster(file, 0)
 
 
+def plot(path: Path) -> object:
+    from umemma.sources.layouts import mmimdb_hdf5
+
+    mmimdb_hdf5.genres(path)
+    with mmimdb_hdf5.opened(path) as file:
+        return mmimdb_hdf5.plot(file, 0, {0: "a"})
+
+
 def listed(path: Path) -> object:
     from umemma.sources.layouts import lists
 
@@ -127,7 +135,7 @@ def cell(path: Path) -> object:
 
 READERS = {
     reader.__name__: reader
-    for reader in (table, pieces, media, series, pickled, archive, films, poster, listed, named, cell)
+    for reader in (table, pieces, media, series, pickled, archive, films, poster, plot, listed, named, cell)
 }
 
 
@@ -204,6 +212,22 @@ def hdf5(**shapes: tuple[int, ...]) -> bytes:
             file.attrs["split"] = np.array(parts, kinds)
 
     return written(save, "hdf5")
+
+
+def hdf5_of_lengths(plot: int = 7, names: int = 9) -> bytes:
+    """An HDF5 file with one plot, a word of 4 bytes each, and a text, whose lengths are not what it says they are."""
+
+    def save(path: Path) -> None:
+        with h5py.File(path, "w") as file:
+            file.create_dataset("sequences", (1,), h5py.vlen_dtype(np.int32))[0] = np.zeros(7)
+            file.create_dataset("genres", (1, 1), "i4").attrs["target_names"] = '["drama"]'
+
+    content = bytearray(written(save, "hdf5"))
+    heap = content.index(b"GCOL").to_bytes(8, "little")
+    for true, said in ((7, plot), (len('["drama"]'), names)):
+        at = content.index(true.to_bytes(4, "little") + heap)  # a length is followed by where the values are
+        content[at : at + 4] = said.to_bytes(4, "little")
+    return bytes(content)
 
 
 def one_picture(num_frames: int) -> bytes:
@@ -375,6 +399,8 @@ BOMBS = {
     "HDF5: a poster of 10^10 pixels": Bomb(
         "a.hdf5", lambda: hdf5(images=(2, 3, 10**5, 10**5)), "poster", "limits.file_mib"
     ),
+    "HDF5: a plot of 10^9 words": Bomb("a.hdf5", lambda: hdf5_of_lengths(plot=10**9), "plot", "limits.file_mib"),
+    "HDF5: a text of 4 GiB": Bomb("a.hdf5", lambda: hdf5_of_lengths(names=2**32 - 1), "plot", "limits.file_mib"),
     "PNG: 30,000 x 30,000": Bomb("a.png", lambda: png(30_000, 30_000, 8, 0), "media", "limits.pixels"),
     "ICO: a PNG of 30,000 x 30,000 inside": Bomb("a.ico", icon, "media", "limits.pixels"),
     "GIF: 65,000 x 65,000": Bomb(

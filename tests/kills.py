@@ -215,7 +215,9 @@ def main() -> None:
         expected = made(undisturbed)
         while len(kills) < given.kills:
             project = cloned(Path(folder) / f"clone-{len(kills)}")
-            for kill in killed(given.words, project, draw, given.within, 1 if given.fresh else given.kills - len(kills)):
+            for kill in killed(
+                given.words, project, draw, given.within, 1 if given.fresh else given.kills - len(kills)
+            ):
                 kills.append(kill)
                 print(json.dumps(asdict(kill)), file=log, flush=True)
             found = made(project)

@@ -23,6 +23,7 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_bytes_and_leaves_
     shutil.copytree(toy, undisturbed)
     assert Command(RUN, undisturbed).complete() == 0
     kills = list(killed(RUN, toy, random.Random(0), within=6.0, most=6))
-    assert kills and made(toy) == made(undisturbed)
+    assert kills
+    assert made(toy) == made(undisturbed)
     assert [kill for kill in kills if kill.left] == []
     assert all(kill.ended_s is None or kill.ended_s < 10 for kill in kills)

@@ -8,6 +8,7 @@ current context: `within` sets those of a data set around whatever reads it.
 
 import math
 import os
+import resource
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -161,6 +162,23 @@ def read(stream: SupportsRead, what: str = "what it unpacks to") -> bytes:
     if len(found) > most:
         check_bytes(2 * most, what)  # how many there are is not known: the line offers twice as many
     return found
+
+
+@contextmanager
+def memory(num_bytes: int) -> Iterator[None]:
+    """Let this process take so many more bytes of address space, at most, inside of a `with`.
+
+    For libraries in C that ask for whatever a file declares, where it cannot be looked at before: they fail then. Only
+    one thread at a time may be inside, and others that ask for memory meanwhile share the room.
+    """
+    before, hard = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    asked = [limit for limit in (taken + num_bytes, before, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(asked), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (before, hard))
 
 
 class Unpacking:

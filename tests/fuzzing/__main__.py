@@ -1,7 +1,8 @@
 """Fuzz all readers, or those named, one after the other, `--minutes` each; what is found is minimised and kept as a test.
 
 The log, data/fuzzing/log.jsonl, has a line for each reader: executions, lines of umemma reached, findings. The inputs that
-reached them are in data/fuzzing/corpus, from which the next call goes on.
+reached them are in data/fuzzing/corpus, from which the next call goes on. With `--runs` each reader is given as many
+inputs, the same in every call, whatever has been found before: for CI, which must not fail by chance.
 """
 
 import argparse
@@ -36,21 +37,21 @@ class Log:
     findings: list[str] = field(default_factory=list)
 
 
-def fuzz(reader: str, seconds: float) -> Log:
-    """Fuzz one reader, going on after what was found."""
+def fuzz(reader: str, seconds: float, runs: int | None) -> Log:
+    """Fuzz one reader for a time, or a number of runs, going on after what was found."""
     log, start = Log(reader), time.monotonic()
-    corpus, artifacts = OUT / "corpus" / reader.replace(" ", "_"), OUT / "artifacts"
-    shutil.rmtree(artifacts, ignore_errors=True)
+    corpus, artifacts = OUT / ("corpus" if runs is None else "repeated") / reader.replace(" ", "_"), OUT / "artifacts"
+    for folder in (artifacts, *([] if runs is None else [corpus])):
+        shutil.rmtree(folder, ignore_errors=True)
     for folder in (corpus, artifacts):
         folder.mkdir(parents=True, exist_ok=True)
     for seed in TARGETS[reader]().seeds():
         (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
     known = artifacts / "known"
     known.touch()
-    while (left := seconds - (time.monotonic() - start)) > 0:
-        done = _child(
-            reader, known, [str(corpus), f"-max_total_time={max(1, round(left))}", f"-artifact_prefix={artifacts}/"]
-        )
+    while (left := seconds - (time.monotonic() - start) if runs is None else runs - log.executions) > 0:
+        until = [f"-max_total_time={max(1, round(left))}"] if runs is None else [f"-runs={left}", "-seed=1"]
+        done = _child(reader, known, [str(corpus), *until, f"-artifact_prefix={artifacts}/"])
         said = done.stdout + done.stderr
         executed = re.findall(r"stat::number_of_executed_units:\s*(\d+)", said) or re.findall(
             r"^#(\d+)", said, re.MULTILINE
@@ -75,7 +76,7 @@ def _child(reader: str, known: Path, arguments: list[str]) -> subprocess.Complet
             *(sys.executable, "-m", "tests.fuzzing.one", reader, *arguments, "-print_final_stats=1", "-detect_leaks=0"),
             *(f"-timeout={MOST_SECONDS}", f"-rss_limit_mb={MOST_MIB}", f"-max_len={MOST_BYTES}"),
         ],
-        env={**os.environ, KNOWN: str(known)},
+        env={**os.environ, KNOWN: str(known), "PYTHONHASHSEED": "0"},
         capture_output=True,
         text=True,
         errors="replace",
@@ -107,13 +108,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("readers", nargs="*", help=f"of {', '.join(TARGETS)}; by default all")
     parser.add_argument("--minutes", type=float, default=10.0, help="for each reader")
+    parser.add_argument("--runs", type=int, help="of each reader, in place of a time; the same in every call")
     given = parser.parse_args()
     if unknown := set(given.readers) - set(TARGETS):
         parser.error(f"no reader is called {', '.join(sorted(unknown))}")
     OUT.mkdir(parents=True, exist_ok=True)
     num_found = 0
     for reader in given.readers or TARGETS:
-        log = fuzz(reader, 60 * given.minutes)
+        log = fuzz(reader, 60 * given.minutes, given.runs)
         num_found += len(log.findings)
         print(
             f"{reader}: {log.executions:,} executions, {log.covered} lines and branches reached",

@@ -9,6 +9,7 @@ for them, as PyAV ends in an IndexError at a track that it did not know of.
 """
 
 import io
+from typing import Any
 
 import av
 from av.stream import Disposition
@@ -35,15 +36,23 @@ def opened(content: bytes) -> av.container.InputContainer:
     return av.open(io.BytesIO(content), "r", metadata_errors="replace", options=options)
 
 
+def codec(stream: av.VideoStream | av.AudioStream) -> Any:
+    """Return how a stream is encoded, of a sound with its rate. Raises DataError where FFmpeg does not know it."""
+    known: Any = stream.codec_context
+    what = "sound" if stream.type == "audio" else "video"
+    if known is None or (what == "sound" and known.sample_rate < 1):
+        raise DataError(f"no readable {what}: FFmpeg does not know how it is encoded")
+    return known
+
+
 def limited(stream: av.VideoStream) -> av.VideoStream:
     """Return a stream; raise OverLimit by what its header says. Frames beyond twice the limit FFmpeg refuses itself."""
-    if stream.codec_context is None:
-        raise DataError("no readable video: FFmpeg does not know how it is encoded")
+    known = codec(stream)
     limits.check("frame_pixels", stream.width * stream.height, "the video")
     limits.check("frames", stream.frames, "the video")
     limits.check("video_pixels", stream.frames * stream.width * stream.height, "the video")
     most = 2 * limits.current().frame_pixels + _PADDING
-    stream.codec_context.options = {"max_pixels": str(most)}
+    known.options = {"max_pixels": str(most)}
     return stream
 
 

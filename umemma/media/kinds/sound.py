@@ -60,11 +60,13 @@ def _header(content: bytes) -> Header:
 def blocks(content: bytes, known: Header, first: int = 0, last: int | None = None) -> Iterator[np.ndarray]:
     """Yield the samples from `first` up to `last`, float32 (time, channel) within -1..1, in blocks.
 
-    Raises DataError if the sound ends early.
+    Raises DataError if the sound ends early, or has other channels than its header says.
     """
     whole = _ffmpeg_blocks(content) if known.is_by_ffmpeg else _sndfile_blocks(content, first)
     position = 0 if known.is_by_ffmpeg else first
     for block in whole:
+        if block.shape[1] != known.channels:
+            raise DataError(f"no readable sound: {known.channels} channels are promised, {block.shape[1]} were read")
         _check_length(position + len(block), known)  # by FFmpeg the length is not known before
         part = block[max(0, first - position) : None if last is None else max(0, last - position)]
         position += len(block)
@@ -103,9 +105,7 @@ def _ffmpeg_header(content: bytes) -> Header:
         with ffmpeg.opened(content) as opened:
             if not opened.streams.audio:
                 raise DataError("no readable sound: the video has no sound track")
-            codec = opened.streams.audio[0].codec_context
-            if codec is None or codec.sample_rate < 1:
-                raise DataError("no readable sound: FFmpeg does not know how it is encoded")
+            codec = ffmpeg.codec(opened.streams.audio[0])
             return Header(codec.sample_rate, codec.channels, None, 1 - 2.0**-15, is_by_ffmpeg=True)
     except av.FFmpegError as error:
         raise DataError(f"no readable sound: {error.strerror}") from error

@@ -31,10 +31,7 @@ def opened(content: bytes) -> Iterator[tuple[av.container.InputContainer, av.Vid
             streams = ffmpeg.pictures(file)
             if not streams:
                 raise DataError("no readable video: it has no picture, only sound or nothing")
-            stream = streams[0]
-            if stream.codec_context is None:
-                raise DataError("no readable video: FFmpeg does not know how it is encoded")
-            yield file, ffmpeg.limited(stream)
+            yield file, ffmpeg.limited(streams[0])
     except av.FFmpegError as error:
         raise DataError(f"no readable video: {error.strerror}") from error
     except IndexError as error:  # of PyAV, see `ffmpeg`

@@ -37,7 +37,7 @@ def seconds(content: bytes) -> float:
         if not container.streams.video:
             raise DataError("has no picture")
         stream = container.streams.video[0]
-        if stream.duration is None:
+        if stream.duration is None or stream.time_base is None:
             raise DataError("does not say how long it lasts")
         return float(stream.duration * stream.time_base)
 
@@ -76,7 +76,7 @@ def video_span(content: bytes, start_seconds: float, end_seconds: float) -> byte
             raise DataError("has no picture")
         stream = ffmpeg.limited(container.streams.video[0])
         rate = stream.average_rate or stream.guessed_rate
-        if not rate:
+        if not rate or stream.time_base is None:
             raise DataError("does not say how many frames a second it has")
         half, begin = Fraction(1, 2) / rate, stream.start_time or 0
         times = (
@@ -103,7 +103,7 @@ def sound_span(content: bytes, start_seconds: float, end_seconds: float) -> tupl
         if not container.streams.audio:
             raise DataError("has no sound")
         stream = container.streams.audio[0]
-        rate_hz = stream.codec_context.sample_rate
+        rate_hz = ffmpeg.codec(stream).sample_rate
         planar = av.AudioResampler(format="fltp")  # converts the sample format only; rate and channels are kept
         first, last, position, parts = round(start_seconds * rate_hz), round(end_seconds * rate_hz), 0, []
         for part in (part for frame in container.decode(stream) for part in planar.resample(frame)):

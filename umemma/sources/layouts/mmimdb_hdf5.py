@@ -7,7 +7,8 @@
 - `genres` has a column for each name in its attribute `target_names`, by decreasing frequency.
 - The file is reopened for every sample: processes that share an open HDF5 file share its file position.
 - HDF5 stores no part of an array that was never written, so a kilobyte can declare terabytes: shapes, pieces and the
-  table of splits are checked before any of it is read.
+  table of splits are checked before any of it is read. The length of a plot or of a text is known to HDF5 alone, which
+  asks for as much memory, so the file is read with that limited.
 """
 
 import io
@@ -22,11 +23,12 @@ from PIL import Image
 
 from umemma import json_text, limits
 from umemma.data.sample import BadSample
-from umemma.errors import DataError, some
+from umemma.errors import DataError, OverLimit, some
 from umemma.sources.layouts import plain_pickle
 from umemma.sources.layouts.lists import Row
 
 FILE, METADATA = "multimodal_imdb.hdf5", "metadata.npy"
+_TIMES = 3  # an array as it is stored, as it is converted, and what is made of it
 _SPLITS = {"train": "train", "dev": "val", "test": "test"}
 
 
@@ -153,10 +155,16 @@ def opened(path: Path) -> Iterator[Any]:
     """Open the file for reading. Raises DataError if it is no HDF5 file, or anything read of it is damaged."""
     import h5py
 
+    most = limits.current().file_mib
     try:
-        with h5py.File(path, "r") as file:
+        with limits.memory(_TIMES * int(most * limits.MIB)), h5py.File(path, "r") as file:
             yield file
     except DataError as error:
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
     except Exception as error:  # a damaged file makes h5py raise almost anything
+        if isinstance(error, MemoryError) or "allocation failed" in str(error):
+            raise OverLimit(
+                f"{path}: over limits.file_mib: by its length a part takes more than {_TIMES * most:,.0f} MiB; if it does, "
+                f"`limits: {{file_mib: {math.ceil(2 * most)}}}` in the data set's file accepts it"
+            ) from error
         raise DataError(f"{path} is no readable HDF5 file: {error!r}") from error
