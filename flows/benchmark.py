@@ -39,7 +39,7 @@ DATASETS = ("digits", "avmnist", "grid", "mmimdb_lite", "occupancy", "physionet2
 DOCUMENT = Path("docs/benchmark.md")
 PREDICTIONS = {
     OURS: Path("data/predictions/model.safetensors"),
-    **{name: Path(f"data/reference/{name}.safetensors") for name in BASELINES},
+    **{name: Path(f"data/baselines/{name}.safetensors") for name in BASELINES},
     SPECIALIST: Path("data/reference/specialists.safetensors"),
 }
 
@@ -71,7 +71,7 @@ class Benchmark:
 
     def _run(self, dataset: str, variant: Sequence[str], folder: Path) -> Run:
         start, name = time.monotonic(), " ".join([dataset, *variant])
-        overrides = [f"dataset={dataset}", *variant, *self._settings]
+        overrides = [f"dataset={dataset}", *variant, *self._settings, f"baselines=[{','.join(BASELINES)}]"]
         with experiment(self._home, overrides, legal(f"benchmark-{name}"), lambda line: None) as here:
             done = self._children.dvc(
                 ["--wait-for-lock", "repro", self._target],

@@ -1,5 +1,6 @@
 """The gates on the run's model and its masks: the last part of `evaluate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from umemma.parameters import Parameters
 from umemma.reporting import results
 from umemma.reporting.results import Gates, Masks
 from umemma.training import masks
-from umemma.training.arms import ARMS, BASELINES
+from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
 from umemma.training.hiding import Hiding, Plan
 
@@ -50,10 +51,10 @@ def never_below(evaluate: Evaluate, seed: int) -> dict[str, Any]:
     )
 
 
-def baselines(evaluate: Evaluate, arm: str, seed: int) -> dict[str, Any]:
+def baselines(names: Sequence[str], evaluate: Evaluate, seed: int) -> dict[str, Any]:
     """Compare the run's predictions with those of what a sceptic would try first."""
     main_model = comparison.read(Path("data/predictions/model.safetensors"), "model")[0]
-    rivals = [comparison.read(Path(f"data/reference/{name}.safetensors"))[0] for name in BASELINES if name != arm]
+    rivals = [comparison.read(Path(f"data/baselines/{name}.safetensors"))[0] for name in names]
     return comparison.gate_baselines(
         main_model, rivals, seed=seed, replicates=evaluate.bootstrap_replicates, significance=evaluate.significance
     )
@@ -74,8 +75,9 @@ def judge(settings: Parameters, context: TrainingContext, model: Model) -> Gates
     gates = [
         no_leak(model, context.media["test"], settings.arm),
         below if ARMS[settings.arm].keeps_up else comparison.as_finding(below),
-        baselines(settings.evaluate, settings.arm, settings.seed),
     ]
+    if rivals := [name for name in settings.baselines if name != settings.arm]:
+        gates.append(baselines(rivals, settings.evaluate, settings.seed))
     base = base_of(settings)
     if base is not None:
         gates.append(unchanged(model, base, context))

@@ -18,10 +18,10 @@ from umemma.files import write_json
 from umemma.models import safetensors
 from umemma.reporting import results
 from umemma.reporting.results import Accounting, Arm, Robustness
-from umemma.training.arms import ARMS, BASELINES
+from umemma.training.arms import ARMS
 
 PREDICTIONS, OTHER_RUNS = Path("data/predictions"), Path("data/arms")
-REFERENCE = Path("data/reference")
+REFERENCE, BASELINES = Path("data/reference"), Path("data/baselines")
 ADDITIVE_HEADS = ("sum_logits", "mean_logits", "concat", "product_of_experts", "pool")
 
 
@@ -66,7 +66,7 @@ def main() -> None:
         main_model,
         *(comparison.read(PREDICTIONS / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
         *(comparison.read(REFERENCE / f"{name}.safetensors")[0] for name in ("specialists", "additive")),
-        *(comparison.read(REFERENCE / f"{arm}.safetensors")[0] for arm in BASELINES if arm != settings.arm),
+        *(comparison.read(BASELINES / f"{arm}.safetensors")[0] for arm in settings.baselines if arm != settings.arm),
         *others(fingerprint, PREDICTIONS / "model.safetensors"),
     ]
     probed, _ = safetensors.read(PREDICTIONS / "probes.safetensors")

@@ -167,12 +167,16 @@ def main() -> None:
     budget = read_json(Path("data/model/budget.json"))
     predicted = {
         "main": _predictions.predictions_of(
-            chosen, context, targets, settings.evaluate, on_features=has_the_towers(chosen, context)
+            chosen,
+            context,
+            targets,
+            settings.evaluate,
+            features=context.features if has_the_towers(chosen, context) else None,
         )
     }
     for arm in ("uni", "ensemble"):
         predicted[arm] = _predictions.predictions_of(
-            fit(arm, context).model, context, targets, settings.evaluate, on_features=True
+            fit(arm, context).model, context, targets, settings.evaluate, features=context.features
         )
     fingerprint = _context.fingerprint(settings, targets)
     pretrained = sum(tower.samples_seen for tower in context.towers.values())

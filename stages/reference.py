@@ -1,7 +1,7 @@
-"""Towers and arrays -> what every run is measured by (data/reference): specialists, and the baselines of a sceptic.
+"""Towers -> the specialists that every run is measured by (data/reference).
 
 A specialist is trained for exactly one set of modalities, on all samples with what each has of it, and measured on test
-samples in the same way; so are the additive ones alone. The baselines `linear` and `trees` need no encoder.
+samples in the same way; so are the additive ones alone.
 
 All at the price of seconds, whatever the run's arm: towers stay frozen and only heads are trained, an additive one and
 an interacting one, of which the better on validation data is kept. Specialists whose towers are trained, too, are the
@@ -22,10 +22,8 @@ from umemma.models.per_pattern import PerPattern
 from umemma.parameters import Parameters
 from umemma.prediction import predict, predictions
 from umemma.prediction.predictions import Predictions
-from umemma.training.arms import BASELINES
 from umemma.training.context import TrainingContext
-from umemma.training.fit import Specialists, Trained, fit, late, specialists
-from umemma.training.pooled import pooled
+from umemma.training.fit import Specialists, Trained, late, specialists
 
 HEADS, HEADS_OF_TREES = ("sum_logits", "gated"), ("pool", "pool_residual")
 Written = tuple[dict[str, Predictions], dict[str, Any]]  # predictions by split, and facts that identify the model
@@ -59,7 +57,7 @@ def main() -> None:
 
 
 def train(settings: Parameters) -> None:
-    """Train specialists and baselines; write their predictions on validation and test data."""
+    """Train specialists; write their predictions on validation and test data."""
     context, targets = _context.load(settings)
     trained = reference(context)
     written: dict[str, Written] = {}
@@ -69,14 +67,9 @@ def train(settings: Parameters) -> None:
     ):
         assert isinstance(models, PerPattern), "a model for every set"
         predicted = _predictions.predictions_of(
-            models, context, targets, settings.evaluate, on_features=True, by=predict.predict_specialists
+            models, context, targets, settings.evaluate, features=context.features, by=predict.predict_specialists
         )
         written[name] = predicted, {"arm": arm, "budget": None}
-    columns = pooled(context)
-    for arm in BASELINES:
-        baseline = fit(arm, columns)
-        predicted = _predictions.predictions_of(baseline.model, columns, targets, settings.evaluate, on_features=False)
-        written[arm] = predicted, {"arm": arm, "budget": baseline.samples_seen}
     common = {"seed": settings.seed, "missing_rate": None, "fingerprint": _context.fingerprint(settings, targets)}
     with written_whole(Path("data/reference")) as temporary:
         for name, (content, facts) in written.items():

@@ -81,7 +81,15 @@ def trained() -> dict[str, list[dict[str, float]]]:
         for split, batch in splits.items()
     }
     context = TrainingContext(
-        {name: tower.tower for name, tower in towers.items()}, splits, features, fuse, PRETRAIN, COMPUTE, {}, 3, 0
+        media=splits,
+        compute=COMPUTE,
+        num_classes=3,
+        seed=0,
+        towers={name: tower.tower for name, tower in towers.items()},
+        features=features,
+        fuse=fuse,
+        pretrain=PRETRAIN,
+        early={},
     )
     curves = {name: tower.curve for name, tower in towers.items()}
     return curves | {"fusion": fit.fit("ume-mma", context).curve}

@@ -66,7 +66,17 @@ def context(media, towers) -> TrainingContext:
     pretrain = Pretrain(batch_size=6, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0)
     compute = Compute(device="cpu", precision="float32", threads=None)
     early = {"name": "lenet", "width": 4, "dim": 5, "size_px": 8}
-    context = TrainingContext(towers, splits, features, settings, pretrain, compute, early, 3, seed=5)
+    context = TrainingContext(
+        media=splits,
+        compute=compute,
+        num_classes=3,
+        seed=5,
+        towers=towers,
+        features=features,
+        fuse=settings,
+        pretrain=pretrain,
+        early=early,
+    )
     first = (True,) + (False,) * (len(towers) - 1)
     return replace(context, base=fit("frozen", context.of(first)).model)
 

@@ -296,15 +296,15 @@ def _course(head):
             features[split] = batch.with_values({name: towers[name].encoder(batch.values[name]) for name in MODALITIES})
     pretrain = Pretrain(batch_size=64, lr=0.01, weight_decay=0.0, label_smoothing=0.0, class_balance=0.0)
     return TrainingContext(
-        towers,
-        media,
-        features,
-        fuse,
-        pretrain,
-        Compute(device="cpu", precision="float32", threads=1),
-        {"name": "mlp"},
-        3,
-        0,
+        media=media,
+        compute=Compute(device="cpu", precision="float32", threads=1),
+        num_classes=3,
+        seed=0,
+        towers=towers,
+        features=features,
+        fuse=fuse,
+        pretrain=pretrain,
+        early={"name": "mlp"},
     )
 
 

@@ -9,9 +9,10 @@ a module of its folder, or, as `module:variant`, one of a module's variants; the
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -23,13 +24,19 @@ from umemma.launchers.launcher import Launcher
 from umemma.limits import Limits
 from umemma.models.settings import has_frozen_backbone, tower_inputs
 from umemma.named_protocol import expanded, own, parsed
-from umemma.settings import Section, plugin_trouble
+from umemma.settings import BaselineName, Section, plugin_trouble
 from umemma.training.settings import ArmName, Compute, Fuse, Pretrain, missing_rates
 from umemma.validation.settings import Validation
 
 FILE = Path("params.yaml")
 BASE = "data/base"
 NO_BASE = f"{BASE}/none"
+
+
+def _each_once(names: Sequence[str]) -> Sequence[str]:
+    if len(set(names)) != len(names):
+        raise PydanticCustomError("twice", "Input should name each once")
+    return names
 
 
 class Parameters(Section):
@@ -43,6 +50,10 @@ class Parameters(Section):
     arm: ArmName
     """How the model is trained: `uni`, `joint`, `joint+mma`, `ump`, `ume-mma`, `ensemble`, `frozen`, `early`,
     `specialist`, `grown`, `linear` or `trees` (docs: The method, Arms).
+    """
+    baselines: Annotated[Sequence[BaselineName], AfterValidator(_each_once)] = get_args(BaselineName)
+    """What a run is compared with that needs no encoder, `linear` and `trees`: both, one, or `[]`. They depend on the data
+    alone, and are fitted again only where these change.
     """
     base: str
     """The model that arm `grown` adds modalities to, or takes some from: `data/base/` and the first digits of its digest,

@@ -25,6 +25,7 @@ PLUGINS = {
 }
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+BaselineName = Literal["linear", "trees"]  # the arms that need no encoder
 Count = Annotated[int, Field(gt=0)]
 Settings = Mapping[str, Any]
 Auto = Literal["auto"]

@@ -8,6 +8,7 @@ independent. The rival is the better baseline on these same test samples, which 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import stdev
+from typing import get_args
 
 import torch
 
@@ -16,8 +17,10 @@ from umemma.evaluation.bootstrap import Interval, Resamples, difference
 from umemma.evaluation.comparison import Model, check_same_samples
 from umemma.evaluation.parts import Part
 from umemma.evaluation.scores import telling
+from umemma.settings import BaselineName
 
-OURS, BASELINES, SPECIALIST = "ours", ("linear", "trees"), "specialist"
+OURS, SPECIALIST = "ours", "specialist"
+BASELINES: tuple[str, ...] = get_args(BaselineName)
 Run = Mapping[str, Model]  # by OURS, BASELINES and SPECIALIST
 _REPLICATES = 1_000
 

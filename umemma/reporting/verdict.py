@@ -5,12 +5,13 @@ number of groups counts, not that of samples, as samples of a group are not inde
 """
 
 from collections.abc import Iterator
+from typing import get_args
 
 from umemma.reporting import findings
 from umemma.reporting.formatting import chance, in_words, listed, percent, points, quoted
 from umemma.reporting.results import Accounting, Arm, Interval
+from umemma.settings import BaselineName
 
-BASELINES = ("linear", "trees")  # arms that cost nothing
 SCORE_WIDE, DIFFERENCE_WIDE = 0.2, 0.1  # widths of intervals that leave the question open
 _ROUNDED = 0.0005  # what is shown as zero
 _MOST = 6  # modalities that a sentence names
@@ -200,7 +201,7 @@ def _against_baselines(accounting: Accounting) -> Iterator[str]:
 
 
 def _baselines(accounting: Accounting) -> list[Arm]:
-    return [row for row in accounting.arms if row.arm in BASELINES and row.versus is not None]
+    return [row for row in accounting.arms if row.arm in get_args(BaselineName) and row.versus is not None]
 
 
 def _described(arm: Arm) -> str:

@@ -4,7 +4,8 @@ All arms of a run start from the same towers, and have the same order of samples
 same budget of training samples seen (including a tower's pre-training). So an arm from scratch trains as long as
 pre-training and fusion together, and an arm with nothing left to train spends less. Only `specialist` spends more: it
 has a model for every set, each trained in two ways; it is a yardstick, not a competitor. So are `linear` and `trees`,
-what a sceptic would try first: no encoder, seconds of training, and in every run as a reference, whatever its arm.
+what a sceptic would try first: no encoder, seconds of training, and beside every run, whatever its arm, unless
+`baselines` leaves them out.
 
 A model is judged by what its arm promises. `joint`, `joint+mma` and `early` do not use the towers, `ump` never sees a
 missing modality in training, and `ensemble` gives the worst tower a vote: that such a baseline falls below a tower is a
@@ -59,5 +60,3 @@ ARMS: dict[ArmName, Arm] = {
         "boosted trees on pooled columns of all modalities, and of copies with modalities hidden",
     ),
 }
-
-BASELINES = tuple(name for name, arm in ARMS.items() if arm.fusion == "classical")

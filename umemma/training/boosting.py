@@ -20,8 +20,8 @@ from umemma.models.heads.pool_residual import Head
 from umemma.models.pooling import Pooling
 from umemma.models.run_encoders import encode_split
 from umemma.models.trees import Trees, side_by_side
-from umemma.training.context import TrainingContext
 from umemma.training.copies import MAX_SAMPLES, HeldOut, with_copies
+from umemma.training.samples import Samples
 
 MAX_COLUMNS = 100  # of a text
 _MAX_ROWS = 60_000  # with copies: 165,000 in ten classes took more than 20 minutes
@@ -36,32 +36,32 @@ _LR, _LR_OF_MANY_CLASSES, _MANY_CLASSES = 0.05, 0.1, 4
 _MIN_COLUMNS = 20  # of a node; below, trees on few columns would hardly ever meet the one that counts
 
 
-def trees(context: TrainingContext) -> Trees:
+def trees(samples: Samples) -> Trees:
     """Train on the samples that have any modality, 20,000 at most; the number of rounds is chosen on validation data."""
     poolings = {
         name: Pooling.fit(
-            value[context.media["train"].present[:, m].nonzero().squeeze(1)[:MAX_SAMPLES]], max_columns=MAX_COLUMNS
+            value[samples.media["train"].present[:, m].nonzero().squeeze(1)[:MAX_SAMPLES]], max_columns=MAX_COLUMNS
         ).eval()
-        for m, (name, value) in enumerate(context.media["train"].values.items())
+        for m, (name, value) in enumerate(samples.media["train"].values.items())
     }
-    numbers = sum(pooling.dim for pooling in poolings.values()) * context.num_classes
+    numbers = sum(pooling.dim for pooling in poolings.values()) * samples.num_classes
     max_rows = int(min(_MAX_ROWS, _MAX_NUMBERS / _MIN_ROUNDS / numbers))
-    pooled = {split: pool(poolings, context.media[split], context, max_rows) for split in ("train", "val")}
+    pooled = {split: pool(poolings, samples.media[split], samples, max_rows) for split in ("train", "val")}
     forest = boost(
         {split: side_by_side(batch.values, batch.present) for split, batch in pooled.items()},
         {split: batch.label for split, batch in pooled.items()},
-        {split: context.log_prior.expand(len(batch), -1) for split, batch in pooled.items()},
-        seed=context.seed,
+        {split: samples.log_prior.expand(len(batch), -1) for split, batch in pooled.items()},
+        seed=samples.seed,
     )
-    return Trees(poolings, forest, context.log_prior).eval()
+    return Trees(poolings, forest, samples.log_prior).eval()
 
 
-def pool(poolings: Mapping[str, Pooling], data: Batch, context: TrainingContext, max_rows: int) -> Batch:
+def pool(poolings: Mapping[str, Pooling], data: Batch, samples: Samples, max_rows: int) -> Batch:
     """Return the samples that have any modality and their copies, with pooled columns as values."""
     most = min(MAX_SAMPLES, max_rows // 2)  # there is one copy of each at least
     data = data.rows(data.present.any(dim=1).nonzero().squeeze(1)[:most])
-    data = data.with_values(encode_split(poolings, data, device=context.device))
-    return with_copies(data, seed=context.seed, max_rows=max_rows)
+    data = data.with_values(encode_split(poolings, data, device=samples.device))
+    return with_copies(data, seed=samples.seed, max_rows=max_rows)
 
 
 @torch.no_grad()

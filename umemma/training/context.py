@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
@@ -11,14 +10,13 @@ import torch
 
 from umemma.data.batch import Batch
 from umemma.data.settings import Dataset
-from umemma.metrics.objective import log_prior
 from umemma.missingness import Pattern
 from umemma.models import safetensors, unimodal
-from umemma.models.device import Device
 from umemma.models.late_fusion import LateFusion
 from umemma.models.unimodal import Tower
 from umemma.settings import Settings
 from umemma.training.hiding import Hiding, Plan
+from umemma.training.samples import Samples
 from umemma.training.schedule import Schedule
 from umemma.training.settings import Compute, Fuse, Pretrain, missing_rates
 
@@ -26,44 +24,24 @@ if TYPE_CHECKING:
     from umemma.data.manifest import Targets
 
 
-@dataclass(frozen=True)
-class TrainingContext:
+@dataclass(frozen=True, kw_only=True)
+class TrainingContext(Samples):
     """What all arms of a run share.
 
-    `media` and `features` hold the same samples of each split: as arrays (or the features of a frozen backbone), and as
-    the towers' features. `augment` applies to the media, {modality: settings}. `is_out_of_fold`: are all towers' answers for
+    `features` hold the same samples as `media`, as the towers' features. `augment` applies to the media, {modality: settings}. `is_out_of_fold`: are all towers' answers for
     training samples by models that were not trained on these, so that a head may be fitted to them? `judged`: the patterns
     that validation answers; None: those of `missingness.panel`. `base`: the model that the arm `grown` starts from.
     """
 
     towers: Mapping[str, Tower]
-    media: Mapping[str, Batch]
     features: Mapping[str, Batch]
     fuse: Fuse
     pretrain: Pretrain
-    compute: Compute
     early: Settings
-    num_classes: int
-    seed: int
     augment: Mapping[str, Settings] = field(default_factory=dict)
     is_out_of_fold: bool = False
     judged: tuple[Pattern, ...] | None = None
     base: LateFusion | None = None
-
-    @cached_property
-    def device(self) -> Device:
-        """Where models run, set up for this process."""
-        return self.compute.set_up()
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Names in order."""
-        return tuple(self.towers)
-
-    @property
-    def log_prior(self) -> torch.Tensor:
-        """Return (class,): log shares of the training set."""
-        return log_prior(self.media["train"].label, self.num_classes)
 
     @property
     def scratch_epochs(self) -> float:
@@ -133,15 +111,15 @@ def load(
         split: batch.with_values({name: by_tower[name][split] for name in names}) for split, batch in media.items()
     }
     return TrainingContext(
-        {name: unimodal.load(towers[name] / "tower.safetensors") for name in names},
-        media,
-        features,
-        fuse,
-        pretrain,
-        compute,
-        dataset.early,
-        len(dataset.classes),
-        seed,
-        {name: modality.augment for name, modality in dataset.modalities.items()},
-        all(facts.get("is_out_of_fold", False) for _, facts in read.values()),
+        media=media,
+        compute=compute,
+        num_classes=len(dataset.classes),
+        seed=seed,
+        towers={name: unimodal.load(towers[name] / "tower.safetensors") for name in names},
+        features=features,
+        fuse=fuse,
+        pretrain=pretrain,
+        early=dataset.early,
+        augment={name: modality.augment for name, modality in dataset.modalities.items()},
+        is_out_of_fold=all(facts.get("is_out_of_fold", False) for _, facts in read.values()),
     )

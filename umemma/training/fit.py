@@ -31,7 +31,8 @@ from umemma.models.run_encoders import encode_in_use, encode_split
 from umemma.models.unimodal import Tower
 from umemma.prediction.predict import predict
 from umemma.prediction.predictions import Predictions
-from umemma.training import augment, distillation, presence
+from umemma.settings import BaselineName
+from umemma.training import augment, baseline, distillation, presence
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
 from umemma.training.copies import HeldOut, with_copies
@@ -72,7 +73,7 @@ def fit(name: ArmName, context: TrainingContext) -> Trained:
     if arm.fusion == "early":
         return early(context, hides=arm.hides)
     if arm.fusion == "classical":
-        return classical(name, context)
+        return classical(cast(BaselineName, name), context)
     if arm.fusion == "grown":
         return grown(context)
     if arm.trains == "nothing":
@@ -195,15 +196,11 @@ def early(context: TrainingContext, *, hides: bool) -> Trained:
     return _trained(model, [_trained_of(model, context.pretrain.lr)], context, hides, context.media, scratch=True)
 
 
-def classical(name: ArmName, context: TrainingContext) -> Trained:
+def classical(name: BaselineName, context: TrainingContext) -> Trained:
     """Train a baseline without an encoder, on the same samples."""
-    from umemma.training.boosting import trees  # they import libraries that no other arm needs
-    from umemma.training.regression import linear
-
-    model = (trees if name == "trees" else linear)(context)
-    seen = len(context.media["train"])
-    row = {"epoch": 1, "step": 1, "samples_seen": seen} | _validated(model, context, context.media)
-    return Trained(model, [row], seen * len(context.modalities))
+    model = baseline.fitted(name, context)
+    row = {"epoch": 1, "step": 1, "samples_seen": len(context.media["train"])}
+    return Trained(model, [row | _validated(model, context, context.media)], baseline.budget(context))
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,15 @@ def train_fusion(
     )
     compute = _compute(device)
     context = TrainingContext(
-        towers, data, _features(towers, data, compute), fuse, pretrain, compute, {}, _num_classes(data), seed
+        media=data,
+        compute=compute,
+        num_classes=_num_classes(data),
+        seed=seed,
+        towers=towers,
+        features=_features(towers, data, compute),
+        fuse=fuse,
+        pretrain=pretrain,
+        early={},
     )
     return fit.fit(arm, context).model
 

@@ -17,9 +17,9 @@ from umemma.models.linear_experts import Expert, LinearExperts
 from umemma.models.pooling import Pooling
 from umemma.models.unimodal import Encoder, Tower
 from umemma.training.average import state
-from umemma.training.context import TrainingContext
 from umemma.training.copies import MAX_SAMPLES
 from umemma.training.loop import Curve, kept
+from umemma.training.samples import Samples
 
 _MAX_COLUMNS = 10_000  # of a text: all of its words
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # C of scikit-learn, of standardised columns: from strong to weak
@@ -57,16 +57,16 @@ def fit_tower(tower: Tower, data: Batch, validate: Callable[[], dict[str, float]
     return curve
 
 
-def linear(context: TrainingContext) -> LinearExperts:
+def linear(samples: Samples) -> LinearExperts:
     """Train an expert for each modality on the samples that have it."""
     experts = {
-        name: _expert(name, {split: context.media[split].only([name]) for split in ("train", "val")}, context)
-        for name in context.modalities
+        name: _expert(name, {split: samples.media[split].only([name]) for split in ("train", "val")}, samples)
+        for name in samples.modalities
     }
-    return LinearExperts(experts, context.log_prior).eval()
+    return LinearExperts(experts, samples.log_prior).eval()
 
 
-def _expert(name: str, data: Mapping[str, Batch], context: TrainingContext) -> Expert:
+def _expert(name: str, data: Mapping[str, Batch], samples: Samples) -> Expert:
     """Fit for each C until validation cross-entropy gets worse, keep the best, and calibrate it there."""
     rows = {split: batch.present[:, 0].nonzero().squeeze(1)[:MAX_SAMPLES] for split, batch in data.items()}
     label = {split: batch.label[rows[split]] for split, batch in data.items()}
@@ -75,12 +75,12 @@ def _expert(name: str, data: Mapping[str, Batch], context: TrainingContext) -> E
     columns = {
         split: torch.cat([pooling(part) for part in value.split(_ROWS_AT_ONCE)]) for split, value in values.items()
     }
-    expert = Expert(pooling, context.num_classes, has_gaps=bool(columns["train"].isnan().any())).eval()
+    expert = Expert(pooling, samples.num_classes, has_gaps=bool(columns["train"].isnan().any())).eval()
     if pooling.kind != "words":  # of these the length is one, and most are zero
         _fit_scale(expert, columns["train"])
     taken = {split: expert.standardised(value) for split, value in columns.items()}
     best: tuple[float, Any, torch.Tensor] | None = None
-    prior = log_prior(data["train"].label[data["train"].present[:, 0]], context.num_classes)
+    prior = log_prior(data["train"].label[data["train"].present[:, 0]], samples.num_classes)
     for weight, bias in _solutions(taken["train"].numpy(), label["train"], prior):
         logits = nn.functional.linear(taken["val"], weight, bias)
         cross_entropy = nll(logits, label["val"]).mean().item()
@@ -90,7 +90,7 @@ def _expert(name: str, data: Mapping[str, Batch], context: TrainingContext) -> E
     assert best is not None, "at least one C was tried"
     (weight, bias), scale = best[1], temperature(best[2], label["val"])
     expert.linear.weight.copy_(weight / scale)
-    expert.linear.bias.copy_(bias / scale + context.log_prior - prior)  # see Tower.calibrated_head
+    expert.linear.bias.copy_(bias / scale + samples.log_prior - prior)  # see Tower.calibrated_head
     return expert
 
 
