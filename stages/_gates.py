@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stages._base import base_of
+from stages._baselines import rivals
 from umemma.data.batch import Batch
 from umemma.data.sample import SPLITS
 from umemma.evaluation import comparison, leak_audit
@@ -51,12 +52,11 @@ def never_below(evaluate: Evaluate, seed: int) -> dict[str, Any]:
     )
 
 
-def baselines(names: Sequence[str], evaluate: Evaluate, seed: int) -> dict[str, Any]:
+def baselines(found: Sequence[comparison.Model], evaluate: Evaluate, seed: int) -> dict[str, Any]:
     """Compare the run's predictions with those of what a sceptic would try first."""
     main_model = comparison.read(Path("data/predictions/model.safetensors"), "model")[0]
-    rivals = [comparison.read(Path(f"data/baselines/{name}.safetensors"))[0] for name in names]
     return comparison.gate_baselines(
-        main_model, rivals, seed=seed, replicates=evaluate.bootstrap_replicates, significance=evaluate.significance
+        main_model, found, seed=seed, replicates=evaluate.bootstrap_replicates, significance=evaluate.significance
     )
 
 
@@ -76,8 +76,8 @@ def judge(settings: Parameters, context: TrainingContext, model: Model) -> Gates
         no_leak(model, context.media["test"], settings.arm),
         below if ARMS[settings.arm].keeps_up else comparison.as_finding(below),
     ]
-    if rivals := [name for name in settings.baselines if name != settings.arm]:
-        gates.append(baselines(rivals, settings.evaluate, settings.seed))
+    if others := rivals(settings.arm):
+        gates.append(baselines(others, settings.evaluate, settings.seed))
     base = base_of(settings)
     if base is not None:
         gates.append(unchanged(model, base, context))

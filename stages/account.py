@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import run
+from stages._baselines import rivals
 from umemma import parameters
 from umemma.data.settings import Dataset
 from umemma.evaluation import accounting, comparison
@@ -21,7 +22,7 @@ from umemma.reporting.results import Accounting, Arm, Robustness
 from umemma.training.arms import ARMS
 
 PREDICTIONS, OTHER_RUNS = Path("data/predictions"), Path("data/arms")
-REFERENCE, BASELINES = Path("data/reference"), Path("data/baselines")
+REFERENCE = Path("data/reference")
 ADDITIVE_HEADS = ("sum_logits", "mean_logits", "concat", "product_of_experts", "pool")
 
 
@@ -66,7 +67,7 @@ def main() -> None:
         main_model,
         *(comparison.read(PREDICTIONS / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
         *(comparison.read(REFERENCE / f"{name}.safetensors")[0] for name in ("specialists", "additive")),
-        *(comparison.read(BASELINES / f"{arm}.safetensors")[0] for arm in settings.baselines if arm != settings.arm),
+        *rivals(settings.arm),
         *others(fingerprint, PREDICTIONS / "model.safetensors"),
     ]
     probed, _ = safetensors.read(PREDICTIONS / "probes.safetensors")

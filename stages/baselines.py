@@ -3,13 +3,12 @@
 They need no encoder, so this stage waits for no tower, and no encoder, arm or setting of fusion makes it stale.
 """
 
-from pathlib import Path
-
 from stages import MANIFEST, _arrays, _context, _predictions, run
+from stages._baselines import FOLDER, NAMES
 from umemma import parameters
 from umemma.data import arrays, manifest
 from umemma.data.sample import SPLITS
-from umemma.files import written_whole
+from umemma.files import write_json, written_whole
 from umemma.prediction import predictions
 from umemma.training import baseline
 from umemma.training.pooled import pooled
@@ -23,7 +22,8 @@ def main() -> None:
     targets = manifest.targets(MANIFEST, num_classes)
     media = {split: arrays.load(folders, split, targets) for split in SPLITS}
     samples = Samples(media=media, compute=settings.compute, num_classes=num_classes, seed=settings.seed)
-    with written_whole(Path("data/baselines")) as temporary:
+    with written_whole(FOLDER) as temporary:
+        write_json(temporary / NAMES, list(settings.baselines))
         if settings.baselines:
             samples = pooled(samples)
         for name in settings.baselines:

@@ -81,7 +81,7 @@ def test_a_strangers_table_of_four_modalities_with_holes_becomes_data_that_the_g
 
 @pytest.mark.slow
 def test_a_strangers_table_goes_to_the_report_without_a_hand_on_its_conf(tmp_path, checkout, capsys):
-    project, path = checkout(), stranger(tmp_path / "films", 600)
+    project, path = checkout(trees=True), stranger(tmp_path / "films", 600)
     bad = spoil(path)
     done = run(project, "python", "-m", "umemma", "init", str(path))
     assert done.returncode == 0, done.stdout + done.stderr

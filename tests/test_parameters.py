@@ -54,6 +54,8 @@ def changed(key: str, value: object) -> dict:
         ),
         ("fuse.towers", "frozen", r"fuse: there is no parameter called 'towers'"),
         ("arm", "ume-maa", r"arm is 'ume-maa'.*'uni', 'joint', 'joint\+mma', 'ump', 'ume-mma', .*'specialist'"),
+        ("baselines", ["linear", "linear"], r"baselines.*name each once"),
+        ("baselines", ["forest"], r"baselines\.0 is 'forest'.*'linear' or 'trees'"),
         ("evaluate.bootstrap_replicates", 0, r"evaluate\.bootstrap_replicates is 0"),
         ("evaluate.significance", 0.0, r"evaluate\.significance is 0\.0: .*greater than 0"),
         ("evaluate.significance", 1.0, r"evaluate\.significance is 1\.0: .*less than 1"),

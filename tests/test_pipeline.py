@@ -110,6 +110,15 @@ def test_another_missing_rate_reruns_fusion_and_what_follows_and_going_back_runs
     assert run(project, "git", "diff", "--stat", "params.yaml").stdout == ""
 
 
+def test_without_a_baseline_the_report_says_that_nothing_was_compared(project):
+    asked = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "baselines=[]")
+    assert ran(asked.stdout) == ["baselines", *AFTER_FUSION], asked.stdout + asked.stderr
+    assert "No plain baseline was fitted to compare with." in (project / "data/reports/report.html").read_text()
+    back = run(project, "dvc", "--wait-for-lock", "exp", "run", "-S", "baselines=[linear]")
+    assert ran(back.stdout) == []
+    assert "The baseline linear" in (project / "data/reports/report.html").read_text()
+
+
 def test_a_baseline_below_its_towers_is_a_finding_and_an_experiment(project):
     ruined = ["-S", "arm=ump", "-S", "fuse.tower_lr=0.03"]  # a rate at which towers forget what they knew
     done = run(project, "dvc", "--wait-for-lock", "exp", "run", "-n", "weak", *ruined)

@@ -180,8 +180,10 @@ def _halves(accounting: Accounting) -> Iterator[str]:
 
 
 def _against_baselines(accounting: Accounting) -> Iterator[str]:
-    fullest = findings.headline(accounting).fullest
-    for arm in _baselines(accounting):
+    fullest, compared = findings.headline(accounting).fullest, _baselines(accounting)
+    if not compared:
+        yield "No plain baseline was fitted to compare with."
+    for arm in compared:
         versus = (arm.versus or {}).get(fullest)
         if versus is None or versus.difference.value is None or _is_better(arm, fullest):
             continue
