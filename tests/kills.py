@@ -151,9 +151,9 @@ def made(project: Path) -> dict[str, str]:
     return recorded | digests
 
 
-def cloned(place: Path) -> Path:
-    """Clone this checkout's last commit; its environment is linked."""
-    subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, place], check=True)
+def cloned(place: Path, source: Path = ROOT) -> Path:
+    """Clone a checkout's last commit; the environment is linked."""
+    subprocess.run(["git", "clone", "-q", "--no-hardlinks", source, place], check=True)
     for name in (".venv", ".tools"):
         (place / name).symlink_to(ROOT / name)
     synced = (ROOT / ".venv/.synced").stat().st_mtime
@@ -214,7 +214,7 @@ def main() -> None:
         print(f"undisturbed: {time.monotonic() - start:.0f} s", flush=True)
         expected = made(undisturbed)
         while len(kills) < given.kills:
-            project = cloned(Path(folder) / f"clone-{len(kills)}")
+            project = cloned(Path(folder) / f"clone-{len(kills)}", undisturbed)  # whatever is committed here since
             for kill in killed(
                 given.words, project, draw, given.within, 1 if given.fresh else given.kills - len(kills)
             ):
