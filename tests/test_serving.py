@@ -168,8 +168,8 @@ def test_the_command_writes_the_same_file_after_an_interruption(served, tmp_path
     predict.main([str(served.folder), str(served.table), "--output", str(whole)])
     written, parts = output.Parts.write, []
 
-    def stops(self, rows):
-        written(self, rows)
+    def stops(self, number, rows):
+        written(self, number, rows)
         parts.append(len(rows))
         if len(parts) == 3:
             raise KeyboardInterrupt
@@ -191,6 +191,31 @@ def test_the_command_writes_the_same_file_after_an_interruption(served, tmp_path
     printed = capsys.readouterr()
     assert list(csv.DictReader(io.StringIO(printed.out))) == rows
     assert "40 rows answered: " in printed.err
+
+
+def test_shares_of_a_table_are_answered_anywhere_and_the_last_writes_the_same_file(
+    served, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(serving_model, "ROWS_AT_ONCE", 7)
+    whole, shared = tmp_path / "whole.csv", tmp_path / "shared.csv"
+    predict.main([str(served.folder), str(served.table), "--output", str(whole)])
+    for share, is_last in (("3/4", False), ("1/4", False), ("3/4", False), ("4/4", False), ("2/4", True)):
+        assert not shared.exists()
+        predict.main([str(served.folder), str(served.table), "--output", str(shared), "--part", share])
+        assert shared.exists() == is_last
+    said = capsys.readouterr().err
+    assert "part 3 of 4 is through" in said
+    assert "other parts' 5 pieces" in said
+    assert "no rows were left to answer" in said
+    assert shared.read_bytes() == whole.read_bytes()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("arguments", [["--part", "5/4"], ["--part", "0/4"], ["--part", "2"], ["--part", "1/2"]])
+def test_a_share_is_one_of_a_number_and_needs_a_file(served, arguments, capsys):
+    with pytest.raises(SystemExit):
+        predict.main([str(served.folder), str(served.table), *arguments])
+    assert "--part" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
-"""A lock of the kernel on an open file: it ends with the process that holds it, however that ends."""
+"""A lock of the kernel on an open file or folder: it ends with the process that holds it, however that ends."""
 
 import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 
@@ -11,3 +15,14 @@ def obtained(file: IO[Any]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Wait until nobody else holds this folder's lock, and hold it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -89,9 +89,9 @@ class Model:
         coverage: float = COVERAGE,
         media: str | Path | None = None,
         say: Callable[[str], None] = print,
-        start: int = 0,
+        wanted: Callable[[int], bool] = lambda number: True,
     ) -> Iterator[list[Answer]]:
-        """Yield the answers piece by piece, `ROWS_AT_ONCE` rows each; pieces before the number `start` are passed over.
+        """Yield the answers piece by piece, `ROWS_AT_ONCE` rows each, of those pieces whose number is `wanted`.
 
         `say` gets each sentence on the columns once.
         """
@@ -104,7 +104,7 @@ class Model:
         remarks = row_source.Remarks(reader, say)
         for number, piece in enumerate(row_source.read(rows, reader, ROWS_AT_ONCE)):
             remarks.on(reader.flat(piece.table).columns, are_all=piece.has_all_columns)
-            if number >= start:
+            if wanted(number):
                 yield self.answers(reader.read(piece.table, folders, piece.broken), coverage=coverage)
         remarks.end()
 

@@ -1,8 +1,8 @@
 """Answers as one CSV or Parquet file, written in parts: what was answered before an interruption is not answered again.
 
 Parts lie in a folder beside the output until all are there, together with a record of what they answer. The same command
-goes on with them; one that differs - another model, changed rows, another coverage - begins anew. Either way the output
-is the same bytes as without an interruption.
+goes on with them; one that differs - another model, changed rows, another coverage - begins anew. Several processes, on
+several machines, may share the work. Either way the output is the same bytes as of one command in one go.
 """
 
 import csv
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from umemma import locks
 from umemma.errors import ParameterError
 from umemma.files import read_json, write_json, written_whole
 
@@ -30,34 +31,38 @@ class Parts:
             raise ParameterError(f"{output}: answers are written as {', '.join(SUFFIXES)}")
         self._output, self._folder = output, output.with_name(f".{output.name}.parts")
         kept = self._folder / _RECORD
-        if not kept.is_file() or read_json(kept) != record:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            write_json(kept, record)
-        self._number = 0
-        while self._path(self._number).is_file():
-            self._number += 1
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with locks.held(output.parent):
+            if not kept.is_file() or read_json(kept) != record:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                write_json(kept, record)
 
-    def __len__(self) -> int:
-        """How many parts are there, from the first on without a gap."""
-        return self._number
+    def holds(self, number: int) -> bool:
+        """Return whether a part is there."""
+        return self._path(number).is_file()
 
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the next part."""
-        write_json(self._path(self._number), list(rows))
-        self._number += 1
+    def write(self, number: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write a part."""
+        write_json(self._path(number), list(rows))
 
-    def join(self) -> None:
-        """Write the output, atomically, and remove the parts."""
-        suffix = self._output.suffix.lower()
-        with written_whole(self._output) as temporary:
-            if suffix == ".parquet":
-                _write_parquet(temporary, self._rows())
-            else:
-                write_text(temporary, self._rows(), "\t" if suffix == ".tsv" else ",")
-        shutil.rmtree(self._folder)
+    def join(self, count: int) -> int:
+        """Write the output of so many parts, atomically, and remove them; return how many are not there yet."""
+        with locks.held(self._output.parent):
+            if not self._folder.is_dir():
+                return 0  # joined by who shares the work
+            if missing := sum(not self.holds(number) for number in range(count)):
+                return missing
+            suffix = self._output.suffix.lower()
+            with written_whole(self._output) as temporary:
+                if suffix == ".parquet":
+                    _write_parquet(temporary, self._rows(count))
+                else:
+                    write_text(temporary, self._rows(count), "\t" if suffix == ".tsv" else ",")
+            shutil.rmtree(self._folder)
+        return 0
 
-    def _rows(self) -> Iterator[list[dict[str, Any]]]:
-        for number in range(len(self)):
+    def _rows(self, count: int) -> Iterator[list[dict[str, Any]]]:
+        for number in range(count):
             yield read_json(self._path(number))
 
     def _path(self, number: int) -> Path:
