@@ -19,7 +19,8 @@ def obtained(file: IO[Any]) -> bool:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Wait until nobody else holds this folder's lock, and hold it."""
+    """Wait until nobody else holds this folder's lock, and hold it; the folder is made if there is none."""
+    folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

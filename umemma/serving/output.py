@@ -31,7 +31,6 @@ class Parts:
             raise ParameterError(f"{output}: answers are written as {', '.join(SUFFIXES)}")
         self._output, self._folder = output, output.with_name(f".{output.name}.parts")
         kept = self._folder / _RECORD
-        output.parent.mkdir(parents=True, exist_ok=True)
         with locks.held(output.parent):
             if not kept.is_file() or read_json(kept) != record:
                 shutil.rmtree(self._folder, ignore_errors=True)

@@ -14,7 +14,6 @@
   `CONTENT_SHA256` has the digest of the uncompressed content, a file with that content is valid however compressed.
 """
 
-import fcntl
 import gzip
 import hashlib
 import os
@@ -22,13 +21,13 @@ import shutil
 import sys
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from umemma import locks
 from umemma.data.settings import Dataset
 from umemma.errors import DamagedRawFiles, DataError, DownloadError
 from umemma.files import sha256, written_whole
@@ -103,7 +102,7 @@ def fetched(dataset: Dataset, folder: Path) -> Path:
     expected = checksums(dataset, folder)
     if expected and not _given(dataset):
         raw_root = root(dataset)
-        with _alone_in(raw_root):
+        with locks.held(raw_root):  # parallel experiments share raw data, and only one of them downloads it
             missing = [name for name in expected if not (raw_root / name).is_file()]
             try:
                 for source, group in _sources(missing).items():
@@ -192,18 +191,6 @@ def _unpack(archive: Path, raw_root: Path, names: Sequence[str]) -> None:
         raise DownloadError(f"{archive.name} is no readable archive: {error}") from error
     if wanted:
         raise DownloadError(f"{archive.name} does not hold {_some(sorted(wanted))}")
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: parallel experiments share raw data, and only one of them downloads it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _sources(names: Sequence[str]) -> dict[str, list[str]]:
