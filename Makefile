@@ -7,7 +7,7 @@ DVC := $(BIN)/dvc --wait-for-lock
 # What may run for long ends with make, even where that is killed: in a recipe's shell PPID is make (flows/stop.py).
 TIED := exec env UMEMMA_MAKE=$$PPID $(BIN)/python
 # User input reaches a shell only as "$$FILE", never as text of a command: neither a shell nor make can run any of it.
-GIVEN := FILE NAME DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW ID TO LOG SINCE LABELS EXP ACCEPT DAYS YES MINUTES
+GIVEN := FILE NAME DATASET DATASETS ARMS SEEDS RATES OVER ARGS PORT MODEL ALLOW ID TO LOG SINCE LABELS EXP ACCEPT DAYS YES MINUTES RUNS
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
