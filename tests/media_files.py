@@ -73,10 +73,13 @@ def video(
     shown_at: Sequence[float] | None = None,
     **metadata: str,
 ) -> bytes:
-    """Encode frames (height, width, 3) at 25 a second or at the times `shown_at`, with 16 kHz sound where `samples` (time,) are given."""
+    """Encode frames (height, width, 3) at 25 a second or at the times `shown_at`, with 16 kHz sound where `samples` (time,) are given.
+
+    The bytes are the same every time.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip"
-        options = {"movflags": "faststart"} if index_first else {}
+        options = {"fflags": "+bitexact"} | ({"movflags": "faststart"} if index_first else {})
         with av.open(str(path), "w", format=form, options=options) as container:
             container.metadata.update(metadata)
             tracks = []

@@ -1,5 +1,6 @@
 """What fuzzing once found is read again: a reader returns, or raises one of the project's errors."""
 
+import time
 from functools import cache
 from pathlib import Path
 
@@ -26,3 +27,9 @@ def test_a_file_that_fuzzing_starts_from_is_read(reader):
     for seed in target(reader).seeds():
         checked(target(reader), seed)
         checked(target(reader), seed[: len(seed) // 2])
+
+
+def test_the_files_that_fuzzing_starts_from_are_the_same_at_any_time():
+    first = {reader: target(reader).seeds() for reader in TARGETS}
+    time.sleep(2.1)  # ZIP counts time in steps of two seconds
+    assert [reader for reader in TARGETS if target(reader).seeds() != first[reader]] == []
