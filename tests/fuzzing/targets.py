@@ -306,7 +306,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
         _media("a.mp4", "frames", num_frames=2, size_px=8),
         lambda: [
             *(CLIP, video(numbered(3), form="flv", codec="flv1")),
-            *(video(numbered(3), form=form) for form in ("matroska", "avi", "mpegts")),
+            *(video(numbered(3), form=form) for form in ("matroska", "avi", "mpegts", "asf")),
         ],
     ),
     "cut": lambda: Target(_cut, lambda: [CLIP]),

@@ -1,6 +1,7 @@
 """Detecting truncated files by the length in their header: readers of sound and video silently accept a missing end.
 
-libsndfile even fills in the rest of a truncated MP3, and FFmpeg reads an MP4 with half an index.
+libsndfile even fills in the rest of a truncated MP3, and FFmpeg reads an MP4 with half an index. Numbers are read of
+slices, which may end early: a file can be cut in the middle of any of them.
 """
 
 from collections.abc import Callable
@@ -88,7 +89,7 @@ def _w64_bytes(content: bytes) -> int:
 def _asf_bytes(content: bytes) -> int:
     """Return the file's size by its properties, 0 if it was broadcast, or has none."""
     at = content.find(_ASF_PROPERTIES)
-    is_broadcast = at < 0 or content[at + 88] & 1
+    is_broadcast = at < 0 or int.from_bytes(content[at + 88 : at + 89], "big") & 1
     return 0 if is_broadcast else int.from_bytes(content[at + 40 : at + 48], "little")
 
 
@@ -130,9 +131,10 @@ def _mp3_bytes(content: bytes) -> int:
     """Return where the sound must end by the Xing or Info header of LAME and FFmpeg; 0 if there is none."""
     start = signature.id3_bytes(content)
     at = max(content.find(mark, start, start + 64) for mark in (b"Xing", b"Info"))
-    if at < 0 or not int.from_bytes(content[at + 4 : at + 8], "big") & 2:
+    flags = int.from_bytes(content[at + 4 : at + 8], "big")
+    if at < 0 or not flags & 2:
         return 0
-    skipped = 4 if content[at + 7] & 1 else 0  # the number of frames precedes that of bytes
+    skipped = 4 if flags & 1 else 0  # the number of frames precedes that of bytes
     return start + int.from_bytes(content[at + 8 + skipped : at + 12 + skipped], "big")
 
 
