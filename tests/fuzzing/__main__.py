@@ -64,7 +64,8 @@ def fuzz(reader: str, seconds: float, runs: int | None) -> Log:
         for path in new:
             log.findings.append(_kept(reader, path, said))
         if not new:
-            log.findings.append(f"{reader} does not start: {said.strip().splitlines()[-1:]}")
+            last = said.strip().splitlines()[-1:]
+            log.findings.append(f"{reader} ended with {done.returncode} and left no input: {last}")
             break
     log.seconds = round(time.monotonic() - start, 1)
     return log
