@@ -24,7 +24,7 @@ from PIL import Image
 from umemma import json_text, limits
 from umemma.data.sample import BadSample
 from umemma.errors import DataError, OverLimit, some
-from umemma.sources.layouts import plain_pickle
+from umemma.sources.layouts import hdf5_heaps, plain_pickle
 from umemma.sources.layouts.lists import Row
 
 FILE, METADATA = "multimodal_imdb.hdf5", "metadata.npy"
@@ -157,7 +157,11 @@ def opened(path: Path) -> Iterator[Any]:
 
     most = limits.current().file_mib
     try:
-        with limits.memory(_TIMES * int(most * limits.MIB)), h5py.File(path, "r") as file:
+        with (
+            limits.memory(_TIMES * int(most * limits.MIB)),
+            hdf5_heaps.Checked(path) as raw,
+            h5py.File(path, "r", driver="fileobj", fileobj=raw) as file,
+        ):
             yield file
     except DataError as error:
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
