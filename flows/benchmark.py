@@ -71,7 +71,7 @@ class Benchmark:
 
     def _run(self, dataset: str, variant: Sequence[str], folder: Path) -> Run:
         start, name = time.monotonic(), " ".join([dataset, *variant])
-        overrides = [f"dataset={dataset}", *variant, *self._settings, f"baselines=[{','.join(BASELINES)}]"]
+        overrides = [f"dataset={dataset}", *variant, *self._settings]
         with experiment(self._home, overrides, legal(f"benchmark-{name}"), lambda line: None) as here:
             done = self._children.dvc(
                 ["--wait-for-lock", "repro", self._target],
@@ -84,6 +84,10 @@ class Benchmark:
                 raise RunFailed(f"{name} failed after {time.monotonic() - start:.0f} s:\n    {said}")
             kept = {key: folder / f"{len(list(folder.iterdir()))}-{key}.safetensors" for key in PREDICTIONS}
             for key, path in PREDICTIONS.items():
+                if not (here.root / path).is_file():
+                    raise RunFailed(
+                        f"{name}: ERROR: there is no {path}: the comparison takes the `baselines` {BASELINES}"
+                    )
                 shutil.copyfile(here.root / path, kept[key])
         print(f"{name}: {time.monotonic() - start:.0f} s", flush=True)
         return {key: read(path, key)[0] for key, path in kept.items()}

@@ -134,7 +134,7 @@ pathlib.Path("data/reports/report.html").write_text("made")
 PREDICTED = {name: str(path) for name, path in PREDICTIONS.items()}
 FILES = {
     "dvc.yaml": "stages: {all: {cmd: python step.py, deps: [step.py], params: [seed, dataset],"
-    " outs: [data/predictions, data/reference, data/reports/report.html]}}",
+    " outs: [data/predictions, data/reference, data/baselines, data/reports/report.html]}}",
     "step.py": STEP,
     "conf/config.yaml": "defaults: [_self_, {dataset: good}]\nseed: 0\n",
     "conf/dataset/good.yaml": "name: good\n",
