@@ -1,6 +1,7 @@
 """Arrays -> what a sceptic would try first (data/baselines): `linear` and `trees`, fitted to pooled columns.
 
-They need no encoder, so this stage waits for no tower, and no encoder, arm or setting of fusion makes it stale.
+They need no encoder, so this stage waits for no tower, and no arm, setting of fusion or encoder that is trained makes it
+stale. Of a modality whose network is frozen they take its features, as the tower does.
 """
 
 from stages import MANIFEST, _arrays, _context, _predictions, run

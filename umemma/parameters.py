@@ -53,7 +53,7 @@ class Parameters(Section):
     """
     baselines: Annotated[Sequence[BaselineName], AfterValidator(_each_once)] = get_args(BaselineName)
     """What a run is compared with that needs no encoder, `linear` and `trees`: both, one, or `[]`. They depend on the data
-    alone, and are fitted again only where these change.
+    and on frozen networks' features alone, and are fitted again only where these change.
     """
     base: str
     """The model that arm `grown` adds modalities to, or takes some from: `data/base/` and the first digits of its digest,

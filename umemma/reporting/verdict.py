@@ -180,10 +180,11 @@ def _halves(accounting: Accounting) -> Iterator[str]:
 
 
 def _against_baselines(accounting: Accounting) -> Iterator[str]:
-    fullest, compared = findings.headline(accounting).fullest, _baselines(accounting)
-    if not compared:
-        yield "No plain baseline was fitted to compare with."
-    for arm in compared:
+    fullest = findings.headline(accounting).fullest
+    fitted = {row.arm for row in accounting.arms}
+    if left_out := [name for name in get_args(BaselineName) if name not in fitted]:
+        yield f"Not fitted to compare with: {listed([f'the baseline {name}' for name in left_out])}."
+    for arm in _baselines(accounting):
         versus = (arm.versus or {}).get(fullest)
         if versus is None or versus.difference.value is None or _is_better(arm, fullest):
             continue
