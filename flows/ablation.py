@@ -56,7 +56,7 @@ def ablate(
     for name in ("dvc", "dvc_data"):  # DVC would warn about every output that a new worktree lacks
         logging.getLogger(name).setLevel(logging.ERROR)
     with turn.ablation(home).taken(f"an ablation of {dataset}", say), fork_server(home) as server:
-        sweep = Sweep(home, planned, Children(server.environment), force=force, say=say)
+        sweep = Sweep(home, planned, Children(server), force=force, say=say)
         sweep.run(jobs, run_each)
         reports = sweep.compare(named(dataset, settings))
     numbers = read_numbers(reports)

@@ -111,7 +111,7 @@ def _compare(home: Path, given: argparse.Namespace) -> None:
             check_overrides(home, [f"dataset={dataset}", *variants[0], *given.settings], Path(scratch) / "params.yaml")
     results: dict[str, list[Row]] = {}
     with fork_server(home) as server:
-        benchmark = Benchmark(home, given.settings, Children(server.environment))
+        benchmark = Benchmark(home, given.settings, Children(server))
         for dataset in given.datasets:
             if found := benchmark.rows(dataset, variants):
                 results[dataset] = found

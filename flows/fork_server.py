@@ -5,20 +5,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from flows.processes import GUARD
-
-
-@dataclass(frozen=True)
-class ForkServer:
-    """A server that runs: the environment in which stages ask it, and its process id."""
-
-    environment: Mapping[str, str]
-    pid: int
+from flows.processes import GUARD, ForkServer
 
 
 @contextmanager

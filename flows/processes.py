@@ -50,14 +50,22 @@ class Cancelled(Exception):
     """The run is being cancelled: no further process may start, and a killed one is not a failed stage."""
 
 
+@dataclass(frozen=True)
+class ForkServer:
+    """A server that runs: the environment in which stages ask it, and its process id."""
+
+    environment: Mapping[str, str]
+    pid: int
+
+
 class Children:
     """The running children of one run; threads may call `dvc` while another calls `end`.
 
-    `settings` are added to the environment of each; `runs_stages` is the process that runs their stages in their place.
+    `server` runs their stages in their place.
     """
 
-    def __init__(self, settings: Mapping[str, str] | None = None, runs_stages: int | None = None) -> None:
-        self._settings, self._runs_stages = dict(settings or {}), runs_stages
+    def __init__(self, server: ForkServer | None = None) -> None:
+        self._server = server
         self._lock = Lock()
         self._running: set[subprocess.Popen[str]] = set()
         self._ended = False
@@ -104,7 +112,7 @@ class Children:
         if len(pids := self.pids()) != 1:
             return None
         with suppress(psutil.NoSuchProcess):
-            waited = [psutil.Process(pid).cpu_times() for pid in (*pids, self._runs_stages) if pid is not None]
+            waited = [psutil.Process(pid).cpu_times() for pid in (*pids, *([self._server.pid] if self._server else []))]
             return float(sum(times.children_user + times.children_system for times in waited))
         return None
 
@@ -128,7 +136,7 @@ class Children:
             process = subprocess.Popen(
                 command,
                 cwd=cwd,
-                env={**environment, **self._settings},
+                env={**environment, **(self._server.environment if self._server else {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -74,10 +74,8 @@ def answer(
         fork_server(home) as server,
         tempfile.TemporaryDirectory() as folder,
     ):
-        children = Children(server.environment, runs_stages=server.pid)
-        sweep = Sweep(
-            home, [trial.planned for trial in tried], children, output=PREDICTIONS.parent, force=force, say=say
-        )
+        planned = [trial.planned for trial in tried]
+        sweep = Sweep(home, planned, Children(server), output=PREDICTIONS.parent, force=force, say=say)
         if as_it_is:
             revisions = {planned.name: sweep.experiments.revision(planned.name) for planned in sweep.planned}
             sweep.missing = {name: "not run" for name, revision in revisions.items() if revision is None}

@@ -23,6 +23,12 @@ def main() -> None:
     targets = manifest.targets(MANIFEST, num_classes)
     media = {split: arrays.load(folders, split, targets) for split in SPLITS}
     samples = Samples(media=media, compute=settings.compute, num_classes=num_classes, seed=settings.seed)
+    common = {
+        "seed": settings.seed,
+        "missing_rate": None,
+        "budget": baseline.budget(samples),
+        "fingerprint": _context.fingerprint(settings, targets),
+    }
     with written_whole(FOLDER) as temporary:
         write_json(temporary / NAMES, list(settings.baselines))
         if settings.baselines:
@@ -30,10 +36,7 @@ def main() -> None:
         for name in settings.baselines:
             model = baseline.fitted(name, samples)
             predicted = _predictions.predictions_of(model, samples, targets, settings.evaluate, features=None)
-            facts = {"seed": settings.seed, "missing_rate": None, "budget": baseline.budget(samples)}
-            fingerprint = _context.fingerprint(settings, targets)
-            path = temporary / f"{name}.safetensors"
-            predictions.write(path, predicted, {**facts, "fingerprint": fingerprint, "arm": name})
+            predictions.write(temporary / f"{name}.safetensors", predicted, {**common, "arm": name})
 
 
 if __name__ == "__main__":

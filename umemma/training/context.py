@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 class TrainingContext(Samples):
     """What all arms of a run share.
 
-    `features` hold the same samples as `media`, as the towers' features. `augment` applies to the media, {modality: settings}. `is_out_of_fold`: are all towers' answers for
-    training samples by models that were not trained on these, so that a head may be fitted to them? `judged`: the patterns
-    that validation answers; None: those of `missingness.panel`. `base`: the model that the arm `grown` starts from.
+    `features` hold the same samples as `media`, as the towers' features. `augment` applies to the media, {modality:
+    settings}. `is_out_of_fold`: are all towers' answers for training samples by models that were not trained on these, so
+    that a head may be fitted to them? `judged`: the patterns that validation answers; None: those of `missingness.panel`.
+    `base`: the model that the arm `grown` starts from.
     """
 
     towers: Mapping[str, Tower]
