@@ -32,6 +32,7 @@ from flows.sweep import AblationFailed, Sweep
 from umemma.errors import ParameterError, run
 from umemma.evaluation import comparison, study
 from umemma.evaluation.comparison import Model
+from umemma.evaluation.overall import overall
 from umemma.missingness import Pattern
 
 PAGES = Path("docs/studies")
@@ -83,11 +84,14 @@ def answer(
             sweep.run(jobs)
         present = {planned.name for planned in sweep.collect(Path(folder))}
         done = [trial for trial in tried if trial.planned.name in present]
+        conditions = dict(_conditions(sweep, chosen, done, Path(folder)))
+        data_sets = {trial.condition: chosen.cases[trial.case].dataset for trial in done}
         written = Written(
             name=name,
             whole=whole,
             chosen=chosen,
-            conditions=study.corrected(dict(_conditions(sweep, chosen, done, Path(folder)))),
+            conditions=study.corrected(conditions),
+            overall=overall(conditions, data_sets),
             prices=_prices(sweep, chosen, done),
             cpu_seconds=_cpu_seconds(sweep, done),
             missing=sweep.missing,

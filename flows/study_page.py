@@ -8,7 +8,8 @@ from datetime import date
 from typing import Any
 
 from flows.study_plan import FOLDER, Study
-from umemma.evaluation.study import SIGNIFICANCE, Claim, Condition, Score, Verdict
+from umemma.evaluation.overall import Overall
+from umemma.evaluation.study import Claim, Condition, Score, Verdict
 from umemma.profiling.machine import processor
 
 _MIB = 2**20
@@ -36,6 +37,7 @@ class Written:
     whole: Study
     chosen: Study
     conditions: Mapping[str, Condition]
+    overall: Overall
     prices: Mapping[tuple[str, str], Price]
     cpu_seconds: float
     missing: Mapping[str, str]
@@ -50,6 +52,8 @@ def page(written: Written) -> str:
     if written.whole.remark:
         lines += ["", written.whole.remark.strip()]
     lines += ["", "```", command(written), "```", "", *_made(written)]
+    if len(written.conditions) > 1 and written.overall.claims:
+        lines += ["", "## On average", "", *_averages(written)]
     for title, condition in written.conditions.items():
         lines += ["", f"## {title}", "", *_tables(written, title, condition)]
     return "\n".join([*lines, ""])
@@ -77,12 +81,26 @@ def answer(written: Written) -> list[str]:
     if not claims:
         return [f"**Answer.** None: nothing has been run that could be compared with `{reference}`."]
     counts = {verdict: sum(claim.verdict == verdict for claim in claims) for verdict in ("better", "worse")}
-    head = (
-        f"**Answer.** Of {len(claims)} comparisons with `{reference}`, {counts['better']} are better, "
-        f"{counts['worse']} worse, and {len(claims) - sum(counts.values())} undecided (Holm-corrected over all of them, "
-        f"{100 * SIGNIFICANCE:g} %)."
+    count = (
+        f"Of {len(claims)} comparisons one by one, {counts['better']} are better, {counts['worse']} worse, and "
+        f"{len(claims) - sum(counts.values())} undecided."
     )
-    return [head, "", *(f"- `{variant}`: {_told(places)}" for variant, places in by_variant.items())]
+    lines = [f"- `{variant}`: {_told(places)}" for variant, places in by_variant.items()]
+    if len(written.conditions) == 1:
+        return [f"**Answer**, against `{reference}`. {count}", "", *lines]
+    return [f"**Answer**, against `{reference}`. {_average(written.overall)} {count}", "", *lines]
+
+
+def _average(overall: Overall) -> str:
+    """Say which averages hold."""
+    places = [(variant, part, claim) for variant, parts in overall.claims.items() for part, claim in parts.items()]
+    held = [
+        f"`{variant}` is {claim.verdict} with {part}: {_difference(claim)} points"
+        for variant, part, claim in places
+        if claim.verdict != "undecided"
+    ]
+    others = f"{len(places) - len(held)} of {len(places)} averages are undecided"
+    return f"On average over all conditions, {'; '.join([*held, others])}."
 
 
 def _told(places: Sequence[Place]) -> str:
@@ -127,6 +145,37 @@ def _made(written: Written) -> list[str]:
     if fewer := [str(seed) for seed in written.whole.seeds if seed not in chosen.seeds]:
         gone.append(f"seed{'s' if len(fewer) > 1 else ''} {', '.join(fewer)}")
     return lines + (["", f"Not run: {'; '.join(gone)}."] if gone else [])
+
+
+def _averages(written: Written) -> Iterator[str]:
+    overall = written.overall
+    parts = list(dict.fromkeys(part for claims in overall.claims.values() for part in claims))
+    ranked = [part for part in parts if any(part in ranks for ranks in overall.ranks.values())]
+    several = bool(ranked) and max(overall.num_data_sets.values()) > 1
+    yield (
+        f"Mean difference from `{written.chosen.baseline}` in points, every data set counting the same, 95 % interval, p corrected over "
+        "this table; bold where it holds." + (" Rank: the mean over data sets, 1 is best." if several else "")
+    )
+    yield ""
+    reference: dict[str, Mapping[str, Claim]] = {written.chosen.baseline: {}} if several else {}
+    yield from _table(
+        [written.chosen.compare, "conditions", "data sets", *parts, *(f"rank, {part}" for part in ranked if several)],
+        [
+            [
+                f"`{variant}`",
+                _number(overall.num_conditions.get(variant)),
+                _number(overall.num_data_sets.get(variant)),
+                *(_claim(claims.get(part)) for part in parts),
+                *(_rank(overall, variant, part) for part in ranked if several),
+            ]
+            for variant, claims in {**reference, **overall.claims}.items()
+        ],
+    )
+
+
+def _rank(overall: Overall, variant: str, part: str) -> str:
+    ranks = overall.ranks.get(variant, {})
+    return f"{ranks[part]:.1f}" if part in ranks else ""
 
 
 def _tables(written: Written, title: str, condition: Condition) -> Iterator[str]:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import sys
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from umemma.errors import ParameterError
 from umemma.evaluation import parts, study
 from umemma.evaluation.bootstrap import Resamples
 from umemma.evaluation.comparison import Model
+from umemma.evaluation.overall import overall
 from umemma.evaluation.study import Claim, condition, corrected
 from umemma.missingness import Pattern, patterns
 from umemma.prediction.predictions import Predictions
@@ -128,7 +130,7 @@ def estimate(differences: torch.Tensor) -> list[torch.Tensor]:
 
 def test_of_one_seed_a_claim_is_the_paired_t_test_over_samples() -> None:
     differences = (torch.rand(1, NUM, generator=torch.Generator().manual_seed(0)) < 0.6).double() - 0.53
-    claim = study._claim(estimate(differences), NUM)
+    claim = study.claim([(estimate(differences), NUM)])
     expected = ttest_1samp(differences[0].numpy(), 0)
     assert claim.value == pytest.approx(differences.mean().item())
     assert math.log(claim.p) == pytest.approx(math.log(expected.pvalue), rel=0.1)  # replicates are drawn
@@ -138,7 +140,7 @@ def test_of_one_seed_a_claim_is_the_paired_t_test_over_samples() -> None:
 
 def test_seeds_that_differ_by_more_than_samples_do_are_what_counts() -> None:
     differences = torch.tensor([0.10, 0.30, -0.10])[:, None].expand(3, NUM).double()
-    claim = study._claim(estimate(differences), NUM)
+    claim = study.claim([(estimate(differences), NUM)])
     expected = ttest_1samp([0.10, 0.30, -0.10], 0)
     assert claim.p == pytest.approx(expected.pvalue, abs=0.01)
 
@@ -149,11 +151,58 @@ def test_a_difference_that_is_chance_is_claimed_as_often_as_it_should_be() -> No
     for _ in range(300):
         seeds = 0.02 * torch.randn(3, 1, generator=generator)
         of_samples = 0.4 * torch.randn(1, NUM, generator=generator)
-        claim = study._claim(
-            estimate((seeds + of_samples + 0.3 * torch.randn(3, NUM, generator=generator)).double()), NUM
-        )
+        differences = seeds + of_samples + 0.3 * torch.randn(3, NUM, generator=generator)
+        claim = study.claim([(estimate(differences.double()), NUM)])
         false += claim.p is not None and claim.p < 0.05
     assert 3 <= false <= 15 + 2 * math.sqrt(300 * 0.05 * 0.95)
+
+
+def of_data_set(generator: torch.Generator, effect: float = 0.0) -> tuple[list[torch.Tensor], int]:
+    """Return three seeds' differences in which seeds and samples are chance, about an effect."""
+    seeds = 0.02 * torch.randn(3, 1, generator=generator)
+    samples = 0.4 * torch.randn(1, NUM, generator=generator)
+    return estimate((effect + seeds + samples).double()), NUM
+
+
+def test_an_average_over_data_sets_that_is_chance_is_claimed_as_often_as_it_should_be() -> None:
+    generator = torch.Generator().manual_seed(1)
+    claims = [study.claim([of_data_set(generator) for _ in range(4)]) for _ in range(300)]
+    false = sum(claim.p is not None and claim.p < 0.05 for claim in claims)
+    assert 3 <= false <= 15 + 2 * math.sqrt(300 * 0.05 * 0.95)
+
+
+def test_an_average_shows_what_comparisons_one_by_one_seldom_do() -> None:
+    generator, alone, together = torch.Generator().manual_seed(2), 0, 0
+    for _ in range(50):
+        given = [of_data_set(generator, effect=0.05) for _ in range(6)]
+        corrected_alone = study.holm_corrected({number: study.claim([one]) for number, one in enumerate(given)})
+        alone += sum(claim.verdict == "better" for claim in corrected_alone.values())
+        average = study.claim(given)
+        assert average.value == pytest.approx(fmean(claim.value for claim in corrected_alone.values()))
+        together += average.verdict == "better"
+    assert together >= 40
+    assert alone / 6 <= together / 2
+
+
+def test_averages_are_over_conditions_within_a_data_set_then_over_data_sets_and_have_ranks() -> None:
+    good, bad = (condition(variants(old=0.6, new=new), "old", rates=[0.5]) for new in (0.8, 0.5))
+    found = overall({"a 1": good, "a 2": good, "b": bad}, {"a 1": "a", "a 2": "a", "b": "b"})
+    assert list(found.claims["new"]) == ["everything", "one alone", "50 % missing"]
+    assert found.claims["new"]["everything"].value == pytest.approx((0.2 - 0.1) / 2)
+    assert (found.num_conditions["new"], found.num_data_sets["new"]) == (3, 2)
+    assert found.ranks["new"] == pytest.approx({"everything": 1.5, "one alone": 1.5, "50 % missing": 1.5})
+    alone = overall({"a": good}, {"a": "a"})
+    assert alone.ranks["new"]["everything"] == 1
+    assert alone.claims["new"]["everything"].low == pytest.approx(good.claims["new"]["image+audio", "accuracy"].low)
+
+
+def test_a_variant_that_some_conditions_lack_has_an_average_of_its_own_and_no_rank() -> None:
+    both, one = condition(variants(old=0.6, new=0.7, rare=0.8), "old"), condition(variants(old=0.6, new=0.7), "old")
+    found = overall({"a": both, "b": one}, {"a": "a", "b": "b"})
+    assert found.num_conditions == {"new": 2, "rare": 1}
+    assert found.claims["rare"]["one alone"].value == pytest.approx(0.2)
+    assert list(found.ranks) == ["old", "new"]
+    assert overall({}, {}).claims == {}
 
 
 def test_a_condition_has_scores_budgets_and_a_claim_for_each_part_and_variant() -> None:
@@ -196,15 +245,18 @@ def written(**changes: object) -> Written:
             "other, arm frozen": condition(variants(**{"as before": 0.6, "new": 0.6}), "as before"),
         }
     )
+    averages = overall(conditions, {title: title.partition(",")[0] for title in conditions})
     prices = {("digits, arm frozen", "new"): Price(2**21, None, 7.4)}
-    return dataclasses.replace(
-        Written("bigger", defined(), defined(), conditions, prices, 90.0, {}, "abc1234", 8, [0, 1]), **changes
-    )  # type: ignore[arg-type]
+    made = Written("bigger", defined(), defined(), conditions, averages, prices, 90.0, {}, "abc1234", 8, [0, 1])
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 
 def test_the_answer_follows_from_the_claims() -> None:
     head, _, line = answer(written())
-    assert head.startswith("**Answer.** Of 6 comparisons with `as before`, 3 are better, 0 worse, and 3 undecided")
+    assert head.startswith(
+        "**Answer**, against `as before`. On average over all conditions, `new` is better with everything: +10.0 ("
+    )
+    assert "; 0 of 2 averages are undecided. Of 6 comparisons one by one, 3 are better, 0 worse, and 3 un" in head
     assert line.startswith(
         "- `new`: better in 3 of 6 (digits, arm frozen), most in digits, arm frozen, image+audio: +20.0 ("
     )
@@ -215,11 +267,15 @@ def test_the_answer_follows_from_the_claims() -> None:
 
 def test_a_page_has_question_command_tables_and_what_was_not_run() -> None:
     text = page(written())
-    assert text.startswith("# Bigger\n\n*Is it better?*\n\n**Answer.**")
+    assert text.startswith("# Bigger\n\n*Is it better?*\n\n**Answer**, against ")
     assert "```\nmake study NAME=bigger\n```" in text
     assert "8 experiments, seeds 0, 1, commit abc1234, " in text
     assert "| `new` | 80.0 ± 0.0 | 80.0 ± 0.0 | 80.0 ± 0.0 | 1,000 | 2.00 |  | 7 |" in text
     assert "| `new` | **+20.0 (" in text
+    average = text[text.index("## On average") : text.index("## digits, arm frozen")]
+    assert "| how | conditions | data sets | everything | one alone | rank, everything | rank, one alone |" in average
+    assert "| `as before` |  |  |  |  | 1.8 | 1.8 |" in average
+    assert "| `new` | 2 | 2 | **+10.0 (" in average
     assert "| `new` | 0.0 (" in text
     assert "Not run" not in text
     fewer = written(chosen=narrowed(defined(), ["digits"], [0]), seeds=[0], missing={"bigger-x": "ERROR: no such head"})
@@ -319,7 +375,7 @@ def test_experiments_are_run_once_a_failed_one_is_named_and_the_page_is_of_the_r
     assert "3 experiments, 0 of them there already" in said
     assert "missing: help-toy-broken-s0: ERROR: no such head" in said
     file = tmp_path / "docs/studies/help.md"
-    assert "Of 3 comparisons with `frozen`, 3 are better" in file.read_text()
+    assert "Of 3 comparisons one by one, 3 are better" in file.read_text()
     log = tmp_path / ".dvc/tmp/log"
     assert log.read_text().split("\n") == ["frozen 0", "joint 0", "broken 0", ""]
     said = call(tmp_path, *command, "help", "--as-it-is", code=1)
@@ -362,7 +418,7 @@ def test_a_study_runs_resumes_and_leaves_a_page_alone(checkout) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 experiments, 0 of them there already" in done.stdout
     text = (folder / "docs/studies/tiny.md").read_text()
-    assert "Of 7 comparisons with `frozen`" in text
+    assert "**Answer**, against `frozen`. Of 7 comparisons" in text
     assert "| possible (exact) | " in text
     frozen = next(line for line in text.splitlines() if line.startswith("| `frozen` |"))
     *_, num_bytes_mib, towers, fusion, _ = (cell.strip() for cell in frozen.split("|"))

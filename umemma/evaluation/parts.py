@@ -50,6 +50,16 @@ def few(test: Predictions) -> list[Part]:
     return parts
 
 
+def summaries(test: Predictions) -> list[Part]:
+    """Return the parts that every data set has, whatever its modalities: everything, and the mean over each alone."""
+    num_modalities = len(test.modalities)
+    alone = [tuple(i == j for j in range(num_modalities)) for i in range(num_modalities)]
+    return [
+        Part("everything", {(True,) * num_modalities: 1.0}),
+        Part("one alone", dict.fromkeys(alone, 1 / num_modalities)),
+    ]
+
+
 def listed(test: Predictions) -> list[Part]:
     """Return every set of up to three modalities, the parts of `few` of more."""
     if len(test.modalities) > _MOST_LISTED:

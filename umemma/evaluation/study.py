@@ -6,14 +6,15 @@ sum that does not take off the part counted twice): that over samples from the p
 that over seeds from the spread of the seeds' differences. Student's t with Satterthwaite's degrees of freedom. Of one
 seed only the samples are known, and a claim is of those trained models, not of the training.
 
-A claim holds if its p value, corrected by Holm over all claims of the study, is below SIGNIFICANCE.
+A claim holds if its p value, corrected by Holm over all claims of its kind, is below SIGNIFICANCE. There are two kinds:
+of one condition and part (`corrected`), and of the averages over all conditions (`umemma.evaluation.overall`).
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev, variance
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from scipy.special import stdtr, stdtrit
@@ -29,6 +30,7 @@ SIGNIFICANCE = 0.05
 _REPLICATES = 1_000
 Seeds = Mapping[int, Model]  # the models of one variant
 Verdict = Literal["better", "worse", "undecided"]
+Place = TypeVar("Place")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Score:
 class Claim:
     """The variant's score minus the reference's, with the ends of its 95 % interval; None where nothing can be said.
 
-    `p` is two-sided, `p_holm` corrected over the whole study (`corrected`), until then it is `p`.
+    `p` is two-sided, `p_holm` corrected over all claims of its kind, until then it is `p`.
     """
 
     value: float
@@ -66,7 +68,8 @@ class Condition:
     """Variants under equal conditions, by name: `scores` and `claims` by (part, metric); the reference has no claims.
 
     `budgets`: training samples seen by an encoder, the first seed's; None if unknown. `possible` is the largest accuracy
-    that any rule can have, by part, where the distribution is known.
+    that any rule can have, by part, where the distribution is known. `summaries`: {variant: {part: {seed: estimate}}}
+    of the parts that every data set has, in the metric that tells most.
     """
 
     reference: str
@@ -76,6 +79,7 @@ class Condition:
     claims: Mapping[str, Mapping[tuple[str, str], Claim]]
     budgets: Mapping[str, int | None]
     possible: Mapping[str, float]
+    summaries: Mapping[str, Mapping[str, Mapping[int, torch.Tensor]]]
 
 
 def condition(
@@ -95,20 +99,21 @@ def condition(
     check_same_samples(models, models[0])
     test = models[0].splits["test"]
     metrics = telling(test.label)
-    rows = parts.listed(test) + (parts.at_rates(test, rates) if metrics == ("accuracy",) else [])
+    mixed = parts.at_rates(test, rates) if metrics == ("accuracy",) else []
+    rows = parts.listed(test) + mixed
     resamples = Resamples(test.group, replicates=_REPLICATES, seed=0)
+
+    def estimated(part: Part, metric: str, seeds: Seeds) -> dict[int, torch.Tensor]:
+        return {seed: part.estimate(model, metric, resamples) for seed, model in seeds.items()}
+
     estimates = {
-        variant: {
-            (part.name, metric): {seed: part.estimate(model, metric, resamples) for seed, model in seeds.items()}
-            for part in rows
-            for metric in metrics
-        }
+        variant: {(part.name, metric): estimated(part, metric, seeds) for part in rows for metric in metrics}
         for variant, seeds in variants.items()
     }
     groups = {part.name: resamples.clusters_of(part.rows(test)) for part in rows}
     claims = {
         variant: {
-            cell: _claim(_paired(seeds, estimates[reference][cell]), groups[cell[0]]) for cell, seeds in cells.items()
+            cell: claim([(paired(seeds, estimates[reference][cell]), groups[cell[0]])]) for cell, seeds in cells.items()
         }
         for variant, cells in estimates.items()
         if variant != reference and variants[variant].keys() & variants.get(reference, {}).keys()
@@ -124,58 +129,72 @@ def condition(
         claims=claims,
         budgets={variant: next(iter(seeds.values())).budget for variant, seeds in variants.items()},
         possible={part.name: _mixed(part, possible) for part in rows} if possible and test.present.all() else {},
+        summaries={
+            variant: {part.name: estimated(part, metrics[0], seeds) for part in parts.summaries(test) + mixed}
+            for variant, seeds in variants.items()
+        },
     )
 
 
 def corrected(conditions: Mapping[str, Condition]) -> dict[str, Condition]:
     """Return all conditions of a study with p values corrected over all of their claims (Holm 1979)."""
-    places = [
-        (name, variant, cell, claim.p)
-        for name, one in conditions.items()
-        for variant, cells in one.claims.items()
-        for cell, claim in cells.items()
-        if claim.p is not None
-    ]
-    p = torch.tensor([place[-1] for place in places], dtype=torch.float64)
-    found = {place[:3]: value for place, value in zip(places, holm(p).tolist(), strict=True)}
+    found = holm_corrected(
+        {
+            (name, variant, cell): claim
+            for name, one in conditions.items()
+            for variant, cells in one.claims.items()
+            for cell, claim in cells.items()
+        }
+    )
     return {
         name: replace(
             one,
             claims={
-                variant: {
-                    cell: replace(claim, p_holm=found.get((name, variant, cell))) for cell, claim in cells.items()
-                }
-                for variant, cells in one.claims.items()
+                variant: {cell: found[name, variant, cell] for cell in cells} for variant, cells in one.claims.items()
             },
         )
         for name, one in conditions.items()
     }
 
 
-def _score(values: Sequence[float]) -> Score:
-    return Score(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+def holm_corrected(claims: Mapping[Place, Claim]) -> dict[Place, Claim]:
+    """Return claims with p values corrected over all of them (Holm 1979)."""
+    known = {place: claim.p for place, claim in claims.items() if claim.p is not None}
+    p = holm(torch.tensor(list(known.values()), dtype=torch.float64)).tolist()
+    found = dict(zip(known, p, strict=True))
+    return {place: replace(claim, p_holm=found.get(place)) for place, claim in claims.items()}
 
 
-def _paired(ours: Mapping[int, torch.Tensor], theirs: Mapping[int, torch.Tensor]) -> list[torch.Tensor]:
+def paired(ours: Mapping[int, torch.Tensor], theirs: Mapping[int, torch.Tensor]) -> list[torch.Tensor]:
     """Return the difference of every seed that both have, each (1 + replicate,)."""
     return [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
 
 
-def _claim(differences: Sequence[torch.Tensor], groups: int) -> Claim:
-    mean = torch.stack(list(differences)).mean(dim=0)
-    value, error = mean[0].item(), shift(mean, groups).error
-    if error is None:
+def claim(of_data_sets: Sequence[tuple[Sequence[torch.Tensor], int]]) -> Claim:
+    """Return what is claimed of the mean over data sets, of which each has its differences by seed, and its groups.
+
+    Data sets are independent of each other, in samples and in training, so their variances add up.
+    """
+    means = [torch.stack(list(differences)).mean(dim=0) for differences, _ in of_data_sets]
+    value = fmean(mean[0].item() for mean in means)
+    errors = [shift(mean, groups).error for mean, (_, groups) in zip(means, of_data_sets, strict=True)]
+    known = [error for error in errors if error is not None]
+    if len(known) < len(errors):
         return Claim(value, None, None, None, None)
-    over_samples, degrees = error**2, groups - 1.0
-    over_seeds = 0.0
-    if len(differences) > 1:
-        over_seeds = variance(one[0].item() for one in differences) / len(differences)
-        total = over_samples + over_seeds
-        degrees = total**2 / (over_samples**2 / (groups - 1) + over_seeds**2 / (len(differences) - 1))
-    error = math.sqrt(over_samples + over_seeds)
+    variances = [(error**2, groups - 1) for error, (_, groups) in zip(known, of_data_sets, strict=True)]
+    for differences, _ in of_data_sets:
+        if (seeds := len(differences)) > 1:
+            variances.append((variance(one[0].item() for one in differences) / seeds, seeds - 1))
+    total = sum(each for each, _ in variances)
+    degrees = total**2 / sum(each**2 / freedom for each, freedom in variances)
+    error = math.sqrt(total) / len(of_data_sets)
     half = float(stdtrit(degrees, (1 + LEVEL) / 2)) * error
     p = 2 * float(stdtr(degrees, -abs(value) / error))
     return Claim(value, max(value - half, -1.0), min(value + half, 1.0), p, p)
+
+
+def _score(values: Sequence[float]) -> Score:
+    return Score(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
 
 
 def _mixed(part: Part, possible: Mapping[Pattern, float]) -> float:
