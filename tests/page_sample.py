@@ -19,8 +19,10 @@ AT_RATES = {"best_known": 0.9012, "used": 0.8411, "failed": 0.0601}
 HOLES = {"n": 9000, "share": 0.7321, "least": 0.0043, "label": 0.0124, "seen": 0.0211, "seen_given_label": 0.4567} | {
     "group": None
 }
-WEIGHTED = {"n_effective": 1234.5, "why": None}
-WITHHELD = {"n_effective": 987.6, "why": "holes of image depend on more than the label", "bounds": [0.5, 0.9]}
+WEIGHTED = {"given": [], "n_effective": 1234.5, "why": None}
+WITHHELD = {"given": [], "n_effective": 987.6, "bounds": [0.5, 0.9]} | {
+    "why": "holes of image depend on more than the label"
+}
 GRID = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]
 TWO = (("image", "audio"), (0.63, 0.52))
 FOUR = (("image", "audio", "inertial", "text"), (0.55, 0.42, 0.2, 0.33))

@@ -37,18 +37,69 @@ def test_the_least_information_that_is_found_is_that_of_the_noncentral_chi_squar
     assert stats.ncx2.sf(stats.chi2.isf(0.05, 2), 2, 2 * 500 * least) == pytest.approx(0.8)
 
 
+ALWAYS = [0.001, 0.4, 0.4]  # x1 is always there, as good as
+
+
+def truth(rate):
+    """Return the exact accuracy if every modality is missing by chance."""
+    right = (BAYES.argmax(axis=2) == Y) * 1.0
+    return float((WORLD.p * by_chance(WORLD.p, [rate] * NUM_MODALITIES) * right).sum())
+
+
+def expected_elsewhere(law, seed, count=2_000):
+    run = model("run", BAYES, drawn(WORLD, law, count, seed))
+    return elsewhere(run, [0.3, 0.6], diagnosed(run))
+
+
+def test_holes_that_depend_on_what_is_always_seen_are_weighted_by_it_and_the_label():
+    """x2 and x3 are missing where x1 tells the label: taking holders alike errs, weighting by the label alone as well."""
+    scores = [0.0 * Y, (X[0] == Y) * 1.0, (X[0] == Y) * 1.0]
+    rows = expected_elsewhere(mechanism(WORLD.p, scores, ALWAYS, 1.5), seed=0, count=20_000)
+    for row, rate in zip(rows, (0.3, 0.6), strict=True):
+        assert row["given"] == ["x1"]
+        found = row["accuracy"]
+        error = (found["high"] - found["low"]) / 2 / 1.96
+        assert abs(found["value"] - truth(rate)) < 3 * error
+        assert abs(row["naive"] - truth(rate)) > 3 * error
+    run = model("run", BAYES, drawn(WORLD, mechanism(WORLD.p, scores, ALWAYS, 1.5), 20_000, 0))
+    (by_label, _) = elsewhere(run, [0.3, 0.6], {})
+    assert truth(0.3) < by_label["accuracy"]["low"] or truth(0.3) > by_label["accuracy"]["high"]
+
+
+def test_holes_that_depend_on_what_is_seen_only_sometimes_get_no_number():
+    scores = [0.0 * Y, (X[0] == 1) * 1.0, 0.0 * Y]
+    (row, _) = expected_elsewhere(mechanism(WORLD.p, scores, [0.2, 0.4, 0.4], 2.0), seed=0)
+    assert (row["accuracy"]["value"], row["given"]) == (None, [])
+    assert row["why"] == "holes of x2 depend on more than the label"
+
+
+def test_holes_by_the_label_are_weighted_by_the_label_alone():
+    by_label = mechanism(WORLD.p, [0.0 * Y, (Y == 2) * 1.0, (Y == 2) * 1.0], ALWAYS, 1.5)
+    assert all(row["given"] == [] for row in expected_elsewhere(by_label, seed=0))
+
+
+@pytest.mark.slow
+def test_intervals_cover_where_what_is_always_seen_decides():
+    """Over 200 draws, of which those count where the test of what is seen calls for it."""
+    law = mechanism(WORLD.p, [0.0 * Y, (X[0] == Y) * 1.0, (X[0] == 2) * 1.0], ALWAYS, 1.5)
+    rows = [expected_elsewhere(law, seed) for seed in range(200)]
+    for number, rate in enumerate((0.3, 0.6)):
+        known = [row[number]["accuracy"] for row in rows if row[number]["given"]]
+        assert len(known) > 150
+        covered = np.mean([one["low"] <= truth(rate) <= one["high"] for one in known])
+        assert abs(covered - 0.95) <= 3 * (0.95 * 0.05 / len(known)) ** 0.5
+
+
 def test_data_whose_holes_depend_on_more_than_the_label_get_bounds_and_no_number():
-    run = model("run", BAYES, drawn(WORLD, LAWS["seen"], 4_000, 0))
+    run = model("run", BAYES, drawn(WORLD, LAWS["seen"] * 0.8 + by_chance(WORLD.p, [1, 0.4, 0.5]) * 0.2, 4_000, 0))
     (row,) = elsewhere(run, [0.3], diagnosed(run))
     assert row["accuracy"]["value"] is None
     assert row["why"].startswith("holes of x2")
-    right = (BAYES.argmax(axis=2) == Y) * 1.0
-    truth = float((WORLD.p * by_chance(WORLD.p, [0.3] * 3) * right).sum())
-    assert row["bounds"][0] < truth < row["bounds"][1]
+    assert row["bounds"][0] < truth(0.3) < row["bounds"][1]
     by_label = model("run", BAYES, drawn(WORLD, LAWS["label"], 4_000, 0))
     (row,) = elsewhere(by_label, [0.3], diagnosed(by_label))
     found = row["accuracy"]
-    assert abs(found["value"] - truth) < 3 / 1.96 * (found["high"] - found["low"]) / 2  # three standard errors
+    assert abs(found["value"] - truth(0.3)) < 3 / 1.96 * (found["high"] - found["low"]) / 2  # three standard errors
     assert row["naive"] > found["value"]
 
 

@@ -176,6 +176,7 @@ def test_every_figure_of_failure_mixtures_pairs_and_late_fusion_is_there(shown):
     weighted, withheld = accounting.elsewhere
     assert_interval(parsed.row("Table of accuracy if holes came by chance", "30%"), weighted.accuracy, percent)
     assert f"cannot be known: {withheld.why}" in parsed.row("Table of accuracy if holes came by chance", "60%")
+    assert "weighted so that holes may depend on the label; without weights" in parsed.text
     for name, row in accounting.pairs.items():
         assert_interval(parsed.row("Table of pairs", words(name)), row, nats)
     for name, row in accounting.late_fusion.items():

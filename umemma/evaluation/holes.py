@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import optimize, stats
+from sklearn.cluster import KMeans
 
 from umemma.evaluation import target
 from umemma.evaluation.bootstrap import holm, rounded
@@ -33,6 +34,8 @@ LEVEL, POWER = 0.05, 0.8
 ODDS = 2.0  # of the bounds that hold whatever holes depend on
 _MOST_COLUMNS = 10  # classes whose labels and answers are compared, the most frequent
 _MIN_ROWS = 30  # on either side
+_ALWAYS = 0.99  # share of samples that have a modality which is "always" there
+_MOST_BINS, _ROWS_IN_BIN = 8, 30  # of what is always seen; samples of each label in a bin
 
 
 def diagnosed(main: Model) -> dict[str, Any]:
@@ -63,16 +66,24 @@ def diagnosed(main: Model) -> dict[str, Any]:
 def elsewhere(main: Model, rates: Sequence[float], diagnosis: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the accuracy to expect where every modality is missing by chance, at each rate, from data with other holes.
 
-    By weights that let holes depend on the label. If `diagnosis` finds that they depend on more, there is no value, but
-    bounds. Nothing for data without holes, with several labels a sample, or with more than four modalities.
+    By weights that let holes depend on the label. If `diagnosis` finds that they depend on more, then on what the modalities
+    show that are always there, too: `given` names these. If they depend on more still, there is no value, but bounds.
+    Nothing for data without holes, with several labels a sample, or with more than four modalities.
     """
     test, table = main.splits["test"], main.tables["test"]
     if test.present.all() or test.label.ndim == 2 or len(test.modalities) > MOST_MODALITIES:
         return []
     cluster = np.unique(test.group.numpy(), return_inverse=True)[1]
     right = {pattern: table.share_correct[pattern].numpy() for pattern in test.logits}
-    data = Data(test.present.numpy(), test.label.numpy(), cluster, right)
+    stratum, given = test.label.numpy(), []
     more = [name for name, row in diagnosis.items() if row["seen_given_label"] < LEVEL]
+    if more and (seen := _always_seen(main)):
+        finer = np.unique(np.stack([stratum, _bins(main, seen)]), axis=1, return_inverse=True)[1]
+        still = [name for name in more if _depends(main, name, cluster, given=finer) * len(more) < LEVEL]
+        if not still:
+            given = [name for name, is_seen in zip(test.modalities, seen, strict=True) if is_seen]
+            stratum, more = finer, []
+    data = Data(test.present.numpy(), stratum, cluster, right)
     rows = []
     for rate in rates:
         one = target.expected(data, target.at_rate(rate, list(test.logits)), ODDS)
@@ -83,12 +94,38 @@ def elsewhere(main: Model, rates: Sequence[float], diagnosis: Mapping[str, Any])
                 "missing_rate": rate,
                 "naive": _rounded(one.naive),
                 "accuracy": dict(zip(("value", "low", "high"), map(_rounded, ends), strict=True)),
+                "given": given,
                 "n_effective": rounded(one.n_effective),
                 "bounds": None if one.bounds is None else [rounded(end) for end in one.bounds],
                 "why": f"holes of {', '.join(more)} depend on more than the label" if refuted else one.why,
             }
         )
     return rows
+
+
+def _always_seen(main: Model) -> Pattern | None:
+    """Return the set of the modalities that are always there; None if there is none."""
+    seen: Pattern = tuple((main.splits["test"].present.double().mean(dim=0) >= _ALWAYS).tolist())
+    return seen if any(seen) and seen in main.splits["test"].logits else None
+
+
+def _bins(main: Model, seen: Pattern) -> np.ndarray:
+    """Return (row,) the bin of what is answered from the modalities that are always there: nearest means, by likeness.
+
+    Few bins take off nearly all of what a continuous cause does (Rosenbaum & Rubin 1984: five, 90 %).
+    """
+    test = main.splits["test"]
+    answers = test.logits[seen].double().log_softmax(dim=1).numpy()
+    most = min(_MOST_BINS, len(np.unique(answers, axis=0)), len(answers) // (_ROWS_IN_BIN * test.num_classes))
+    bins: np.ndarray = KMeans(max(most, 1), n_init=10, random_state=0).fit_predict(answers)
+    return bins
+
+
+def _depends(main: Model, modality: str, cluster: np.ndarray, given: np.ndarray) -> float:
+    """Return p that a modality's presence depends on nothing that is seen where `given` (row,) int is equal."""
+    test = main.splits["test"]
+    m = test.modalities.index(modality)
+    return differs(test.present[:, m].numpy(), _answers(main, m), cluster, given=np.eye(given.max() + 1)[given])
 
 
 def _rounded(value: float | None) -> float | None:

@@ -278,13 +278,14 @@ class Holes(Result):
 class Elsewhere(Result):
     """The accuracy to expect where every modality is missing by chance at a rate, from data whose own holes are not random.
 
-    `naive`: of all that hold each pattern, alike; `accuracy`: weighted, where holes depend on the label at most; None if `why`
-    says so. `bounds` hold whatever holes depend on, if the odds of presence change by at most a factor of 2.
+    `naive`: of all that hold each pattern, alike; `accuracy`: weighted, where holes depend at most on the label and
+    what is seen of the modalities in `given`, which are always there; None if `why` says so. `bounds` hold whatever holes depend on, if the odds of presence change by at most a factor of 2.
     """
 
     missing_rate: float
     naive: float | None
     accuracy: Interval
+    given: list[str]
     n_effective: float | None
     bounds: list[float] | None
     why: str | None
