@@ -136,7 +136,7 @@ FILES = {
     "dvc.yaml": "stages: {all: {cmd: python step.py, deps: [step.py], params: [seed, dataset],"
     " outs: [data/predictions, data/reference, data/baselines, data/reports/report.html]}}",
     "step.py": STEP,
-    "conf/config.yaml": "defaults: [_self_, {dataset: good}]\nseed: 0\n",
+    "conf/config.yaml": "defaults: [_self_, {dataset: good}]\nseed: 0\nbaselines: [linear, trees]\n",
     "conf/dataset/good.yaml": "name: good\n",
     "conf/dataset/broken.yaml": "name: broken\n",
     ".gitignore": "/data/\n",
@@ -170,12 +170,15 @@ def test_data_sets_run_in_worktrees_are_not_run_again_and_a_broken_one_stops_no_
         "--output",
         "b.md",
     ]
+    log = tmp_path / ".dvc/tmp/log"
+    said = call(tmp_path, *command, "--set", "baselines=[trees]", code=2)
+    assert "baselines: linear left out; a benchmark compares with [linear, trees]" in said
+    assert not log.exists()
     said = call(tmp_path, *command, code=1)
     assert "ERROR: no such file" in said
     page = (tmp_path / "b.md").read_text()
     assert "| `good` | everything | 200 | accuracy | 85.0 ± 7.1 | 70.0 ± 0.0 |" in page
     assert "Not run: `broken` (ERROR: no such file)." in page
-    log = tmp_path / ".dvc/tmp/log"
     assert log.read_text().splitlines() == ["broken 0", "good 0", "good 1"]
     call(tmp_path, *command[:4], *command[5:])
     assert log.read_text().splitlines() == ["broken 0", "good 0", "good 1"], "what is done comes from the cache"

@@ -8,10 +8,11 @@ independent. The rival is the better baseline on these same test samples, which 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import stdev
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 
+from umemma.errors import ParameterError
 from umemma.evaluation import parts
 from umemma.evaluation.bootstrap import Interval, Resamples, difference
 from umemma.evaluation.comparison import Model, check_same_samples
@@ -45,6 +46,14 @@ class Row:
         if low is None or high is None or low <= 0 <= high:
             return "level"
         return "ahead" if low > 0 else "behind"
+
+
+def check_is_whole(parameters: Mapping[str, Any]) -> None:
+    """Raise ParameterError if a run with these parameters fits not all that a benchmark compares with."""
+    if gone := [name for name in BASELINES if name not in parameters["baselines"]]:
+        raise ParameterError(
+            f"baselines: {', '.join(gone)} left out; a benchmark compares with [{', '.join(BASELINES)}]"
+        )
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:

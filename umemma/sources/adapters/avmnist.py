@@ -12,17 +12,16 @@ Sources: MNIST (LeCun, Cortes, Burges), FSDD (Jackson et al., github.com/Jakobov
 """
 
 import gzip
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from PIL import Image
 from sklearn.decomposition import PCA
 
 from umemma.data.sample import Sample
 from umemma.errors import DataError, ParameterError
+from umemma.sources.media_bytes import png, wav
 
 SAMPLE_RATE_HZ = 8_000
 NUM_SAMPLES = 8_000  # one second
@@ -99,7 +98,7 @@ class Adapter:
             split=split,
             label=label,
             group=Path(recording).stem,
-            members={"image.png": _png(self._images[split][index]), "audio.wav": _wav(waveform)},
+            members={"image.png": png(self._images[split][index]), "audio.wav": wav(waveform, SAMPLE_RATE_HZ)},
         )
 
     def _noisy_digit(
@@ -206,15 +205,3 @@ def _recording(path: Path) -> np.ndarray:
     if not rms > 0:
         raise DataError(f"{path} holds only silence")
     return waveform / rms
-
-
-def _png(image: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _wav(waveform: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, waveform, SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
-    return buffer.getvalue()

@@ -8,16 +8,14 @@ generator, seeded with (seed, key): no sample depends on another.
 
 import gzip
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import soundfile
-from PIL import Image
 
 from umemma.data.sample import Sample
+from umemma.sources.media_bytes import png, wav
 
 SAMPLE_RATE_HZ = 8_000
 NUM_SAMPLES = 2_048  # a quarter of a second
@@ -58,7 +56,10 @@ class Adapter:
             split=split,
             label=label,
             group=key,
-            members={"image.png": _png(image), "audio.wav": _wav(_tone_in_noise(rng, label, self._snr_db))},
+            members={
+                "image.png": png(_eight_bits(image)),
+                "audio.wav": wav(_tone_in_noise(rng, label, self._snr_db), SAMPLE_RATE_HZ),
+            },
         )
 
 
@@ -92,14 +93,6 @@ def _tone_in_noise(rng: np.random.Generator, digit: int, snr_db: tuple[float, fl
     return mixture * (0.95 / np.abs(mixture).max())
 
 
-def _png(image: np.ndarray) -> bytes:
-    """Encode pixels of about -16..32 (scan and noise) as 8 bit, so that the noise is not clipped away."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.clip(np.rint((image + 16) * (255 / 48)), 0, 255).astype(np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _wav(waveform: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, waveform, SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
-    return buffer.getvalue()
+def _eight_bits(image: np.ndarray) -> np.ndarray:
+    """Return pixels of about -16..32 (scan and noise) as 8 bit, so that the noise is not clipped away."""
+    return np.clip(np.rint((image + 16) * (255 / 48)), 0, 255).astype(np.uint8)

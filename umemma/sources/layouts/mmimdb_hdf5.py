@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from umemma import json_text, limits
 from umemma.data.sample import BadSample
 from umemma.errors import DataError, OverLimit, some
 from umemma.sources.layouts import hdf5_heaps, plain_pickle
 from umemma.sources.layouts.lists import Row
+from umemma.sources.media_bytes import png
 
 FILE, METADATA = "multimodal_imdb.hdf5", "metadata.npy"
 _TIMES = 3  # an array as it is stored, as it is converted, and what is made of it
@@ -101,9 +101,7 @@ def poster(file: Any, index: int) -> bytes:
     pixels = np.moveaxis(np.asarray(images[index]), 0, -1)
     if pixels.min() < 0 or pixels.max() > 255:
         raise BadSample(f"{file.filename}:{index}", f"pixels of {pixels.min()} to {pixels.max()}, not of 0 to 255")
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return png(pixels.astype(np.uint8))
 
 
 def plot(file: Any, index: int, words: dict[int, str]) -> str:

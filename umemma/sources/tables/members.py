@@ -6,7 +6,6 @@ missing they are NaN, not measured, unless `fill` gives a number to replace them
 
 import base64
 import hashlib
-import io
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -262,7 +261,7 @@ def _events(place: str, values: np.ndarray) -> np.ndarray:
 
 def _picture(values: np.ndarray, source: Source) -> bytes:
     """Return pixels between 0 and 255 as PNG. Raises ValueError if they are not, or too many or too few."""
-    from PIL import Image
+    from umemma.sources.media_bytes import png
 
     shape = source.shape or values.shape
     if len(shape) not in (2, 3) or values.size != np.prod(shape) or not values.size:
@@ -272,9 +271,7 @@ def _picture(values: np.ndarray, source: Source) -> bytes:
         )
     if not ((values >= 0) & (values <= 255) & (values == np.round(values))).all():
         raise ValueError("pixels must be whole numbers from 0 to 255")
-    buffer = io.BytesIO()
-    Image.fromarray(_without_gray_axis(values.reshape(shape).astype(np.uint8))).save(buffer, "PNG")
-    return buffer.getvalue()
+    return png(_without_gray_axis(values.reshape(shape).astype(np.uint8)))
 
 
 def _without_gray_axis(pixels: np.ndarray) -> np.ndarray:
