@@ -399,6 +399,7 @@ compare: arm
 baseline: frozen
 settings:
   - "dataset.options.num_samples={train: 400, val: 100, test: 200}"
+  - "baselines=[]"
   - fuse.epochs=1
 factors:
   arm: {frozen: [arm=frozen], ensemble: [arm=ensemble]}
