@@ -20,11 +20,12 @@ from umemma.evaluation.by_class import by_class
 from umemma.files import read_json, write_json, written_whole
 from umemma.models import checkpoint, safetensors
 from umemma.models.checkpoint import Model
+from umemma.models.device import Device
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
 from umemma.named_protocol import NamedProtocol, expanded, own, parsed
 from umemma.parameters import Parameters
-from umemma.prediction import predictions
+from umemma.prediction import in_parts, predict, predictions
 from umemma.prediction.predictions import Predictions
 from umemma.reporting import results as reports
 from umemma.reporting.tables import headline
@@ -158,6 +159,19 @@ def write_classes(test: Predictions, classes: Sequence[str]) -> None:
     reports.write(Path("data/reports/classes.json"), reports.Classes.model_validate(content))
 
 
+def answers_by(settings: Parameters) -> Callable[..., Predictions]:
+    """Return what predicts: this process, or parts of the rows wherever the launcher works."""
+    if settings.compute.launcher == "local":
+        return predict.predict
+    launcher = settings.launcher()
+
+    def by(*given: Any, group: torch.Tensor, device: Device, features: Any) -> Predictions:
+        set_up = settings.compute.set_up
+        return in_parts.predict(*given, group=group, features=features, set_up=set_up, launcher=launcher)
+
+    return by
+
+
 def main() -> None:
     """Load the model, predict with it and the towers, write predictions and results."""
     settings = parameters.read()
@@ -165,19 +179,16 @@ def main() -> None:
     context, targets = _context.load(settings)
     chosen = checkpoint.load(Path("data/model/model.safetensors"))
     budget = read_json(Path("data/model/budget.json"))
-    predicted = {
-        "main": _predictions.predictions_of(
-            chosen,
-            context,
-            targets,
-            settings.evaluate,
-            features=context.features if has_the_towers(chosen, context) else None,
-        )
-    }
+    predicts = partial(
+        _predictions.predictions_of,
+        samples=context,
+        targets=targets,
+        evaluate=settings.evaluate,
+        by=answers_by(settings),
+    )
+    predicted = {"main": predicts(chosen, features=context.features if has_the_towers(chosen, context) else None)}
     for arm in ("uni", "ensemble"):
-        predicted[arm] = _predictions.predictions_of(
-            fit(arm, context).model, context, targets, settings.evaluate, features=context.features
-        )
+        predicted[arm] = predicts(fit(arm, context).model, features=context.features)
     fingerprint = _context.fingerprint(settings, targets)
     pretrained = sum(tower.samples_seen for tower in context.towers.values())
     write_predictions(

@@ -9,15 +9,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests import ray_cluster, slurm_cluster
 from tests.conftest import ROOT
+from tests.test_blocks import PRIOR, of_kind
+from tests.test_in_parts import cpu
 from tests.test_shards import Holey, content, write
 from umemma.data import arrays, shards
 from umemma.errors import DataError, SettingError
 from umemma.launchers import local_launcher, ray_launcher, slurm_launcher
 from umemma.launchers.launcher import chosen
 from umemma.media.decoders.image import Decoder
+from umemma.prediction import in_parts
 
 needs_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="the extra `slurm` is not installed")
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
@@ -89,14 +93,29 @@ def lost_once(mark, number):
     return number
 
 
-def check(launcher, folder, monkeypatch):
+def predicted(model, media, launcher):
+    """Return the bytes of what a model answers in parts of ten samples."""
+    group = torch.arange(len(media))
+    found = in_parts.predict(model, media, PRIOR, group=group, features=None, set_up=cpu, launcher=launcher)
+    return {pattern: logits.numpy().tobytes() for pattern, logits in found.logits.items()}
+
+
+def check(launcher, folder, model, media, monkeypatch):
     """A map's bytes are those of this process, an error of a job is its own, and two ranks add up."""
     monkeypatch.chdir(ROOT)
-    assert everything(folder / "there", launcher) == everything(folder / "here", local_launcher.Launcher(1))
+    monkeypatch.setattr(in_parts, "ROWS", 10)
+    here = local_launcher.Launcher(1)
+    assert everything(folder / "there", launcher) == everything(folder / "here", here)
+    assert predicted(model, media, launcher) == predicted(model, media, here)
     with pytest.raises(DataError, match=r"^13 is unlucky$"):
         list(launcher.map(unlucky, [12, 13]))
     assert launcher.train([sys.executable, "-c", SUM], 2) == 0
     assert launcher.train([sys.executable, "-c", "import os; raise SystemExit(int(os.environ['RANK']) * 7)"], 2) == 7
+
+
+@pytest.fixture
+def model(towers, media):
+    return of_kind("concat/donor/feature", towers, media).eval()
 
 
 @pytest.fixture
@@ -157,18 +176,19 @@ def test_a_launcher_without_its_package_says_how_to_get_it(tmp_path, monkeypatch
 @needs_submitit
 @needs_slurm
 @pytest.mark.slow
-def test_slurm_makes_the_same_bytes_and_starts_the_ranks(folder, monkeypatch):
+def test_slurm_makes_the_same_bytes_and_starts_the_ranks(folder, model, media, monkeypatch):
     with slurm_cluster.running(folder / "slurm") as configuration:
         monkeypatch.setenv("SLURM_CONF", str(configuration))
-        check(slurm_launcher.Launcher(2, {"cluster": "slurm"}, folder / "logs"), folder, monkeypatch)
+        launcher = slurm_launcher.Launcher(2, {"cluster": "slurm"}, folder / "logs")
+        check(launcher, folder, model, media, monkeypatch)
 
 
 @needs_ray
 @pytest.mark.slow
-def test_ray_makes_the_same_bytes_and_starts_the_ranks_though_a_node_is_lost(folder, monkeypatch):
+def test_ray_makes_the_same_bytes_and_starts_the_ranks_though_a_node_is_lost(folder, model, media, monkeypatch):
     with ray_cluster.running() as address:
         launcher = ray_launcher.Launcher(None, {"address": address})
-        check(launcher, folder, monkeypatch)
+        check(launcher, folder, model, media, monkeypatch)
         assert launcher.train([sys.executable, "-c", LOST, str(folder)], 2) == 0
         for rank in ("0", "1"):
             assert not Path("/proc", (folder / rank).read_text()).exists(), "a rank of the first run is still there"
