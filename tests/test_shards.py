@@ -52,6 +52,18 @@ def write(folder, adapter, samples_per_shard=3, task="single_label", **options):
     )
 
 
+class Bereaved:
+    """A launcher of which a process was killed amid a shard, whose number may be another's here; the shard is made again."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def map(self, function, jobs):
+        for job in jobs:
+            (self._folder / f".{job.split}-{job.number:06d}.tar.1.part").write_bytes(b"half")
+            yield function(job)
+
+
 @pytest.fixture
 def folder(tmp_path):
     write(tmp_path / "shards", Holey(tmp_path))
@@ -76,6 +88,11 @@ def test_any_number_of_workers_writes_and_decodes_the_same_bytes(folder, tmp_pat
         assert content(again) == content(folder)
         arrays.write(shards.verify(again), again, "image", Decoder(), tmp_path / f"arrays{workers}", launcher=launcher)
         assert content(tmp_path / f"arrays{workers}") == content(tmp_path / "arrays")
+
+
+def test_what_a_process_that_was_killed_has_left_is_no_part_of_the_shards(folder, tmp_path):
+    write(tmp_path / "again", Holey(tmp_path), launcher=Bereaved(tmp_path / "again"))
+    assert content(tmp_path / "again") == content(folder)
 
 
 def test_an_error_of_another_process_is_the_one_it_raised(tmp_path):

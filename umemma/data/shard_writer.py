@@ -67,6 +67,10 @@ def write(
     judge = partial(judged, modalities=adapter.modalities, task=task, num_classes=len(classes))
     make = limits.Carried(partial(_make_shard, adapter, folder, judge))
     results = list(shown(launcher.map(make, jobs), "shards", len(jobs)))
+    for left in folder.glob(
+        ".*.part"
+    ):  # of a process that was killed, maybe on another machine; its job was done again
+        left.unlink(missing_ok=True)
     for position, repeated in _repeated_keys(results).items():
         results[position] = make(dataclasses.replace(jobs[position], left_out=repeated))
     rows = [row for result in results for row in result.rows]
