@@ -186,13 +186,19 @@ def test_the_next_step_follows_from_what_is_found():
     def used_up(content):
         content["information"][FULL]["utilisation"]["high"] = 1.0
 
-    def command(change):
-        return next_step.next_step(*changed(change)).command
+    def nearly_used_up(content):
+        content["information"][FULL]["utilisation"] |= {"value": 0.995, "low": 0.994, "high": 0.996}
+
+    def command(change, arm="ume-mma"):
+        robustness, accounting = changed(change)
+        return next_step.next_step(Robustness.model_validate(robustness.content() | {"arm": arm}), accounting).command
 
     assert command(score(value=0.9, low=0.6, high=0.98)) == 'make ablation SEEDS="0 1 2"'
     assert command(weak) == "dvc exp run -S pretrain.lr=0.001"
     assert command(used_up) == 'make ablation SEEDS="0 1 2"'
-    assert command(nothing) == "dvc exp run -S arm=ume-mma"
+    assert command(nearly_used_up, "frozen") == 'make ablation SEEDS="0 1 2"', "half a percent is worth no run"
+    assert command(nothing, "frozen") == "dvc exp run -S arm=ume-mma"
+    assert command(nothing, "ume-mma") == 'make ablation SEEDS="0 1 2"', "its towers are trained further already"
     robustness, accounting = changed(nothing)
     content = robustness.content()
     fused_is_worse(content)

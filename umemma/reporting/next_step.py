@@ -13,7 +13,9 @@ from umemma.reporting.results import Accounting, Robustness
 
 EXPERIMENT = "dvc exp run -S "
 INTERACTING = ("gated", "attention", "pool_residual")
+FURTHER = "ume-mma"  # the arm that trains pre-trained encoders further
 POOLS = ("pool", "pool_residual")  # heads whose weights depend on what is present
+_NEARLY_ALL = 0.99  # of what is known; the rest is worth no run
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def _nothing_hidden(robustness: Robustness, accounting: Accounting) -> NextStep 
     return NextStep(
         f"With only {listed(fallen, 'or')} left the model is worse than a model of that modality alone, as nothing was "
         "hidden in training: hide modalities.",
-        f"{EXPERIMENT}arm=ume-mma",
+        f"{EXPERIMENT}arm={FURTHER}",
     )
 
 
@@ -106,15 +108,16 @@ def _useless(_: Robustness, accounting: Accounting) -> NextStep | None:
     )
 
 
-def _utilisation(_: Robustness, accounting: Accounting) -> NextStep | None:
+def _utilisation(robustness: Robustness, accounting: Accounting) -> NextStep | None:
     fullest = findings.headline(accounting).fullest
     row = accounting.information[fullest]
-    if row.utilisation.high is None or row.utilisation.high >= 1:
+    used, most = row.utilisation.value, row.utilisation.high
+    if used is None or most is None or most >= 1 or used > _NEARLY_ALL or robustness.arm == FURTHER:
         return None
     return NextStep(
-        f"{row.best_known.model} is known to find more in the same data (this run uses {percent(row.utilisation.value)} "
+        f"{row.best_known.model} is known to find more in the same data (this run uses {percent(used)} "
         "of it): train the encoders further.",
-        f"{EXPERIMENT}arm=ume-mma",
+        f"{EXPERIMENT}arm={FURTHER}",
     )
 
 
