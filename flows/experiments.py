@@ -22,7 +22,8 @@ from flows.overrides import PARAMS_FILE, check_overrides
 from flows.workspace import Workspace
 from umemma.errors import UmemmaError
 
-WRITTEN_BY_RUNS = (PARAMS_FILE, LOCK_FILE)
+STUDY_PAGES = "docs/studies"
+WRITTEN_BY_RUNS = (PARAMS_FILE, LOCK_FILE, STUDY_PAGES)
 _REF = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
 
 

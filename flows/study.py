@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from flows import turn
 from flows.comparison import PREDICTIONS
 from flows.dvc_records import LOCK_FILE
+from flows.experiments import STUDY_PAGES
 from flows.fork_server import fork_server
 from flows.git import git
 from flows.graph import project_root
@@ -35,7 +36,6 @@ from umemma.evaluation.comparison import Model
 from umemma.evaluation.overall import overall
 from umemma.missingness import Pattern
 
-PAGES = Path("docs/studies")
 MODEL, TOWERS = "data/model", "data/towers/{dataset}"
 
 
@@ -99,7 +99,7 @@ def answer(
             num_experiments=len(done),
             seeds=sorted({trial.seed for trial in done}),
         )
-    path = home / PAGES / f"{name}.md"
+    path = home / STUDY_PAGES / f"{name}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page(written), "utf-8")
     say(f"\npage: {path.relative_to(home)}")

@@ -351,6 +351,7 @@ TOY = {
     "conf/config.yaml": "defaults: [_self_, {dataset: toy}]\nseed: 0\narm: frozen\n",
     "conf/dataset/toy.yaml": "name: toy\nadapter: digits\noptions: {}\n",
     "conf/study/help.yaml": TOY_STUDY,
+    "docs/studies/help.md": "the page of an earlier commit\n",
     ".gitignore": "/data/\n",
     "params.yaml": "seed: 7\narm: joint\ndataset: {name: mine}\n",
 }
@@ -389,7 +390,7 @@ def test_experiments_are_run_once_a_failed_one_is_named_and_the_page_is_of_the_r
     assert int(fusion) >= 1, "importing torch takes seconds"
     assert nothing_left(tmp_path)
     assert (tmp_path / "params.yaml").read_text() == TOY["params.yaml"]
-    assert call(tmp_path, "git", "status", "--porcelain").strip() == "?? docs/"
+    assert call(tmp_path, "git", "status", "--porcelain").strip() == "M docs/studies/help.md"
 
 
 TINY = """
