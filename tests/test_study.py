@@ -23,7 +23,7 @@ from umemma.evaluation import parts, study
 from umemma.evaluation.bootstrap import Resamples
 from umemma.evaluation.comparison import Model
 from umemma.evaluation.overall import overall
-from umemma.evaluation.study import Claim, condition, corrected
+from umemma.evaluation.study import Claim, Differences, condition, corrected
 from umemma.missingness import Pattern, patterns
 from umemma.prediction.predictions import Predictions
 from umemma.settings import section
@@ -130,7 +130,7 @@ def estimate(differences: torch.Tensor) -> list[torch.Tensor]:
 
 def test_of_one_seed_a_claim_is_the_paired_t_test_over_samples() -> None:
     differences = (torch.rand(1, NUM, generator=torch.Generator().manual_seed(0)) < 0.6).double() - 0.53
-    claim = study.claim([(estimate(differences), NUM)])
+    claim = study.claim([Differences(estimate(differences), NUM, NUM)])
     expected = ttest_1samp(differences[0].numpy(), 0)
     assert claim.value == pytest.approx(differences.mean().item())
     assert math.log(claim.p) == pytest.approx(math.log(expected.pvalue), rel=0.1)  # replicates are drawn
@@ -140,7 +140,7 @@ def test_of_one_seed_a_claim_is_the_paired_t_test_over_samples() -> None:
 
 def test_seeds_that_differ_by_more_than_samples_do_are_what_counts() -> None:
     differences = torch.tensor([0.10, 0.30, -0.10])[:, None].expand(3, NUM).double()
-    claim = study.claim([(estimate(differences), NUM)])
+    claim = study.claim([Differences(estimate(differences), NUM, NUM)])
     expected = ttest_1samp([0.10, 0.30, -0.10], 0)
     assert claim.p == pytest.approx(expected.pvalue, abs=0.01)
 
@@ -152,16 +152,32 @@ def test_a_difference_that_is_chance_is_claimed_as_often_as_it_should_be() -> No
         seeds = 0.02 * torch.randn(3, 1, generator=generator)
         of_samples = 0.4 * torch.randn(1, NUM, generator=generator)
         differences = seeds + of_samples + 0.3 * torch.randn(3, NUM, generator=generator)
-        claim = study.claim([(estimate(differences.double()), NUM)])
+        claim = study.claim([Differences(estimate(differences.double()), NUM, NUM)])
         false += claim.p is not None and claim.p < 0.05
     assert 3 <= false <= 15 + 2 * math.sqrt(300 * 0.05 * 0.95)
 
 
-def of_data_set(generator: torch.Generator, effect: float = 0.0) -> tuple[list[torch.Tensor], int]:
+def test_of_few_groups_with_many_samples_chance_is_claimed_as_often_as_it_should_be_and_equals_are_equal() -> None:
+    """Twelve groups of 25 samples that agree: what two variants differ by is a group's, not a sample's."""
+    resamples = Resamples(torch.arange(300) // 25, replicates=1_000, seed=0)
+    everything = torch.ones(300, dtype=torch.bool)
+    generator, false = torch.Generator().manual_seed(3), 0
+    for _ in range(300):
+        of_groups = 0.3 * torch.randn(12, generator=generator).repeat_interleave(25)
+        right = (0.2 * torch.randn(300, generator=generator) + of_groups).double()
+        claim = study.claim([Differences([resamples.mean(right, everything)], 12, 300)])
+        false += claim.p is not None and claim.p < 0.05
+    assert false <= 15 + 2 * math.sqrt(300 * 0.05 * 0.95)
+    equal = study.claim([Differences([resamples.mean(torch.zeros(300), everything)], 12, 300)])
+    assert (equal.value, equal.p) == (0, 1)
+    assert equal.high == pytest.approx(2.2 * math.sqrt(2) / 302, rel=0.01)
+
+
+def of_data_set(generator: torch.Generator, effect: float = 0.0) -> Differences:
     """Return three seeds' differences in which seeds and samples are chance, about an effect."""
     seeds = 0.02 * torch.randn(3, 1, generator=generator)
     samples = 0.4 * torch.randn(1, NUM, generator=generator)
-    return estimate((effect + seeds + samples).double()), NUM
+    return Differences(estimate((effect + seeds + samples).double()), NUM, NUM)
 
 
 def test_an_average_over_data_sets_that_is_chance_is_claimed_as_often_as_it_should_be() -> None:

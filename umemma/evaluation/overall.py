@@ -9,14 +9,14 @@ samples and, mostly, towers: they are averaged seed by seed. An average is of th
 data; for that there are the ranks (Demšar 2006, JMLR 7), whose number is that of the data sets.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
 import torch
 from scipy.stats import rankdata
 
-from umemma.evaluation.study import Claim, Condition, claim, holm_corrected, paired
+from umemma.evaluation.study import Claim, Condition, Differences, claim, holm_corrected, paired
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _parts(conditions: Iterable[Condition], variant: str) -> list[str]:
 
 def _of_data_sets(
     variant: str, part: str, conditions: Mapping[str, Condition], data_sets: Mapping[str, str]
-) -> Iterator[tuple[Sequence[torch.Tensor], int]]:
+) -> Iterator[Differences]:
     """Yield each data set's differences by seed, the mean over its conditions, with its groups of test samples."""
     for name in dict.fromkeys(data_sets[title] for title in conditions):
         own = [one for title, one in conditions.items() if data_sets[title] == name]
@@ -72,7 +72,7 @@ def _of_data_sets(
                 {seed: torch.stack([each[seed] for each in some]).mean(dim=0) for seed in seeds}
                 for some in (ours, theirs)
             ]
-            yield paired(*means), min(one.num_groups for one in own)
+            yield Differences(paired(*means), min(one.num_groups for one in own), min(one.num_samples for one in own))
 
 
 def _ranks(conditions: Mapping[str, Condition], data_sets: Mapping[str, str]) -> dict[str, dict[str, float]]:

@@ -3,7 +3,8 @@
 A difference has two sources of chance: which samples are in the test set, and the seed of training. They are crossed,
 every seed answers the same samples, so the variances of the two add up (Owen 2007, arXiv 0712.1111, of which this is the
 sum that does not take off the part counted twice): that over samples from the paired bootstrap of the mean over seeds,
-that over seeds from the spread of the seeds' differences. Student's t with Satterthwaite's degrees of freedom. Of one
+that over seeds from the spread of the seeds' differences. Two samples are added, one for and one against (Bonett & Price
+2012): on few samples variants may agree by luck. Student's t with Satterthwaite's degrees of freedom. Of one
 seed only the samples are known, and a claim is of those trained models, not of the training.
 
 A claim holds if its p value, corrected by Holm over all claims of its kind, is below SIGNIFICANCE. There are two kinds:
@@ -13,14 +14,14 @@ of one condition and part (`corrected`), and of the averages over all conditions
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev, variance
+from statistics import fmean, variance
 from typing import Literal, TypeVar
 
 import torch
 from scipy.special import stdtr, stdtrit
 
 from umemma.evaluation import parts
-from umemma.evaluation.bootstrap import LEVEL, Resamples, holm, shift
+from umemma.evaluation.bootstrap import LEVEL, Resamples, holm, variance_of
 from umemma.evaluation.comparison import Model, check_same_samples
 from umemma.evaluation.parts import Part
 from umemma.evaluation.scores import telling
@@ -31,6 +32,15 @@ _REPLICATES = 1_000
 Seeds = Mapping[int, Model]  # the models of one variant
 Verdict = Literal["better", "worse", "undecided"]
 Place = TypeVar("Place")
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Of a variant from the reference on one data set: an estimate (1 + replicate,) for each seed, groups and samples."""
+
+    by_seed: Sequence[torch.Tensor]
+    num_groups: int
+    num_samples: int
 
 
 @dataclass(frozen=True)
@@ -110,10 +120,12 @@ def condition(
         variant: {(part.name, metric): estimated(part, metric, seeds) for part in rows for metric in metrics}
         for variant, seeds in variants.items()
     }
-    groups = {part.name: resamples.clusters_of(part.rows(test)) for part in rows}
+    measured = {part.name: part.rows(test) for part in rows}
+    size = {name: (resamples.clusters_of(of_part), int(of_part.sum())) for name, of_part in measured.items()}
     claims = {
         variant: {
-            cell: claim([(paired(seeds, estimates[reference][cell]), groups[cell[0]])]) for cell, seeds in cells.items()
+            cell: claim([Differences(paired(seeds, estimates[reference][cell]), *size[cell[0]])])
+            for cell, seeds in cells.items()
         }
         for variant, cells in estimates.items()
         if variant != reference and variants[variant].keys() & variants.get(reference, {}).keys()
@@ -170,21 +182,21 @@ def paired(ours: Mapping[int, torch.Tensor], theirs: Mapping[int, torch.Tensor])
     return [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
 
 
-def claim(of_data_sets: Sequence[tuple[Sequence[torch.Tensor], int]]) -> Claim:
-    """Return what is claimed of the mean over data sets, of which each has its differences by seed, and its groups.
+def claim(of_data_sets: Sequence[Differences]) -> Claim:
+    """Return what is claimed of the mean over data sets.
 
     Data sets are independent of each other, in samples and in training, so their variances add up.
     """
-    means = [torch.stack(list(differences)).mean(dim=0) for differences, _ in of_data_sets]
+    means = [torch.stack(list(one.by_seed)).mean(dim=0) for one in of_data_sets]
     value = fmean(mean[0].item() for mean in means)
-    errors = [shift(mean, groups).error for mean, (_, groups) in zip(means, of_data_sets, strict=True)]
-    known = [error for error in errors if error is not None]
-    if len(known) < len(errors):
-        return Claim(value, None, None, None, None)
-    variances = [(error**2, groups - 1) for error, (_, groups) in zip(known, of_data_sets, strict=True)]
-    for differences, _ in of_data_sets:
-        if (seeds := len(differences)) > 1:
-            variances.append((variance(one[0].item() for one in differences) / seeds, seeds - 1))
+    variances: list[tuple[float, int]] = []
+    for one, mean in zip(of_data_sets, means, strict=True):
+        over_samples = variance_of(mean, one.num_groups)
+        if over_samples is None:
+            return Claim(value, None, None, None, None)
+        variances.append((over_samples + 2 / (one.num_samples + 2) ** 2, one.num_groups - 1))
+        if (seeds := len(one.by_seed)) > 1:
+            variances.append((variance(each[0].item() for each in one.by_seed) / seeds, seeds - 1))
     total = sum(each for each, _ in variances)
     degrees = total**2 / sum(each**2 / freedom for each, freedom in variances)
     error = math.sqrt(total) / len(of_data_sets)
