@@ -14,7 +14,7 @@ of one condition and part (`corrected`), and of the averages over all conditions
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, variance
+from statistics import fmean, stdev, variance
 from typing import Literal, TypeVar
 
 import torch
