@@ -1,8 +1,8 @@
 """What a study says as a whole: each variant's average difference over all conditions, and its rank over data sets.
 
 A study of six conditions and seven sets of modalities makes hundreds of comparisons; corrected over all of them, three
-seeds cannot show a difference of ten points. The averages were fixed before anything was run, two or so for a variant,
-and hold the seeds of every data set: they are corrected over themselves alone.
+seeds cannot show a difference of ten points. The averages are the same of every study, two or so for a variant, and hold
+the seeds of every data set: they are corrected over themselves alone.
 
 Every data set counts the same, and each of its conditions the same within it. Conditions of one data set share test
 samples and, mostly, towers: they are averaged seed by seed. An average is of these conditions, and no claim about other
