@@ -22,7 +22,7 @@ from umemma.reporting.results import Accounting, Arm, Robustness
 from umemma.training.arms import ARMS
 
 PREDICTIONS, OTHER_RUNS = Path("data/predictions"), Path("data/arms")
-REFERENCE = Path("data/reference")
+REFERENCE, HEADS = Path("data/reference"), Path("data/heads")
 ADDITIVE_HEADS = ("sum_logits", "mean_logits", "concat", "product_of_experts", "pool")
 
 
@@ -67,6 +67,7 @@ def main() -> None:
         main_model,
         *(comparison.read(PREDICTIONS / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
         *(comparison.read(REFERENCE / f"{name}.safetensors")[0] for name in ("specialists", "additive")),
+        *(comparison.read(path)[0] for path in sorted(HEADS.glob("*.safetensors"))),
         *rivals(settings.arm),
         *others(fingerprint, PREDICTIONS / "model.safetensors"),
     ]

@@ -20,6 +20,7 @@ from umemma.evaluation import failure, mixture, pairs
 from umemma.evaluation import information as formulas
 from umemma.evaluation.bootstrap import interval
 from umemma.evaluation.failure import Heads
+from umemma.evaluation.yardstick import ADDITIVE, SPECIALISTS
 from umemma.missingness import patterns
 
 WORLD, COUNT = World(), 6_000
@@ -96,6 +97,22 @@ def test_the_failure_is_the_sum_of_its_parts_and_lies_in_the_family_where_only_t
     assert parts["family"]["low"] <= 0.160 <= parts["family"]["high"]
     interacting = failure.parts(models[0], known, of_heads, EVERYTHING, resamples, is_additive=False)
     assert (interacting["family"]["value"], interacting["adaptation"]["value"]) == (0, values["failure"])
+
+
+def test_an_arm_that_trains_encoders_is_split_by_heads_on_these_and_not_by_those_on_towers():
+    cells = everything(WORLD, COUNT, 0)
+    towers = [model(f"{arm} towers", BAYES, cells, arm) for arm in ("ensemble", ADDITIVE, SPECIALISTS)]
+    run = model("run", PRODUCT, cells, "ume-mma")
+    own = [model(f"{arm} own", PRODUCT, cells, f"{arm}{failure.ON_OWN}") for arm in ("ensemble", ADDITIVE, SPECIALISTS)]
+    for models, expected in (([run, *towers], None), ([run, *towers, *own], "encoder")):
+        known, resamples = candidates(models)
+        of_heads = Heads.of(models, run, resamples, is_additive=True, on=failure.ON_OWN)
+        parts = failure.parts(run, known, of_heads, EVERYTHING, resamples, is_additive=True)
+        if expected is None:
+            assert parts is None
+        else:
+            assert parts["failure"]["value"] == parts["encoder"]["value"] == pytest.approx(0.160, abs=0.02)
+            assert parts["family"]["value"] == parts["adaptation"]["value"] == 0
 
 
 def test_pairs_that_need_each_other_are_told_from_pairs_that_say_the_same():

@@ -24,7 +24,7 @@ from umemma.models.run_encoders import encode_split
 from umemma.models.unimodal import Encoder, Tower
 from umemma.prediction.predict import predict
 from umemma.prediction.predictions import Predictions
-from umemma.training import inherited, masks, unimodal_fit
+from umemma.training import inherited, masks, reference, regression, unimodal_fit
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
 from umemma.training.fit import Trained, fit
@@ -447,3 +447,33 @@ def test_a_tower_of_a_base_whose_head_has_none_gets_one_on_the_same_features(con
     expected = encode_split(base.parts(), data["test"], device=CPU)["image"]
     assert torch.equal(trained.features["test"], expected)
     assert trained.tower.samples_seen > 0
+
+
+@pytest.mark.parametrize("name", ["ume-mma", "joint"])
+def test_the_heads_of_an_arm_that_trains_encoders_are_on_these(name, context):
+    model = fit(name, context).model
+    before = snapshot(model)
+    own = reference.on_encoders_of(model, context)
+    assert same(snapshot(model), before)
+    expected = encode_split(model.parts(), context.media["test"], device=CPU)
+    for modality, tower in own.towers.items():
+        assert torch.equal(own.features["test"].values[modality], expected[modality])
+        assert not torch.equal(expected[modality], context.features["test"].values[modality])
+        assert same(snapshot(tower.encoder), snapshot(model.parts()[modality]))
+    best = reference.heads(own).best.model
+    assert same(snapshot(best.members["11"].encoders), snapshot(model.encoders))
+
+
+def test_a_linear_head_is_solved_whatever_the_scale_of_features_and_answers_at_the_shares_of_all_samples(context):
+    """Of two Gaussians the posterior's logit is linear in the feature; class 1 lacks the modality in three of four cases."""
+    label = torch.arange(8_000) % 2
+    rng = torch.Generator().manual_seed(0)
+    feature = (torch.randn(8_000, 1, generator=rng) + 2.0 * label[:, None]) * 1e3 + 5e4
+    present = torch.rand(8_000, 1, generator=rng) < torch.tensor([1.0, 0.25])[label][:, None]
+    data = Batch({"x": feature}, present, label, key_digest([str(i) for i in range(8_000)]))
+    features = {"train": data.rows(slice(0, 6_000)), "val": data.rows(slice(6_000, 8_000))}
+    head = nn.Linear(1, 2)
+    regression.fit_head(head, features, replace(context, media=features, num_classes=2))
+    at = torch.tensor([[5e4], [5.1e4], [5.2e4]])
+    logit = torch.stack([head(at)[:, 1] - head(at)[:, 0], torch.tensor([-2.0, 0.0, 2.0])])  # of equal shares, exactly
+    torch.testing.assert_close(logit[0], logit[1], atol=0.25, rtol=0)

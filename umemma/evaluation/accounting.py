@@ -54,6 +54,11 @@ def account(
     candidates = Candidates(models, main, resamples)
     known = {pattern: candidates.known(pattern) for pattern in names}
     heads = failure.Heads.of(models, main, resamples, is_additive=is_additive)
+    own = (
+        heads
+        if main.arm in failure.ON_TOWERS
+        else failure.Heads.of(models, main, resamples, is_additive=is_additive, on=failure.ON_OWN)
+    )
     gaps = failure.late_fusion(main, heads, list(names), resamples)
     diagnosis = holes.diagnosed(main)
     figures = {model: _figures(model, known) for model in models}
@@ -86,7 +91,7 @@ def account(
             name: _information(main, pattern, known[pattern], resamples)
             | {
                 "truth": rounded(truth[pattern]) if truth is not None else None,
-                "parts": failure.parts(main, candidates, heads, pattern, resamples, is_additive=is_additive),
+                "parts": failure.parts(main, candidates, own, pattern, resamples, is_additive=is_additive),
             }
             for pattern, name in names.items()
         },
@@ -104,7 +109,9 @@ def account(
         "counter_intuitive": counter_intuitive(main, resamples),
         "reliability": {name: calibration.reliability(bins[pattern][0]) for pattern, name in names.items()},
         "models": [_described(model, main, figures[model], names) for model in models],
-        "arms": arms(models, main, figures, resamples, seed=seed),
+        "arms": arms(
+            [model for model in models if not model.arm.endswith(failure.ON_OWN)], main, figures, resamples, seed=seed
+        ),
         "matrices": matrices(models, rates),
     }
 

@@ -6,8 +6,9 @@ The failure under S, how much worse this run is than the best known model, is a 
 - family       the best head of any kind on these features is better than the best additive one: take a head that interacts;
 - adaptation   the best of the family, fitted to S alone, is better than this run's head, which answers every S: hide more.
 
-Each part is a difference of two cross-entropies on the same test samples, of models chosen on validation data. Only for
-arms that leave the towers as they are: of others' features no other head is known.
+Each part is a difference of two cross-entropies on the same test samples, of models chosen on validation data. Other heads
+on an arm's features are those of the stage `reference`, where it leaves the towers as they are, else those of `heads`.
+Early fusion has no features of one modality, and no parts.
 """
 
 from collections.abc import Sequence
@@ -26,11 +27,12 @@ from umemma.missingness import Pattern
 PRODUCT = "ensemble"
 ADDING = (ADDITIVE, PRODUCT, UNI)  # arms whose heads sum one term per modality
 ON_TOWERS = (UNI, PRODUCT, "frozen")  # arms whose features are those of the towers
+ON_OWN = " on this model's encoders"  # ends the names of arms whose heads are on the encoders that a run's arm trained
 
 
 @dataclass(frozen=True)
 class Heads:
-    """Heads on the towers of this run: `any` are of all kinds, `additive` sum one term per modality, `product` is untrained.
+    """Heads on the same encoders: `any` are of all kinds, `additive` sum one term per modality, `product` is untrained.
 
     The best additive head of a set was trained for this set alone.
     """
@@ -40,26 +42,31 @@ class Heads:
     product: Model
 
     @classmethod
-    def of(cls, models: Sequence[Model], main: Model, resamples: Resamples, *, is_additive: bool) -> "Heads | None":
+    def of(
+        cls, models: Sequence[Model], main: Model, resamples: Resamples, *, is_additive: bool, on: str = ""
+    ) -> "Heads | None":
         """Choose them from the models of this run's seed; None if its product of experts or specialists are not among them.
 
-        `is_additive`: does this run's own head sum one term per modality?
+        `is_additive`: does this run's own head sum one term per modality? `on`: those on the towers, or `ON_OWN`.
         """
-        of_arm = {arm: [model for model in models if (model.arm, model.seed) == (arm, main.seed)] for arm in ADDING}
-        if not (of_arm[PRODUCT] and of_arm[ADDITIVE]):
+
+        def of_arm(arm: str) -> list[Model]:
+            return [model for model in models if (model.arm, model.seed) == (f"{arm}{on}", main.seed)]
+
+        if not (of_arm(PRODUCT) and of_arm(ADDITIVE)):
             return None
-        own = [main] if main.arm in ON_TOWERS else []
-        adding = [*(own if is_additive else []), *(model for several in of_arm.values() for model in several)]
-        others = [model for model in models if (model.arm, model.seed) == (SPECIALISTS, main.seed)]
+        own = [main] if on or main.arm in ON_TOWERS else []
+        adding = [*(own if is_additive else []), *(model for arm in ADDING for model in of_arm(arm))]
+        others = of_arm(SPECIALISTS)
         every, adding = (list(dict.fromkeys(several)) for several in ([*own, *others, *adding], adding))
-        return cls(Candidates(every, main, resamples), Candidates(adding, main, resamples), of_arm[PRODUCT][0])
+        return cls(Candidates(every, main, resamples), Candidates(adding, main, resamples), of_arm(PRODUCT)[0])
 
 
 def parts(
     main: Model, known: Candidates, heads: Heads | None, pattern: Pattern, resamples: Resamples, *, is_additive: bool
 ) -> dict[str, Interval] | None:
-    """Return the failure under a pattern and its three parts, nats; None where this run's features are not the towers'."""
-    if heads is None or main.arm not in ON_TOWERS:
+    """Return the failure under a pattern and its three parts, nats; None where no other `heads` on this run's encoders are known."""
+    if heads is None:
         return None
     family = heads.additive if is_additive else heads.any
     steps = [_best(candidates, main, pattern) for candidates in (known, heads.any, family)]

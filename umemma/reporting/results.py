@@ -222,7 +222,7 @@ class Information(Result):
     """What is known about the information in a pattern, in nats; floor and ceiling are accuracies.
 
     With several labels it is the sum over labels of the information about each, no bound on that about all together.
-    `parts` is None if the run's encoders are not those of the towers, of which other heads are known.
+    `parts` is None if no other heads on the run's encoders are known: early fusion has no features of one modality.
     """
 
     lower_bound: Interval

@@ -66,6 +66,19 @@ def linear(samples: Samples) -> LinearExperts:
     return LinearExperts(experts, samples.log_prior).eval()
 
 
+def fit_head(head: nn.Linear, features: Mapping[str, Batch], samples: Samples) -> None:
+    """Solve a linear head, (sample, dim) -> calibrated logits at all samples' class shares.
+
+    `features` {split: Batch} of `train` and `val` have one modality; samples that lack it are left out.
+    """
+    (name,) = features["train"].modalities
+    expert = _expert(name, features, samples)
+    weight = expert.linear.weight / expert.std
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        head.bias.copy_(expert.linear.bias - weight @ expert.mean)
+
+
 def _expert(name: str, data: Mapping[str, Batch], samples: Samples) -> Expert:
     """Fit for each C until validation cross-entropy gets worse, keep the best, and calibrate it there."""
     rows = {split: batch.present[:, 0].nonzero().squeeze(1)[:MAX_SAMPLES] for split, batch in data.items()}

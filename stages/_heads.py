@@ -1,0 +1,52 @@
+"""Predictions of the heads that a run is measured by, on file: those of `reference` on the towers, of `heads` on its own encoders."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stages import _context, _predictions
+from umemma.data.manifest import Targets
+from umemma.evaluation.yardstick import ADDITIVE, SPECIALISTS
+from umemma.files import write_json, written_whole
+from umemma.models.per_pattern import PerPattern
+from umemma.parameters import Parameters
+from umemma.prediction import predict, predictions
+from umemma.prediction.predictions import Predictions
+from umemma.training.context import TrainingContext
+from umemma.training.reference import heads
+
+NAMES = "names.json"  # of those that were trained
+Written = tuple[dict[str, Predictions], dict[str, Any]]  # predictions by split, and facts that identify the model
+
+
+def predicted(
+    context: TrainingContext, targets: Targets, settings: Parameters, *, suffix: str = ""
+) -> dict[str, Written]:
+    """Train specialists and additive ones on the context's features; their arms are named with the `suffix`."""
+    trained = heads(context)
+    written: dict[str, Written] = {}
+    for name, arm, models in (
+        ("specialists", SPECIALISTS, trained.best.model),
+        ("additive", ADDITIVE, trained.of_way[0]),
+    ):
+        assert isinstance(models, PerPattern), "a model for every set"
+        answers = _predictions.predictions_of(
+            models, context, targets, settings.evaluate, features=context.features, by=predict.predict_specialists
+        )
+        written[name] = answers, {"arm": f"{arm}{suffix}", "budget": None}
+    return written
+
+
+def write(folder: Path, written: Mapping[str, Written], settings: Parameters, targets: Targets) -> None:
+    """Write a file for each."""
+    common = {"seed": settings.seed, "missing_rate": None, "fingerprint": _context.fingerprint(settings, targets)}
+    with written_whole(folder) as temporary:
+        write_json(temporary / NAMES, list(written))
+        for name, (content, facts) in written.items():
+            predictions.write(temporary / f"{name}.safetensors", content, {**common, **facts})
+
+
+def write_none(folder: Path) -> None:
+    """Write that there are none."""
+    with written_whole(folder) as temporary:
+        write_json(temporary / NAMES, [])

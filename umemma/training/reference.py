@@ -1,0 +1,67 @@
+"""Heads that a run's fusion is measured by: on the same encoders, but each trained for one set of modalities alone.
+
+An additive head and an interacting one for every set, of which the better on validation data is kept. Encoders stay as
+they are and only heads are trained, at the price of seconds.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from umemma.data.batch import Batch
+from umemma.models.late_fusion import LateFusion
+from umemma.models.run_encoders import encode_split
+from umemma.models.unimodal import AnyEncoder, Tower
+from umemma.training.context import TrainingContext
+from umemma.training.fit import Specialists, Trained, late, specialists
+from umemma.training.regression import fit_head
+
+HEADS, HEADS_OF_TREES = ("sum_logits", "gated"), ("pool", "pool_residual")
+MIN_EPOCHS = 3  # an arm may train less; the yardstick must be hard to beat
+
+
+def heads(context: TrainingContext) -> Specialists:
+    """Train the heads of every set on the context's features; the first way of each is additive."""
+
+    def train_head(head: str, subset: TrainingContext) -> Trained:
+        epochs = subset.fuse.epochs
+        fuse = subset.fuse.model_copy(
+            update={
+                "head": head,
+                "substitute": "none",
+                "substitute_at": "feature",
+                "presence": "learn",
+                "epochs": epochs if epochs == "auto" else max(MIN_EPOCHS, epochs),
+            }
+        )
+        return late(replace(subset, fuse=fuse), "head", hides=False)
+
+    kinds = HEADS_OF_TREES if context.is_out_of_fold else HEADS  # towers of trees have no linear head to train
+    return specialists(context, tuple(partial(train_head, kind) for kind in kinds))
+
+
+def on_encoders_of(model: LateFusion, context: TrainingContext) -> TrainingContext:
+    """Return the context with the model's encoders in place of the towers': their features, and a linear head on each."""
+    model = deepcopy(model).to(context.device.torch_device)
+    features = {
+        split: batch.with_values(encode_split(model.parts(), batch, device=context.device))
+        for split, batch in context.media.items()
+    }
+    towers = {name: _tower(name, encoder, features, context) for name, encoder in model.cpu().parts().items()}
+    return replace(context, towers=towers, features=features, is_out_of_fold=False)
+
+
+def _tower(name: str, encoder: AnyEncoder, features: Mapping[str, Batch], context: TrainingContext) -> Tower:
+    """Return the encoder with a linear head solved on the samples that have the modality; it answers at all samples' shares."""
+    tower = Tower(encoder, context.num_classes).eval().requires_grad_(False)
+    tower.log_prior.copy_(context.log_prior)
+    if isinstance(tower.head, torch.nn.Linear):
+        fit_head(tower.head, {split: features[split].only([name]) for split in ("train", "val")}, context)
+    else:  # an encoder that answers itself
+        val = features["val"].only([name])
+        has = val.present[:, 0]
+        tower.fit_temperature(val.values[name][has], val.label[has])
+    return tower
