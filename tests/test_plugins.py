@@ -15,7 +15,7 @@ from umemma.errors import DataError, ParameterError
 from umemma.media import facts as media
 from umemma.models.unimodal import Encoder
 from umemma.settings import call, plugins
-from umemma.sources import build
+from umemma.sources import build, media_bytes
 from umemma.sources.adapters import avmnist, digits
 
 READ = {"avmnist": "fsdd", "grid": "grid_clips", "mmimdb_lite": "mmimdb_lite"} | dict.fromkeys(GENUINE_LISTS, "formats")
@@ -143,7 +143,7 @@ def test_a_decoder_names_what_it_cannot_read(decoder, content):
 def test_a_tone_is_where_its_frequency_is():
     from umemma.media.decoders.spectrogram import Decoder
 
-    content = digits._wav(0.5 * np.sin(2 * np.pi * 1000 * np.arange(4000) / 8000))
+    content = media_bytes.wav(0.5 * np.sin(2 * np.pi * 1000 * np.arange(4000) / 8000), 8000)
     image = Decoder(sample_rate_hz=8000, n_fft=256, hop=128, frames=40)(content)
     assert image.shape == (1, 129, 40)
     assert (image[0, :, 1:30].argmax(dim=0) == 1000 // (8000 / 256)).all()
@@ -158,9 +158,9 @@ def test_an_unknown_image_mode_is_named():
 
 
 def test_facts_tell_blank_from_real():
-    blank = media.facts("image.png", digits._png(np.zeros((8, 8))))
-    silent = media.facts("audio.wav", digits._wav(np.zeros(800)))
-    noisy = media.facts("audio.wav", digits._wav(np.random.default_rng(0).random(800)))
+    blank = media.facts("image.png", media_bytes.png(np.zeros((8, 8), np.uint8)))
+    silent = media.facts("audio.wav", media_bytes.wav(np.zeros(800), 8000))
+    noisy = media.facts("audio.wav", media_bytes.wav(np.random.default_rng(0).random(800), 8000))
     assert (blank["blank"], silent["blank"], noisy["blank"]) == (True, True, False)
     assert (silent["seconds"], silent["sample_rate_hz"], blank["height_px"]) == (0.1, 8000, 8)
 
