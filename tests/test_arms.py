@@ -464,6 +464,33 @@ def test_the_heads_of_an_arm_that_trains_encoders_are_on_these(name, context):
     assert same(snapshot(best.members["11"].encoders), snapshot(model.encoders))
 
 
+def test_what_only_two_modalities_together_know_is_found_by_the_yardstick_of_a_thousand_samples(context):
+    """The label is an XOR of two signs, the batch 128: eight steps an epoch, of which the fusion has five."""
+    rng = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    towers = {name: Tower(Encoder(name, (1,), {"name": "mlp", "depth": 1, "dim": 16}), 2).eval() for name in ("a", "b")}
+    media, features = {}, {}
+    for split, number in (("train", 1_024), ("val", 512), ("test", 512)):
+        values = {name: torch.randn(number, 1, generator=rng) for name in towers}
+        label = ((values["a"] > 0) ^ (values["b"] > 0))[:, 0].long()
+        present = torch.ones(number, 2, dtype=torch.bool)
+        media[split] = Batch(values, present, label, key_digest([f"{split}{i}" for i in range(number)]))
+        encoders = {name: tower.encoder for name, tower in towers.items()}
+        features[split] = media[split].with_values(encode_split(encoders, media[split], device=CPU))
+    fuse = context.fuse.model_copy(update={"epochs": 5.0, "batch_size": 128, "lr": 0.001})
+    pretrain = context.pretrain.model_copy(update={"lr": 0.004})
+    world = replace(
+        context, media=media, features=features, towers=towers, fuse=fuse, pretrain=pretrain, num_classes=2, base=None
+    )
+    trained = reference.heads(world)
+    accuracy = {
+        name: (model(media["test"]).argmax(dim=1) == media["test"].label).float().mean().item()
+        for name, model in (("best", trained.best.model), ("additive", trained.of_way[0]))
+    }
+    assert accuracy["additive"] < 0.6
+    assert accuracy["best"] > 0.85
+
+
 def test_a_linear_head_is_solved_whatever_the_scale_of_features_and_answers_at_the_shares_of_all_samples(context):
     """Of two Gaussians the posterior's logit is linear in the feature; class 1 lacks the modality in three of four cases."""
     label = torch.arange(8_000) % 2

@@ -34,12 +34,13 @@ from umemma.prediction.predictions import Predictions
 from umemma.settings import BaselineName
 from umemma.training import augment, baseline, distillation, presence
 from umemma.training.arms import ARMS
+from umemma.training.average import state
 from umemma.training.context import TrainingContext
 from umemma.training.copies import HeldOut, with_copies
 from umemma.training.hiding import Hiding
-from umemma.training.loop import Curve, train
+from umemma.training.loop import CRITERION, Curve, kept, train
 from umemma.training.movement import Movement
-from umemma.training.schedule import Schedule
+from umemma.training.schedule import MIN_STEPS, Schedule
 from umemma.training.settings import ArmName
 
 Group = tuple[list[nn.Parameter], float]  # parameters and their learning rate
@@ -83,7 +84,11 @@ def fit(name: ArmName, context: TrainingContext) -> Trained:
 
 
 def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
-    """Train a late-fusion model: nothing, its head, everything starting from the towers, or everything from scratch."""
+    """Train a late-fusion model: nothing, its head, everything starting from the towers, or everything from scratch.
+
+    With towers, a head that cannot start from theirs is trained on their features first (`_long_enough`), so that what is
+    trained further starts from a head that knows them (Kumar et al. 2022, arXiv 2202.10054).
+    """
     scratch, fuse = trains == "all from scratch", context.fuse
     towers = {
         name: Tower(tower.encoder.fresh(), tower.head.out_features) if scratch else deepcopy(tower)
@@ -107,12 +112,15 @@ def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
         rows=rows,
     )
     on_features = trains in ("nothing", "head")
-    lr, tower_lr = (context.pretrain.lr,) * 2 if scratch else (fuse.lr, fuse.tower_lr)
-    groups = [_trained_of(model.head, lr), _trained_of(model.substitute, lr)]
     if on_features:
         model.encoders.requires_grad_(False)
-        trained = _trained(model, groups, context, hides, context.features, forward=_fused(model))
+    contexts = [context] if scratch else _long_enough(model, context)
+    if on_features or contexts[0] is not context:
+        trained = _on_features(model, contexts, hides)
+    if on_features:
         return _with_fitted_head(trained, model, context, context.features, hides=hides)
+    lr, tower_lr = (context.pretrain.lr,) * 2 if scratch else (fuse.lr, fuse.tower_lr)
+    groups = _fusing(model, lr)
     for encoder in model.parts().values():  # only what the encoder's `trainable` allows
         groups += encoder.parameter_groups(tower_lr)
     trained = _trained(model, groups, context, hides, context.media, scratch=scratch)
@@ -124,6 +132,41 @@ def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
         if split != "test"
     }
     return _with_fitted_head(trained, model, context, encoded, hides=hides)
+
+
+def _long_enough(model: LateFusion, context: TrainingContext) -> list[TrainingContext]:
+    """Return the contexts in which the head is tried on the towers' features.
+
+    A head that starts from the towers' own needs few steps. One that starts from nothing gets `MIN_STEPS` where the fusion
+    has fewer: in 40, five epochs of 1,000 samples, it would learn nothing. It is tried with the learning rate of the fusion, and
+    with that of what else starts from nothing: on films `attention` needs the first, `gated` and `concat` the second, ten times
+    as high.
+    """
+    fuse, num_samples = context.fuse, len(context.features["train"])
+    schedule = Schedule(fuse.epochs, fuse.batch_size, fuse.weight_decay)
+    if not getattr(model.head, "starts_from_nothing", False) or schedule.num_steps(num_samples) >= MIN_STEPS:
+        return [context]
+    epochs = MIN_STEPS / schedule.steps_per_epoch(num_samples)
+    return [
+        replace(context, fuse=fuse.model_copy(update={"epochs": epochs, "lr": lr}))
+        for lr in sorted({fuse.lr, context.pretrain.lr})
+    ]
+
+
+def _on_features(model: LateFusion, contexts: list[TrainingContext], hides: bool) -> Trained:
+    """Train the head on the towers' features in each context; the model has the weights of the best on validation data."""
+    start = state(model)
+    best: tuple[Trained, dict[str, torch.Tensor]] | None = None
+    for context in contexts:
+        model.load_state_dict(start)
+        trained = _trained(
+            model, _fusing(model, context.fuse.lr), context, hides, context.features, forward=_fused(model)
+        )
+        if best is None or kept(trained.curve)[CRITERION] < kept(best[0].curve)[CRITERION]:
+            best = trained, state(model)
+    assert best is not None, "there is a context"
+    model.load_state_dict(best[1])
+    return best[0]
 
 
 def _with_fitted_head(
@@ -177,6 +220,11 @@ def grown(context: TrainingContext) -> Trained:
         trained = _trained(model, groups, part, True, part.features, forward=_fused(model))
         trained = _with_fitted_head(trained, model, part, part.features, hides=True)
     return trained
+
+
+def _fusing(model: LateFusion, lr: float) -> list[Group]:
+    """Return what is trained beside the encoders."""
+    return [_trained_of(model.head, lr), _trained_of(model.substitute, lr)]
 
 
 def _fused(model: LateFusion) -> Callable[[Batch], torch.Tensor]:

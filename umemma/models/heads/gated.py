@@ -13,6 +13,8 @@ from torch import nn
 class Head(nn.Module):
     """{modality: (batch, dim)}, visible (batch, modality) -> logits (batch, class)."""
 
+    starts_from_nothing = True
+
     def __init__(self, towers: Mapping[str, nn.Linear], log_prior: torch.Tensor) -> None:
         """`towers` give the feature sizes only; `log_prior` (class,) initialises the bias."""
         super().__init__()
