@@ -136,7 +136,9 @@ class Fuse(Section):
     hidden). A protocol by name says its rates itself.
     """
     epochs: PositiveOrAuto
-    """Of fusion training; fractions are allowed. `auto`: until validation cross-entropy no longer improves."""
+    """Of fusion training; fractions are allowed. `auto`: until validation cross-entropy no longer improves. A head that
+    cannot start from the towers' is trained on their features for at least 400 steps.
+    """
     batch_size: CountOrAuto
     """As `pretrain.batch_size`."""
     lr: Positive
