@@ -107,8 +107,9 @@ def _compare(home: Path, given: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as scratch:  # fail before the first run
         for dataset in given.datasets:
             file = Path(scratch) / "params.yaml"
-            check_overrides(home, [f"dataset={dataset}", *variants[0], *given.settings], file)
-            check_is_whole(YAML(typ="safe").load(file.read_text("utf-8")))
+            for variant in _over(given.over):
+                check_overrides(home, [f"dataset={dataset}", *variant, *given.settings], file)
+                check_is_whole(YAML(typ="safe").load(file.read_text("utf-8")))
     results: dict[str, list[Row]] = {}
     with fork_server(home) as server:
         benchmark = Benchmark(home, given.settings, Children(server))

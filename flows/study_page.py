@@ -152,8 +152,10 @@ def _averages(written: Written) -> Iterator[str]:
     parts = list(dict.fromkeys(part for claims in overall.claims.values() for part in claims))
     ranked = [part for part in parts if any(part in ranks for ranks in overall.ranks.values())]
     several = bool(ranked) and max(overall.num_data_sets.values()) > 1
+    metrics = list(dict.fromkeys(one.metrics[0] for one in written.conditions.values()))
+    of_several = f" ({', '.join(metrics)}, whichever tells most of a data set)" if len(metrics) > 1 else ""
     yield (
-        f"Mean difference from `{written.chosen.baseline}` in points, every data set counting the same, 95 % interval, p corrected over "
+        f"Mean difference from `{written.chosen.baseline}` in points{of_several}, every data set counting the same, 95 % interval, p corrected over "
         "this table; bold where it holds." + (" Rank: the mean over data sets, 1 is best." if several else "")
     )
     yield ""

@@ -23,6 +23,7 @@ from umemma.models.checkpoint import Model
 from umemma.models.device import Device
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
+from umemma.models.unimodal import same_weights
 from umemma.named_protocol import NamedProtocol, expanded, own, parsed
 from umemma.parameters import Parameters
 from umemma.prediction import in_parts, predict, predictions
@@ -39,12 +40,7 @@ def has_the_towers(model: Model, context: TrainingContext) -> bool:
     """Return whether the model's encoders equal the pre-trained ones exactly."""
     if not isinstance(model, LateFusion):
         return False
-    towers = {name: tower.encoder.state_dict() for name, tower in context.towers.items()}
-    return all(
-        torch.equal(value, towers[name][key])
-        for name, encoder in model.parts().items()
-        for key, value in encoder.state_dict().items()
-    )
+    return all(same_weights(encoder, context.towers[name].encoder) for name, encoder in model.parts().items())
 
 
 def probes(model: Model, context: TrainingContext) -> dict[str, torch.Tensor]:

@@ -464,6 +464,23 @@ def test_the_heads_of_an_arm_that_trains_encoders_are_on_these(name, context):
     assert same(snapshot(best.members["11"].encoders), snapshot(model.encoders))
 
 
+def test_an_encoder_that_an_arm_left_as_it_was_keeps_its_tower_and_features(context):
+    """Trees are never trained further, and what they say of training samples is by others, grown without these."""
+    model = fit("ume-mma", context).model
+    model.encoders["audio"] = context.towers["audio"].encoder
+    features = {
+        split: batch.with_values({**batch.values, "audio": torch.zeros_like(batch.values["audio"])})
+        for split, batch in context.features.items()
+    }
+    own = reference.on_encoders_of(model, replace(context, features=features, is_out_of_fold=True))
+    assert own.towers["audio"] is context.towers["audio"]
+    assert torch.equal(own.features["train"].values["audio"], features["train"].values["audio"])
+    assert not torch.equal(own.features["train"].values["image"], features["train"].values["image"])
+    assert not own.is_out_of_fold
+    same_towers = reference.on_encoders_of(fit("frozen", context).model, replace(context, is_out_of_fold=True))
+    assert same_towers.is_out_of_fold
+
+
 def test_what_only_two_modalities_together_know_is_found_by_the_yardstick_of_a_thousand_samples(context):
     """The label is an XOR of two signs, the batch 128: eight steps an epoch, of which the fusion has five."""
     rng = torch.Generator().manual_seed(0)

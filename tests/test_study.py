@@ -449,3 +449,35 @@ def test_a_study_runs_resumes_and_leaves_a_page_alone(checkout) -> None:
     assert (folder / "docs/studies/tiny.md").read_text() == text
     head = run(folder, "git", "rev-parse", "HEAD").stdout.strip()
     assert Experiments(folder, head).revision("tiny-synthetic-ensemble-s0")
+
+
+def test_an_average_is_of_the_data_sets_that_have_a_seed_in_common_and_says_so() -> None:
+    both = {seed: model(seed=seed, accuracy=0.6, shift=seed) for seed in range(3)}
+    old = {seed: model(seed=seed, accuracy=0.5, shift=seed) for seed in range(3)}
+    whole = condition({"old": old, "new": both}, "old")
+    one = condition({"old": {0: old[0]}, "new": {0: both[0]}}, "old")
+    other = condition({"old": {1: old[1]}, "new": {1: both[1]}}, "old")
+    found = overall({"a 1": one, "a 2": other, "b": whole}, {"a 1": "a", "a 2": "a", "b": "b"})
+    assert (found.num_conditions["new"], found.num_data_sets["new"]) == (1, 1)
+    assert found.claims["new"]["everything"].value == pytest.approx(0.1)
+
+
+def test_a_data_set_with_one_seed_does_not_make_an_average_surer() -> None:
+    generator = torch.Generator().manual_seed(0)
+    whole = [of_data_set(generator, 0.1) for _ in range(2)]
+    fewer = [whole[0], dataclasses.replace(whole[1], by_seed=whole[1].by_seed[:1])]
+    assert study.claim(whole).p is not None
+    assert study.claim(fewer) == Claim(study.claim(fewer).value, None, None, None, None)
+
+
+def test_the_mean_over_each_modality_alone_is_of_those_that_have_it() -> None:
+    """A tenth has the sound, which a model answers in 8 of 10 cases, the picture in 6: 7 on average, whatever lacks the sound."""
+    given = model(seed=0, accuracy=0.6)
+    test = given.splits["test"]
+    test.present[:, 1] = torch.arange(NUM) % 10 == 0
+    right = torch.where(test.present[:, 1], torch.arange(NUM) < 0.8 * NUM, False)
+    heard = torch.nn.functional.one_hot(torch.where(right, test.label, 1 - test.label), 2).float()
+    test.logits[False, True] = heard
+    (_, alone) = parts.summaries(test)
+    assert alone.estimate(given, "accuracy", RESAMPLES)[0].item() == pytest.approx(0.7)
+    assert int(alone.rows(test).sum()) == NUM // 10

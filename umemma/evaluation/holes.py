@@ -15,6 +15,7 @@ are missing can never be tested: every such law has a twin that does not, with t
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,19 +76,20 @@ def elsewhere(main: Model, rates: Sequence[float], diagnosis: Mapping[str, Any])
         return []
     cluster = np.unique(test.group.numpy(), return_inverse=True)[1]
     right = {pattern: table.share_correct[pattern].numpy() for pattern in test.logits}
-    stratum, given = test.label.numpy(), []
     more = [name for name, row in diagnosis.items() if row["seen_given_label"] < LEVEL]
-    if more and (seen := _always_seen(main)):
-        finer = np.unique(np.stack([stratum, _bins(main, seen)]), axis=1, return_inverse=True)[1]
-        still = [name for name in more if _depends(main, name, cluster, given=finer) * len(more) < LEVEL]
-        if not still:
-            given = [name for name, is_seen in zip(test.modalities, seen, strict=True) if is_seen]
-            stratum, more = finer, []
-    data = Data(test.present.numpy(), stratum, cluster, right)
+    data = Data(test.present.numpy(), test.label.numpy(), cluster, right)
+    finer = _by_what_is_seen(main, more, cluster) if more else None
     rows = []
     for rate in rates:
-        one = target.expected(data, target.at_rate(rate, list(test.logits)), ODDS)
-        refuted = more and one.value is not None and rate < 1
+        law = target.at_rate(rate, list(test.logits))
+        one, given, refuted = target.expected(data, law, ODDS), [], bool(more)
+        if finer is not None:
+            by_both = target.expected(replace(data, stratum=finer[1]), law, ODDS)
+            if (
+                by_both.value is not None
+            ):  # None where what is seen all but decides: nobody stands for those who lack it
+                one, given, refuted = by_both, finer[0], False
+        refuted = refuted and one.value is not None and rate < 1
         ends = (None, None, None) if refuted else (one.value, one.low, one.high)
         rows.append(
             {
@@ -101,6 +103,21 @@ def elsewhere(main: Model, rates: Sequence[float], diagnosis: Mapping[str, Any])
             }
         )
     return rows
+
+
+def _by_what_is_seen(main: Model, more: Sequence[str], cluster: np.ndarray) -> tuple[list[str], np.ndarray] | None:
+    """Return the modalities that are always there, and (row,) strata by the label and what these show.
+
+    None if there are none, or if the presence of one in `more` depends on what is seen within these strata, too.
+    """
+    test = main.splits["test"]
+    seen = _always_seen(main)
+    if seen is None:
+        return None
+    finer = np.unique(np.stack([test.label.numpy(), _bins(main, seen)]), axis=1, return_inverse=True)[1]
+    if any(_depends(main, name, cluster, given=finer) * len(more) < LEVEL for name in more):
+        return None
+    return [name for name, is_seen in zip(test.modalities, seen, strict=True) if is_seen], finer
 
 
 def _always_seen(main: Model) -> Pattern | None:

@@ -1,8 +1,8 @@
 """What is left of a sample, as a row of a table: a set of modalities, the mean of several, or a missing rate.
 
 A part is a mixture of patterns. Its score is that mixture of their scores; of accuracy, which is linear, this is exactly
-the expected accuracy at a missing rate. A modality alone is measured on the samples that have it, everything else on
-all samples, each with what it has of the set.
+the expected accuracy at a missing rate. A modality alone is measured on the samples that have it, and so is the mean
+over each alone; everything else on all samples, each with what it has of the set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,16 +26,24 @@ class Part:
     name: str
     weights: Mapping[Pattern, float]
 
+    @property
+    def _is_of_one(self) -> bool:
+        return all(sum(pattern) == 1 < len(pattern) for pattern in self.weights)
+
     def rows(self, test: Predictions) -> torch.Tensor:
-        """Return (sample,) bool: the samples that are measured."""
-        pattern = next(iter(self.weights))
-        is_one_alone = len(self.weights) == 1 and sum(pattern) == 1 < len(pattern)
-        return test.has(pattern) if is_one_alone else torch.ones(len(test.label), dtype=torch.bool)
+        """Return (sample,) bool: the samples that are measured; of several modalities alone those of the rarest."""
+        if not self._is_of_one:
+            return torch.ones(len(test.label), dtype=torch.bool)
+        return min((test.has(pattern) for pattern in self.weights), key=lambda rows: int(rows.sum()))
 
     def estimate(self, model: Model, metric: str, resamples: Resamples) -> torch.Tensor:
         """Return (1 + replicate,): a score of SCORES."""
-        rows = self.rows(model.splits["test"])
-        scores = [weight * SCORES[metric](model, pattern, rows, resamples) for pattern, weight in self.weights.items()]
+        test = model.splits["test"]
+        rows = {pattern: test.has(pattern) if self._is_of_one else self.rows(test) for pattern in self.weights}
+        scores = [
+            weight * SCORES[metric](model, pattern, rows[pattern], resamples)
+            for pattern, weight in self.weights.items()
+        ]
         return torch.stack(scores).sum(dim=0)
 
 

@@ -79,7 +79,7 @@ class Condition:
 
     `budgets`: training samples seen by an encoder, the first seed's; None if unknown. `possible` is the largest accuracy
     that any rule can have, by part, where the distribution is known. `summaries`: {variant: {part: {seed: estimate}}}
-    of the parts that every data set has, in the metric that tells most.
+    of the parts that every data set has, in the metric that tells most, the first of `metrics`; `sizes`: their (groups, samples).
     """
 
     reference: str
@@ -90,6 +90,8 @@ class Condition:
     budgets: Mapping[str, int | None]
     possible: Mapping[str, float]
     summaries: Mapping[str, Mapping[str, Mapping[int, torch.Tensor]]]
+    sizes: Mapping[str, tuple[int, int]]
+    metrics: Sequence[str]
 
 
 def condition(
@@ -120,7 +122,8 @@ def condition(
         variant: {(part.name, metric): estimated(part, metric, seeds) for part in rows for metric in metrics}
         for variant, seeds in variants.items()
     }
-    measured = {part.name: part.rows(test) for part in rows}
+    summarised = parts.summaries(test) + mixed
+    measured = {part.name: part.rows(test) for part in rows + summarised}
     size = {name: (resamples.clusters_of(of_part), int(of_part.sum())) for name, of_part in measured.items()}
     claims = {
         variant: {
@@ -142,9 +145,11 @@ def condition(
         budgets={variant: next(iter(seeds.values())).budget for variant, seeds in variants.items()},
         possible={part.name: _mixed(part, possible) for part in rows} if possible and test.present.all() else {},
         summaries={
-            variant: {part.name: estimated(part, metrics[0], seeds) for part in parts.summaries(test) + mixed}
+            variant: {part.name: estimated(part, metrics[0], seeds) for part in summarised}
             for variant, seeds in variants.items()
         },
+        sizes={part.name: size[part.name] for part in summarised},
+        metrics=metrics,
     )
 
 
@@ -185,10 +190,13 @@ def paired(ours: Mapping[int, torch.Tensor], theirs: Mapping[int, torch.Tensor])
 def claim(of_data_sets: Sequence[Differences]) -> Claim:
     """Return what is claimed of the mean over data sets.
 
-    Data sets are independent of each other, in samples and in training, so their variances add up.
+    Data sets are independent of each other, in samples and in training, so their variances add up. Where some have several
+    seeds and some have one, nothing is said of chance: the fewer seeds, the surer would the average be.
     """
     means = [torch.stack(list(one.by_seed)).mean(dim=0) for one in of_data_sets]
     value = fmean(mean[0].item() for mean in means)
+    if len({len(one.by_seed) > 1 for one in of_data_sets}) > 1:
+        return Claim(value, None, None, None, None)
     variances: list[tuple[float, int]] = []
     for one, mean in zip(of_data_sets, means, strict=True):
         over_samples = variance_of(mean, one.num_groups)

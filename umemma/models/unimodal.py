@@ -203,6 +203,14 @@ def _num_features(body: nn.Module, shape: Sequence[int], where: str) -> int:
 AnyEncoder = Encoder | GivenEncoder
 
 
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
+    """Return whether the parameters and buffers of two modules are equal, bit for bit."""
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(
+        torch.equal(value.cpu(), theirs[key].cpu()) for key, value in ours.items()
+    )
+
+
 def build(modality: str, sample: torch.Tensor, encoder: Settings | nn.Module) -> AnyEncoder:
     """Return an encoder for training values `sample` (sample, *shape): a plug-in by its settings, or a wrapped module."""
     if isinstance(encoder, nn.Module):

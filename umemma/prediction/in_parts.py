@@ -65,7 +65,7 @@ def predict(
             group[rows],
             None if features is None else {name: value[rows] for name, value in features.items()},
         )
-        for rows in (slice(start, start + ROWS) for start in range(0, len(data), ROWS))
+        for rows in (slice(start, start + ROWS) for start in range(0, max(1, len(data)), ROWS))
     ]
     done = list(launcher.map(_Predict(model.to("cpu"), log_prior, set_up), parts))
     logits = {pattern: torch.cat([one.logits[pattern] for one in done]) for pattern in done[0].logits}

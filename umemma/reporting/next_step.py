@@ -114,6 +114,8 @@ def _utilisation(robustness: Robustness, accounting: Accounting) -> NextStep | N
     used, most = row.utilisation.value, row.utilisation.high
     if used is None or most is None or most >= 1 or used > _NEARLY_ALL or robustness.arm == FURTHER:
         return None
+    if row.parts is not None and (row.parts.encoder.low or 0.0) <= 0:  # a head on the same encoders finds it
+        return None
     return NextStep(
         f"{row.best_known.model} is known to find more in the same data (this run uses {percent(used)} "
         "of it): train the encoders further.",

@@ -9,14 +9,11 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
-import torch
-
 from umemma.data.batch import Batch
 from umemma.models.late_fusion import LateFusion
-from umemma.models.run_encoders import encode_split
-from umemma.models.unimodal import AnyEncoder, Tower
+from umemma.models.unimodal import AnyEncoder, Tower, same_weights
 from umemma.training.context import TrainingContext
-from umemma.training.fit import Specialists, Trained, late, specialists
+from umemma.training.fit import Specialists, Trained, features_of, late, specialists
 from umemma.training.regression import fit_head
 
 HEADS, HEADS_OF_TREES = ("sum_logits", "gated"), ("pool", "pool_residual")
@@ -34,6 +31,7 @@ def heads(context: TrainingContext) -> Specialists:
                 "substitute": "none",
                 "substitute_at": "feature",
                 "presence": "learn",
+                "class_balance": 0.0,
                 "epochs": epochs if epochs == "auto" else max(MIN_EPOCHS, epochs),
             }
         )
@@ -44,24 +42,27 @@ def heads(context: TrainingContext) -> Specialists:
 
 
 def on_encoders_of(model: LateFusion, context: TrainingContext) -> TrainingContext:
-    """Return the context with the model's encoders in place of the towers': their features, and a linear head on each."""
-    model = deepcopy(model).to(context.device.torch_device)
-    features = {
-        split: batch.with_values(encode_split(model.parts(), batch, device=context.device))
-        for split, batch in context.media.items()
+    """Return the context with the model's encoders in place of the towers': their features, and a linear head on each.
+
+    A tower whose encoder the model has as it is stays, with its features: those of trees are out of fold for training samples.
+    """
+    model = deepcopy(model)
+    features = {split: features_of(model, context, split) for split in context.media}
+    changed = {
+        name: encoder
+        for name, encoder in model.parts().items()
+        if not same_weights(encoder, context.towers[name].encoder)
     }
-    towers = {name: _tower(name, encoder, features, context) for name, encoder in model.cpu().parts().items()}
-    return replace(context, towers=towers, features=features, is_out_of_fold=False)
+    towers = {
+        name: _tower(name, changed[name], features, context) if name in changed else tower
+        for name, tower in context.towers.items()
+    }
+    return replace(context, towers=towers, features=features, is_out_of_fold=context.is_out_of_fold and not changed)
 
 
 def _tower(name: str, encoder: AnyEncoder, features: Mapping[str, Batch], context: TrainingContext) -> Tower:
     """Return the encoder with a linear head solved on the samples that have the modality; it answers at all samples' shares."""
     tower = Tower(encoder, context.num_classes).eval().requires_grad_(False)
     tower.log_prior.copy_(context.log_prior)
-    if isinstance(tower.head, torch.nn.Linear):
-        fit_head(tower.head, {split: features[split].only([name]) for split in ("train", "val")}, context)
-    else:  # an encoder that answers itself
-        val = features["val"].only([name])
-        has = val.present[:, 0]
-        tower.fit_temperature(val.values[name][has], val.label[has])
+    fit_head(tower.head, {split: features[split].only([name]) for split in ("train", "val")}, context)
     return tower
