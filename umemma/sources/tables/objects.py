@@ -43,18 +43,21 @@ def _read(cell: object) -> object:
 
 
 def _is_object(cell: object) -> bool:
+    if cell is None:  # most cells of many keys
+        return False
     return isinstance(cell, Mapping) and not any(cell.keys() <= keys for keys in FILES)
 
 
 def _flattened(name: str, cells: Sequence[object]) -> dict[str, Sequence[object]]:
-    keys = dict.fromkeys(key for cell in cells if _is_object(cell) for key in cell)  # type: ignore[attr-defined]
+    own = [cell if isinstance(cell, Mapping) and _is_object(cell) else None for cell in cells]
+    keys = dict.fromkeys(key for cell in own if cell is not None for key in cell)
     if len(keys) > _MOST_KEYS:
         return {name: cells}
-    others = [None if _is_object(cell) else cell for cell in cells]
+    others = [cell if one is None else None for cell, one in zip(cells, own, strict=True)]
     result: dict[str, Sequence[object]] = {} if all(map(is_missing, others)) else {name: others}
     for key in keys:
-        values = [cell.get(key) if isinstance(cell, Mapping) and _is_object(cell) else None for cell in cells]
+        values = [None if cell is None else cell.get(key) for cell in own]
         column = f"{name}.{key}"
-        result |= _flattened(column, values) if any(map(_is_object, values)) else {column: values}
+        result.update(_flattened(column, values) if any(map(_is_object, values)) else {column: values})
         limits.check_table(len(cells), len(result), f"the objects in {name}")
     return result
