@@ -5,15 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from stages import _context, _predictions
+from stages._resume import resumable
 from umemma.data.manifest import Targets
+from umemma.evaluation.failure import ON_OWN
 from umemma.evaluation.yardstick import ADDITIVE, SPECIALISTS
 from umemma.files import write_json, written_whole
+from umemma.models import checkpoint
+from umemma.models.late_fusion import LateFusion
 from umemma.models.per_pattern import PerPattern
 from umemma.parameters import Parameters
 from umemma.prediction import predict, predictions
 from umemma.prediction.predictions import Predictions
 from umemma.training.context import TrainingContext
-from umemma.training.reference import heads
+from umemma.training.fit import fit
+from umemma.training.reference import heads, on_encoders_of
 
 NAMES = "names.json"  # of those that were trained
 Written = tuple[dict[str, Predictions], dict[str, Any]]  # predictions by split, and facts that identify the model
@@ -46,7 +51,20 @@ def write(folder: Path, written: Mapping[str, Written], settings: Parameters, ta
             predictions.write(temporary / f"{name}.safetensors", content, {**common, **facts})
 
 
-def write_none(folder: Path) -> None:
-    """Write that there are none."""
-    with written_whole(folder) as temporary:
-        write_json(temporary / NAMES, [])
+def train_on_own(settings: Parameters, path: Path, folder: Path) -> bool:
+    """Train heads on the encoders of the model in `path`: a linear head each, specialists, and the linear heads' product.
+
+    Return False, and write nothing, if it has no features of single modalities.
+    """
+    model = checkpoint.load(path)
+    if not isinstance(model, LateFusion):
+        return False
+    with resumable("heads", [*_context.inputs(settings), path], settings):
+        towers, targets = _context.load(settings)
+        context = on_encoders_of(model, towers)
+        written = predicted(context, targets, settings, suffix=ON_OWN)
+        product = fit("ensemble", context).model
+        answers = _predictions.predictions_of(product, context, targets, settings.evaluate, features=context.features)
+        written["ensemble"] = answers, {"arm": f"ensemble{ON_OWN}", "budget": None}
+        write(folder, written, settings, targets)
+    return True

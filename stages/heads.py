@@ -6,39 +6,30 @@ leave the towers as they are `reference` says all, and early fusion has no featu
 
 from pathlib import Path
 
-from stages import _context, _heads, _predictions, run
-from stages._resume import resumable
+from stages import run
 from umemma import parameters
-from umemma.evaluation.failure import ON_OWN, ON_TOWERS
-from umemma.models import checkpoint
-from umemma.models.late_fusion import LateFusion
-from umemma.parameters import Parameters
-from umemma.training.fit import fit
-from umemma.training.reference import on_encoders_of
+from umemma.files import write_json, written_whole
+from umemma.training.arms import ARMS
 
-MODEL, FOLDER = Path("data/model/model.safetensors"), Path("data/heads")
+FOLDER = Path("data/heads")
 
 
 def main() -> None:
     """Train them, from where a killed run was; write their predictions on validation and test data."""
     settings = parameters.read()
-    model = None if settings.arm in ON_TOWERS else checkpoint.load(MODEL)
-    if not isinstance(model, LateFusion):
-        _heads.write_none(FOLDER)
+    if ARMS[settings.arm].is_on_towers:  # most runs: not worth the import of torch
+        write_none()
         return
-    with resumable("heads", [*_context.inputs(settings), MODEL], settings):
-        train(model, settings)
+    from stages import _heads
+
+    if not _heads.train_on_own(settings, Path("data/model/model.safetensors"), FOLDER):
+        write_none()
 
 
-def train(model: LateFusion, settings: Parameters) -> None:
-    """Train a linear head for each encoder, then specialists; write their predictions, and those of the linear heads' product."""
-    towers, targets = _context.load(settings)
-    context = on_encoders_of(model, towers)
-    written = _heads.predicted(context, targets, settings, suffix=ON_OWN)
-    product = fit("ensemble", context).model
-    answers = _predictions.predictions_of(product, context, targets, settings.evaluate, features=context.features)
-    written["ensemble"] = answers, {"arm": f"ensemble{ON_OWN}", "budget": None}
-    _heads.write(FOLDER, written, settings, targets)
+def write_none() -> None:
+    """Write that there are none."""
+    with written_whole(FOLDER) as temporary:
+        write_json(temporary / "names.json", [])
 
 
 if __name__ == "__main__":

@@ -500,6 +500,9 @@ def test_what_only_two_modalities_together_know_is_found_by_the_yardstick_of_a_t
         context, media=media, features=features, towers=towers, fuse=fuse, pretrain=pretrain, num_classes=2, base=None
     )
     trained = reference.heads(world)
+    torch.rand(1)  # whatever was drawn before
+    again = reference.heads(world).best.model
+    assert same(snapshot(again), snapshot(trained.best.model))
     accuracy = {
         name: (model(media["test"]).argmax(dim=1) == media["test"].label).float().mean().item()
         for name, model in (("best", trained.best.model), ("additive", trained.of_way[0]))

@@ -31,6 +31,11 @@ class Arm:
     keeps_up: bool
     about: str
 
+    @property
+    def is_on_towers(self) -> bool:
+        """Return whether its features are those of the towers, so that other heads on them are known from `reference`."""
+        return self.fusion in ("late", "best tower") and self.trains in ("nothing", "head")
+
 
 ARMS: dict[ArmName, Arm] = {
     "uni": Arm("best tower", "nothing", False, True, "the best tower of what is present, chosen on validation data"),

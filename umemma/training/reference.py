@@ -9,6 +9,8 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
+import torch
+
 from umemma.data.batch import Batch
 from umemma.models.late_fusion import LateFusion
 from umemma.models.unimodal import AnyEncoder, Tower, same_weights
@@ -35,6 +37,7 @@ def heads(context: TrainingContext) -> Specialists:
                 "epochs": epochs if epochs == "auto" else max(MIN_EPOCHS, epochs),
             }
         )
+        torch.manual_seed(context.seed)  # of a head that starts from nothing
         return late(replace(subset, fuse=fuse), "head", hides=False)
 
     kinds = HEADS_OF_TREES if context.is_out_of_fold else HEADS  # towers of trees have no linear head to train
