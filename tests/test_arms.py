@@ -16,6 +16,7 @@ from umemma import missingness
 from umemma.data.batch import Batch
 from umemma.errors import ParameterError
 from umemma.evaluation import unchanged
+from umemma.evaluation.failure import ON_TOWERS
 from umemma.missingness import key_digest
 from umemma.models import checkpoint
 from umemma.models.early_fusion import EarlyFusion
@@ -462,6 +463,10 @@ def test_the_heads_of_an_arm_that_trains_encoders_are_on_these(name, context):
         assert same(snapshot(tower.encoder), snapshot(model.parts()[modality]))
     best = reference.heads(own).best.model
     assert same(snapshot(best.members["11"].encoders), snapshot(model.encoders))
+
+
+def test_training_and_account_agree_on_the_arms_that_leave_the_towers_as_they_are():
+    assert {name for name, arm in ARMS.items() if arm.is_on_towers} == set(ON_TOWERS)
 
 
 def test_an_encoder_that_an_arm_left_as_it_was_keeps_its_tower_and_features(context):

@@ -23,11 +23,10 @@ from umemma.evaluation.known import Candidates
 from umemma.evaluation.pairs import against_zero
 from umemma.evaluation.yardstick import ADDITIVE, SPECIALISTS
 from umemma.missingness import Pattern
-from umemma.training.arms import ARMS
 
 PRODUCT = "ensemble"
 ADDING = (ADDITIVE, PRODUCT, UNI)  # arms whose heads sum one term per modality
-ON_TOWERS = tuple(name for name, arm in ARMS.items() if arm.is_on_towers)
+ON_TOWERS = (UNI, PRODUCT, "frozen")  # arms whose features are those of the towers
 ON_OWN = " on this model's encoders"  # ends the names of arms whose heads are on the encoders that a run's arm trained
 
 
