@@ -23,7 +23,6 @@ from umemma.models.checkpoint import Model
 from umemma.models.device import Device
 from umemma.models.late_fusion import LateFusion
 from umemma.models.run_encoders import encode_split
-from umemma.models.unimodal import same_weights
 from umemma.named_protocol import NamedProtocol, expanded, own, parsed
 from umemma.parameters import Parameters
 from umemma.prediction import in_parts, predict, predictions
@@ -32,15 +31,13 @@ from umemma.reporting import results as reports
 from umemma.reporting.tables import headline
 from umemma.training.arms import ARMS
 from umemma.training.context import TrainingContext
-from umemma.training.fit import fit
+from umemma.training.fit import changed_encoders, fit
 from umemma.training.settings import ArmName, Fuse, missing_rates
 
 
 def has_the_towers(model: Model, context: TrainingContext) -> bool:
     """Return whether the model's encoders equal the pre-trained ones exactly."""
-    if not isinstance(model, LateFusion):
-        return False
-    return all(same_weights(encoder, context.towers[name].encoder) for name, encoder in model.parts().items())
+    return isinstance(model, LateFusion) and not changed_encoders(model, context)
 
 
 def probes(model: Model, context: TrainingContext) -> dict[str, torch.Tensor]:

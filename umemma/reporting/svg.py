@@ -87,7 +87,8 @@ def scale_over(
         low, high = low - 0.005, high + 0.005
     powers = [10.0**power for power in range(-7, 9)]
     for step in (power * factor for power in powers for factor in (1, 2, 2.5, 5)):
-        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        slack = max(1e-9 / max(step, 1.0), 1e-12)  # a billionth at most is left out, whatever the step
+        first, last = math.floor(low / step + slack), math.ceil(high / step - slack)
         if last - first + 1 <= most_ticks:
             return Scale(first * step, min(last * step, highest), start, end, step)
     raise AssertionError(f"no scale holds {low} to {high}")

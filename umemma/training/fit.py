@@ -28,7 +28,7 @@ from umemma.models.heads import pool_residual
 from umemma.models.late_fusion import FittedHead, LateFusion
 from umemma.models.per_pattern import PerPattern
 from umemma.models.run_encoders import encode_in_use, encode_split
-from umemma.models.unimodal import Tower, same_weights
+from umemma.models.unimodal import AnyEncoder, Tower, same_weights
 from umemma.prediction.predict import predict
 from umemma.prediction.predictions import Predictions
 from umemma.settings import BaselineName
@@ -126,25 +126,30 @@ def late(context: TrainingContext, trains: str, *, hides: bool) -> Trained:
     trained = _trained(model, groups, context, hides, context.media, scratch=scratch)
     if not isinstance(model.head, FittedHead):
         return trained
-    encoded = {split: features_of(model, context, split) for split in ("train", "val")}
+    changed = changed_encoders(model, context)
+    encoded = {split: features_of(changed, context, split) for split in ("train", "val")}
     return _with_fitted_head(trained, model, context, encoded, hides=hides)
 
 
-def features_of(model: LateFusion, context: TrainingContext, split: str) -> Batch:
-    """Return the samples of a split as features of the model's encoders: the towers' own, where an encoder is as it was.
-
-    Those are cached, and of trees out of fold for training samples: an encoder that is asked again knows these by heart.
-    """
-    changed = {
-        name: encoder.to(context.device.torch_device)
+def changed_encoders(model: LateFusion, context: TrainingContext) -> dict[str, AnyEncoder]:
+    """Return the model's encoders that are not the towers' own, bit for bit."""
+    return {
+        name: encoder
         for name, encoder in model.parts().items()
         if not same_weights(encoder, context.towers[name].encoder)
     }
+
+
+def features_of(changed: Mapping[str, AnyEncoder], context: TrainingContext, split: str) -> Batch:
+    """Return the samples of a split as features: of the `changed_encoders`, of all others the towers' own.
+
+    Those are cached, and of trees out of fold for training samples: an encoder that is asked again knows these by heart.
+    """
     cached = context.features[split]
     if not changed:
         return cached
-    media = context.media[split].only(list(changed))
-    encoded = encode_split(changed, media, device=context.device)
+    on_device = {name: encoder.to(context.device.torch_device) for name, encoder in changed.items()}
+    encoded = encode_split(on_device, context.media[split].only(list(changed)), device=context.device)
     for encoder in changed.values():
         encoder.cpu()
     return cached.with_values({**cached.values, **encoded})

@@ -13,9 +13,9 @@ import torch
 
 from umemma.data.batch import Batch
 from umemma.models.late_fusion import LateFusion
-from umemma.models.unimodal import AnyEncoder, Tower, same_weights
+from umemma.models.unimodal import AnyEncoder, Tower
 from umemma.training.context import TrainingContext
-from umemma.training.fit import Specialists, Trained, features_of, late, specialists
+from umemma.training.fit import Specialists, Trained, changed_encoders, features_of, late, specialists
 from umemma.training.regression import fit_head
 
 HEADS, HEADS_OF_TREES = ("sum_logits", "gated"), ("pool", "pool_residual")
@@ -49,13 +49,8 @@ def on_encoders_of(model: LateFusion, context: TrainingContext) -> TrainingConte
 
     A tower whose encoder the model has as it is stays, with its features: those of trees are out of fold for training samples.
     """
-    model = deepcopy(model)
-    features = {split: features_of(model, context, split) for split in context.media}
-    changed = {
-        name: encoder
-        for name, encoder in model.parts().items()
-        if not same_weights(encoder, context.towers[name].encoder)
-    }
+    changed = changed_encoders(deepcopy(model), context)
+    features = {split: features_of(changed, context, split) for split in context.media}
     towers = {
         name: _tower(name, changed[name], features, context) if name in changed else tower
         for name, tower in context.towers.items()
