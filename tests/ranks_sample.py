@@ -15,6 +15,7 @@ from umemma.training.context import TrainingContext
 from umemma.training.settings import Compute, Fuse, Pretrain
 
 COMPUTE = section(Compute, device="cpu", precision="float32", threads=1)
+STEPS = 25  # kept before a rank dies: two towers and half of the third
 # 23: a batch that two ranks do not share evenly.
 PRETRAIN = section(Pretrain, batch_size=23, lr=0.004, weight_decay=0.01, label_smoothing=0.0, class_balance=0.5)
 ENCODERS = {
@@ -109,7 +110,7 @@ def die(steps: int) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        die(steps=25)
+        die(STEPS)
         with resume.kept_in(Path(sys.argv[2]), COMPUTE.set_up().ranks):
             trained()
     result = trained()

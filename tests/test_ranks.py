@@ -106,7 +106,9 @@ def test_what_two_ranks_kept_before_they_were_killed_one_goes_on_from(tmp_path, 
     )
     with resume.kept_in(folder):
         resumed = ranks_sample.trained()
-    assert len(steps) < 30, "what was through is not trained again"
+    of_resumed = len(steps)
     undisturbed = ranks_sample.trained()
+    again = of_resumed - (len(steps) - of_resumed - ranks_sample.STEPS)
+    assert again in (0, 1), "of all that was kept, at most the step in which they died is done again"
     for name, curve in undisturbed.items():
         assert [pytest.approx(row, abs=1e-5) for row in curve] == resumed[name]
