@@ -26,6 +26,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.dvc_records import mend
 from flows.experiments import Experiments
+from flows.fork_server import fork_server
 from flows.git import git
 from flows.graph import Graph, Stage, read_graph
 from flows.outcome import mute, outcome
@@ -92,7 +93,7 @@ def _work(home: Path, overrides: Sequence[str], targets: Sequence[str], name: st
             mend(home, tell)
             prune(home)
             here = own_workspace(home)
-        children = Children()
+        children = Children(stack.enter_context(fork_server(home)))
         stack.callback(children.end)
         graph = read_graph(here.root)
         graph = graph.upto(targets) if targets else graph

@@ -1,4 +1,4 @@
-"""A server of copies for many stages (stages/_fork_server.py): imports once for a whole ablation, not once for each stage."""
+"""A server of copies for many stages (stages/_fork_server.py): imports once for a whole run or ablation, not once for each stage."""
 
 import os
 import signal
@@ -13,8 +13,11 @@ from flows.processes import GUARD, ForkServer
 
 
 @contextmanager
-def fork_server(home: Path) -> Iterator[ForkServer]:
-    """Start a server; end it with all that it runs."""
+def fork_server(home: Path) -> Iterator[ForkServer | None]:
+    """Start a server; end it with all that it runs. None where the system has no descriptors of processes (not Linux)."""
+    if not hasattr(os, "pidfd_open"):
+        yield None
+        return
     with tempfile.TemporaryDirectory(prefix="umemma-") as folder:  # the path of a socket has 100 characters at most
         address = str(Path(folder) / "stages")
         process = subprocess.Popen(

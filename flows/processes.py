@@ -32,13 +32,26 @@ class Finished:
     has_timed_out: bool = False
 
 
-def dvc_in_terminal(arguments: Sequence[str], *, cwd: Path, keep: int) -> int:
+@dataclass(frozen=True)
+class ForkServer:
+    """A server that runs: the environment in which stages ask it, and its process id."""
+
+    environment: Mapping[str, str]
+    pid: int
+
+
+def dvc_in_terminal(arguments: Sequence[str], *, cwd: Path, keep: int, server: ForkServer | None = None) -> int:
     """Run `dvc ARGUMENTS` to its end, with this terminal's output and the descriptor `keep`; return its exit status.
 
     It and its stage end if this process ends, however that ends.
     """
     process = subprocess.Popen(
-        _guarded(arguments), cwd=cwd, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[keep]
+        _guarded(arguments),
+        cwd=cwd,
+        env={**os.environ, **(server.environment if server else {})},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=[keep],
     )
     try:
         return _wait(process)
@@ -48,14 +61,6 @@ def dvc_in_terminal(arguments: Sequence[str], *, cwd: Path, keep: int) -> int:
 
 class Cancelled(Exception):
     """The run is being cancelled: no further process may start, and a killed one is not a failed stage."""
-
-
-@dataclass(frozen=True)
-class ForkServer:
-    """A server that runs: the environment in which stages ask it, and its process id."""
-
-    environment: Mapping[str, str]
-    pid: int
 
 
 class Children:

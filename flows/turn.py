@@ -25,6 +25,7 @@ from typing import TextIO
 import psutil
 
 from flows.dvc_records import mend
+from flows.fork_server import fork_server
 from flows.processes import dvc_in_terminal
 from flows.stop import ends_with
 from umemma.errors import UmemmaError, run
@@ -148,7 +149,8 @@ def main() -> None:
         with workspace(home).taken(" ".join(["dvc", *given]), tell) as descriptor:
             wait_for_dvc(home, tell)
             mend(home, tell)
-            returncode = dvc_in_terminal(["--wait-for-lock", *given], cwd=home, keep=descriptor)
+            with fork_server(home) as server:
+                returncode = dvc_in_terminal(["--wait-for-lock", *given], cwd=home, keep=descriptor, server=server)
         sys.exit(returncode if returncode >= 0 else 128 - returncode)
 
 

@@ -25,6 +25,8 @@ print("to stderr", file=sys.stderr)
 ENDS = {
     "well": "",
     "with a status": "sys.exit(3)",
+    "with what is still to do": "import atexit, threading\natexit.register(print, 'at exit')\n"
+    "threading.Timer(0.3, lambda: print('a thread')).start()",
     "with a sentence": "sys.exit('all is lost')",
     "with an error": "{}['missing']",
     "by a signal": "sys.stdout.flush(); os.kill(os.getpid(), 9)",
@@ -75,13 +77,17 @@ def test_a_copy_does_what_a_process_of_its_own_does(how, server, tmp_path):
         status = 128 - process.returncode if process.returncode < 0 else process.returncode
         answers.append((status, out, err.splitlines()[0], err.splitlines()[-1]))
     assert answers[0] == answers[1]
-    assert answers[1][1] == f"word {folder} ['two', 'words'] yes __main__\n"
+    assert answers[1][1].startswith(f"word {folder} ['two', 'words'] yes __main__\n")
+    assert answers[1][1].count("\n") == (3 if how == "with what is still to do" else 1)
 
 
 def test_the_code_is_that_of_the_folder_which_asks_and_the_libraries_are_there(server, tmp_path):
     code = "import sys\nprint('decimal' in sys.modules)" + SAYS
     folders = [project(tmp_path / word, code, word) for word in ("one", "two")]
     wait_for(tmp_path / "s")
+    first = start(folders[0], tmp_path / "s").communicate(timeout=30)[0]
+    assert first.startswith("False"), "whoever asks first does not wait for libraries"
+    time.sleep(1)
     for folder in folders:
         there, said = start(folder, tmp_path / "s").communicate(timeout=30)[0].splitlines()
         assert (there, said.split()[0]) == ("True", folder.name)
