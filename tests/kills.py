@@ -33,6 +33,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 MARK = "UMEMMA_KILLS"  # in the environment of all that a command starts, however it is detached
 ALL = "all"
+SERVER = "stages._fork_server"
 SHARE_OF_ALL = 0.15  # of the kills
 SECONDS_TO_END = 15.0  # for what is left of a killed command
 SECONDS_TO_COMPLETE = 3600.0
@@ -119,6 +120,8 @@ def kind(process: psutil.Process) -> str:
     except psutil.Error:
         return "gone"
     text = " ".join(words)
+    if SERVER in words:
+        return f"stage {process.name()}" if SERVER in _command_of(process.parent()) else "server of copies"
     if "forkserver" in text or "resource_tracker" in text:
         return "worker of a stage"
     if "-m stages." in text:
