@@ -133,7 +133,8 @@ class Fuse(Section):
     """
     missing_rate: Fraction | Mapping[str, Fraction]
     """How often a modality is hidden in training: one number for all, or one for each by name (one left out is never
-    hidden). A protocol by name says its rates itself.
+    hidden). A protocol by name says its rates itself. What only several modalities together know is learned while all of
+    them are seen: where there is such, 0.25 or less (docs: Studies).
     """
     epochs: PositiveOrAuto
     """Of fusion training; fractions are allowed. `auto`: until validation cross-entropy no longer improves. A head that
