@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from umemma.errors import UmemmaError
 
 MANIFEST = Path("data/shards/manifest.parquet")
+NAMES = "names.json"  # of the models whose predictions are in a folder: DVC would take an empty one for missing
 
 
 def _end(sentence: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stages._base import base_of
-from stages._baselines import rivals
+from stages._compared import rivals
 from umemma.data.batch import Batch
 from umemma.data.sample import SPLITS
 from umemma.evaluation import comparison, leak_audit

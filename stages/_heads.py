@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages import _context, _predictions
+from stages import NAMES, _context, _predictions
 from stages._resume import resumable
 from umemma.data.manifest import Targets
 from umemma.evaluation.failure import ON_OWN
@@ -20,7 +20,6 @@ from umemma.training.context import TrainingContext
 from umemma.training.fit import fit
 from umemma.training.reference import heads, on_encoders_of
 
-NAMES = "names.json"  # of those that were trained
 Written = tuple[dict[str, Predictions], dict[str, Any]]  # predictions by split, and facts that identify the model
 
 

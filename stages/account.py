@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import run
-from stages._baselines import rivals
+from stages._compared import HEADS, REFERENCE, models, rivals
 from umemma import parameters
 from umemma.data.settings import Dataset
 from umemma.evaluation import accounting, comparison
@@ -22,22 +22,21 @@ from umemma.reporting.results import Accounting, Arm, Robustness
 from umemma.training.arms import ARMS
 
 PREDICTIONS, OTHER_RUNS = Path("data/predictions"), Path("data/arms")
-REFERENCE, HEADS = Path("data/reference"), Path("data/heads")
 ADDITIVE_HEADS = ("sum_logits", "mean_logits", "concat", "product_of_experts", "pool")
 
 
 def others(fingerprint: str, main: Path) -> list[Model]:
     """Return the models of other experiments on the same data; print which were skipped, and why."""
-    models = []
+    found = []
     for path in sorted(OTHER_RUNS.glob("*.safetensors")):
         if path.read_bytes() == main.read_bytes():
             continue  # this run's own model
         model, data = comparison.read(path, path.stem)
         if data == fingerprint:
-            models.append(model)
+            found.append(model)
         else:
             print(f"skipped: {path.name} is of other data ({data[:12]}; this run's are {fingerprint[:12]})")
-    return models
+    return found
 
 
 def arm_table(rows: list[Arm]) -> dict[str, dict[str, Any]]:
@@ -63,11 +62,11 @@ def main() -> None:
     settings = parameters.read()
     robustness = results.read(Path("data/reports/robustness.json"), Robustness)
     main_model, fingerprint = comparison.read(PREDICTIONS / "model.safetensors")
-    models = [
+    compared = [
         main_model,
         *(comparison.read(PREDICTIONS / f"{arm}.safetensors")[0] for arm in ("uni", "ensemble") if arm != settings.arm),
-        *(comparison.read(REFERENCE / f"{name}.safetensors")[0] for name in ("specialists", "additive")),
-        *(comparison.read(path)[0] for path in sorted(HEADS.glob("*.safetensors"))),
+        *models(REFERENCE),
+        *models(HEADS),
         *rivals(settings.arm),
         *others(fingerprint, PREDICTIONS / "model.safetensors"),
     ]
@@ -78,7 +77,7 @@ def main() -> None:
         if f"{name}/model" in probed
     }
     content = accounting.account(
-        models,
+        compared,
         main=main_model,
         probes=probes or None,
         truth=truth(settings.dataset),

@@ -4,8 +4,9 @@ They need no encoder, so this stage waits for no tower, and no arm, setting of f
 stale. Of a modality whose network is frozen they take its features, as the tower does.
 """
 
-from stages import MANIFEST, _arrays, _context, _predictions, run
-from stages._baselines import FOLDER, NAMES
+from pathlib import Path
+
+from stages import MANIFEST, NAMES, _arrays, _context, _predictions, run
 from umemma import parameters
 from umemma.data import arrays, manifest
 from umemma.data.sample import SPLITS
@@ -29,7 +30,7 @@ def main() -> None:
         "budget": baseline.budget(samples),
         "fingerprint": _context.fingerprint(settings, targets),
     }
-    with written_whole(FOLDER) as temporary:
+    with written_whole(Path("data/baselines")) as temporary:
         write_json(temporary / NAMES, list(settings.baselines))
         if settings.baselines:
             samples = pooled(samples)

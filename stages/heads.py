@@ -6,7 +6,7 @@ leave the towers as they are `reference` says all, and early fusion has no featu
 
 from pathlib import Path
 
-from stages import run
+from stages import NAMES, run
 from umemma import parameters
 from umemma.files import write_json, written_whole
 from umemma.training.arms import ARMS
@@ -29,7 +29,7 @@ def main() -> None:
 def write_none() -> None:
     """Write that there are none."""
     with written_whole(FOLDER) as temporary:
-        write_json(temporary / "names.json", [])
+        write_json(temporary / NAMES, [])
 
 
 if __name__ == "__main__":
