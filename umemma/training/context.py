@@ -31,7 +31,7 @@ class TrainingContext(Samples):
     `features` hold the same samples as `media`, as the towers' features. `augment` applies to the media, {modality:
     settings}. `is_out_of_fold`: are all towers' answers for training samples by models that were not trained on these, so
     that a head may be fitted to them? `judged`: the patterns that validation answers; None: those of `missingness.panel`.
-    `base`: the model that the arm `grown` starts from.
+    `base`: the model that the arm `grown` starts from. `trains`: what is trained, in what is printed.
     """
 
     towers: Mapping[str, Tower]
@@ -43,6 +43,7 @@ class TrainingContext(Samples):
     is_out_of_fold: bool = False
     judged: tuple[Pattern, ...] | None = None
     base: LateFusion | None = None
+    trains: str = "fuse"
 
     @property
     def scratch_epochs(self) -> float:

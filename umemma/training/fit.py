@@ -169,7 +169,9 @@ def _long_enough(model: LateFusion, context: TrainingContext) -> list[TrainingCo
         return [context]
     epochs = MIN_STEPS / schedule.steps_per_epoch(num_samples)
     return [
-        replace(context, fuse=fuse.model_copy(update={"epochs": epochs, "lr": lr}))
+        replace(
+            context, fuse=fuse.model_copy(update={"epochs": epochs, "lr": lr}), trains=f"{context.trains}, lr {lr:g}"
+        )
         for lr in sorted({fuse.lr, context.pretrain.lr})
     ]
 
@@ -389,7 +391,7 @@ def _trained(
         schedule=schedule,
         seed=context.seed,
         device=context.device,
-        name="fuse",
+        name=context.trains,
         validate=lambda: _validated(model, context, data, hiding),
         present=lambda batch, epoch: hiding.left(batch.present, batch.key, epoch) if hiding else batch.present,
         augment=change,
