@@ -14,8 +14,8 @@ from flows.processes import GUARD, ForkServer
 
 @contextmanager
 def fork_server(home: Path) -> Iterator[ForkServer | None]:
-    """Start a server; end it with all that it runs. None where the system has no descriptors of processes (not Linux)."""
-    if not hasattr(os, "pidfd_open"):
+    """Start a server; end it with all that it runs. None where the system cannot have one: then each stage imports."""
+    if not _has_descriptors_of_processes():
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="umemma-") as folder:  # the path of a socket has 100 characters at most
@@ -33,3 +33,12 @@ def fork_server(home: Path) -> Iterator[ForkServer | None]:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _has_descriptors_of_processes() -> bool:
+    """Whether this is Linux 5.3 or later, and no container forbids it."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True

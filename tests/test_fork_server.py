@@ -1,5 +1,6 @@
 """The server of copies: a stage that a copy runs is as a process of its own, and nothing outlives whoever asked."""
 
+import errno
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.fork_server import fork_server
 from stages._forked import VARIABLE
 from tests.conftest import ROOT
 
@@ -91,6 +93,19 @@ def test_the_code_is_that_of_the_folder_which_asks_and_the_libraries_are_there(s
     for folder in folders:
         there, said = start(folder, tmp_path / "s").communicate(timeout=30)[0].splitlines()
         assert (there, said.split()[0]) == ("True", folder.name)
+
+
+def without(*_):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+
+
+def test_where_the_kernel_cannot_there_is_no_server(monkeypatch):
+    with fork_server(ROOT) as server:
+        assert server is not None
+        assert Path(server.environment[VARIABLE]).name == "stages"
+    monkeypatch.setattr(os, "pidfd_open", without)
+    with fork_server(ROOT) as server:
+        assert server is None
 
 
 def test_without_a_server_the_stage_runs_here(tmp_path):
