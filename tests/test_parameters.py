@@ -295,6 +295,29 @@ def test_an_override_of_dvc_writes_the_same_bytes(tmp_path, name):
     assert (tmp_path / "theirs.yaml").read_bytes() == (tmp_path / "ours.yaml").read_bytes()
 
 
+OVERRIDE = re.compile(r"-S ('[^']*'|\"[^\"]*\"|[^\s`|)]+)")
+STAND_FOR_OTHERS = ("KEY=VALUE", "...", "fuse.head=most_confident", "dataset=ink")  # made in the page itself
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["evaluate.own_protocols={night: {any: {image+audio: 0.4, audio: 0.6}}}"],
+        ["promotion.lowest={image+audio: 0.8}"],
+        *(
+            given
+            for line in dict.fromkeys(line for page in PAGES for line in page.read_text("utf-8").splitlines())
+            if (given := [text.strip("'\"") for text in OVERRIDE.findall(line)])
+            and not any(part in text for part in STAND_FOR_OTHERS for text in given)
+        ),
+    ],
+    ids=" ".join,
+)
+def test_what_the_documentation_overrides_can_be_overridden(overrides):
+    parameters.check(composition.composed(ROOT / "conf", overrides), "params.yaml")
+
+
 def test_params_yaml_is_what_conf_composes_by_default():
     assert list(composition.differences(COMPOSED, composition.composed(ROOT / "conf", []))) == []
 

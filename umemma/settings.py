@@ -12,7 +12,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_core import PydanticCustomError
 
 from umemma.errors import SettingError, unknown
@@ -43,6 +51,8 @@ def _number_or_auto(value: object, check: ValidatorFunctionWrapHandler) -> Any:
         ) from error
 
 
+OR_NULL = BeforeValidator(lambda value: {} if value is None else value)
+"""Of a mapping whose keys are the user's: `-S 'compute.slurm={nodes: 2}'` replaces null, but adds no key to a mapping."""
 PositiveOrAuto = Annotated[Positive | Auto, WrapValidator(_number_or_auto)]
 CountOrAuto = Annotated[Count | Auto, WrapValidator(_number_or_auto)]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from umemma.settings import Count, Fraction, Section
+from umemma.settings import OR_NULL, Count, Fraction, Section
 
 
 class Evaluate(Section):
@@ -26,7 +26,7 @@ class Evaluate(Section):
     """Protocols of the field by name, under which expected results are listed: `both 70`, `image 30 / text 100`, `each 30`
     (docs: Protocols).
     """
-    own_protocols: Mapping[str, Mapping[str, Mapping[str, Fraction]]] = Field(default_factory=dict)
+    own_protocols: Annotated[Mapping[str, Mapping[str, Mapping[str, Fraction]]], OR_NULL] = Field(default_factory=dict)
     """Protocols of your own: `{night: {any: {image+audio: 0.4, audio: 0.6}}}`, how often a sample keeps which set; with the
     names of classes in place of `any`, those of each.
     """
@@ -51,5 +51,5 @@ class Promotion(Section):
     """
     unclear: Literal["refuse", "accept"]
     """Where there are too few test samples to show either that it is worse or that it is not."""
-    lowest: Mapping[str, Fraction]
+    lowest: Annotated[Mapping[str, Fraction], OR_NULL]
     """The score that any champion must reach, the first one too, by set: `{image+audio: 0.8, audio: 0.6}`."""

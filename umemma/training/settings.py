@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from umemma.launchers.launcher import LauncherName
 from umemma.named_protocol import is_named, of_training
-from umemma.settings import Count, CountOrAuto, Fraction, Positive, PositiveOrAuto, Section
+from umemma.settings import OR_NULL, Count, CountOrAuto, Fraction, Positive, PositiveOrAuto, Section
 
 if TYPE_CHECKING:
     from umemma.models.device import Device
@@ -59,9 +59,9 @@ class Compute(Section):
     """Processes or jobs that share the shards; null: one per core, on Slurm 16, on Ray all that it has room for. Changes no byte.
     """
 
-    slurm: Mapping[str, Any] = Field(default_factory=dict)
+    slurm: Annotated[Mapping[str, Any], OR_NULL] = Field(default_factory=dict)
     """Options of Slurm jobs, as submitit names them: `{slurm_partition: gpu, nodes: 2, gpus_per_node: 4}`."""
-    ray: Mapping[str, Any] = Field(default_factory=dict)
+    ray: Annotated[Mapping[str, Any], OR_NULL] = Field(default_factory=dict)
     """Options of Ray's tasks, as Ray names them, each job and each rank being one: `{num_cpus: 4, num_gpus: 1}`; and
     `address`, of the cluster.
     """
