@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,17 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def api(project: Path, path: str, body: Any = None, method: str = "POST") -> Any:
-    with send(project, path, body, method, (project / ".prefect" / "auth").read_text()) as answer:
-        return json.loads(answer.read() or b"null")
+    """Ask the server; where its database is busy it answers 503, and Prefect's own client asks again, too."""
+    password, tries = (project / ".prefect" / "auth").read_text(), 5
+    while True:
+        try:
+            with send(project, path, body, method, password) as answer:
+                return json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            tries -= 1
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or not tries:
+                raise
+            time.sleep(1)
 
 
 def send(project: Path, path: str, body: Any, method: str, password: str | None, **headers: str) -> Any:
