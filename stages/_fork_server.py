@@ -26,6 +26,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from stages._forked import LENGTH_BYTES, STATUS_BYTES
+from umemma.parent_death import end_with_parent
 
 LIBRARIES = (
     "pandas",
@@ -42,7 +43,7 @@ LIBRARIES = (
     "mlflow",
 )  # those that the first stages need come first
 OWN = ("stages", "umemma")  # packages of the project, whose code may differ from folder to folder
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15  # linux/prctl.h
+_PR_SET_NAME = 15  # linux/prctl.h
 
 
 def serve(address: str, libraries: Sequence[str] = LIBRARIES) -> NoReturn:
@@ -82,7 +83,7 @@ def _pass_on(descriptor: int, process: int, connection: socket.socket) -> None:
 def _become_stage(connection: socket.socket) -> NoReturn:
     """Run the stage that is asked for, in this copy of the process, and end as a process of its own would."""
     os.setsid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     length, streams, _, _ = socket.recv_fds(connection, LENGTH_BYTES, 3, socket.MSG_WAITALL)
     request = json.loads(connection.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL))
     for number, stream in enumerate(streams):

@@ -8,6 +8,7 @@ What was said last goes to the terminal for each size. The exit code is 1 if a s
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,41 +16,36 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.kills import Command, cloned, made
+from tests.kills import Command, cloned, differing, made
 
-ROOM_MIB = 2048
+MIB = 2**20
+ROOM = 2048 * MIB
 LINES = 4  # of what was said last
 
 
 @contextmanager
 def disk(place: Path) -> Iterator[Path]:
     """Mount a disk with room; unmount it at the end."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM_MIB}m", "tmpfs", place], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", place], check=True)
     try:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def resize(place: Path, kib: int) -> None:
-    """Give the disk this size."""
-    subprocess.run(["mount", "-o", f"remount,size={kib}k", place], check=True)
-
-
-def used_kib(place: Path) -> int:
-    """Return how much is on the disk."""
-    size = subprocess.run(["df", "--output=used", place], check=True, capture_output=True, text=True).stdout
-    return int(size.splitlines()[-1])
+def resize(place: Path, size: int) -> None:
+    """Give the disk a size in bytes."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", place], check=True)
 
 
 def tried(words: Sequence[str], place: Path, mib: float) -> tuple[int, int, str, dict[str, str]]:
     """Run twice, first with `mib` free; return both exit codes, what the first said last, and what was made."""
     with disk(place):
         project = cloned(place / "project")
-        resize(place, used_kib(place) + int(1024 * mib))
+        resize(place, shutil.disk_usage(place).used + int(mib * MIB))
         full = Command(words, project)
         first = full.complete()
-        resize(place, 1024 * ROOM_MIB)
+        resize(place, ROOM)
         said = "\n".join([line for line in full.log.read_text("utf-8").splitlines() if line.strip()][-LINES:])
         second = Command(words, project).complete()
         return first, second, said, made(project) if second == 0 else {}
@@ -64,12 +60,12 @@ def main() -> None:
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        _, code, _, expected = tried(given.words, place, ROOM_MIB / 2)
+        _, code, _, expected = tried(given.words, place, ROOM / MIB / 2)
         if code:
             sys.exit(f"{' '.join(given.words)} ended with {code} where there was room")
         for mib in given.mib:
             first, second, said, found = tried(given.words, place, mib)
-            differ = sorted(path for path in {*expected, *found} if expected.get(path) != found.get(path))
+            differ = differing(expected, found)
             failed |= bool(second or differ)
             print(f"{mib:g} MiB: ended with {first}, with room {second}; {len(differ)} of {len(expected)} differ")
             print(f"{said}\n", flush=True)

@@ -154,6 +154,11 @@ def made(project: Path) -> dict[str, str]:
     return recorded | digests
 
 
+def differing(expected: dict[str, str], found: dict[str, str]) -> list[str]:
+    """Return the names of what was `made` that is only in one of two, or not the same."""
+    return sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+
+
 def cloned(place: Path, source: Path = ROOT) -> Path:
     """Clone a checkout's last commit; the environment is linked."""
     subprocess.run(["git", "clone", "-q", "--no-hardlinks", source, place], check=True)
@@ -223,8 +228,7 @@ def main() -> None:
             ):
                 kills.append(kill)
                 print(json.dumps(asdict(kill)), file=log, flush=True)
-            found = made(project)
-            wrong += sorted({path for path in {*expected, *found} if expected.get(path) != found.get(path)})
+            wrong += differing(expected, made(project))
             shutil.rmtree(project)
     print(json.dumps(summary(kills) | {"differ": wrong[:20]}, indent=2))
     sys.exit(bool(wrong or any(kill.left for kill in kills)))

@@ -31,7 +31,7 @@ class TrainingContext(Samples):
     `features` hold the same samples as `media`, as the towers' features. `augment` applies to the media, {modality:
     settings}. `is_out_of_fold`: are all towers' answers for training samples by models that were not trained on these, so
     that a head may be fitted to them? `judged`: the patterns that validation answers; None: those of `missingness.panel`.
-    `base`: the model that the arm `grown` starts from. `trains`: what is trained, in what is printed.
+    `base`: the model that the arm `grown` starts from. `title`: of what is trained, in lines and errors.
     """
 
     towers: Mapping[str, Tower]
@@ -43,7 +43,7 @@ class TrainingContext(Samples):
     is_out_of_fold: bool = False
     judged: tuple[Pattern, ...] | None = None
     base: LateFusion | None = None
-    trains: str = "fuse"
+    title: str = "fuse"
 
     @property
     def scratch_epochs(self) -> float:

@@ -169,9 +169,7 @@ def _long_enough(model: LateFusion, context: TrainingContext) -> list[TrainingCo
         return [context]
     epochs = MIN_STEPS / schedule.steps_per_epoch(num_samples)
     return [
-        replace(
-            context, fuse=fuse.model_copy(update={"epochs": epochs, "lr": lr}), trains=f"{context.trains}, lr {lr:g}"
-        )
+        replace(context, fuse=fuse.model_copy(update={"epochs": epochs, "lr": lr}), title=f"{context.title}, lr {lr:g}")
         for lr in sorted({fuse.lr, context.pretrain.lr})
     ]
 
@@ -391,7 +389,7 @@ def _trained(
         schedule=schedule,
         seed=context.seed,
         device=context.device,
-        name=context.trains,
+        name=context.title,
         validate=lambda: _validated(model, context, data, hiding),
         present=lambda batch, epoch: hiding.left(batch.present, batch.key, epoch) if hiding else batch.present,
         augment=change,

@@ -38,7 +38,7 @@ def heads(context: TrainingContext) -> Specialists:
             }
         )
         torch.manual_seed(context.seed)  # of a head that starts from nothing
-        return late(replace(subset, fuse=fuse, trains=f"{head} of {'+'.join(subset.modalities)}"), "head", hides=False)
+        return late(replace(subset, fuse=fuse, title=f"{head} of {'+'.join(subset.modalities)}"), "head", hides=False)
 
     kinds = HEADS_OF_TREES if context.is_out_of_fold else HEADS  # towers of trees have no linear head to train
     return specialists(context, tuple(partial(train_head, kind) for kind in kinds))
