@@ -3,11 +3,13 @@
 import itertools
 import os
 import shutil
+import tempfile
 
 import pytest
 import torch
 
 from tests.conftest import CPU
+from umemma.data import batch
 from umemma.errors import DataError, TrainingError
 from umemma.metrics.calibration import temperature
 from umemma.metrics.classification import nll
@@ -280,3 +282,17 @@ def test_rows_are_those_that_indexing_takes(media, index):
     some = media.rows(index)
     for name, value in media.values.items():
         assert torch.equal(some.values[name], value[index])
+
+
+def test_many_rows_come_from_a_file_and_are_the_same(media, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "_MAX_COPIED", 1)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    has = torch.arange(24) % 3 > 0
+    some = media.rows(has)
+    for name, value in media.values.items():
+        assert torch.equal(some.values[name], value[has])
+        some.values[name][0] = 0  # a change is the reader's own
+    assert list(tmp_path.iterdir()) == []  # the file has no name, so no kill leaves one
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(FileNotFoundError):
+        media.rows(has)
