@@ -1,15 +1,20 @@
 """The training loop: what a seed determines, how long it runs, and that it learns; towers are saved and calibrated."""
 
+import ctypes
 import itertools
+import mmap
 import os
 import shutil
 import tempfile
+import time
 
+import numpy as np
 import pytest
 import torch
 
 from tests.conftest import CPU
-from umemma.data import batch
+from umemma.data import on_disk
+from umemma.data.batch import Batch
 from umemma.errors import DataError, TrainingError
 from umemma.metrics.calibration import temperature
 from umemma.metrics.classification import nll
@@ -284,8 +289,35 @@ def test_rows_are_those_that_indexing_takes(media, index):
         assert torch.equal(some.values[name], value[index])
 
 
+def test_rows_on_disk_are_asked_for_a_step_before_they_are_read(tmp_path, monkeypatch):
+    """A page that was not read is not resident; those of the next batch are, before anybody has touched them."""
+    size = 4 * mmap.PAGESIZE  # of a row
+    with (tmp_path / "values").open("wb") as file:
+        file.write(bytes(1_000 * size))
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    value = torch.from_numpy(np.memmap(tmp_path / "values", np.uint8, "c", shape=(1_000, size)))
+    rows = torch.arange(7, 1_000, 100)
+    if any(resident(value, row) for row in rows.tolist()):
+        pytest.skip("this file system keeps all pages in memory")
+    monkeypatch.setattr(on_disk, "LARGE", 1)
+    Batch.of({"image": value}, torch.zeros(1_000, dtype=torch.int64)).will_need(rows)
+    deadline = time.monotonic() + 10
+    while not all(resident(value, row) for row in rows.tolist()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert all(resident(value, row) for row in rows.tolist())
+    assert sum(resident(value, row) for row in range(1_000)) < 100  # and not the whole file
+
+
+def resident(value: torch.Tensor, row: int) -> bool:
+    """Whether the first page of a row is in memory."""
+    state = (ctypes.c_ubyte * 1)()
+    assert ctypes.CDLL(None).mincore(ctypes.c_void_p(value[row].data_ptr()), mmap.PAGESIZE, state) == 0
+    return bool(state[0] & 1)
+
+
 def test_many_rows_come_from_a_file_and_are_the_same(media, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch, "_MAX_COPIED", 1)
+    monkeypatch.setattr(on_disk, "LARGE", 1)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     has = torch.arange(24) % 3 > 0
     some = media.rows(has)

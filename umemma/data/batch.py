@@ -10,11 +10,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from umemma.data.rows_on_disk import rows_on_disk
+from umemma.data import on_disk
 from umemma.errors import DataError
 from umemma.missingness import key_digest
-
-_MAX_COPIED = 2**27  # bytes of a modality's values
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,11 @@ class Batch:
             self.key[index],
         )
 
+    def will_need(self, rows: torch.Tensor) -> None:
+        """Say which rows (row number,) are read next, so that those on disk are there by then."""
+        for value in self.values.values():
+            on_disk.will_need(value, rows)
+
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on another device."""
         return Batch(
@@ -98,13 +101,13 @@ class Batch:
 
 
 def _taken(value: torch.Tensor, index: torch.Tensor | slice) -> torch.Tensor:
-    """Return rows of values, where these are; of more than `_MAX_COPIED`, mapped from a file.
+    """Return rows of values, where these are; many of them mapped from a file.
 
     By `index_select`, which copies whole rows: of 112 px bytes one takes 1.5 us, by indexing 8.7.
     """
     if isinstance(index, slice):
         return value[index]
     rows = index.nonzero().squeeze(1) if index.dtype == torch.bool else index
-    if value.device.type == "cpu" and len(rows) * value[:1].nbytes > _MAX_COPIED:
-        return rows_on_disk(value, rows)
+    if value.device.type == "cpu" and len(rows) * value[:1].nbytes > on_disk.LARGE:
+        return on_disk.rows_on_disk(value, rows)
     return value.index_select(0, rows.to(value.device))

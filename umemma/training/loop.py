@@ -71,7 +71,7 @@ def train(
     done, curve, losses, best, is_over = training.restored() or Position(0, [], [], state(model))
     if is_over:
         return curve
-    progress = _left(schedule.batches(len(data), seed), done, steps, name, is_watched=device.ranks.is_first)
+    progress = _left(data, schedule.batches(len(data), seed), done, steps, name, is_watched=device.ranks.is_first)
     for step, (epoch, rows) in enumerate(progress, start=done + 1):
         training.keep(Position(step - 1, curve, losses, best))
         with record_function("data"):
@@ -124,12 +124,22 @@ def kept(curve: Curve) -> dict[str, float]:
 
 
 def _left(
-    batches: Iterator[tuple[int, torch.Tensor]], done: int, steps: int, name: str, *, is_watched: bool
+    data: Batch, batches: Iterator[tuple[int, torch.Tensor]], done: int, steps: int, name: str, *, is_watched: bool
 ) -> "tqdm[tuple[int, torch.Tensor]]":
     """Return the batches after the first `done`, behind a bar where somebody may watch and there is a terminal."""
-    return tqdm(
-        islice(batches, done, None), name, steps, disable=None if is_watched else True, mininterval=0.5, initial=done
-    )
+    left = _foretold(data, islice(batches, done, None))
+    return tqdm(left, name, steps, disable=None if is_watched else True, mininterval=0.5, initial=done)
+
+
+def _foretold(data: Batch, batches: Iterator[tuple[int, torch.Tensor]]) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield the batches, (epoch, row numbers); while one is trained on, the rows of the next are read from disk."""
+    batch = next(batches, None)
+    while batch is not None:
+        following = next(batches, None)
+        if following is not None:
+            data.will_need(following[1])
+        yield batch
+        batch = following
 
 
 def _near(data: Batch, device: Device) -> Batch:
