@@ -16,8 +16,8 @@ VALUES = 1_000  # float32 of a sample: 4 kB
 TRAIN = """
 import sys, threading, time
 from pathlib import Path
-import numpy as np
 import torch
+from umemma.data import on_disk
 from umemma.data.batch import Batch
 from umemma.settings import section
 from umemma.training import unimodal_fit
@@ -33,7 +33,7 @@ def watch() -> None:
         time.sleep(0.01)
 
 def split(name: str) -> Batch:
-    values = torch.from_numpy(np.load(f"{sys.argv[1]}/{name}.npy", mmap_mode="c"))
+    values = on_disk.mapped(Path(sys.argv[1], f"{name}.npy"))
     present = torch.arange(len(values)) % 20 >= int(sys.argv[2])
     return Batch.of({"vector": values}, torch.arange(len(values)) % 3, present[:, None])
 

@@ -292,11 +292,11 @@ def test_rows_are_those_that_indexing_takes(media, index):
 def test_rows_on_disk_are_asked_for_a_step_before_they_are_read(tmp_path, monkeypatch):
     """A page that was not read is not resident; those of the next batch are, before anybody has touched them."""
     size = 4 * mmap.PAGESIZE  # of a row
-    with (tmp_path / "values").open("wb") as file:
-        file.write(bytes(1_000 * size))
+    np.save(tmp_path / "values.npy", np.zeros((1_000, size), np.uint8))
+    with (tmp_path / "values.npy").open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    value = torch.from_numpy(np.memmap(tmp_path / "values", np.uint8, "c", shape=(1_000, size)))
+    value = on_disk.mapped(tmp_path / "values.npy")
     rows = torch.arange(7, 1_000, 100)
     if any(resident(value, row) for row in rows.tolist()):
         pytest.skip("this file system keeps all pages in memory")
@@ -310,21 +310,33 @@ def test_rows_on_disk_are_asked_for_a_step_before_they_are_read(tmp_path, monkey
 
 
 def resident(value: torch.Tensor, row: int) -> bool:
-    """Whether the first page of a row is in memory."""
-    state = (ctypes.c_ubyte * 1)()
-    assert ctypes.CDLL(None).mincore(ctypes.c_void_p(value[row].data_ptr()), mmap.PAGESIZE, state) == 0
+    """Whether the page in which a row begins is in memory."""
+    state, start = (ctypes.c_ubyte * 1)(), value[row].data_ptr()
+    assert ctypes.CDLL(None).mincore(ctypes.c_void_p(start - start % mmap.PAGESIZE), mmap.PAGESIZE, state) == 0
     return bool(state[0] & 1)
 
 
-def test_many_rows_come_from_a_file_and_are_the_same(media, tmp_path, monkeypatch):
+def test_many_rows_of_a_file_come_from_a_file_and_are_the_same(media, tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.setattr(on_disk, "LARGE", 1)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     has = torch.arange(24) % 3 > 0
-    some = media.rows(has)
     for name, value in media.values.items():
-        assert torch.equal(some.values[name], value[has])
+        np.save(tmp_path / name, value.numpy())
+    held = media.with_values({name: on_disk.mapped(tmp_path / f"{name}.npy") for name in media.modalities})
+    some = held.rows(has).rows(torch.tensor([2, 0]))
+    for name, value in media.values.items():
+        assert torch.equal(held.values[name], value)
+        assert torch.equal(some.values[name], value[has][[2, 0]])
         some.values[name][0] = 0  # a change is the reader's own
-    assert list(tmp_path.iterdir()) == []  # the file has no name, so no kill leaves one
+    assert list((tmp_path / "temporary").iterdir()) == []  # the file has no name, so no kill leaves one
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(FileNotFoundError):
-        media.rows(has)
+        held.rows(has)
+    media.rows(has)  # what is in memory stays there
+
+
+def test_an_array_without_rows_is_mapped(tmp_path):
+    np.save(tmp_path / "values.npy", np.zeros((0, 3), np.float32))
+    value = on_disk.mapped(tmp_path / "values.npy")
+    assert (value.shape, value.dtype) == ((0, 3), torch.float32)

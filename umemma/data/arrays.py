@@ -18,6 +18,7 @@ import torch
 from numpy.lib.format import open_memmap
 
 from umemma import limits
+from umemma.data import on_disk
 from umemma.data.batch import Batch
 from umemma.data.manifest import Targets, keys_sha256
 from umemma.data.sample import SPLITS
@@ -183,6 +184,6 @@ def load(folders: Mapping[str, Path], split: str, targets: Targets) -> Batch:
             raise DataError(
                 f"{folder}/{split}.npy holds other samples than the manifest, or in another order; decode them again"
             )
-        values[modality] = torch.from_numpy(np.load(folder / f"{split}.npy", mmap_mode="c"))
+        values[modality] = on_disk.mapped(folder / f"{split}.npy")
         present.append(torch.from_numpy(np.load(folder / f"{split}_present.npy")))
     return Batch(values, torch.stack(present, dim=1), targets.label[split], targets.key[split])
