@@ -2,11 +2,20 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from tests.enumerated_world import NUM_MODALITIES, World, X, Y, by_chance, mechanism
 from tests.exact_models import bayes, drawn, model
-from umemma.evaluation.holes import diagnosed, differs, elsewhere, least_information
+from umemma.evaluation.holes import (
+    _columns,
+    _differs_by_label,
+    _varies,
+    diagnosed,
+    differs,
+    elsewhere,
+    least_information,
+)
 
 WORLD = World()
 BAYES = bayes(WORLD)
@@ -128,6 +137,28 @@ def test_data_whose_holes_depend_on_more_than_the_label_get_bounds_and_no_number
     found = row["accuracy"]
     assert abs(found["value"] - truth(0.3)) < 3 / 1.96 * (found["high"] - found["low"]) / 2  # three standard errors
     assert row["naive"] > found["value"]
+
+
+def test_groups_of_unequal_size_raise_no_alarm():
+    """Presence by chance; the law of chi-squared would see a difference in a quarter of such data."""
+    cluster, alarms = np.repeat(np.arange(205), [1] * 200 + [100] * 5), 0
+    for seed in range(200):
+        alarms += _varies(np.random.default_rng(seed).random(700) < 0.95, cluster) < 0.05
+    assert alarms / 200 <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+    assert _varies(cluster >= 202, cluster) == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize("count", [300, 1_000])
+def test_few_holes_and_ten_classes_raise_no_alarm(count):
+    """30 samples lack it by chance; a class of which none does must not look like a law."""
+    alarms = 0
+    for seed in range(100):
+        chance = np.random.default_rng(seed)
+        label = torch.tensor(chance.integers(0, 10, count))
+        has = np.ones(count, bool)
+        has[chance.permutation(count)[:30]] = False
+        alarms += _differs_by_label(has, _columns(label, 10), np.arange(count)) < 0.05
+    assert alarms / 100 <= 0.05 + 3 * (0.05 * 0.95 / 100) ** 0.5
 
 
 @pytest.mark.slow

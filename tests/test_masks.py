@@ -131,3 +131,38 @@ def test_one_entry_of_an_absent_modality_that_shows_is_named():
 
 def test_every_protocol_is_tested_here():
     assert {plan.protocol for plan in PLANS} == {*missingness.PROTOCOLS, *MECHANISMS} - {"mar"}  # test_mechanism
+
+
+@each_plan
+def test_a_class_that_a_split_lacks_is_compared_with_nothing(plan):
+    splits = {"train": data(), "val": data(300).rows(data(300).label < 2)}
+    hiding = Hiding(plan, splits)
+    compared, sentences = deviations(
+        {name: masks.draw(batch, hiding, 1) for name, batch in splits.items()}, splits, plan
+    )
+    assert (compared, sentences) == (2 * 3 * 2, [])
+
+
+def test_honest_masks_of_many_small_classes_do_not_deviate():
+    """Ten samples a class and few of them hidden: two where a tenth is expected are no news among 200 counts."""
+    number = torch.arange(1_000)
+    values = {name: torch.zeros(1_000, 1) for name in ("image", "audio")}
+    keys = key_digest([str(i) for i in range(1_000)])
+    batch = Batch(values, torch.ones(1_000, 2, dtype=torch.bool), number % 100, keys)
+    names = [str(i) for i in range(100)]
+    failed = 0
+    for seed in range(100):
+        hiding = Hiding(Plan("independent", (0.05, 0.05), seed), {"train": batch})
+        failed += bool(masks.deviations({"train": masks.draw(batch, hiding, 1)}, {"train": batch}, hiding, names)[1])
+    assert failed <= 1
+
+
+def test_what_is_all_but_sure_to_hide_everything_ends_and_leaves_something():
+    size = 2_000
+    present, keys = torch.ones(size, 3, dtype=torch.bool), key_digest([str(i) for i in range(size)])
+    present[:, 1] = False
+    chance = 1 - torch.tensor([[1e-9, 1e-9, 3e-9]], dtype=torch.float64).expand(size, 3)
+    left = missingness.hide_by_chance(present, keys, chance, seed=0)
+    assert left.any(dim=1).all()
+    assert not left[:, 1].any()
+    assert left[:, 2].double().mean() == pytest.approx(0.75, abs=0.04)

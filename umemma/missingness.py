@@ -18,6 +18,7 @@ Pattern = tuple[bool, ...]
 MAX_EXHAUSTIVE = 6  # modalities, of which every set is evaluated
 _MAX_SPECIALISTS = 4  # modalities, of which every set has a specialist: 57 sets of 6 took ten minutes
 _SETS_OF_A_SIZE, _SETS_OF_HALF = 6, 20
+_MOST_ATTEMPTS = 64  # to draw what a mechanism leaves of a sample: more only where it is all but sure to leave nothing
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # SplitMix64's increment; all arithmetic is modulo 2^64
 
 
@@ -108,18 +109,35 @@ def hide_by_chance(
 ) -> torch.Tensor:
     """Return what is left of `present` (sample, modality) if each is hidden with its own `chance` (sample, modality).
 
-    Samples that would lose all of what they have are drawn again: the law is that given that something is left. A sample
-    that must lose all keeps what it has.
+    Samples that would lose all of what they have are drawn again: the law is that given that something is left. One that
+    loses all time and again is drawn from that law itself. A sample that must lose all keeps what it has.
     """
     kept, attempt = present.clone(), 0
     pending = (present & (chance < 1)).any(dim=1)
-    while pending.any():
+    while pending.any() and attempt < _MOST_ATTEMPTS:
         rows = pending.nonzero().squeeze(1)
         drawn = uniform(key[rows], present.shape[1], attempt, epoch, seed)
         kept[rows] = present[rows] & (drawn >= chance[rows].to(drawn))
         pending[rows] = ~kept[rows].any(dim=1)
         attempt += 1
+    rows = pending.nonzero().squeeze(1)
+    if len(rows):
+        drawn = uniform(key[rows], 1 + present.shape[1], attempt, epoch, seed)
+        kept[rows] = _something(present[rows], chance[rows], drawn)
     return kept
+
+
+def _something(present: torch.Tensor, chance: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+    """Return what is left given that something is: the first modality that is kept, then those after it.
+
+    `drawn` (sample, 1 + modality) uniform numbers: which is the first, and whether each other one is kept.
+    """
+    chance = torch.where(present, chance, 1.0).double()
+    before = torch.cat([torch.ones_like(chance[:, :1]), chance.cumprod(dim=1)[:, :-1]], dim=1)
+    share = (before * (1 - chance)).cumsum(dim=1)
+    first = (drawn[:, :1] * share[:, -1:] < share).double().argmax(dim=1, keepdim=True)
+    number = torch.arange(chance.shape[1])
+    return present & ((number == first) | ((number > first) & (drawn[:, 1:] >= chance)))
 
 
 def outcomes(has: Pattern, rates: Sequence[float], protocol: str) -> dict[Pattern, float]:

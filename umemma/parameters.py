@@ -92,7 +92,7 @@ def check(content: object, where: str) -> Parameters:
     try:
         parameters = Parameters.model_validate(content)
     except ValidationError as error:
-        raise ParameterError("\n".join(_sentences(error, where))) from error
+        raise ParameterError("\n".join(_sentences(error, where))) from None  # DVC would print its text, too
     for trouble in _name_troubles(parameters):
         raise ParameterError(f"{where}: {trouble}")
     return parameters

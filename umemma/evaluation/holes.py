@@ -14,7 +14,7 @@ are missing can never be tested: every such law has a twin that does not, with t
 2008). So nothing here says that holes are completely at random.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,8 @@ LEVEL, POWER = 0.05, 0.8
 ODDS = 2.0  # of the bounds that hold whatever holes depend on
 _MOST_COLUMNS = 10  # classes whose labels and answers are compared, the most frequent
 _MIN_ROWS = 30  # on either side
+_ROWS_FOR_COLUMN = 20  # of the smaller side, for each column that is compared
+_MANY, _DEALT = 10, 999  # expected in a cell, for the law of large samples; times that chance deals otherwise
 _ALWAYS = 0.99  # share of samples that have a modality which is "always" there
 _MOST_BINS, _ROWS_IN_BIN = 8, 30  # of what is always seen; samples of each label in a bin
 
@@ -42,22 +44,34 @@ _MOST_BINS, _ROWS_IN_BIN = 8, 30  # of what is always seen; samples of each labe
 def diagnosed(main: Model) -> dict[str, Any]:
     """Return by modality with holes: n, the share that has it, p_holm by question, `least` information seen with power 0.8."""
     test = main.splits["test"]
-    present, label = test.present.numpy(), _columns(test.label, test.num_classes)
+    present = test.present.numpy()
     groups, cluster = np.unique(test.group.numpy(), return_inverse=True)
-    least = rounded(least_information(len(groups), np.linalg.matrix_rank(label - label.mean(axis=0))))
     p: dict[tuple[str, str], float] = {}
-    rows: dict[str, Any] = {}
+    degrees: dict[str, int] = {}
     for m, modality in enumerate(test.modalities):
         has = present[:, m]
-        if min(has.sum(), (~has).sum()) < _MIN_ROWS:
+        fewer = int(min(has.sum(), (~has).sum()))
+        if fewer < _MIN_ROWS:
             continue
-        seen = _answers(main, m)
-        p[modality, "label"] = differs(has, label, cluster)
+        label, seen = (
+            values[:, : fewer // _ROWS_FOR_COLUMN]
+            for values in (_columns(test.label, test.num_classes), _answers(main, m))
+        )
+        degrees[modality] = int(np.linalg.matrix_rank(label - label.mean(axis=0)))
+        p[modality, "label"] = _differs_by_label(has, label, cluster)
         p[modality, "seen"] = differs(has, seen, cluster)
         p[modality, "seen_given_label"] = differs(has, seen, cluster, given=label)
         if len(groups) < len(has):
             p[modality, "group"] = _varies(has, cluster)
-        rows[modality] = {"n": len(has), "share": rounded(float(has.mean())), "least": least}
+    level = LEVEL / max(len(p), 1)
+    rows: dict[str, dict[str, Any]] = {
+        modality: {
+            "n": len(present),
+            "share": rounded(float(present[:, test.modalities.index(modality)].mean())),
+            "least": rounded(least_information(len(groups), number, level)),
+        }
+        for modality, number in degrees.items()
+    }
     corrected = holm(torch.tensor(list(p.values()), dtype=torch.float64)).tolist()
     for (modality, question), value in zip(p, corrected, strict=True):
         rows[modality][question] = rounded(value)
@@ -149,11 +163,11 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else rounded(value)
 
 
-def least_information(num_samples: int, degrees: int) -> float:
+def least_information(num_samples: int, degrees: int, level: float = LEVEL) -> float:
     """Return the least I(R_m; Y), nats, that a G test of so many samples finds with a power of 0.8: noncentrality 2 n I."""
     if degrees < 1:
         return float("nan")
-    least = stats.chi2.isf(LEVEL, degrees)
+    least = stats.chi2.isf(level, degrees)
     needed = optimize.brentq(lambda away: stats.ncx2.sf(least, degrees, away) - POWER, 1e-6, 1e3)
     return float(needed / (2 * num_samples))
 
@@ -169,11 +183,32 @@ def differs(has: np.ndarray, values: np.ndarray, cluster: np.ndarray, given: np.
     return differ(new, old, None if given is None else (given[has], given[~has]))
 
 
+def _differs_by_label(has: np.ndarray, label: np.ndarray, cluster: np.ndarray) -> float:
+    """Return p that labels (row, column) of 0 and 1 differ by chance between those that have a modality and the others."""
+    share = label.mean(axis=0)
+    if len(cluster) > cluster.max() + 1 or min(has.sum(), (~has).sum()) * share.min(initial=1.0) >= _MANY:
+        return differs(has, label, cluster)
+    scaled = (label - share) / np.sqrt(np.where(share > 0, share, 1.0))
+    return _dealt_anew(has, lambda flags: float(((flags @ scaled) ** 2).sum()))
+
+
 def _varies(has: np.ndarray, cluster: np.ndarray) -> float:
     """Return p of a modality's share varying so much from group to group by chance (Cochran's test of homogeneity)."""
     size, share = np.bincount(cluster), has.mean()
-    spread = (np.bincount(cluster, has) - size * share) ** 2 / (size * share * (1 - share))
-    return float(stats.chi2.sf(spread.sum(), len(size) - 1))
+
+    def spread(flags: np.ndarray) -> float:
+        return float(((np.bincount(cluster, flags) - size * share) ** 2 / (size * share * (1 - share))).sum())
+
+    if size.min() * min(share, 1 - share) >= _MANY:
+        return float(stats.chi2.sf(spread(has), len(size) - 1))
+    return _dealt_anew(has, spread)
+
+
+def _dealt_anew(has: np.ndarray, statistic: Callable[[np.ndarray], float]) -> float:
+    """Return p of a statistic so high if chance deals out who has the modality: with few in a cell its law is no other."""
+    chance, observed = np.random.default_rng(0), statistic(has) * (1 - 1e-9)
+    as_high = sum(statistic(chance.permutation(has)) >= observed for _ in range(_DEALT))
+    return (1 + as_high) / (1 + _DEALT)
 
 
 def _columns(label: torch.Tensor, num_classes: int) -> np.ndarray:

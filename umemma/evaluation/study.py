@@ -4,8 +4,9 @@ A difference has two sources of chance: which samples are in the test set, and t
 every seed answers the same samples, so the variances of the two add up (Owen 2007, arXiv 0712.1111, of which this is the
 sum that does not take off the part counted twice): that over samples from the paired bootstrap of the mean over seeds,
 that over seeds from the spread of the seeds' differences. Two samples are added, one for and one against (Bonett & Price
-2012): on few samples variants may agree by luck. Student's t with Satterthwaite's degrees of freedom. Of one
-seed only the samples are known, and a claim is of those trained models, not of the training.
+2012): on few samples variants may agree by luck. Student's t with the fewest degrees of freedom
+of any variance in the sum: Satterthwaite's are many just where few seeds agree by luck, which is what a correction over
+many claims looks for. Of one seed only the samples are known, and a claim is of those trained models, not of the training.
 
 A claim holds if its p value, corrected by Holm over all claims of its kind, is below SIGNIFICANCE. There are two kinds:
 of one condition and part (`corrected`), and of the averages over all conditions (`umemma.evaluation.overall`).
@@ -206,7 +207,7 @@ def claim(of_data_sets: Sequence[Differences]) -> Claim:
         if (seeds := len(one.by_seed)) > 1:
             variances.append((variance(each[0].item() for each in one.by_seed) / seeds, seeds - 1))
     total = sum(each for each, _ in variances)
-    degrees = total**2 / sum(each**2 / freedom for each, freedom in variances)
+    degrees = min((freedom for each, freedom in variances if each > 0), default=1)
     error = math.sqrt(total) / len(of_data_sets)
     half = float(stdtrit(degrees, (1 + LEVEL) / 2)) * error
     p = 2 * float(stdtr(degrees, -abs(value) / error))

@@ -92,7 +92,9 @@ def expected(data: Data, target: Mapping[Pattern, float], odds: float) -> Expect
     weight = _weights(own, number, stratum, len(strata), asked)
     rest = np.sum([np.where(held[p], weight[p] * (data.right[p] - mean[p][stratum]), 0.0) for p in asked], axis=0)
     value = float(np.mean(known + rest))
-    half = float(stats.norm.isf((1 - LEVEL) / 2)) * _error(known + rest - value, data.cluster)
+    half = float(stats.t.isf((1 - LEVEL) / 2, max(len(np.unique(data.cluster)) - 1, 1))) * _error(
+        known + rest - value, data.cluster
+    )
     return Expectation(naive, value, value - half, value + half, least, _bounds(asked, mean, pi, share_of, odds), None)
 
 

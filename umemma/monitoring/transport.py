@@ -62,7 +62,7 @@ def carried_over(figures: Sequence[Figure], rest: np.ndarray, today: np.ndarray,
         of_reference[one.holders.samples] += len(one.holders.rows) / total * share * off
     value = float(of_today[rows].mean())
     variance = _variance((of_today[rows] - value) / total, today[rows]) + _variance(of_reference, reference)
-    half = _z() * variance**0.5
+    half = _quantile(today[rows], reference) * variance**0.5
     return Estimate(value, value - half, value + half)
 
 
@@ -74,7 +74,7 @@ def mean_share(values: np.ndarray, cluster: np.ndarray) -> Estimate:
     value, num_clusters = float(values.mean()), len(np.unique(cluster))
     variance = _variance((values - value) / len(values), cluster)
     number = value * (1 - value) / variance if variance > 0 else float(num_clusters)
-    z = _z()
+    z = _quantile(cluster)
     middle = (value + z**2 / (2 * number)) / (1 + z**2 / number)
     half = z * (value * (1 - value) / number + z**2 / (4 * number**2)) ** 0.5 / (1 + z**2 / number)
     return Estimate(value, max(middle - half, 0.0), min(middle + half, 1.0))
@@ -85,8 +85,9 @@ def of_rows(figure: Figure) -> np.ndarray:
     return figure.known + np.average(figure.missing, weights=figure.holders.weight)
 
 
-def _z() -> float:
-    return float(stats.norm.isf((1 - LEVEL) / 2))
+def _quantile(*clusters: np.ndarray) -> float:
+    """Return Student's t for the side that has the fewest clusters."""
+    return float(stats.t.isf((1 - LEVEL) / 2, max(min(len(np.unique(each)) for each in clusters) - 1, 1)))
 
 
 def _variance(parts: np.ndarray, cluster: np.ndarray) -> float:

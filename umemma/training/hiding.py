@@ -71,7 +71,7 @@ class Hiding:
         if chance is None:
             has, number = present.unique(dim=0, return_inverse=True)
             shares = [_hidden(tuple(row), self.plan) if any(row) else (0.0,) * len(row) for row in has.tolist()]
-            return torch.tensor(shares, dtype=torch.float64)[number]
+            return torch.tensor(shares, dtype=torch.float64).reshape(-1, present.shape[1])[number]
         nothing = torch.where(present, chance, 1.0).prod(dim=1, keepdim=True)
         return torch.where(nothing < 1, (chance - nothing) / (1 - nothing).clamp_min(1e-12), 0.0)
 
