@@ -124,3 +124,25 @@ def test_files_that_were_cut_short_are_counted_though_only_some_are_decoded(tmp_
     path = table(tmp_path, [SEEN if i % 10 else SEEN[:-200] for i in range(30)], "mp4")
     output, _ = initiated(home, path)
     assert "clip: of 30 looked at 3 cannot be used, as files/" in output
+
+
+@pytest.mark.parametrize("asked", [{}, {"missing": ["?"]}])
+def test_numbers_with_a_hole_in_words_are_no_names_of_files(tmp_path, home, asked):
+    """Whole numbers that happen to be names of pictures stay numbers where some cells say `?`."""
+    for i in range(60):
+        (tmp_path / f"{i:0>3}.png").write_bytes(picture(PICTURES[i % 3]))
+    rows = [
+        {"label": "ab"[i % 2], "pulse": "?" if i % 20 == 7 else 30 + 7 * i % 29, "scan": f"{i:0>3}.png"}
+        for i in range(60)
+    ]
+    _, found = initiated(home, write_table(tmp_path / "t.csv", rows), **asked)
+    assert sorted(kinds(found).values()) == ["image", "vector"]
+
+
+@pytest.mark.parametrize("asked", [{}, {"label": ["tags"]}])
+def test_rows_that_name_no_class_are_counted_and_the_option_that_keeps_them_is_named(tmp_path, home, asked):
+    rows = [{"tags": ("", "a", "b", "a|b")[i % 4], "n_1": i % 7, "n_2": i / 3} for i in range(80)]
+    output, found = initiated(home, write_table(tmp_path / "t.csv", rows), **asked)
+    assert "20 of 80 rows name no class and are left out" in output
+    assert "`unlabelled: none`" in output
+    assert found.dataset.options["unlabelled"] == "reject"

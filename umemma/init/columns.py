@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from umemma.sources.tables.cells import is_missing, number, structure, text, yes_or_no
+from umemma.sources.tables.cells import MISSING, is_missing, number, structure, text, yes_or_no
 from umemma.sources.tables.members import embedded
 from umemma.sources.tables.readings import NumberList
 from umemma.sources.tables.sources import SUFFIXES
@@ -18,7 +18,9 @@ from umemma.sources.tables.templates import last_part
 _SUFFIX_KINDS = {suffix: kind for kind, suffixes in SUFFIXES.items() for suffix in suffixes}
 _OPENINGS = ("[", "{", "(", "array(", "tensor(", "np.array(", "torch.tensor(")
 _MOST_JUDGED = 5000
-_MOSTLY = 0.8  # minimum share of cells with a media suffix for a column to count as paths
+_MOSTLY = (
+    0.8  # minimum share of cells with a media suffix for a column to count as paths, and of numbers to count as such
+)
 _MANY_NUMBERS = 8  # in one cell, from which on a text of numbers is a list of them
 _LONG_WORDS, _LONG_CHARS = 4, 25  # averages above which text counts as sentences rather than names
 
@@ -129,6 +131,13 @@ class Column:
         return bool(self.filled) and self._floats is not None
 
     @cached_property
+    def are_mostly_numbers(self) -> bool:
+        """Whether nearly every cell is a number: the others are how somebody wrote a hole, `?` or `<5`."""
+        if self.are_numbers or self.holds_lists or self.holds_files:
+            return self.are_numbers
+        return sum(_is_number(cell) for cell in self.judged) > _MOSTLY * len(self.judged)
+
+    @cached_property
     def are_whole(self) -> bool:
         """Whether every cell is a whole number."""
         return self.are_numbers and self._floats is not None and bool((self._floats % 1 == 0).all())
@@ -185,12 +194,13 @@ class Column:
         return bool(self.counts) and len(self.counts) == len(self.filled)
 
 
-def column(name: str, cells: Sequence[object]) -> Column:
-    """Describe a column by its cells."""
+def column(name: str, cells: Sequence[object], missing: Sequence[str] | None = None) -> Column:
+    """Describe a column by its cells; `missing`: the words that mean an empty one, by default `MISSING`."""
+    words = MISSING if missing is None else frozenset(word.casefold() for word in missing)
     distinct = set(cells) if set(map(type, cells)) <= {str} else None  # hashed once, read once
     if distinct is None:
-        present = tuple(not is_missing(cell) for cell in cells)
-    elif holes := {cell for cell in distinct if is_missing(cell)}:
+        present = tuple(not is_missing(cell, words) for cell in cells)
+    elif holes := {cell for cell in distinct if is_missing(cell, words)}:
         present = tuple(cell not in holes for cell in cells)
     else:
         return Column(name, cells, (True,) * len(cells))

@@ -243,6 +243,7 @@ def _option_lines(proposal: Proposal) -> list[str]:
             "key": "identifies a sample",
             "media_root": "the folder that paths are relative to",
             "seed": "the first whose splits all have every class and modality",
+            "unlabelled": "a row that names no class: reject, or none, a sample to which none applies",
             "missing_files": "a file that does not exist: hole, or error",
             "relabel": "class as written: another class, or null to leave it out",
             "spellings": "exact, form or case: which spellings are one class",
@@ -311,7 +312,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", metavar="COLUMN", help="train, val and test; none: splits are drawn")
     parser.add_argument("--drop", metavar="COLUMN", nargs="+", help="columns that are not to be used")
     parser.add_argument("--keep", metavar="COLUMN", nargs="+", help="columns to use although they tell label or group")
-    parser.add_argument("--missing", metavar="WORD", nargs="+", help="words that mean an empty cell, none NA ?")
+    parser.add_argument(
+        "--missing",
+        metavar="WORD",
+        nargs="+",
+        help="words that mean an empty cell, in place of nan, null, none, na and n/a: NA ?",
+    )
     parser.add_argument("--spellings", choices=spelling.LEVELS, help="which spellings of a label are one class")
     parser.add_argument(
         "--rare", choices=settling.RARE, default="drop", help="what becomes of classes too small for three splits"

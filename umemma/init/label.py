@@ -175,6 +175,12 @@ def _single(column: Column, cells: Mapping[str, Sequence[object]], asked: Asked)
     separator = "|" if column.holds_lists else _separator(column)
     names, options, said = _names(column, cells, separator, asked)
     counts = Counter(name for row in names if row for name in set(row))
+    if separator is not None and (empty := sum(row is None for row in names)):
+        options["unlabelled"] = "reject"
+        said.append(
+            f"{empty} of {len(names)} rows name no class and are left out, as if nobody had looked; `unlabelled: none` in "
+            "the file takes them for samples to which no class applies"
+        )
     marks = [name for name in counts if name.casefold() in _MARKS]
     if marks:
         told = some(f"{name!r} ({counts.pop(name)} rows)" for name in marks)

@@ -158,7 +158,7 @@ def _files(namings: Sequence[Naming]) -> frozenset[str]:
 
 def _repeats(column: Column, found: Sequence[Naming], guesses: Guesses) -> bool:
     """Whether numbers only happen to be the names of files that another column names: they are judged as numbers."""
-    return column.are_numbers and all(guesses.names_already(naming, column) for naming in found)
+    return column.are_mostly_numbers and all(guesses.names_already(naming, column) for naming in found)
 
 
 def _of_files(column: Column, probe: Probe, guesses: Guesses) -> bool:

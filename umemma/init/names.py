@@ -77,7 +77,7 @@ def namings(column: Column, table: Mapping[str, Column], base: Path, files: File
     if not rows or column.holds_lists or column.holds_files:
         return []
     cells = {row: text(cell) for row, cell in rows.items() if len(text(cell)) < 1000 and "\n" not in text(cell)}
-    if column.are_numbers and not (column.are_whole and column.is_unique):
+    if (column.are_mostly_numbers and not column.is_unique) or (column.are_numbers and not column.are_whole):
         return []
     as_paths = _as_paths(column, cells, base, files.root)
     if as_paths and len(as_paths[0].files) > _SURE_SHARE * len(set(cells.values())):
@@ -214,7 +214,7 @@ def _tried(column: Column) -> dict[int, object]:
 
 
 def _least(column: Column) -> float:
-    return _SURE_SHARE if column.are_numbers else _LEAST_SHARE
+    return _SURE_SHARE if column.are_mostly_numbers else _LEAST_SHARE
 
 
 def _kind(path: str) -> str | None:

@@ -149,7 +149,7 @@ def _with_a_group_that_can_be_cut(file: Path, root: Path | None, given: Given, b
 def _proposed(file: Path, root: Path | None, given: Given, bounds: Validation) -> Proposal:
     opened = dialect.opened(file, given.encoding, given.sheet)
     options, table = dict(opened.options), opened.table
-    columns = {name: column(name, cells) for name, cells in table.columns.items()}
+    columns = {name: column(name, cells, given.missing) for name, cells in table.columns.items()}
     root = root or likely_root(file, columns.values())
     options = {"file": os.path.relpath(file, root)} | options
     chosen = roles.roles(columns, table.columns, _with_kept(given, columns))
