@@ -4,7 +4,7 @@ Four questions about every modality that some test samples have and others lack,
 differ from the others:
 
 - label         in their labels. The least information I(R_m; Y) that a test of this size finds with a power of 0.8 goes
-                with it: "no sign" of less says nothing.
+                with it, at the level that the correction over all questions leaves: "no sign" of less says nothing.
 - seen          in what this run's model answers from the other modalities: holes that depend on what is seen.
 - seen_given_label   in the same, where labels are equal: holes that depend on more than the label.
 - group         from group to group by more than chance, where groups have several samples.
@@ -44,7 +44,7 @@ _MOST_BINS, _ROWS_IN_BIN = 8, 30  # of what is always seen; samples of each labe
 def diagnosed(main: Model) -> dict[str, Any]:
     """Return by modality with holes: n, the share that has it, p_holm by question, `least` information seen with power 0.8."""
     test = main.splits["test"]
-    present = test.present.numpy()
+    present, label = test.present.numpy(), _columns(test.label, test.num_classes)
     groups, cluster = np.unique(test.group.numpy(), return_inverse=True)
     p: dict[tuple[str, str], float] = {}
     degrees: dict[str, int] = {}
@@ -53,10 +53,7 @@ def diagnosed(main: Model) -> dict[str, Any]:
         fewer = int(min(has.sum(), (~has).sum()))
         if fewer < _MIN_ROWS:
             continue
-        label, seen = (
-            values[:, : fewer // _ROWS_FOR_COLUMN]
-            for values in (_columns(test.label, test.num_classes), _answers(main, m))
-        )
+        seen = _answers(main, m)[:, : fewer // _ROWS_FOR_COLUMN]
         degrees[modality] = int(np.linalg.matrix_rank(label - label.mean(axis=0)))
         p[modality, "label"] = _differs_by_label(has, label, cluster)
         p[modality, "seen"] = differs(has, seen, cluster)
@@ -185,8 +182,10 @@ def differs(has: np.ndarray, values: np.ndarray, cluster: np.ndarray, given: np.
 
 def _differs_by_label(has: np.ndarray, label: np.ndarray, cluster: np.ndarray) -> float:
     """Return p that labels (row, column) of 0 and 1 differ by chance between those that have a modality and the others."""
-    share = label.mean(axis=0)
-    if len(cluster) > cluster.max() + 1 or min(has.sum(), (~has).sum()) * share.min(initial=1.0) >= _MANY:
+    share, fewer = label.mean(axis=0), min(has.sum(), (~has).sum())
+    if len(cluster) > cluster.max() + 1:
+        return differs(has, label[:, : fewer // _ROWS_FOR_COLUMN], cluster)
+    if fewer * share.min(initial=1.0) >= _MANY:
         return differs(has, label, cluster)
     scaled = (label - share) / np.sqrt(np.where(share > 0, share, 1.0))
     return _dealt_anew(has, lambda flags: float(((flags @ scaled) ** 2).sum()))
