@@ -22,6 +22,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 init: .venv/.synced ## conf/dataset/ for a table of your own: FILE=mydata.csv, and ARGS="--label genre --group film"
+	@[ -n "$$FILE" ] || { echo 'ERROR: of which table? make init FILE=mydata.csv' >&2; exit 2; }
 	@printf '%s\n' "$$ARGS" | xargs $(BIN)/python -m umemma init "$$FILE"
 
 run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the data set (default: that of params.yaml)

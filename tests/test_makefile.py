@@ -184,3 +184,11 @@ def test_an_environment_whose_making_was_killed_is_made_anew_and_a_whole_one_is_
     assert made() == []
     os.utime(tmp_path / ".venv/.synced", (0, 0))
     assert made() == ["uv pip sync", "uv pip install"]
+
+
+def test_init_without_a_table_says_how_to_name_one():
+    done = subprocess.run(
+        ["make", "-o", ".venv/.synced", "init"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("ERROR: of which table? make init FILE=mydata.csv\n")
