@@ -18,9 +18,7 @@ from umemma.sources.tables.templates import last_part
 _SUFFIX_KINDS = {suffix: kind for kind, suffixes in SUFFIXES.items() for suffix in suffixes}
 _OPENINGS = ("[", "{", "(", "array(", "tensor(", "np.array(", "torch.tensor(")
 _MOST_JUDGED = 5000
-_MOSTLY = (
-    0.8  # minimum share of cells with a media suffix for a column to count as paths, and of numbers to count as such
-)
+_MOSTLY = 0.8  # minimum share of cells with a media suffix for a column to count as paths, or that are numbers
 _MANY_NUMBERS = 8  # in one cell, from which on a text of numbers is a list of them
 _LONG_WORDS, _LONG_CHARS = 4, 25  # averages above which text counts as sentences rather than names
 

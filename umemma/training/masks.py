@@ -46,7 +46,7 @@ def deviations(
     """Compare the hidden counts of every split, class and modality with the exact probabilities of the plan.
 
     Return the number of comparisons, and a message for each deviation beyond sampling error: two-sided binomial test at a
-    family-wise level of 0.001 (Bonferroni), as exact where one hidden modality is more than was expected.
+    family-wise level of 0.001 (Bonferroni).
     """
     comparisons = [
         (split, name, modality, count)
