@@ -289,8 +289,21 @@ def test_rows_are_those_that_indexing_takes(media, index):
         assert torch.equal(some.values[name], value[index])
 
 
-def test_rows_on_disk_are_asked_for_a_step_before_they_are_read(tmp_path, monkeypatch):
-    """A page that was not read is not resident; those of the next batch are, before anybody has touched them."""
+def test_the_rows_of_a_step_are_asked_for_before_the_step_before_reads_its_own(media, monkeypatch):
+    events = []
+    taken, schedule_ = Batch.rows, Schedule(1.5, 6, 0.01)
+    monkeypatch.setattr(Batch, "will_need", lambda _, rows: events.append(("asked", rows.tolist())))
+    monkeypatch.setattr(Batch, "rows", lambda batch, rows: events.append(("read", rows.tolist())) or taken(batch, rows))
+    trained(media, seed=0, epochs=1.5)
+    steps = [rows.tolist() for _, rows in schedule_.batches(len(media), 0)]
+    expected = [("asked", steps[1]), ("read", steps[0])]
+    for rows, following in itertools.pairwise(steps[1:]):
+        expected += [("asked", following), ("read", rows)]
+    assert events == [*expected, ("read", steps[-1])]
+
+
+def test_rows_on_disk_that_are_asked_for_are_read_and_hardly_any_other(tmp_path, monkeypatch):
+    """A page that was not read is not resident; those that were asked for are, before anybody has touched them."""
     size = 4 * mmap.PAGESIZE  # of a row
     np.save(tmp_path / "values.npy", np.zeros((1_000, size), np.uint8))
     with (tmp_path / "values.npy").open("rb") as file:

@@ -166,3 +166,10 @@ def test_what_is_all_but_sure_to_hide_everything_ends_and_leaves_something():
     assert left.any(dim=1).all()
     assert not left[:, 1].any()
     assert left[:, 2].double().mean() == pytest.approx(0.75, abs=0.04)
+
+
+def test_rates_that_are_all_but_one_end_and_leave_something():
+    present, keys = torch.ones(500, 2, dtype=torch.bool), key_digest([str(i) for i in range(500)])
+    left = hide(present, keys, [1 - 1e-9, 1 - 3e-9], protocol="independent", seed=0)
+    assert left.any(dim=1).all()
+    assert left[:, 1].double().mean() == pytest.approx(0.75, abs=0.08)

@@ -18,7 +18,7 @@ Pattern = tuple[bool, ...]
 MAX_EXHAUSTIVE = 6  # modalities, of which every set is evaluated
 _MAX_SPECIALISTS = 4  # modalities, of which every set has a specialist: 57 sets of 6 took ten minutes
 _SETS_OF_A_SIZE, _SETS_OF_HALF = 6, 20
-_MOST_ATTEMPTS = 64  # to draw what a mechanism leaves of a sample: more only where it is all but sure to leave nothing
+_MOST_ATTEMPTS = 2_000  # to draw what is left of a sample: more only where it is all but sure that nothing is
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # SplitMix64's increment; all arithmetic is modulo 2^64
 
 
@@ -178,16 +178,10 @@ def _draw_independent(
     chosen uniformly.
     """
     rate = torch.tensor(rates, dtype=torch.float64)
-    pending = (present & (rate < 1)).any(dim=1)
     chosen = uniform(key, len(rates), 0, epoch, seed).masked_fill(~present, -1.0).argmax(dim=1, keepdim=True)
-    kept = torch.zeros_like(present).scatter(1, chosen, value=True) & present
-    attempt = 0
-    while pending.any():
-        rows = pending.nonzero().squeeze(1)
-        kept[rows] = present[rows] & (uniform(key[rows], len(rates), attempt, epoch, seed) >= rate)
-        pending[rows] = ~kept[rows].any(dim=1)
-        attempt += 1
-    return kept
+    only = torch.zeros_like(present).scatter(1, chosen, value=True) & present
+    left = hide_by_chance(present, key, rate.expand(present.shape), seed=seed, epoch=epoch)
+    return torch.where((present & (rate < 1)).any(dim=1, keepdim=True), left, only)
 
 
 def _independent_outcomes(has: Pattern, rates: Sequence[float]) -> dict[Pattern, float]:

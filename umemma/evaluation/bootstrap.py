@@ -83,6 +83,11 @@ def interval(estimate: torch.Tensor, *, lowest: float = -math.inf, highest: floa
     return {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
 
 
+def student(degrees: float) -> float:
+    """Return how many standard errors an interval reaches to either side, with so many degrees of freedom."""
+    return float(stdtrit(degrees, (1 + LEVEL) / 2))
+
+
 def share(estimate: torch.Tensor, clusters: int) -> Interval:
     """Return value, low and high of an estimate (1 + replicate,) that lies between 0 and 1, such as an accuracy or F1.
 
@@ -95,7 +100,7 @@ def share(estimate: torch.Tensor, clusters: int) -> Interval:
     if variance is None:
         return {"value": rounded(value), "low": None, "high": None}
     number = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(clusters)
-    t_squared = float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) ** 2
+    t_squared = student(clusters - 1) ** 2
     middle = (value + t_squared / (2 * number)) / (1 + t_squared / number)
     half = math.sqrt(t_squared * (value * (1 - value) / number + t_squared / (4 * number**2))) / (
         1 + t_squared / number
@@ -115,7 +120,7 @@ def difference(
     value, variance = estimate[0].item(), variance_of(estimate, clusters)
     if variance is None:
         return {"value": rounded(value), "low": None, "high": None}
-    half = float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) * math.sqrt(variance)
+    half = student(clusters - 1) * math.sqrt(variance)
     return {
         "value": rounded(value),
         "low": rounded(max(value - half, lowest)),
@@ -141,7 +146,7 @@ def shift(estimate: torch.Tensor, clusters: int) -> Shift:
     if variance is None:
         return Shift({"value": rounded(value), "low": None, "high": None}, None, None)
     error = math.sqrt(variance + 2 / (clusters + 2) ** 2)
-    half = float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) * error
+    half = student(clusters - 1) * error
     low, high = max(value - half, -1.0), min(value + half, 1.0)
     interval = {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
     return Shift(interval, error, float(stdtr(clusters - 1, value / error)))

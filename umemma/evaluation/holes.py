@@ -14,7 +14,7 @@ are missing can never be tested: every such law has a twin that does not, with t
 2008). So nothing here says that holes are completely at random.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,13 +30,14 @@ from umemma.evaluation.target import MOST_MODALITIES, Data
 from umemma.evaluation.two_samples import Rows, differ
 from umemma.metrics import classification
 from umemma.missingness import Pattern
+from umemma.permutation import chance_of
 
 LEVEL, POWER = 0.05, 0.8
 ODDS = 2.0  # of the bounds that hold whatever holes depend on
 _MOST_COLUMNS = 10  # classes whose labels and answers are compared, the most frequent
 _MIN_ROWS = 30  # on either side
 _ROWS_FOR_COLUMN = 20  # of the smaller side, for each column that is compared
-_MANY, _DEALT = 10, 999  # expected in a cell, for the law of large samples; times that chance deals otherwise
+_MANY = 10  # expected in a cell, for the law of large samples; of fewer chance itself is asked
 _ALWAYS = 0.99  # share of samples that have a modality which is "always" there
 _MOST_BINS, _ROWS_IN_BIN = 8, 30  # of what is always seen; samples of each label in a bin
 
@@ -47,6 +48,7 @@ def diagnosed(main: Model) -> dict[str, Any]:
     present, label = test.present.numpy(), _columns(test.label, test.num_classes)
     groups, cluster = np.unique(test.group.numpy(), return_inverse=True)
     p: dict[tuple[str, str], float] = {}
+    rows: dict[str, Any] = {}
     degrees: dict[str, int] = {}
     for m, modality in enumerate(test.modalities):
         has = present[:, m]
@@ -60,15 +62,9 @@ def diagnosed(main: Model) -> dict[str, Any]:
         p[modality, "seen_given_label"] = differs(has, seen, cluster, given=label)
         if len(groups) < len(has):
             p[modality, "group"] = _varies(has, cluster)
-    level = LEVEL / max(len(p), 1)
-    rows: dict[str, dict[str, Any]] = {
-        modality: {
-            "n": len(present),
-            "share": rounded(float(present[:, test.modalities.index(modality)].mean())),
-            "least": rounded(least_information(len(groups), number, level)),
-        }
-        for modality, number in degrees.items()
-    }
+        rows[modality] = {"n": len(has), "share": rounded(float(has.mean()))}
+    for modality, number in degrees.items():
+        rows[modality]["least"] = rounded(least_information(len(groups), number, LEVEL / len(p)))
     corrected = holm(torch.tensor(list(p.values()), dtype=torch.float64)).tolist()
     for (modality, question), value in zip(p, corrected, strict=True):
         rows[modality][question] = rounded(value)
@@ -188,7 +184,7 @@ def _differs_by_label(has: np.ndarray, label: np.ndarray, cluster: np.ndarray) -
     if fewer * share.min(initial=1.0) >= _MANY:
         return differs(has, label, cluster)
     scaled = (label - share) / np.sqrt(np.where(share > 0, share, 1.0))
-    return _dealt_anew(has, lambda flags: float(((flags @ scaled) ** 2).sum()))
+    return chance_of(lambda flags: float(((flags @ scaled) ** 2).sum()), has)
 
 
 def _varies(has: np.ndarray, cluster: np.ndarray) -> float:
@@ -200,14 +196,7 @@ def _varies(has: np.ndarray, cluster: np.ndarray) -> float:
 
     if size.min() * min(share, 1 - share) >= _MANY:
         return float(stats.chi2.sf(spread(has), len(size) - 1))
-    return _dealt_anew(has, spread)
-
-
-def _dealt_anew(has: np.ndarray, statistic: Callable[[np.ndarray], float]) -> float:
-    """Return p of a statistic so high if chance deals out who has the modality: with few in a cell its law is no other."""
-    chance, observed = np.random.default_rng(0), statistic(has) * (1 - 1e-9)
-    as_high = sum(statistic(chance.permutation(has)) >= observed for _ in range(_DEALT))
-    return (1 + as_high) / (1 + _DEALT)
+    return chance_of(spread, has)
 
 
 def _columns(label: torch.Tensor, num_classes: int) -> np.ndarray:

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from scipy.special import stdtrit
 
 from umemma.errors import ParameterError, some
-from umemma.evaluation.bootstrap import LEVEL, Interval, Resamples, Shift, holm, rounded, shift
+from umemma.evaluation.bootstrap import Interval, Resamples, Shift, holm, rounded, shift, student
 from umemma.evaluation.comparison import Model, check_same_samples
 from umemma.evaluation.scores import SCORES, telling
 from umemma.evaluation.settings import Promotion
@@ -142,7 +141,7 @@ def _needed(one: Shift, count: int, groups: int, margin: float) -> int | None:
     """Return how many samples like these give an equally good model an interval above minus the margin, to 2 digits."""
     if not one.error or not margin:
         return None
-    number = count * (float(stdtrit(groups - 1, (1 + LEVEL) / 2)) * one.error / margin) ** 2
+    number = count * (student(groups - 1) * one.error / margin) ** 2
     digit = 10 ** max(0, math.floor(math.log10(number)) - 1)
     return math.ceil(number / digit) * digit
 

@@ -19,10 +19,10 @@ from statistics import fmean, stdev, variance
 from typing import Literal, TypeVar
 
 import torch
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
 
 from umemma.evaluation import parts
-from umemma.evaluation.bootstrap import LEVEL, Resamples, holm, variance_of
+from umemma.evaluation.bootstrap import Resamples, holm, student, variance_of
 from umemma.evaluation.comparison import Model, check_same_samples
 from umemma.evaluation.parts import Part
 from umemma.evaluation.scores import telling
@@ -209,7 +209,7 @@ def claim(of_data_sets: Sequence[Differences]) -> Claim:
     total = sum(each for each, _ in variances)
     degrees = min((freedom for each, freedom in variances if each > 0), default=1)
     error = math.sqrt(total) / len(of_data_sets)
-    half = float(stdtrit(degrees, (1 + LEVEL) / 2)) * error
+    half = student(degrees) * error
     p = 2 * float(stdtr(degrees, -abs(value) / error))
     return Claim(value, max(value - half, -1.0), min(value + half, 1.0), p, p)
 

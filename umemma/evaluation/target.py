@@ -15,14 +15,14 @@ is there change by at most the factor `odds` when the values are known (Tan 2006
 max(a / odds, 1 - (1 - a) odds) and min(a odds, 1 - (1 - a) / odds) of the seen mean a.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize
 
-from umemma.evaluation.bootstrap import LEVEL
-from umemma.evaluation.two_samples import n_effective, sums
+from umemma.evaluation.two_samples import n_effective, student_of, variance_of_sum
 from umemma.missingness import Pattern, probability
 
 MOST_MODALITIES = 4  # 3^M weights for each stratum
@@ -92,9 +92,8 @@ def expected(data: Data, target: Mapping[Pattern, float], odds: float) -> Expect
     weight = _weights(own, number, stratum, len(strata), asked)
     rest = np.sum([np.where(held[p], weight[p] * (data.right[p] - mean[p][stratum]), 0.0) for p in asked], axis=0)
     value = float(np.mean(known + rest))
-    half = float(stats.t.isf((1 - LEVEL) / 2, max(len(np.unique(data.cluster)) - 1, 1))) * _error(
-        known + rest - value, data.cluster
-    )
+    off = (known + rest - value) / len(known)
+    half = student_of(data.cluster) * math.sqrt(variance_of_sum(off, data.cluster))
     return Expectation(naive, value, value - half, value + half, least, _bounds(asked, mean, pi, share_of, odds), None)
 
 
@@ -163,12 +162,6 @@ def _bounds(
         accuracy(lambda a: np.maximum(a / odds, 1 - (1 - a) * odds)),
         accuracy(lambda a: np.minimum(a * odds, 1 - (1 - a) / odds)),
     )
-
-
-def _error(parts: np.ndarray, cluster: np.ndarray) -> float:
-    """Return the standard error of a mean, from the sums of clusters."""
-    totals = sums(parts / len(parts), cluster)
-    return float(np.sqrt((totals**2).sum() * len(totals) / max(len(totals) - 1, 1)))
 
 
 def at_rate(rate: float, patterns: Sequence[Pattern]) -> dict[Pattern, float]:

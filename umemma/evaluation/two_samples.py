@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from umemma.evaluation.bootstrap import student
+
 _RIDGE = 1.0  # coefficients of standardised columns are taken for draws from N(0, 1): a few rows do not part samples
 _STEPS = 50
 _EXPLAINED = 1e-6  # share of a column's variance; what is left is rounding
@@ -79,6 +81,17 @@ def sums(values: np.ndarray, cluster: np.ndarray) -> np.ndarray:
     total = np.zeros((number.max(initial=-1) + 1, *values.shape[1:]))
     np.add.at(total, number, values)
     return total
+
+
+def variance_of_sum(parts: np.ndarray, cluster: np.ndarray) -> float:
+    """Return the variance of a sum of parts (row,) with mean 0, from those of clusters."""
+    totals = sums(parts, cluster)
+    return float((totals**2).sum()) * len(totals) / max(len(totals) - 1, 1)
+
+
+def student_of(*clusters: np.ndarray) -> float:
+    """Return Student's t for an interval, by whichever sample has the fewest clusters."""
+    return student(max(min(len(np.unique(each)) for each in clusters) - 1, 1))
 
 
 def n_effective(weight: np.ndarray) -> float:

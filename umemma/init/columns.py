@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from umemma.sources.tables.cells import MISSING, is_missing, number, structure, text, yes_or_no
+from umemma.sources.tables.cells import is_missing, number, structure, text, words_for_holes, yes_or_no
 from umemma.sources.tables.members import embedded
 from umemma.sources.tables.readings import NumberList
 from umemma.sources.tables.sources import SUFFIXES
@@ -194,7 +194,7 @@ class Column:
 
 def column(name: str, cells: Sequence[object], missing: Sequence[str] | None = None) -> Column:
     """Describe a column by its cells; `missing`: the words that mean an empty one, by default `MISSING`."""
-    words = MISSING if missing is None else frozenset(word.casefold() for word in missing)
+    words = words_for_holes(missing)
     distinct = set(cells) if set(map(type, cells)) <= {str} else None  # hashed once, read once
     if distinct is None:
         present = tuple(not is_missing(cell, words) for cell in cells)

@@ -12,7 +12,7 @@ from typing import Literal
 from umemma.errors import DataError, ParameterError, some
 from umemma.init.columns import Column
 from umemma.init.telling import SURE, tells
-from umemma.sources.tables.cells import MISSING, is_missing, items, one_hot, text, yes_or_no
+from umemma.sources.tables.cells import MISSING, is_missing, items, one_hot, text, words_for_holes, yes_or_no
 from umemma.sources.tables.spelling import plain, variants
 
 LABELS = (
@@ -291,7 +291,7 @@ def _holes(
 
     `none` and `NA` are classes unless other columns use the word, too: then it is how this table writes a hole.
     """
-    holes = frozenset(word.casefold() for word in (MISSING if asked.missing is None else asked.missing))
+    holes = words_for_holes(asked.missing)
     words = Counter(
         text(cell) for cell in cells[column.name] if isinstance(cell, str) and cell.strip() and is_missing(cell)
     )

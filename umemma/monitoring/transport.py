@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-from umemma.evaluation.bootstrap import LEVEL
-from umemma.evaluation.two_samples import n_effective, sums
+from umemma.evaluation.two_samples import n_effective, student_of, variance_of_sum
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,8 @@ def carried_over(figures: Sequence[Figure], rest: np.ndarray, today: np.ndarray,
         off = one.missing - share @ one.missing
         of_reference[one.holders.samples] += len(one.holders.rows) / total * share * off
     value = float(of_today[rows].mean())
-    variance = _variance((of_today[rows] - value) / total, today[rows]) + _variance(of_reference, reference)
-    half = _quantile(today[rows], reference) * variance**0.5
+    variance = variance_of_sum((of_today[rows] - value) / total, today[rows]) + variance_of_sum(of_reference, reference)
+    half = student_of(today[rows], reference) * variance**0.5
     return Estimate(value, value - half, value + half)
 
 
@@ -72,9 +70,9 @@ def mean_share(values: np.ndarray, cluster: np.ndarray) -> Estimate:
     All that are equal say nothing of the variance; then each cluster counts as one row.
     """
     value, num_clusters = float(values.mean()), len(np.unique(cluster))
-    variance = _variance((values - value) / len(values), cluster)
+    variance = variance_of_sum((values - value) / len(values), cluster)
     number = value * (1 - value) / variance if variance > 0 else float(num_clusters)
-    z = _quantile(cluster)
+    z = student_of(cluster)
     middle = (value + z**2 / (2 * number)) / (1 + z**2 / number)
     half = z * (value * (1 - value) / number + z**2 / (4 * number**2)) ** 0.5 / (1 + z**2 / number)
     return Estimate(value, max(middle - half, 0.0), min(middle + half, 1.0))
@@ -83,14 +81,3 @@ def mean_share(values: np.ndarray, cluster: np.ndarray) -> Estimate:
 def of_rows(figure: Figure) -> np.ndarray:
     """Return (row,) what is expected of each."""
     return figure.known + np.average(figure.missing, weights=figure.holders.weight)
-
-
-def _quantile(*clusters: np.ndarray) -> float:
-    """Return Student's t for the side that has the fewest clusters."""
-    return float(stats.t.isf((1 - LEVEL) / 2, max(min(len(np.unique(each)) for each in clusters) - 1, 1)))
-
-
-def _variance(parts: np.ndarray, cluster: np.ndarray) -> float:
-    """Return the variance of a sum of parts with mean 0, from those of clusters."""
-    totals = sums(parts, cluster)
-    return float((totals**2).sum()) * len(totals) / max(len(totals) - 1, 1)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from umemma.permutation import chance_of
 from umemma.validation.expectation import Evidence, Table, between
 
 SIGNIFICANCE = 0.01
 _SMALL_COUNT = 5  # expected, below which the G-test's distribution is not that of chi-squared
-_PERMUTATIONS = 999
 _MOST_PERMUTED = 20_000  # samples
 
 
@@ -127,12 +127,7 @@ def _test(there: np.ndarray, label: np.ndarray) -> tuple[float, float]:
     result = chi2_contingency(counts, correction=False, lambda_="log-likelihood")
     if result.expected_freq.min() >= _SMALL_COUNT or len(there) > _MOST_PERMUTED:
         return float(result.pvalue), effect
-    generator = np.random.default_rng(0)
-    at_least = sum(
-        _g(_counts(generator.permutation(there), codes, len(classes))) >= _g(counts) - 1e-9
-        for _ in range(_PERMUTATIONS)
-    )
-    return (at_least + 1) / (_PERMUTATIONS + 1), effect
+    return chance_of(lambda flags: _g(_counts(flags, codes, len(classes))), there), effect
 
 
 def _counts(there: np.ndarray, codes: np.ndarray, num_classes: int) -> np.ndarray:

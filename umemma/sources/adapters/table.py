@@ -42,7 +42,7 @@ from umemma.data.sample import SPLITS, BadSample, Sample
 from umemma.errors import DataError, ParameterError, unknown
 from umemma.sources.tables import file as table_file
 from umemma.sources.tables import paths, rows
-from umemma.sources.tables.cells import MISSING
+from umemma.sources.tables.cells import MISSING, words_for_holes
 from umemma.sources.tables.labels import Labels
 from umemma.sources.tables.members import Folders, Members
 from umemma.sources.tables.readings import readings, with_objects
@@ -125,7 +125,7 @@ class Adapter:
                 raise ParameterError(
                     f"dataset.options.{name} must be a {'mapping' if kind is Mapping else 'list'}, not {given!r}"
                 )
-        holes = frozenset(str(spelling).casefold() for spelling in missing)
+        holes = words_for_holes(missing)
         labels = Labels(
             label,
             classes,

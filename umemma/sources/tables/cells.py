@@ -11,7 +11,7 @@ import ast
 import math
 import re
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -24,6 +24,11 @@ _BRACKETS = ("[]", "()", "{}")
 _PRINTED = re.compile(r"(?:np\.|torch\.)?(?:array|tensor)\((\[.*\])(?:,\s*\w+=[^\]]*)?\)", re.DOTALL)
 _STRING = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 _YES_NO = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+
+
+def words_for_holes(given: Iterable[object] | None) -> frozenset[str]:
+    """Return the words that mean an empty cell, in lower case: those given, or the usual ones."""
+    return frozenset(str(word).casefold() for word in (MISSING if given is None else given))
 
 
 def is_missing(cell: object, spellings: Collection[str] = MISSING) -> bool:
