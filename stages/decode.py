@@ -3,6 +3,8 @@
 from importlib import import_module
 from pathlib import Path
 
+import torch
+
 from stages import modality_of, run
 from umemma import limits, parameters
 from umemma.data import arrays, shards
@@ -30,6 +32,7 @@ def main() -> None:
     modality = modality_of(__doc__)
     settings = parameters.read()
     limits.use(settings.limits)
+    torch.set_num_threads(1)  # processes share the work, and only one without threads of torch's can be forked
     dataset = settings.dataset
     folder = Path("data/arrays") / dataset.name / modality
     facts = decode(Path("data/shards"), modality, dataset.modalities[modality].decode, folder, settings.launcher())

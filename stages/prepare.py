@@ -6,6 +6,8 @@ The shards contain the quarantine too, so that their readers know what is missin
 import shutil
 from pathlib import Path
 
+import torch
+
 from stages import run
 from umemma import limits, parameters
 from umemma.data import shard_writer, shards
@@ -65,6 +67,7 @@ def main() -> None:
     """Read the parameters, check the raw files once more, prepare."""
     settings = parameters.read()
     limits.use(settings.limits)
+    torch.set_num_threads(1)  # processes share the work, and only one without threads of torch's can be forked
     root = raw.verified(settings.dataset, Path("conf/dataset"))
     cut, launcher = settings.prepare, settings.launcher()
     index = prepare(settings.dataset, root, SHARDS, cut.samples_per_shard, launcher, protocol=cut.protocol)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from functools import partial
@@ -163,6 +164,38 @@ def test_an_option_that_ray_does_not_have_is_named():
     launcher = ray_launcher.Launcher(1, {"num_cpsu": 2})
     with pytest.raises(SettingError, match=r"compute\.ray: .*num_cpsu"):
         list(launcher.map(unlucky, [1]))
+
+
+class Recorded:
+    """Which process did a job; with `held`, something open that processes would share."""
+
+    def __init__(self, held=None):
+        self._held = held
+
+    def __call__(self, job):
+        time.sleep(0.2)
+        return os.getpid()
+
+
+def processes(workers, function):
+    """The processes that do eight short jobs, in one whose torch has a single thread."""
+    code = (
+        "import os, sys, torch; torch.set_num_threads(1); from tests import test_launchers as t; "
+        f"done = list(t.local_launcher.Launcher({workers}).map({function}, range(8))); "
+        "print(len(set(done)), os.getpid() in done)"
+    )
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.split()
+
+
+def test_where_processes_cost_nothing_they_begin_at_once():
+    assert processes(2, "t.Recorded()") == ["2", "False"]
+    cores = len(os.sched_getaffinity(0))
+    assert processes(None, "t.Recorded()") == [str(min(cores, 8)), str(cores < 2)]
+
+
+def test_an_open_file_is_not_shared_between_processes():
+    assert processes(2, "t.Recorded(open(os.devnull))") == ["1", "True"]
 
 
 @pytest.mark.parametrize(("name", "package"), [("slurm", "submitit"), ("ray", "ray")])

@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import time
@@ -14,29 +15,29 @@ from typing import Any
 from umemma.launchers.launcher import Job, Result, opened, outcome
 from umemma.parent_death import end_with_parent
 
-_WORTH_WORKERS = 15.0  # seconds of work: every worker first imports torch, 3 s
+_WORTH_WORKERS = 15.0  # seconds of work: torch is imported again first, 3 s
 
 
 @dataclass(frozen=True)
 class Launcher:
-    """`workers` processes; None: one per core, if the first job shows that there is enough to do."""
+    """`workers` processes; None: one per core, where they cost nothing or the first job shows that there is enough to do."""
 
     workers: int | None = None
 
     def map(self, function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
         """Yield `function` of each job, in order."""
-        others = list(jobs)
-        if self.workers is None and others:
+        others, context = list(jobs), _context()
+        if self.workers is None and others and context.get_start_method() != "fork":
             start = time.monotonic()
             yield function(others.pop(0))
             if (time.monotonic() - start) * len(others) < _WORTH_WORKERS:
                 yield from map(function, others)
                 return
         workers = min(self.workers or len(os.sched_getaffinity(0)), len(others))
-        if workers < 2:
+        if workers < 2 or not _can_be_shared(function):
             yield from map(function, others)
             return
-        with ProcessPoolExecutor(workers, _context(), _remember, (function,)) as pool:
+        with ProcessPoolExecutor(workers, context, _remember, (function,)) as pool:
             yield from map(opened, pool.map(_call_remembered, others))
 
     def train(self, command: Sequence[str], devices: int) -> int:
@@ -67,9 +68,31 @@ class Launcher:
 
 
 def _context() -> Any:
-    """Fork, so that what a function holds is shared, not copied; but a fork hangs in an operation that torch gives threads."""
+    """Fork, so that what a function holds is shared, not copied; but a fork hangs in an operation that torch gives threads.
+
+    There, a process that has computed nothing is forked. It imports what is imported here once, for all workers: a worker that
+    imports by itself reads its function only then, and the pool starts the next one when it has read.
+    """
     torch = sys.modules.get("torch")
-    return multiprocessing.get_context("forkserver" if torch and torch.get_num_threads() > 1 else "fork")
+    if torch is None or torch.get_num_threads() == 1:
+        return multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([name for name in sys.modules if name.startswith("umemma.")])
+    return context
+
+
+def _can_be_shared(function: Callable[[Any], Any]) -> bool:
+    """Return whether `function` holds values only: forked processes would move the position in an open file for each other."""
+    try:
+        pickle.Pickler(_Nowhere()).dump(function)
+    except (pickle.PicklingError, TypeError, AttributeError):  # what pickle raises, by the kind of what it cannot copy
+        return False
+    return True
+
+
+class _Nowhere:
+    def write(self, content: bytes) -> int:
+        return len(content)
 
 
 _remembered: list[Callable[[Any], Any]] = []  # the function that a worker process was started with
