@@ -270,3 +270,30 @@ def test_a_name_that_hydra_would_read_as_something_else_is_refused_with_one_that
     path = table(tmp_path)
     with pytest.raises(ParameterError, match=rf"--name data_{name} would do"):
         init(path, path.parent, name, Given(), home=home)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_label_for_which_little_speaks_is_said_first_with_the_others(tmp_path, home, named):
+    """Of sex and ward, neither is called a label; who names one is not asked."""
+    rng = np.random.default_rng(0)
+    cells = [
+        {"heart_rate": f"{rng.normal():.4f}", "ward": "abcd"[rng.integers(4)], "sex": "mf"[rng.integers(2)]}
+        for _ in range(200)
+    ]
+    path = write_table(tmp_path / "t.csv", cells)
+    output, _ = initiated(home, path, label=["sex"] if named else ())
+    doubt = "no column is called a label: sex is taken, as it has the fewest different values; ward would do as well: --label COLUMN"
+    assert (doubt in output) == (not named)
+    if not named:
+        assert output.index("Look at this first:") < output.index(doubt) < output.index("Guessed:")
+
+
+def test_numbers_with_a_few_holes_in_words_are_no_likely_group(tmp_path, home):
+    path = table(tmp_path, dose=lambda i, c: "?" if i % 20 == 0 else i // 3, nurse=lambda i, c: f"n{i * 7 % 40}")
+    output, _ = initiated(home, path)
+    assert "is it nurse?" in output
+
+
+def test_sizes_are_counted_as_people_do(tmp_path, home):
+    output, _ = initiated(home, table(tmp_path), drop=["a_2", "note"])
+    assert "1 number\n" in output

@@ -144,7 +144,7 @@ def group_of_rows(column: Column) -> list[str | None]:
 def _may_be_a_group(column: Column) -> bool:
     """Whether a column holds names that each occur in a few rows, 2 to 20 on average."""
     return (
-        not column.are_numbers
+        not column.are_mostly_numbers
         and not column.path_kind
         and not column.is_long_text
         and len(column.filled) / 20 <= len(column.counts) <= len(column.filled) / 2

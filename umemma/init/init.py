@@ -298,7 +298,9 @@ def _root_text(root: Path, home: Path) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="umemma init", description=__doc__)
-    parser.add_argument("file", help="a .csv, .tsv, .parquet or .jsonl file with a row for every sample")
+    parser.add_argument(
+        "file", help=f"a table with a row for every sample: {', '.join(f'.{suffix}' for suffix in table_file.SUFFIXES)}"
+    )
     parser.add_argument("--project", metavar="DIR", help="the project's root; by default that of the current folder")
     parser.add_argument("--name", help="of the data set; by default the file's")
     parser.add_argument(

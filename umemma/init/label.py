@@ -126,8 +126,15 @@ def guessed(
             "column of 0 and 1 for each class: --label COLUMN COLUMN ..."
             + "".join(f"; {why}" for why in reasons.values() if why)
         )
-    fewest = min(few, key=lambda column: len(column.counts))
-    return _single(fewest, cells, asked), "the column of the fewest different values"
+    fewest, *others = sorted(few, key=lambda column: len(column.counts))
+    label = _single(fewest, cells, asked)
+    if others:
+        doubt = (
+            f"no column is called a label: {fewest.name} is taken, as it has the fewest different values; "
+            f"{some([column.name for column in others], 5)} would do as well: --label COLUMN"
+        )
+        label = replace(label, said=[doubt, *label.said])
+    return label, "the column of the fewest different values"
 
 
 def _rank(column: Column, columns: Mapping[str, Column]) -> int | None:

@@ -136,7 +136,10 @@ def _chosen(members: Members, modality: str, kind: str, rows: Sequence[int]) -> 
 def sentence(kind: str, result: Survey) -> str:
     """Return the sizes as text: `128 to 192 px high, 128 px wide`."""
     units = _SHOWN[kind]
-    return ", ".join(f"{_range(result.facts[fact])} {unit}" for fact, unit in units.items() if fact in result.facts)
+    sizes = {unit: _range(result.facts[fact]) for fact, unit in units.items() if fact in result.facts}
+    return ", ".join(
+        f"{size} {unit.removesuffix('s') if size == '1' and unit != 's' else unit}" for unit, size in sizes.items()
+    )
 
 
 def _range(values: Sequence[float]) -> str:
