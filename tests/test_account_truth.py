@@ -152,7 +152,7 @@ def test_the_worth_of_a_modality_is_that_on_one_population(away):
     table = np.stack([*[0 * missing] * 6, missing, 1 - missing])
     known, _ = candidates([model("bayes", BAYES, drawn(WORLD, table, COUNT, 4))])
     of_all = {pattern: known.known(pattern, EVERYTHING).lower_bound for pattern in patterns(3)}
-    row = interval(formulas.lost_for_good(of_all, 0))
+    row = interval(formulas.lost_for_good(of_all, 0), known.known(EVERYTHING).clusters)
     p = WORLD.p * (1 - missing) / (WORLD.p @ (1 - missing))
     exact = float(p @ np.log(BAYES[NUMBER[EVERYTHING]] / BAYES[NUMBER[WITHOUT_X1]])[CELLS, Y])
     assert row["low"] <= exact <= row["high"]
@@ -220,14 +220,14 @@ def test_intervals_of_95_percent_cover_the_truth(count):
         known, resamples = candidates(models[-1:])
         several, drop = known.known(EVERYTHING), known.known(WITHOUT_X1)
         found = {
-            "level": interval(several.lower_bound),
-            "level alone": interval(known.known((False, False, True)).lower_bound),
-            "drop": interval(several.lower_bound - drop.lower_bound),
+            "level": interval(several.lower_bound, several.clusters),
+            "level alone": interval(known.known((False, False, True)).lower_bound, count),
+            "drop": interval(several.lower_bound - drop.lower_bound, count),
             "pair": pairs.interactions(known, [pair], resamples)[pair],
             "late fusion": failure.late_fusion(
                 models[0], Heads.of(models, models[0], resamples, is_additive=True), [EVERYTHING], resamples
             )[EVERYTHING]["product"],
-            "entropy": interval(several.entropy.sum(dim=1)),
+            "entropy": interval(several.entropy.sum(dim=1), count),
         }
         for name, row in found.items():
             covered[name] += row["low"] <= exact[name] <= row["high"]

@@ -186,8 +186,8 @@ def _metrics(
         "f1_samples": share(resamples.mean(classification.f1_samples(table.counts[pattern]), rows), clusters),
         "auroc": share(ranked.auroc, clusters),
         "auprc": share(ranked.auprc, clusters),
-        "cross_entropy": interval(resamples.mean(table.nll[pattern], rows), lowest=0.0),
-        "ece": _within_1(calibration.calibration_error(bins)),
+        "cross_entropy": interval(resamples.mean(table.nll[pattern], rows), clusters, lowest=0.0),
+        "ece": _within_1(calibration.calibration_error(bins), clusters),
     }
 
 
@@ -221,11 +221,11 @@ def _information(main: Model, pattern: Pattern, known: Known, resamples: Resampl
     cross_entropy = resamples.mean(main.tables["test"].nll[pattern], main.splits["test"].has(pattern))
     lower_bound = information.lower_bound(known.entropy.sum(dim=1), cross_entropy)
     return {
-        "lower_bound": interval(lower_bound),
-        "best_known": {**interval(known.lower_bound), "model": known.model.name, "uses": known.used},
-        "utilisation": interval(lower_bound / known.lower_bound) if known.is_informative else UNDEFINED,
-        "floor": _within_1(known.floor),
-        "ceiling": _within_1(known.ceiling),
+        "lower_bound": interval(lower_bound, known.clusters),
+        "best_known": {**interval(known.lower_bound, known.clusters), "model": known.model.name, "uses": known.used},
+        "utilisation": interval(lower_bound / known.lower_bound, known.clusters) if known.is_informative else UNDEFINED,
+        "floor": _within_1(known.floor, known.clusters),
+        "ceiling": _within_1(known.ceiling, known.clusters),
     }
 
 
@@ -243,6 +243,7 @@ def _by_modality(
     known = _down_from(everything, candidates, test)
     values = {pattern: bound.lower_bound for pattern, bound in known.items()}
     every_rate = torch.tensor(rates, dtype=torch.float64)[:, None].repeat(1, len(test.modalities))
+    clusters = resamples.clusters_of(test.has(everything))
     results = {}
     for m, modality in enumerate(test.modalities):
         alone = information.added((False,) * len(test.modalities), m)
@@ -253,19 +254,19 @@ def _by_modality(
             "loss": difference(
                 _score(main, everything, test.has(everything), resamples)
                 - _score(main, without, test.has(everything), resamples),
-                resamples.clusters_of(test.has(everything)),
+                clusters,
             ),
             "price": [
-                {"missing_rate": rate, **interval(estimate)}
+                {"missing_rate": rate, **interval(estimate, clusters)}
                 for rate, estimate in zip(rates, information.price(values, m, every_rate), strict=True)
             ]
             if values
             else [],
-            "shapley": interval(shapley),
-            "shapley_share": interval(shapley / values[everything])
+            "shapley": interval(shapley, clusters),
+            "shapley_share": interval(shapley / values[everything], clusters)
             if values and known[everything].is_informative
             else UNDEFINED,
-            "lost_for_good": interval(information.lost_for_good(values, m)) if values else UNDEFINED,
+            "lost_for_good": interval(information.lost_for_good(values, m), clusters) if values else UNDEFINED,
             "encoder_term": difference(
                 resamples.mean(_difference(*probes[modality]), test.present[:, m]),
                 resamples.clusters_of(test.present[:, m]),
@@ -313,14 +314,15 @@ def _at_rates(
         pattern: known[everything].entropy.sum(dim=1) - resamples.mean(main.tables["test"].nll[pattern], rows)
         for pattern in known
     }
+    clusters = resamples.clusters_of(rows)
     every_rate = torch.tensor(rates, dtype=torch.float64)[:, None].repeat(1, len(everything))
     each = (information.expected_information(game, every_rate) for game in (values, used))
     return [
         {
             "missing_rate": rate,
-            "best_known": interval(best),
-            "used": interval(ours),
-            "failed": difference(best - ours, resamples.clusters_of(rows)),
+            "best_known": interval(best, clusters),
+            "used": interval(ours, clusters),
+            "failed": difference(best - ours, clusters),
         }
         for rate, best, ours in zip(rates, *each, strict=True)
     ]
@@ -361,8 +363,8 @@ def _described(model: Model, main: Model, figures: Figures, names: Mapping[Patte
     }
 
 
-def _within_1(estimate: torch.Tensor) -> Interval:
-    return interval(estimate, lowest=0.0, highest=1.0)
+def _within_1(estimate: torch.Tensor, clusters: int) -> Interval:
+    return interval(estimate, clusters, lowest=0.0, highest=1.0)
 
 
 def _difference(pretrained: torch.Tensor, fused: torch.Tensor) -> torch.Tensor:

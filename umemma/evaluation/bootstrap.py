@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 LEVEL = 0.95
 _FLIPS_AT_ONCE = 500
@@ -63,12 +63,16 @@ class Resamples:
         return self.weight[:, self.cluster[rows]]
 
 
-def interval(estimate: torch.Tensor, *, lowest: float = -math.inf, highest: float = math.inf) -> Interval:
+def interval(
+    estimate: torch.Tensor, clusters: int, *, lowest: float = -math.inf, highest: float = math.inf
+) -> Interval:
     """Return value, low and high of an estimate (1 + replicate,), to 6 decimals; None where undefined.
 
     The percentile interval of level 0.95, shifted so that the replicates' median equals the value: resampling biases
     entropy downwards and calibration error upwards, by as much as the value itself is already biased; without the shift
-    such an interval may exclude its own value. For means it changes nothing. Non-finite replicates are dropped; if they
+    such an interval may exclude its own value. For means it changes nothing. Percentiles are as if there were many
+    `clusters`: of G, replicates vary by (G - 1) / G of what they should, and by a normal law where Student's is due, so the
+    ends are that much further from the median (the expansion of Hesterberg 2015, of distances in place of levels). Non-finite replicates are dropped; if they
     are the majority, low and high are None. `lowest` and `highest` clip both ends.
     """
     value, replicates = estimate[0].item(), estimate[1:]
@@ -79,7 +83,8 @@ def interval(estimate: torch.Tensor, *, lowest: float = -math.inf, highest: floa
         return {"value": rounded(value), "low": None, "high": None}
     levels = torch.tensor([(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], dtype=replicates.dtype)
     low, median, high = replicates.quantile(levels).tolist()
-    low, high = (min(max(end + value - median, lowest), highest) for end in (low, high))
+    widening = student(clusters - 1) / float(ndtri((1 + LEVEL) / 2)) * math.sqrt(clusters / (clusters - 1))
+    low, high = (min(max(value + widening * (end - median), lowest), highest) for end in (low, high))
     return {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
 
 

@@ -22,7 +22,7 @@ class Known:
     """What is known of a set on test samples that have it, by the best model and what it `uses`; (1 + replicate, variable), nats.
 
     The variable is the label; with several labels a sample there is one for each, and each has its own bound. `certain`:
-    how often the class that the training labels make likeliest is right.
+    how often the class that the training labels make likeliest is right; `clusters`: of the samples, as `bootstrap.interval` takes it.
     """
 
     model: Model
@@ -31,6 +31,7 @@ class Known:
     cross_entropy: torch.Tensor
     certain: torch.Tensor
     num_outcomes: int
+    clusters: int
 
     @property
     def lower_bound(self) -> torch.Tensor:
@@ -56,7 +57,7 @@ class Known:
     @property
     def is_informative(self) -> bool:
         """Is the interval of `lower_bound` above zero? Only then are shares of it defined."""
-        low = interval(self.lower_bound)["low"]
+        low = interval(self.lower_bound, self.clusters)["low"]
         return low is not None and low > 0
 
     @property
@@ -112,6 +113,7 @@ class Candidates:
             self._resamples.sums(model.tables["test"].nll_by_variable[uses], rows) / number,
             self._resamples.sums(table.is_correct[nothing].double(), rows) / number,
             outcomes.shape[2],
+            self._resamples.clusters_of(rows),
         )
 
 

@@ -43,11 +43,11 @@ def as_they_come(main: Model, candidates: Candidates, resamples: Resamples) -> d
 
     return {
         "n": len(test.label),
-        "entropy": interval(label_entropy),
-        "used": interval(bound(used)),
-        "best_known": interval(bound(best)),
+        "entropy": interval(label_entropy, resamples.num_clusters),
+        "used": interval(bound(used), resamples.num_clusters),
+        "best_known": interval(bound(best), resamples.num_clusters),
         "failed": difference(resamples.mean(used - best, every), resamples.num_clusters),
-        "presence": interval(label_entropy - alone),
+        "presence": interval(label_entropy - alone, resamples.num_clusters),
     }
 
 
