@@ -41,7 +41,7 @@ def weight():
 @pytest.mark.parametrize(("ours", "average"), [(classification.f1_macro, "macro"), (classification.f1_micro, "micro")])
 def test_f1_is_that_of_scikit_learn(logits_and_label, weight, ours, average):
     logits, label = logits_and_label
-    counts = torch.einsum("rs,skc->rkc", weight, classification.class_counts(logits, label))
+    counts = torch.einsum("rs,skc->rkc", weight, classification.class_counts(logits, label).double())
     for row, value in zip(weight, ours(counts), strict=True):
         used = row > 0
         expected = f1_score(label[used], logits.argmax(1)[used], average=average, sample_weight=row[used])

@@ -7,6 +7,7 @@ import tarfile
 from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pyarrow import parquet
@@ -14,6 +15,7 @@ from pyarrow import parquet
 from tests.media_files import PIXELS, picture
 from umemma.data import arrays, shard_writer, shards
 from umemma.data.manifest import targets
+from umemma.data.row import as_table, joined
 from umemma.data.sample import Sample
 from umemma.errors import DamagedFile, DataError
 from umemma.files import read_json, written_whole
@@ -371,3 +373,32 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(tmp_path):
         prepare_on_a_full_disk()
     assert [path.name for path in tmp_path.iterdir()] == ["shards"]
     assert read_json(target / "index.json") == {}
+
+
+KINDS = {
+    "whole": lambda rng: int(rng.integers(5)),
+    "real": lambda rng: float(rng.random()),
+    "flag": lambda rng: bool(rng.random() < 0.5),
+    "word": lambda rng: "ab"[rng.integers(2)],
+    "list": lambda rng: [int(rng.integers(3))] * int(rng.integers(3)),
+}
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_manifest_of_parts_is_that_of_all_rows_to_the_byte(seed):
+    """Whatever a part lacks: a fact that no sample of a shard has, or whose value is None in all of them."""
+    rng = np.random.default_rng(seed)
+    kinds = {f"fact_{i}": kind for i, kind in enumerate(rng.permutation(list(KINDS)))}
+    parts = []
+    for _ in range(rng.integers(1, 5)):
+        share = {name: rng.choice([0.0, 0.5, 1.0]) for name in kinds}
+        rows = [{"key": f"{len(parts)}/{i}"} for i in range(rng.integers(4))]
+        for row in rows:
+            for name, kind in kinds.items():
+                if (drawn := rng.random()) < share[name]:
+                    row[name] = KINDS[kind](rng)
+                elif drawn < (1 + share[name]) / 2:
+                    row[name] = None
+        parts.append(rows)
+    whole = pd.DataFrame([row for rows in parts for row in rows])
+    assert joined([as_table(rows) for rows in parts]).to_parquet(index=False) == whole.to_parquet(index=False)

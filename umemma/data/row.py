@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import index
 
+import pandas as pd
+
 from umemma.data.quarantine import Quarantined
 from umemma.data.sample import Sample
 from umemma.errors import DataError
@@ -38,6 +40,18 @@ def judged(
         reason = "; ".join([troubles[0][2], *(f"{name}: {reason}" for _, name, reason in troubles[1:])])
         return Quarantined(sample.key, sample.split, modality, file, reason)
     return {"key": sample.key, "split": sample.split, **labels, "group": sample.group, "shard": shard} | media
+
+
+def as_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return rows as a part of the manifest, a tenth of their size; `joined` gives what one table of all rows would be."""
+    table = pd.DataFrame(rows)
+    return table.astype({name: object for name in table if table[name].isna().all()})  # of a type that others decide
+
+
+def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the manifest of parts, without the empty ones."""
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True).infer_objects() if filled else pd.DataFrame()
 
 
 def _labels(sample: Sample, task: str, num_classes: int) -> Row:

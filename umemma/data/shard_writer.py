@@ -19,7 +19,7 @@ import pandas as pd
 from umemma import limits
 from umemma.data import quarantine
 from umemma.data.quarantine import Quarantined
-from umemma.data.row import LABELS, Row, judged
+from umemma.data.row import LABELS, Row, as_table, joined, judged
 from umemma.data.sample import SPLITS, BadSample, Sample
 from umemma.data.shards import INDEX, MANIFEST, QUARANTINE, Index, Shard
 from umemma.errors import DataError, unknown
@@ -73,15 +73,15 @@ def write(
         left.unlink(missing_ok=True)
     for position, repeated in _repeated_keys(results).items():
         results[position] = make(dataclasses.replace(jobs[position], left_out=repeated))
-    rows = [row for result in results for row in result.rows]
-    pd.DataFrame(rows).to_parquet(folder / MANIFEST, index=False)
+    rows = joined([result.rows for result in results])
+    rows.to_parquet(folder / MANIFEST, index=False)
     rejected = [
         Quarantined(sample.key, sample.split, None, sample.file, sample.reason, sample.is_damage)
         for sample in getattr(adapter, "rejected", ())
     ]
     left_out = rejected + [row for result in results for row in result.quarantined]
     quarantine.write(folder / QUARANTINE, left_out, root)
-    quarantined, kept = quarantine.counts(row.split for row in left_out), Counter(str(row["split"]) for row in rows)
+    quarantined, kept = quarantine.counts(row.split for row in left_out), Counter(map(str, rows.get("split", ())))
     index = Index(
         dataset,
         tuple(classes),
@@ -111,10 +111,10 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Made:
-    """The result of a job; `indices` are the adapter's indices of the rows. `shard` None: no usable sample."""
+    """The result of a job; `rows` are its part of the manifest, `indices` theirs in the adapter. `shard` None: no usable sample."""
 
     shard: Shard | None
-    rows: list[Row]
+    rows: pd.DataFrame
     indices: list[int]
     quarantined: list[Quarantined]
     dropped: Counter[str]
@@ -135,7 +135,8 @@ def _make_shard(adapter: Adapter, folder: Path, judge: Callable[..., Row | Quara
     import webdataset  # imports torch, 2 s
 
     name = f"{job.split}-{job.number:06d}.tar"
-    made = _Made(None, [], [], [], Counter())
+    rows: list[Row] = []
+    indices, quarantined, dropped = [], [], Counter[str]()
     with written_whole(folder / name) as path, webdataset.TarWriter(str(path), mtime=0, encoder=False) as tar:
         for index in job.indices:
             sample = job.left_out.get(index) or _sampled(adapter, job.split, index)
@@ -145,18 +146,18 @@ def _make_shard(adapter: Adapter, folder: Path, judge: Callable[..., Row | Quara
                 else judge(sample, shard=name, position=f"{job.split}/{index}")
             )
             if isinstance(row, Quarantined):
-                made.quarantined.append(row)
+                quarantined.append(row)
                 continue
             assert isinstance(sample, Sample), "what is quarantined has no row"
-            made.rows.append(row)
-            made.indices.append(index)
-            made.dropped.update(sample.dropped)
+            rows.append(row)
+            indices.append(index)
+            dropped.update(sample.dropped)
             target = json.dumps({name: row[name] for name in (*LABELS, "group") if name in row}).encode()
             tar.write({"__key__": sample.key, "json": target, **sample.members})
-    if not made.rows:
+    if not rows:
         (folder / name).unlink()
-        return made
-    return dataclasses.replace(made, shard=Shard(name, job.split, len(made.rows), sha256(folder / name)))
+    shard = Shard(name, job.split, len(rows), sha256(folder / name)) if rows else None
+    return _Made(shard, as_table(rows), indices, quarantined, dropped)
 
 
 def _sampled(adapter: Adapter, split: str, index: int) -> Sample | Quarantined:
@@ -175,8 +176,8 @@ def _repeated_keys(made: Sequence[_Made]) -> dict[int, dict[int, Quarantined]]:
     first: dict[object, object] = {}
     repeated: dict[int, dict[int, Quarantined]] = {}
     for position, result in enumerate(made):
-        for index, row in zip(result.indices, result.rows, strict=True):
-            key, split = str(row["key"]), str(row["split"])
+        named = zip(result.indices, result.rows["key"], result.rows["split"], strict=True) if result.indices else ()
+        for index, key, split in named:
             if key in first:
                 reason = f"its key stands twice: the first is in {first[key]}"
                 repeated.setdefault(position, {})[index] = Quarantined(key, split, None, "", reason)

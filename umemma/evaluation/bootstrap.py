@@ -13,7 +13,7 @@ import torch
 from scipy.special import ndtri, stdtr, stdtrit
 
 LEVEL = 0.95
-_FLIPS_AT_ONCE = 500
+_FLIPS_AT_ONCE, _SIGNS_AT_ONCE = 500, 2**23
 _MANY_FLIPS = 20_000
 Interval = dict[str, float | None]
 
@@ -187,9 +187,10 @@ def sign_flip(differences: torch.Tensor, group: torch.Tensor, *, flips: int, see
     observed = sums.sum(dim=0)
     slack = 1e-9 * sums.abs().sum(dim=0)  # equal sums may differ by the order of addition
     generator = torch.Generator().manual_seed(seed)
+    at_once = min(_FLIPS_AT_ONCE, max(1, _SIGNS_AT_ONCE // len(sums)))
     less, different = torch.ones_like(observed), torch.ones_like(observed)
-    for start in range(0, flips, _FLIPS_AT_ONCE):
-        shape = (min(_FLIPS_AT_ONCE, flips - start), len(sums))
+    for start in range(0, flips, at_once):
+        shape = (min(at_once, flips - start), len(sums))
         signs = 2 * torch.randint(2, shape, generator=generator, dtype=torch.float64) - 1
         flipped = signs @ sums
         less += (flipped <= observed + slack).sum(dim=0)

@@ -38,7 +38,7 @@ def by_class(
 def _scores(
     logits: torch.Tensor, decisions: torch.Tensor, label: torch.Tensor, classes: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    correct, predicted, true = classification.class_counts(decisions, label).sum(dim=0)
+    correct, predicted, true = classification.class_counts(decisions, label).sum(dim=0, dtype=torch.float64)
     ranked = ranking.by_class(logits, label, range(len(classes)))
     columns = {
         "precision": correct / predicted,

@@ -157,7 +157,9 @@ class Table:
 
         def summed(values: Mapping[Pattern, torch.Tensor]) -> dict[Pattern, torch.Tensor]:
             return {
-                pattern: value.new_zeros(len(has), *value.shape[1:]).index_add_(0, group, value)
+                pattern: value.new_zeros(len(has), *value.shape[1:], dtype=torch.float64).index_add_(
+                    0, group, value.double()
+                )
                 for pattern, value in values.items()
             }
 
@@ -188,7 +190,9 @@ class _Sums(NamedTuple):
 
         metrics = {"accuracy": total(self.share_correct), "cross_entropy": total(self.nll)}
         if self.counts:
-            counts = sum(torch.einsum("g,gkc->kc", share, self.counts[pattern]) for pattern, share in shares.items())
+            counts = sum(
+                torch.einsum("g,gkc->kc", share, self.counts[pattern].double()) for pattern, share in shares.items()
+            )
             assert isinstance(counts, torch.Tensor), "a mixture has at least one pattern"
             hits, predicted, true = (counts.sum(dim=1) / number).tolist()
             metrics |= _f1(counts)

@@ -60,10 +60,10 @@ def is_of(label: torch.Tensor, number: int) -> torch.Tensor:
 
 
 def class_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """Return (sample, 3, class) float64, 0 or 1: true positives, predicted, true."""
+    """Return (sample, 3, class) bool, as there are many: true positives, predicted, true."""
     decided = logits > 0 if label.ndim == 2 else logits.argmax(dim=1)
-    predicted, true = (has_class(each, logits.shape[1]) for each in (decided, label))
-    return torch.stack([predicted * true, predicted, true], dim=1)
+    predicted, true = (has_class(each, logits.shape[1]).bool() for each in (decided, label))
+    return torch.stack([predicted & true, predicted, true], dim=1)
 
 
 def f1_macro(counts: torch.Tensor) -> torch.Tensor:
@@ -71,7 +71,7 @@ def f1_macro(counts: torch.Tensor) -> torch.Tensor:
 
     A class that is never predicted and never true is left out.
     """
-    true_positive, predicted, true = counts.unbind(dim=-2)
+    true_positive, predicted, true = counts.double().unbind(dim=-2)
     return (2 * true_positive / (predicted + true)).nanmean(dim=-1)
 
 
@@ -80,7 +80,7 @@ def f1_micro(counts: torch.Tensor) -> torch.Tensor:
 
     With one label a sample it equals accuracy.
     """
-    true_positive, predicted, true = counts.sum(dim=-1).unbind(dim=-1)
+    true_positive, predicted, true = counts.sum(dim=-1, dtype=torch.float64).unbind(dim=-1)
     return 2 * true_positive / (predicted + true)
 
 

@@ -46,10 +46,13 @@ def table(evidence: Evidence, modality: str) -> Table | None:
 def samples(evidence: Evidence) -> Table:
     """Expect no sample in two splits with all that it has."""
     manifest, names = evidence.manifest, evidence.index.modalities
-    content = pd.Series("", index=manifest.index)
-    for name in names:
-        if f"{name}_sha256" in manifest:
-            content += manifest[f"{name}_sha256"].where(manifest[f"{name}_present"]).map(str) + " "
+    digests = {
+        name: manifest[f"{name}_sha256"].where(manifest[f"{name}_present"]).factorize()[0]
+        for name in names
+        if f"{name}_sha256" in manifest
+    }
+    numbers = pd.DataFrame(digests, index=manifest.index)
+    content = numbers.groupby(list(digests)).ngroup() if digests else 0
     rows = manifest[["key", "split"]].assign(content=content)
     rows = rows[_is_telling(evidence) & manifest["split"].isin(SPLITS)].sort_values("content", kind="stable")
     splits = rows.groupby("content")["split"].transform("nunique")
