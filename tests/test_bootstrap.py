@@ -206,6 +206,10 @@ def test_one_cluster_alone_has_a_value_but_no_interval():
     resamples = Resamples(torch.zeros(5, dtype=torch.int64), replicates=100, seed=0)
     summary = interval(resamples.mean(torch.arange(5.0), everyone(range(5))), 1)
     assert summary == {"value": 2.0, "low": None, "high": None}
+    two = Resamples(torch.tensor([0, 0, 0, 1, 1]), replicates=100, seed=0)
+    of_one = torch.tensor([True, True, True, False, False])
+    summary = interval(two.mean(torch.arange(5.0), of_one), two.clusters_of(of_one))
+    assert summary == {"value": 1.0, "low": None, "high": None}
 
 
 def test_p_is_uniform_where_nothing_differs_also_among_clusters_that_go_together():

@@ -70,16 +70,16 @@ def interval(
 
     The percentile interval of level 0.95, shifted so that the replicates' median equals the value: resampling biases
     entropy downwards and calibration error upwards, by as much as the value itself is already biased; without the shift
-    such an interval may exclude its own value. For means it changes nothing. Percentiles are as if there were many
-    `clusters`: of G, replicates vary by (G - 1) / G of what they should, and by a normal law where Student's is due, so the
-    ends are that much further from the median (the expansion of Hesterberg 2015, of distances in place of levels). Non-finite replicates are dropped; if they
-    are the majority, low and high are None. `lowest` and `highest` clip both ends.
+    such an interval may exclude its own value. For means it changes nothing. Percentiles are those of many `clusters`: of
+    few, G, the replicates' variance is (G - 1) / G of what it should be, and Student's t is due, so both ends are that much
+    further from the median (as Hesterberg 2015 expands levels). Non-finite replicates are dropped; if they are the majority,
+    or there is one cluster, low and high are None. `lowest` and `highest` clip both ends.
     """
     value, replicates = estimate[0].item(), estimate[1:]
     replicates = replicates[replicates.isfinite()]
     if not math.isfinite(value):
         return {"value": None, "low": None, "high": None}
-    if 2 * len(replicates) <= len(estimate) - 1:
+    if clusters < 2 or 2 * len(replicates) <= len(estimate) - 1:
         return {"value": rounded(value), "low": None, "high": None}
     levels = torch.tensor([(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], dtype=replicates.dtype)
     low, median, high = replicates.quantile(levels).tolist()
