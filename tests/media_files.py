@@ -97,6 +97,22 @@ def video(
         return path.read_bytes()
 
 
+def surround(samples: np.ndarray, layout: str, codec: str = "pcm_s16le", form: str = "matroska") -> bytes:
+    """Encode samples (time, channel) within -1..1 at 48 kHz, a whole number of 1024, as the only track of a container."""
+    stream = io.BytesIO()
+    with av.open(stream, "w", format=form) as container:
+        track = container.add_stream(codec, rate=48000, layout=layout)
+        native = av.AudioResampler(track.format.name, layout, 48000)
+        for start in range(0, len(samples), 1024):
+            written = np.round(samples[start : start + 1024] * 32767).astype(np.int16)
+            piece = av.AudioFrame.from_ndarray(written.reshape(1, -1), "s16", layout)
+            piece.sample_rate, piece.pts = 48000, start
+            for frame in native.resample(piece):
+                container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    return stream.getvalue()
+
+
 def _pictures(frames: Sequence[np.ndarray], shown_at: Sequence[float] | None) -> Iterator[av.VideoFrame]:
     for number, frame in enumerate(frames):
         encoded = av.VideoFrame.from_ndarray(frame, format="rgb24")

@@ -127,6 +127,30 @@ def test_gaps_have_no_weight_in_the_filter():
     np.testing.assert_allclose(series[~np.isnan(series)], 1013.0, rtol=1e-4)
 
 
+@pytest.mark.parametrize("rate_hz", [50_000.0, 7_919.0])
+def test_a_rate_may_be_thousands_of_times_lower(rate_hz):
+    """A sensor at 50 kHz, of which 10 values a second are wanted."""
+    seconds = np.arange(0, 10, 1 / rate_hz)
+    slow, fast = (np.sin(2 * np.pi * hz * seconds) for hz in (0.5, 997.0))
+    slow[2 * len(slow) // 5 : 3 * len(slow) // 5] = np.nan
+    series = resampling.at_rate(seconds, np.stack([slow, fast], axis=1), 10.0)
+    assert len(series) == 100
+    assert np.isnan(series[42:58, 0]).all()
+    clear = [*range(10, 30), *range(70, 90)]  # of the filter's ends
+    assert np.abs(series[clear, 0] - np.sin(np.pi * np.array(clear) / 10)).max() < 0.02
+    assert np.abs(series[10:90, 1]).max() < 0.02
+
+
+def test_pieces_of_a_grid_are_the_whole_grid(monkeypatch):
+    rng = np.random.default_rng(0)
+    seconds, values = np.cumsum(rng.choice([0.1, 0.1, 0.5], 50)), rng.normal(size=(50, 2))
+    values[rng.random((50, 2)) < 0.2] = np.nan
+    whole = [resampling.at_rate(seconds, values, rate_hz) for rate_hz in (3.0, 25.0)]
+    monkeypatch.setattr(resampling, "_STEPS_AT_ONCE", 7)
+    for rate_hz, series in zip((3.0, 25.0), whole, strict=True):
+        np.testing.assert_array_equal(resampling.at_rate(seconds, values, rate_hz), series)
+
+
 def test_measurements_of_one_time_are_averaged():
     series = resampling.at_rate(np.array([0.0, 0.1, 0.1, 0.2]), np.array([[0.0], [1], [3], [4]]), 10.0)
     np.testing.assert_allclose(series[:, 0], [0, 2, 4])

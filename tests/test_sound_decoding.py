@@ -10,13 +10,14 @@ import torch
 from torchaudio.functional import resample
 
 from tests.conftest import ROOT
-from tests.media_files import npy, numbered, sound, tone, video
+from tests.media_files import npy, numbered, sound, surround, tone, video
 from umemma.errors import DataError, ParameterError
 from umemma.media import crop_or_pad
 from umemma.media import waveform as waveforms
 from umemma.media.decoders import log_mel, series, spectrogram, vector, waveform
 from umemma.media.kinds import sound as sound_kind
 from umemma.settings import call
+from umemma.sources.layouts import cutting
 
 GENUINE = Path(os.environ.get("UMEMMA_DATA") or ROOT / "../shared/data")
 SECOND = tone(seconds=1.0)
@@ -330,3 +331,32 @@ def test_genuine_clips_are_heard():
         mel = decoder(path.read_bytes()).float()
         assert mel.shape == (1, 40, 301)
         assert mel.std() > 2
+
+
+@pytest.mark.parametrize(
+    ("layout", "channels"), [("stereo", 2), ("5.1", 6), ("7.1", 8), ("hexadecagonal", 16), ("22.2", 24)]
+)
+def test_every_channel_of_a_film_is_heard_and_cut(layout, channels):
+    """From eight on PyAV reads planes from memory that is not theirs: 7.1 ended the process."""
+    seconds = np.arange(8192) / 48000
+    samples = 0.5 * np.sin(2 * np.pi * np.outer(seconds, 200.0 * np.arange(1, channels + 1)))
+    content = surround(samples, layout)
+    known = sound_kind.header(content)
+    heard = np.concatenate(list(sound_kind.blocks(content, known)))
+    assert heard.shape == (8192, channels)
+    assert np.abs(heard - samples).max() < 1e-4
+    cut, rate_hz = cutting.sound_span(content, 0.05, 0.1)
+    assert rate_hz == 48000
+    assert np.abs(cut - samples[2400:4800]).max() < 1e-4
+
+
+def test_channels_that_a_decoder_keeps_apart_are_heard_from_eight_on():
+    seconds = np.arange(48 * 1024) / 48000
+    samples = 0.5 * np.sin(2 * np.pi * np.outer(seconds, 200.0 * np.arange(1, 9)))
+    content = surround(samples, "7.1", "aac", "adts")
+    heard = np.concatenate(list(sound_kind.blocks(content, sound_kind.header(content))))
+    assert heard.shape[1] == 8
+    places = [0, 1, 2, 4, 5, 6, 7]  # the fourth is for low tones alone
+    assert [loudest_hz(torch.from_numpy(heard[8192:40960, place]), 48000) for place in places] == pytest.approx(
+        [200.0 * (place + 1) for place in places], abs=5
+    )

@@ -9,9 +9,12 @@ for them, as PyAV ends in an IndexError at a track that it did not know of.
 """
 
 import io
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import av
+import numpy as np
 from av.stream import Disposition
 
 from umemma import limits
@@ -43,6 +46,22 @@ def codec(stream: av.VideoStream | av.AudioStream) -> Any:
     if known is None or (what == "sound" and known.sample_rate < 1):
         raise DataError(f"no readable {what}: FFmpeg does not know how it is encoded")
     return known
+
+
+def samples(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[np.ndarray]:
+    """Yield a sound in blocks, float32 (time, channel), with the channels and the rate of its header.
+
+    For AAC the decoder may return twice either. Interleaved, as the channels of a planar frame are read from memory that is
+    not its own where they are eight or more (PyAV 18 looks for the end of a list that has none). Raises DataError if the
+    channels change.
+    """
+    known = codec(stream)
+    interleaved, channels = av.AudioResampler("flt", known.layout, known.sample_rate), known.layout.nb_channels
+    for frame in chain(container.decode(stream), [None]):
+        for part in interleaved.resample(frame):
+            if part.layout.nb_channels != channels:
+                raise DataError(f"no readable sound: its {channels} channels become {part.layout.nb_channels}")
+            yield part.to_ndarray().reshape(-1, channels)
 
 
 def limited(stream: av.VideoStream) -> av.VideoStream:

@@ -114,12 +114,7 @@ def _ffmpeg_header(content: bytes) -> Header:
 def _ffmpeg_blocks(content: bytes) -> Iterator[np.ndarray]:
     try:
         with ffmpeg.opened(content) as opened:
-            stream = opened.streams.audio[0]
-            # Resampled to the header's values: for AAC the decoder may return twice the rate or the channels.
-            planar = av.AudioResampler("fltp", stream.codec_context.layout, stream.codec_context.sample_rate)
-            for frame in opened.decode(stream):
-                yield from (part.to_ndarray().T for part in planar.resample(frame))
-            yield from (part.to_ndarray().T for part in planar.resample(None))
+            yield from ffmpeg.samples(opened, opened.streams.audio[0])
     except av.FFmpegError as error:
         raise DataError(f"no readable sound: {error.strerror}") from error
     except ValueError as error:  # rate or channels change within the stream

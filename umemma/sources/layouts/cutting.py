@@ -97,24 +97,21 @@ def sound_span(content: bytes, start_seconds: float, end_seconds: float) -> tupl
 
     Raises DataError if the file has no sound in the span.
     """
-    import av
-
     with _opened(content) as container:
         if not container.streams.audio:
             raise DataError("has no sound")
         stream = container.streams.audio[0]
         rate_hz = ffmpeg.codec(stream).sample_rate
-        planar = av.AudioResampler(format="fltp")  # converts the sample format only; rate and channels are kept
         first, last, position, parts = round(start_seconds * rate_hz), round(end_seconds * rate_hz), 0, []
-        for part in (part for frame in container.decode(stream) for part in planar.resample(frame)):
-            parts.append(part.to_ndarray()[:, max(0, first - position) : max(0, last - position)])
-            position += part.samples
-            limits.check("sound_values", position * len(parts[-1]), "the sound")
+        for part in ffmpeg.samples(container, stream):
+            parts.append(part[max(0, first - position) : max(0, last - position)])
+            position += len(part)
+            limits.check("sound_values", position * part.shape[1], "the sound")
             if position >= last:
                 break
-    if not sum(part.shape[1] for part in parts):
+    if not sum(map(len, parts)):
         raise DataError(f"has no sound between {start_seconds:g} and {end_seconds:g} s")
-    return np.concatenate(parts, axis=1).T, rate_hz
+    return np.concatenate(parts), rate_hz
 
 
 def flac(samples: np.ndarray, rate_hz: int) -> bytes:
