@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+_AMBIGUOUS = "its footer can be read in two ways"
 _BATCH_ROWS = 1 << 16
 _BYTES = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}  # of a value
 
@@ -80,9 +81,12 @@ def _opened(source: Any, groups: Sequence[Sequence[Chunk]]) -> "pq.ParquetFile":
     chunks = [chunk for group in groups for chunk in group]
     texts = {chunk.path for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"}
     deltas = {chunk.path for chunk in chunks if chunk.encodings & parquet_footer.DELTAS}  # arrow reads none of them so
-    file = pq.ParquetFile(source, read_dictionary=sorted(texts - deltas))
+    try:
+        file = pq.ParquetFile(source, read_dictionary=sorted(texts - deltas))
+    except KeyError as error:  # a column that its schema does not have
+        raise ValueError(_AMBIGUOUS) from error
     if file.metadata.num_row_groups != len(groups):
-        raise ValueError("its footer can be read in two ways")
+        raise ValueError(_AMBIGUOUS)
     return file
 
 
