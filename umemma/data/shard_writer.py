@@ -176,8 +176,8 @@ def _repeated_keys(made: Sequence[_Made]) -> dict[int, dict[int, Quarantined]]:
     first: dict[object, object] = {}
     repeated: dict[int, dict[int, Quarantined]] = {}
     for position, result in enumerate(made):
-        named = zip(result.indices, result.rows["key"], result.rows["split"], strict=True) if result.indices else ()
-        for index, key, split in named:
+        keys, splits = (result.rows.get(name, ()) for name in ("key", "split"))  # no rows, no columns
+        for index, key, split in zip(result.indices, keys, splits, strict=True):
             if key in first:
                 reason = f"its key stands twice: the first is in {first[key]}"
                 repeated.setdefault(position, {})[index] = Quarantined(key, split, None, "", reason)

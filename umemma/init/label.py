@@ -131,7 +131,7 @@ def guessed(
     if others:
         doubt = (
             f"no column is called a label: {fewest.name} is taken, as it has the fewest different values; "
-            f"{some([column.name for column in others], 5)} would do as well: --label COLUMN"
+            f"{some(column.name for column in others)} would do as well: --label COLUMN"
         )
         label = replace(label, said=[doubt, *label.said])
     return label, "the column of the fewest different values"

@@ -136,10 +136,12 @@ def _chosen(members: Members, modality: str, kind: str, rows: Sequence[int]) -> 
 def sentence(kind: str, result: Survey) -> str:
     """Return the sizes as text: `128 to 192 px high, 128 px wide`."""
     units = _SHOWN[kind]
-    sizes = {unit: _range(result.facts[fact]) for fact, unit in units.items() if fact in result.facts}
-    return ", ".join(
-        f"{size} {unit.removesuffix('s') if size == '1' and unit != 's' else unit}" for unit, size in sizes.items()
-    )
+    return ", ".join(_counted(_range(result.facts[fact]), unit) for fact, unit in units.items() if fact in result.facts)
+
+
+def _counted(size: str, unit: str) -> str:
+    is_one_thing = size == "1" and unit != "s"  # seconds are not counted
+    return f"{size} {unit.removesuffix('s') if is_one_thing else unit}"
 
 
 def _range(values: Sequence[float]) -> str:

@@ -27,14 +27,15 @@ class Launcher:
     def map(self, function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
         """Yield `function` of each job, in order."""
         others, context = list(jobs), _context()
-        if self.workers is None and others and context.get_start_method() != "fork":
+        is_forked = context.get_start_method() == "fork"
+        if self.workers is None and others and not is_forked:
             start = time.monotonic()
             yield function(others.pop(0))
             if (time.monotonic() - start) * len(others) < _WORTH_WORKERS:
                 yield from map(function, others)
                 return
         workers = min(self.workers or len(os.sched_getaffinity(0)), len(others))
-        if workers < 2 or not _can_be_shared(function):
+        if workers < 2 or (is_forked and not _can_be_shared(function)):
             yield from map(function, others)
             return
         with ProcessPoolExecutor(workers, context, _remember, (function,)) as pool:

@@ -77,9 +77,8 @@ def _lowered(values: np.ndarray, ratio: float) -> np.ndarray:
     measured = ~np.isnan(values)
     values[~measured] = 0.0
     weight = measured.astype(np.float64)
-    if (
-        several := math.ceil(1 / (_MOST_STEPS * ratio))
-    ) > 1:  # means of a few steps first: the filter is as long as the ratio
+    several = math.ceil(1 / (_MOST_STEPS * ratio))
+    if several > 1:  # means of a few steps first, as the filter is as long as the ratio
         starts = np.arange(0, len(values), several)
         weight, values = (np.add.reduceat(each, starts) / several for each in (weight, values))
     share = Fraction(ratio * several).limit_denominator(_MOST_STEPS)
