@@ -20,8 +20,8 @@ from dvc.utils.serialize import load_path
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from umemma import resolvers
-from umemma.errors import ParameterError, unknown
+from umemma import composition, resolvers
+from umemma.errors import ParameterError
 
 PARAMS_FILE = ParamsDependency.DEFAULT_PARAMS_FILE
 
@@ -112,21 +112,11 @@ def _refuse_others(overrides: Sequence[str]) -> None:
 
 def _explain(path: str, overrides: Sequence[str], error: Exception, before: Any) -> str:
     """Return which override is invalid, with the valid keys next to an unknown one."""
-    text = _one_line(error)
-    chain = f"{text} {_one_line(error.__cause__) if error.__cause__ else ''}"
-    if match := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", chain):
-        key = match[1] or match[2]
+    if found := composition.unknown_key(error, before):
+        key, sentence = found
         override = next((line for line in overrides if line.lstrip("+~").startswith(key)), key)
-        *parents, last = key.lstrip("+~").split(".")
-        here = before
-        for depth, parent in enumerate(parents):
-            if not isinstance(here, dict) or parent not in here:
-                parents, last = parents[:depth], parent
-                break
-            here = here[parent]
-        if isinstance(here, dict) and last not in here:
-            where = ".".join([path, *parents])
-            return f"-S {override}: {unknown(where, 'parameter', last, (str(choice) for choice in here))}"
+        return f"-S {override}: {path}{sentence}"
+    text = _one_line(error)
     return f"-S {' '.join(overrides)}: {path} cannot be made. {text}"
 
 

@@ -1,6 +1,7 @@
 """An error in params.yaml is reported with file, key, value and choices, before any work."""
 
 import copy
+import inspect
 import re
 import shutil
 from typing import get_args
@@ -8,6 +9,7 @@ from typing import get_args
 import pytest
 import torch
 from dvc.utils.hydra import compose_and_dump
+from hydra._internal.hydra import Hydra
 from omegaconf.basecontainer import BaseContainer
 from ruamel.yaml import YAML
 
@@ -134,6 +136,24 @@ def test_what_was_composed_is_checked_whatever_is_overridden(tmp_path, format_, 
     with pytest.raises(ParameterError):
         composition.write(path, ROOT / "conf", [format_, override])
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("fuse.epohcs=3", r"params\.yaml\.fuse: there is no parameter called 'epohcs'; .* Did you mean 'epochs'\?$"),
+        ("~fuse.lrr", r"params\.yaml\.fuse: there is no parameter called 'lrr'; .* Did you mean 'lr'\?$"),
+        ("fusee.lr=1", r"params\.yaml: there is no parameter called 'fusee'; .* Did you mean 'fuse'\?$"),
+        ("dataset.modalities.imag.epochs=1", r"modalities: there is no parameter called 'imag'.*mean 'image'\?$"),
+    ],
+)
+def test_a_misspelt_key_is_told_by_its_neighbours_by_dvc_as_by_us(tmp_path, monkeypatch, override, sentence):
+    with pytest.raises(ParameterError, match=sentence):
+        composition.composed(ROOT / "conf", [override])
+    monkeypatch.setattr(Hydra, "compose_config", inspect.unwrap(Hydra.compose_config))
+    composition.check_every_composition(ROOT / "conf")  # as the plug-in in conf/ does in DVC's process
+    with pytest.raises(ParameterError, match=sentence):
+        compose_and_dump(tmp_path / "params.yaml", str(ROOT / "conf"), None, "config", "", [override])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ in the form of `dvc exp run -S`.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial, wraps
@@ -24,6 +25,9 @@ from umemma.settings import SectionType, section
 from umemma.validation.settings import Validation
 
 CONF = Path("conf")  # relative to the current folder
+REFUSED_KEY = re.compile(  # as Hydra and OmegaConf say it
+    r"Could not override '([^']+)'|Could not delete from config. '([^']+)' does not|Key '([^']+)' is not in struct"
+)
 
 
 def register(conf: Path) -> None:
@@ -64,6 +68,7 @@ def check_every_composition(conf: Path) -> None:
     a value (with `-S format=1`) as well as a Hydra callback.
     """
     from hydra._internal.hydra import Hydra
+    from hydra.errors import HydraException
 
     register(conf)
     plain = Hydra.compose_config
@@ -73,11 +78,33 @@ def check_every_composition(conf: Path) -> None:
     @wraps(plain)
     def compose_config(*arguments: Any, **named: Any) -> Any:
         resolvers.forget_foreign()
-        config = plain(*arguments, **named)
+        try:
+            config = plain(*arguments, **named)
+        except HydraException as error:
+            if found := unknown_key(error, _content(conf.parent / FILE)):
+                raise ParameterError(f"{FILE}{found[1]}") from None
+            raise
         _checked(config)
         return config
 
     Hydra.compose_config = compose_config  # type: ignore[method-assign]
+
+
+def unknown_key(error: BaseException, content: Any) -> tuple[str, str] | None:
+    """Return (key, sentence with the valid ones) if Hydra refused a key that parameters of this content do not have."""
+    match = REFUSED_KEY.search(f"{error} {error.__cause__}")
+    if match is None:
+        return None
+    key = next(filter(None, match.groups()))
+    *parents, last = key.lstrip("+~").split(".")
+    for depth, parent in enumerate(parents):
+        if not isinstance(content, Mapping) or parent not in content:
+            parents, last = parents[:depth], parent
+            break
+        content = content[parent]
+    if not isinstance(content, Mapping) or last in content:
+        return None
+    return key, unknown("".join(f".{parent}" for parent in parents), "parameter", last, map(str, content))
 
 
 def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
@@ -98,6 +125,8 @@ def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
             resolvers.forget_foreign()
             return _checked(compose("config", overrides=list(overrides)))
     except HydraException as error:
+        if found := unknown_key(error, _content(conf.parent / FILE)):
+            raise ParameterError(f"{FILE}{found[1]}") from None
         raise ParameterError(f"{conf}/config.yaml: {error}") from error
 
 
@@ -142,6 +171,14 @@ def _checked(config: Any) -> dict[str, Any]:
         raise _innermost(error) from None
     parameters.check(content, str(FILE))
     return content  # type: ignore[return-value]
+
+
+def _content(path: Path) -> Any:
+    """Return what a parameter file holds, None if it cannot be read: it is only asked for valid names."""
+    try:
+        return YAML(typ="safe").load(path.read_text("utf-8"))
+    except (OSError, ValueError, YAMLError):
+        return None
 
 
 def _current_dataset(path: Path, default: str) -> str:
