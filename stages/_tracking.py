@@ -61,8 +61,8 @@ def _examples(modalities: Sequence[str]) -> list[dict[str, Any]]:
     from umemma.tracking import examples
 
     present = [f"{name}_present" for name in modalities]
-    table = parquet.read_table(MANIFEST, columns=["key", "shard", "split", *present]).to_pylist()
-    tested = [row for row in table if row["split"] == "test"]
+    columns = ["key", "shard", "split", *present]
+    tested = parquet.read_table(MANIFEST, columns=columns, filters=[("split", "=", "test")]).to_pylist()
     fullest = sorted(tested, key=lambda row: -sum(row[name] for name in present))[:NUM_EXAMPLES]
     return examples.rows(MODEL, MANIFEST.parent, fullest)
 

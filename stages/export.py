@@ -34,9 +34,9 @@ def rows_of(dataset: Dataset) -> dict[str, Any]:
     of_table = getattr(import_module(f"umemma.sources.adapters.{dataset.adapter}"), "inputs", None)
     if of_table is not None:
         return of_table(dataset.options)
-    kinds = parquet.read_table(MANIFEST, columns=[f"{name}_kind" for name in dataset.modalities]).to_pydict()
+    kinds = parquet.read_table(MANIFEST, columns=[f"{name}_kind" for name in dataset.modalities])
     modalities = {
-        name: {"column": name, "kind": next(kind for kind in kinds[f"{name}_kind"] if kind)}
+        name: {"column": name, "kind": next(filter(None, kinds[f"{name}_kind"].unique().to_pylist()))}
         for name in dataset.modalities
     }
     return {"key": "key", "group": None, "known": ["label"], "modalities": modalities, "columns": {}, "missing": []} | {

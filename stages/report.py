@@ -55,13 +55,15 @@ def previews(classes: Classes) -> dict[str, list[Preview]]:
 
     A file that cannot be shown has the reason in its place.
     """
-    from pyarrow import parquet
+    import pyarrow as pa
+    from pyarrow import compute, parquet
 
     from umemma.data import shards
     from umemma.media.preview import preview
 
-    rows = parquet.read_table(SHARDS / shards.MANIFEST, columns=["key", "shard"]).to_pylist()
-    shard = {row["key"]: row["shard"] for row in rows}
+    table = parquet.read_table(SHARDS / shards.MANIFEST, columns=["key", "shard"])
+    keys = pa.array([answer.key for answer in classes.wrong], table["key"].type)
+    shard = {row["key"]: row["shard"] for row in table.filter(compute.is_in(table["key"], keys)).to_pylist()}
     result: dict[str, list[Preview]] = {}
     room = _PREVIEW_CHARS
     for answer in classes.wrong:

@@ -1,7 +1,9 @@
 """The gate: a clean manifest passes, and every corruption is caught by the expectation meant for it."""
 
 import dataclasses
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from umemma.data.sample import SPLITS
 from umemma.errors import DataError, GateFailure
 from umemma.files import sha256
 from umemma.validation import gate as gate_module
+from umemma.validation.expectation import Table, between, equal
 
 UNIQUE, IN_SET, BETWEEN = (f"expect_column_values_to_be_{kind}" for kind in ("unique", "in_set", "between"))
 FILLED, TYPED = "expect_column_values_to_not_be_null", "expect_column_values_to_be_in_type_list"
@@ -268,3 +271,22 @@ def test_data_docs_have_a_page_for_every_table(tmp_path: Path, caplog: pytest.Lo
     tables = {expectation["table"] for expectation in judge(clean())["expectations"]}
     assert len(list((tmp_path / "docs/validations").rglob("*.html"))) == len(tables) + 2  # `samples` in every step
     assert not caplog.records
+
+
+def test_one_table_at_a_time_is_in_memory_and_only_what_is_judged_of_it(monkeypatch):
+    given, alive = [], []
+    narrow = gate_module._narrow
+
+    def watched(table):
+        gc.collect()  # Great Expectations' objects refer to each other
+        alive.append(sum(reference() is not None for reference in given))
+        rows = narrow(table)
+        given.append(weakref.ref(rows))
+        return rows
+
+    monkeypatch.setattr(gate_module, "_narrow", watched)
+    assert judge(clean())["passed"]
+    assert len(alive) > 10
+    assert not any(alive)
+    wide = Table("image", clean(), [between("image_num_bytes", 1, None), equal("split", "shard")])
+    assert set(narrow(wide)) == {"key", "split", "shard", "image_num_bytes"}

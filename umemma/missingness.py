@@ -89,9 +89,8 @@ def probability(pattern: Pattern, rates: Sequence[float]) -> float:
 
 def key_digest(keys: Sequence[str]) -> torch.Tensor:
     """Return (sample,) int64: 63 bits of each key's SHA-256."""
-    return torch.tensor(
-        [int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1 for key in keys], dtype=torch.int64
-    )
+    digests = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1 for key in keys)
+    return torch.from_numpy(np.fromiter(digests, np.int64, len(keys)))
 
 
 def hide(

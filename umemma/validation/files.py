@@ -45,8 +45,7 @@ def present(evidence: Evidence) -> list[Table]:
         required.append(f"{name}_present")
         if f"{name}_present" in manifest and (manifest[f"{name}_present"] == True).any():  # noqa: E712  null is not true
             required += [f"{name}_{fact}" for fact in (*FACTS, *KIND_FACTS.get(statistics.kind(manifest, name), ()))]
-    rows = manifest.assign(labels=True) if "labels" in manifest else manifest  # lists cannot be hashed
-    return [Table("samples", rows, [columns(required)])]
+    return [Table("samples", manifest.iloc[:0], [columns(required)])]
 
 
 def files(evidence: Evidence, bounds: Validation) -> Iterator[Table]:

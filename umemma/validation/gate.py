@@ -11,11 +11,12 @@ Great Expectations' context lives in memory; only Data Docs are written, on dema
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
+import pandas as pd
 from great_expectations.data_context.types.base import (
     DataContextConfig,
     InMemoryStoreBackendDefaults,
@@ -29,18 +30,24 @@ from umemma.validation.expectation import Evidence, Table
 from umemma.validation.settings import Validation
 
 NAMED = 10  # keys listed for one expectation
-_INTERNAL = ("batch_id", "column", "column_A", "column_B", "exact_match", "ignore_row_if")
+_COLUMNS = ("column", "column_A", "column_B")
+_INTERNAL = ("batch_id", *_COLUMNS, "exact_match", "ignore_row_if")
+_SOURCE = "manifest"
+
+
+def _contents(evidence: Evidence, bounds: Validation) -> Iterator[Table]:
+    """Yield the tables of the last step, each made when the one before has been judged: they are as long as the data."""
+    yield informative.table(evidence, bounds.max_presence_effect)
+    yield from samples.contents(evidence, bounds)
+    yield from drift.tables(evidence, bounds.max_drift)
+    yield from files.files(evidence, bounds)
+
 
 Step = Callable[[Evidence, Validation], Iterable[Table]]
 STEPS: dict[str, Step] = {
     "columns": lambda evidence, bounds: [samples.left_out(evidence, bounds), *files.present(evidence)],
     "mandatory": lambda evidence, _: samples.mandatory(evidence),
-    "contents": lambda evidence, bounds: [
-        informative.table(evidence, bounds.max_presence_effect),
-        *samples.contents(evidence, bounds),
-        *drift.tables(evidence, bounds.max_drift),
-        *files.files(evidence, bounds),
-    ],
+    "contents": _contents,
 }
 
 
@@ -114,9 +121,7 @@ def _context() -> Any:
     config = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(), progress_bars=ProgressBarsConfig(globally=False)
     )
-    context: Any = gx.get_context(mode="ephemeral", project_config=config)
-    context.data_sources.add_pandas("manifest")
-    return context
+    return gx.get_context(mode="ephemeral", project_config=config)
 
 
 def _validated(context: Any, table: Table, name: str, severities: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -128,20 +133,32 @@ def _validated(context: Any, table: Table, name: str, severities: Mapping[str, s
         expectation.severity = (
             FailureSeverity.CRITICAL if severities[_name(expectation)] == "error" else FailureSeverity.WARNING
         )
-    asset = context.data_sources.get("manifest").add_dataframe_asset(name)
+    asset = context.data_sources.add_pandas(_SOURCE).add_dataframe_asset(name)
     suite = context.suites.add(gx.ExpectationSuite(name, expectations=expected))
     whole = asset.add_batch_definition_whole_dataframe("all")
     definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=whole, suite=suite))
     validated = definition.run(
-        batch_parameters={"dataframe": table.rows},
+        batch_parameters={"dataframe": _narrow(table)},
         result_format={
             "result_format": "SUMMARY",
             "partial_unexpected_count": NAMED,
             "unexpected_index_column_names": ["key"],
         },
     )
+    context.data_sources.delete(_SOURCE)  # it would keep the rows for as long as the context lives
     entries = [_entry(table, result, severities) for result in validated.results]
     return sorted(entries, key=lambda entry: (entry["column"] or "", entry["expectation"]))
+
+
+def _narrow(table: Table) -> pd.DataFrame:
+    """Return the columns that are judged, and the key: Great Expectations copies the rows for every expectation."""
+    judged = [
+        [getattr(expectation, name) for name in _COLUMNS if hasattr(expectation, name)]
+        for expectation in table.expected
+    ]
+    if not all(judged):  # one of the table as a whole
+        return table.rows
+    return table.rows[[name for name in table.rows if name == "key" or any(name in names for names in judged)]]
 
 
 def _name(expectation: Any) -> str:
@@ -151,7 +168,7 @@ def _name(expectation: Any) -> str:
 def _entry(table: Table, result: Any, severities: Mapping[str, str]) -> dict[str, Any]:
     kwargs, figures = result.expectation_config.kwargs, result.result
     assert figures, f"{result.expectation_config.type} of {table.name} could not be computed: {result.exception_info}"
-    columns = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
+    columns = [kwargs[name] for name in _COLUMNS if name in kwargs]
     rows = figures.get("partial_unexpected_index_list") or []
     observed = figures.get("observed_value", figures.get("partial_unexpected_list"))
     lacking = figures.get("details", {}).get("mismatched", {}).get("missing")

@@ -50,7 +50,7 @@ def judged(present: Mapping[str, np.ndarray], label: np.ndarray, split: Sequence
         for name, there in present.items()
         if there.any() and not there.all()
     }
-    patterns = list(zip(*present.values(), strict=True))
+    patterns = np.unique(np.stack([*present.values()], axis=1), axis=0, return_inverse=True)[1].tolist()
     columns = [label] if flags is None else list(flags.T)
     scores = [_accuracies(patterns, column, np.asarray(split)) for column in columns]
     known = [score for score in scores if score is not None]
@@ -148,16 +148,17 @@ def _holm(tests: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, fl
     return {name: adjusted[name] for name in tests}
 
 
-def _accuracies(
-    patterns: Sequence[tuple[bool, ...]], label: np.ndarray, split: np.ndarray
-) -> tuple[float, float] | None:
-    """Return the accuracy on test of the commonest class of each pattern in train, and of the commonest class of all."""
+def _accuracies(patterns: Sequence[int], label: np.ndarray, split: np.ndarray) -> tuple[float, float] | None:
+    """Return the accuracy on test of the commonest class of each pattern in train, and of the commonest class of all.
+
+    `patterns`: the number of each sample's pattern.
+    """
     train, test = np.flatnonzero(split == "train").tolist(), np.flatnonzero(split == "test").tolist()
     if not train or not test:
         return None
     values = label.tolist()
     overall = _commonest(Counter(values[row] for row in train))
-    of_pattern: dict[tuple[bool, ...], Counter[object]] = {}
+    of_pattern: dict[int, Counter[object]] = {}
     for row in train:
         of_pattern.setdefault(patterns[row], Counter())[values[row]] += 1
     guess = {pattern: _commonest(counts) for pattern, counts in of_pattern.items()}

@@ -1,7 +1,7 @@
 """Expectations of samples, labels, groups, presence and shards; those of files are in `files.py`."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -68,17 +68,15 @@ def mandatory(evidence: Evidence) -> list[Table]:
     return [Table("samples", rows, expected), *of_labels]
 
 
-def contents(evidence: Evidence, bounds: Validation) -> list[Table]:
+def contents(evidence: Evidence, bounds: Validation) -> Iterator[Table]:
     """Expect all the rest about samples."""
-    return [
-        _samples(evidence),
-        *_labels(evidence),
-        _groups(evidence),
-        *_classes(evidence, bounds),
-        _presence(evidence, bounds),
-        *gaps.tables(evidence, bounds),
-        _shards(evidence),
-    ]
+    yield _samples(evidence)
+    yield from _labels(evidence)
+    yield _groups(evidence)
+    yield from _classes(evidence, bounds)
+    yield _presence(evidence, bounds)
+    yield from gaps.tables(evidence, bounds)
+    yield _shards(evidence)
 
 
 def _samples(evidence: Evidence) -> Table:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from umemma.data.sample import SPLITS
@@ -40,8 +41,12 @@ def presence_shares(evidence: Evidence) -> dict[str, dict[str, float]]:
 def pattern_counts(evidence: Evidence) -> dict[str, dict[str, int]]:
     """Return {split: {pattern: number of samples that have exactly these modalities}}, the most frequent first."""
     names, manifest = evidence.index.modalities, evidence.manifest
-    present = manifest[[f"{name}_present" for name in names]].itertuples(index=False)
-    patterns = pd.Series([pattern_name(tuple(row), names) for row in present], index=manifest.index)
+    present, which = np.unique(
+        manifest[[f"{name}_present" for name in names]].to_numpy(bool), axis=0, return_inverse=True
+    )
+    patterns = pd.Series(
+        np.array([pattern_name(row, names) for row in present.tolist()], object)[which], manifest.index
+    )
     counts = {split: patterns[manifest["split"] == split].value_counts() for split in SPLITS}
     return {split: {str(name): int(count) for name, count in of_split.items()} for split, of_split in counts.items()}
 
