@@ -79,13 +79,18 @@ if sys.argv[0] == "-m" and "UMEMMA_FORK_SERVER" in os.environ:
 
 def run(main: Callable[[], None]) -> None:
     """Call a stage's `main`; an error that the user can fix becomes a message with the command that fixes it."""
+    from stages._recorded import as_it_began
     from umemma import errors
+
+    def recorded() -> None:
+        with as_it_began():
+            main()
 
     if "DVC_ROOT" in os.environ:
         asked = subprocess.run([sys.executable, "-m", "umemma.tracking.check"], check=False)
         if asked.returncode:
             sys.exit(asked.returncode)
-    errors.run(main, advised)
+    errors.run(recorded, advised)
 
 
 def advised(error: "UmemmaError") -> str:
