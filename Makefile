@@ -82,13 +82,13 @@ params: .venv/.synced ## compose params.yaml anew from conf/; DATASET=avmnist ch
 	@$(BIN)/python -m umemma.composition write $${DATASET:+"dataset=$$DATASET"}
 
 ui: .venv/.synced ## MLflow's pages on http://127.0.0.1:5000, until Ctrl-C; of the store in MLFLOW_TRACKING_URI, if set
-	@$(BIN)/python -m umemma.tracking.ui "$${PORT:-5000}"
+	@$(TIED) -m umemma.tracking.ui "$${PORT:-5000}"
 
 log: .venv/.synced ## log to MLflow what could not be logged in its run, and the last run if it is not there
 	@$(BIN)/python -m stages.report --log
 
 serve: .venv/.synced ## the last run's model answers on http://127.0.0.1:8000, until Ctrl-C: ALLOW=photos, ARGS="--rows 10"
-	@set -f; exec $(BIN)/python -m umemma serve "$${MODEL:-data/export}" --port "$${PORT:-8000}" \
+	@set -f; $(TIED) -m umemma serve "$${MODEL:-data/export}" --port "$${PORT:-8000}" \
 	  $${ALLOW:+--allow "$$ALLOW"} $$ARGS
 
 grow: .venv/.synced .dvc/tmp ## a model that keeps MODEL's answers and gains or loses modalities: MODEL=models:/umemma-films@champion

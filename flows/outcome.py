@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import CancelledRun, FailedRun, TerminationSignal
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Failed
+from rich.console import Console
 
 from flows.graph import project_root
 from flows.notes import noted
@@ -27,6 +28,7 @@ def outcome(work: Callable[[Path], State[Any]]) -> State[Any]:
     """Do the work of a flow run in the project of the current folder; return the state in which the run ends."""
     home = project_root(Path.cwd())
     listen_again()
+    Console.on_broken_pipe = _to_nowhere  # type: ignore[assignment, method-assign]
     logging.getLogger("prefect.flow_runs").addFilter(_is_news)
     try:
         with noted(home, str(flow_run.id)):
@@ -57,6 +59,14 @@ def _leave_if_alone(state: State[Any]) -> None:
             flush=True,
         )
         os._exit(0 if state.is_completed() else 1)
+
+
+def _to_nowhere(console: Console) -> None:
+    """Go on where nobody reads what is printed, as the worker was killed: rich would end the process, and so the run."""
+    console.quiet = True
+    with open(os.devnull, "wb") as nowhere:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from umemma.evaluation.comparison import Model
     from umemma.tracking.registry import Registry, Version
 
-PREVIOUS, ROLLED_BACK = "promotion.previous", "promotion.rolled_back"
+PREVIOUS, ROLLED_BACK, ACCEPTED = "promotion.previous", "promotion.rolled_back", "promotion.accepted"
 NOBODY = "none"
 _MOST_CHARS = 500
 Say = Callable[[str], None]
@@ -74,7 +74,11 @@ def promote(home: Path, *, experiment: str = "", retest: bool = False, accept: s
             verdict = judged(found.predictions, rival, champion.number if champion else "", settings)
             if ROLLED_BACK in version.tags:
                 verdict = verdict.refused(f"it was rolled back on {version.tags[ROLLED_BACK]}")
-            models.describe(version, verdict.markdown(accept))
+            if accept:
+                reasons = [*filter(None, [version.tags.get(ACCEPTED)]), f"{_now()}: {accept}"]
+                models.tag(version, {ACCEPTED: "\n".join(reasons)})
+            earlier = "" if accept or ACCEPTED not in version.tags else f"\n\nAccepted before. {version.tags[ACCEPTED]}"
+            models.describe(version, verdict.markdown(accept) + earlier)
             if verdict.troubles and not accept:
                 given = [f"EXP={experiment}"] * bool(experiment) + ["ARGS=--retest"] * retest
                 command = " ".join(["make promote", *given, "ACCEPT='why'"])
@@ -112,12 +116,16 @@ def rollback(home: Path, version: str = "") -> str:
             raise ParameterError(
                 f"{models.name} version {champion.number} had no champion before it that is still there"
             )
-        models.tag(champion, {ROLLED_BACK: datetime.now(UTC).isoformat(timespec="seconds")})
+        models.tag(champion, {ROLLED_BACK: _now()})
         models.give(registry.CHAMPION, previous)
         return (
             f"{models.name} version {previous.number} is the champion again, and version {champion.number} is not: it is "
             "refused from now on unless it is accepted with a reason"
         )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _check_dataset(found: Candidate, settings: Parameters) -> None:

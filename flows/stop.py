@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from threading import Lock, Timer
 from types import FrameType
 
-from umemma.parent_death import end_with_parent
+from umemma.parent_death import end_with_make
 
-MAKE = "UMEMMA_MAKE"  # the process id of the `make` that has started this command
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SECONDS_TO_END = 4.0
 
@@ -53,8 +52,7 @@ def ends_with(line: str) -> Iterator[None]:
     for number in SIGNALS:
         signal.signal(number, stop)
     try:
-        if make := os.environ.pop(MAKE, None):  # not for what this process starts
-            end_with_parent(signal.SIGTERM, int(make))
+        end_with_make()
         yield
     except BaseException:
         if not came:  # what follows a signal is its consequence

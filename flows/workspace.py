@@ -64,9 +64,13 @@ def experiment(home: Path, overrides: Sequence[str], name: str, tell: Tell) -> I
     store = home / ".dvc" / "tmp" / "flows"
     store.mkdir(parents=True, exist_ok=True)
     prune(home)
+    if any(folder.with_suffix(".lock").read_text() == f"{baseline} {name}" for folder in in_use(home)):
+        raise ParameterError(f"a run that is under way makes an experiment {name}, too: choose another name")
     folder = store / f"run-{uuid4().hex[:12]}"
     with open(folder.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(f"{baseline} {name}")
+        lock.flush()
         try:
             _add_worktree(home, folder, baseline, tell)
             root = folder / git(home, "rev-parse", "--show-prefix")

@@ -318,11 +318,16 @@ def test_a_misspelt_override_fails_the_run_and_names_the_key(project: Path) -> N
     assert "'rte'" in call(project, PYTHON, "-m", "flows.pipeline", "-S", "fuse.rte=1", code=2)
 
 
+def start_run(project: Path, *, seconds: int) -> int:
+    """Start a deployment run whose stage `fuse` takes so long; return the stage's process."""
+    (project / ".dvc" / "tmp" / "pid").unlink(missing_ok=True)
+    call(project, *RUN[:-1], "-p", f'overrides=["fuse.seconds={seconds}"]')
+    return int(wait_for(project / ".dvc" / "tmp" / "pid"))
+
+
 def start_slow_run(project: Path) -> tuple[str, int, int]:
     """Start a deployment run that stays in one stage; return its id and the processes of the flow and the stage."""
-    (project / ".dvc" / "tmp" / "pid").unlink(missing_ok=True)
-    call(project, *RUN[:-1], "-p", 'overrides=["fuse.seconds=300"]')
-    stage = int(wait_for(project / ".dvc" / "tmp" / "pid"))
+    stage = start_run(project, seconds=300)
     note = next((project / ".prefect" / "runs").glob("*.json"))
     return note.stem, json.loads(note.read_text())["pid"], stage
 
@@ -342,9 +347,19 @@ def test_cancelling_ends_the_stage_at_once(project: Path) -> None:
     assert gpu(project).holder() is None
 
 
-def state_of(project: Path, wanted: str) -> Any:
+def test_a_run_outlives_its_worker_though_nobody_reads_its_output(project: Path) -> None:
+    start_run(project, seconds=4)
+    os.kill(json.loads((project / ".prefect" / "pids" / "worker.json").read_text())["pid"], signal.SIGKILL)
+    try:
+        state_of(project, "COMPLETED", seconds=120)
+        assert last_run(project)[1]["fuse"] == "Completed"
+    finally:
+        call(project, PYTHON, "-m", "flows.server", "up")
+
+
+def state_of(project: Path, wanted: str, seconds: float = 20) -> Any:
     """Wait for the newest flow run to be in this state; return it."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + seconds
     while (flow_run := last_run(project)[0])["state"]["type"] != wanted and time.monotonic() < end:
         time.sleep(0.2)
     assert flow_run["state"]["type"] == wanted

@@ -270,6 +270,13 @@ def test_a_rollback_gives_the_champion_back_once_and_what_was_rolled_back_does_n
     assert "it was rolled back on" in refused(project)
     promote(project.root, accept="it was not the model")
     assert project.aliases() == {"champion": "2"}
+    rollback(project.root)
+    refused(project)
+    assert project.described("2").startswith("Refused: ")
+    assert re.search(r"Accepted before\. [\d-]+T[\d:+]+: it was not the model$", project.described("2"))
+    promote(project.root, accept="seen again")
+    tag = project.client().get_model_version("umemma-digits", "2").tags["promotion.accepted"]
+    assert [line.partition("+00:00: ")[2] for line in tag.splitlines()] == ["it was not the model", "seen again"]
     with pytest.raises(ParameterError, match="--rollback 7: the champion of umemma-digits is version 2"):
         rollback(project.root, "7")
 

@@ -6,6 +6,13 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+MAKE = "UMEMMA_MAKE"  # the process id of the `make` that has started this command
+
+
+def end_with_make() -> None:
+    """Get SIGTERM when the `make` that has started this command ends; one that is typed is tied to nothing."""
+    if make := os.environ.pop(MAKE, None):  # not for what this process starts
+        end_with_parent(signal.SIGTERM, int(make))
 
 
 def end_with_parent(number: int = signal.SIGKILL, parent: int | None = None) -> None:

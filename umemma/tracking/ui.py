@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from umemma.errors import ParameterError, run
+from umemma.parent_death import end_with_make
 from umemma.paths import home
 from umemma.redaction import redacted
 from umemma.tracking.address import VARIABLE, address, database
@@ -37,6 +38,7 @@ def main() -> None:
             ready(path)
     print(f"the runs of {redacted(uri)}, until Ctrl-C:\n\n  http://{HOST}:{sys.argv[1]}/{PAGE}\n", flush=True)
     binary = Path(sys.executable).with_name(given[0])
+    end_with_make()  # MLflow's server inherits that
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     environment |= {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     os.execve(binary, given, environment)

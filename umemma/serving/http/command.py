@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from umemma.errors import ParameterError
+from umemma.parent_death import end_with_make
 from umemma.serving.http import access, log
 from umemma.serving.http.app import app
 from umemma.serving.http.limits import Limits, option
@@ -31,6 +32,7 @@ _LAST_SECONDS = 1.0
 
 def main(arguments: Sequence[str]) -> None:
     """Read the arguments, serve, and stop within five seconds of being told to."""
+    end_with_make()
     given = _arguments(arguments)
     limits = section(Limits, **{name: getattr(given, name) for name in Limits.model_fields})
     token = access.token(given.token_file)
