@@ -60,6 +60,7 @@ def test_images_of_twelve_bits_get_their_white_value_and_a_passing_gate(tmp_path
     text = init.conf_text(proposal, "scans", ".")
     assert "max_value: 4095" in text
     assert "value_range: ignore" in text
+    assert "same_depth" not in text  # where 8 and 16 bits are mixed, that is said
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,10 @@ def test_images_of_twelve_bits_get_their_white_value_and_a_passing_gate(tmp_path
         ({"bits": [16], "channels": [1], "low": [0], "high": [1023]}, {"max_value": 1023}),
         ({"bits": [16, 8], "channels": [1, 1], "low": [0, 0], "high": [1024, 255]}, {"max_value": 2047}),
         ({"bits": [16], "channels": [1], "low": [0], "high": [40_000]}, {}),
+        (
+            {"bits": [16, 16], "channels": [1, 1], "low": [28_930, 29_310], "high": [31_208, 31_340]},
+            {"min_value": 28_000.0, "max_value": 32_000.0},
+        ),
         ({"bits": [32], "channels": [1], "low": [0], "high": [0.9]}, {"min_value": 0.0, "max_value": 1.0}),
         ({"bits": [32], "channels": [1], "low": [-1012], "high": [3070]}, {"min_value": -1100.0, "max_value": 3100.0}),
         ({}, {}),

@@ -94,6 +94,10 @@ def test_a_format_without_a_signature_is_the_one_of_its_suffix(form, suffix):
         (picture(GRAY), {"bits": 8, "low": GRAY.min(), "high": GRAY.max()}),
         (picture(TWELVE_BITS), {"bits": 16, "high": 16 * int(GRAY.max()), "range_used": 16 * int(GRAY.max()) / 65535}),
         (picture(TWELVE_BITS, "TIFF"), {"bits": 16, "high": 16 * int(GRAY.max())}),
+        (
+            picture(GRAY.astype(np.uint16) + 29_000),
+            {"bits": 16, "low": 29_000 + int(GRAY.min()), "range_used": int(np.ptp(GRAY)) / 65535},
+        ),
         (picture(GRAY.astype(np.float32) - 300, "TIFF"), {"bits": 32, "low": -300.0, "range_used": 1.0}),
         (png(2, 1, 16, 2, b"\0" + bytes(10) + b"\x0f\0"), {"bits": 16, "high": 0x0F0F, "mode": "RGB"}),
         (picture(SAME_TWICE), {"bits": 8, "low": 9, "high": 9}),

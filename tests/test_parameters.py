@@ -156,6 +156,22 @@ def test_a_misspelt_key_is_told_by_its_neighbours_by_dvc_as_by_us(tmp_path, monk
         compose_and_dump(tmp_path / "params.yaml", str(ROOT / "conf"), None, "config", "", [override])
 
 
+def test_a_misspelt_data_set_and_a_section_given_twice_are_sentences_in_dvc_as_with_us(tmp_path, monkeypatch):
+    monkeypatch.setattr(Hydra, "compose_config", inspect.unwrap(Hydra.compose_config))
+    conf = shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    with (conf / "dataset/ave.yaml").open("a") as file:
+        file.write("validation: {min_presence: 0.1}\n")
+    composition.check_every_composition(conf)
+    for name, sentence in (
+        ("digit", r"conf/dataset: there is no data set called 'digit'; .* Did you mean 'digits'\?$"),
+        ("ave", r"conf: .*dataset/ave\.yaml.* duplicate key validation .*, line \d+.*; what .* goes into one$"),
+    ):
+        with pytest.raises(ParameterError, match=sentence):
+            composition.composed(conf, [f"dataset={name}"])
+        with pytest.raises(ParameterError, match=sentence):
+            compose_and_dump(tmp_path / "params.yaml", str(conf), None, "config", "", [f"dataset={name}"])
+
+
 @pytest.mark.parametrize(
     "value",
     [

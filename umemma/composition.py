@@ -69,6 +69,7 @@ def check_every_composition(conf: Path) -> None:
     """
     from hydra._internal.hydra import Hydra
     from hydra.errors import HydraException
+    from yaml import YAMLError as ReadByHydra
 
     register(conf)
     plain = Hydra.compose_config
@@ -83,7 +84,11 @@ def check_every_composition(conf: Path) -> None:
         except HydraException as error:
             if found := unknown_key(error, _content(conf.parent / FILE)):
                 raise ParameterError(f"{FILE}{found[1]}") from None
+            if match := re.search(r"Could not find 'dataset/([^']+)'", str(error)):
+                raise ParameterError(unknown(f"{conf}/dataset", "data set", match[1], _datasets(conf))) from None
             raise
+        except ReadByHydra as error:
+            raise ParameterError(_no_yaml(conf, error)) from None
         _checked(config)
         return config
 
@@ -111,10 +116,11 @@ def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """Return what Hydra composes from `conf/config.yaml`. Raises ParameterError for an unknown override."""
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
+    from yaml import YAMLError as ReadByHydra
 
     if not (conf / "config.yaml").is_file():
         raise ParameterError(f"{conf} holds no config.yaml: --conf names the folder that does")
-    names = [path.stem for path in (conf / "dataset").glob("*.yaml")]
+    names = _datasets(conf)
     for override in overrides:
         key, _, name = override.partition("=")
         if key == "dataset" and name not in names:
@@ -128,6 +134,19 @@ def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
         if found := unknown_key(error, _content(conf.parent / FILE)):
             raise ParameterError(f"{FILE}{found[1]}") from None
         raise ParameterError(f"{conf}/config.yaml: {error}") from error
+    except ReadByHydra as error:
+        raise ParameterError(_no_yaml(conf, error)) from None
+
+
+def _datasets(conf: Path) -> list[str]:
+    return [path.stem for path in (conf / "dataset").glob("*.yaml")]
+
+
+def _no_yaml(conf: Path, error: Exception) -> str:
+    """Return which file below conf/ Hydra cannot read, and why; a key given twice must become one."""
+    text = " ".join(str(error).split())
+    twice = "; what stands under a key that is given twice goes into one" if "duplicate key" in text else ""
+    return f"{conf}: {text}{twice}"
 
 
 def default_bounds(conf: Path) -> Validation:

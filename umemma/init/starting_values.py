@@ -144,7 +144,7 @@ def _image(facts: Facts) -> Values:
 def _white(facts: Facts) -> Values:
     """Return which values are black and white, of gray images of more than eight bits that need it.
 
-    Those of 16 bits get the whole range of the bits that are used: 4095 of twelve.
+    Those of 16 bits get the whole range of the bits that are used, 4095 of twelve, unless they lie in a narrow band of it.
     """
     if max(facts.get("bits", (8,))) == 8:
         return {}
@@ -160,6 +160,8 @@ def _white(facts: Facts) -> Values:
     lowest, highest = min(low for _, low, _ in deep), max(high for *_, high in deep)
     if max(bits for bits, *_ in deep) == 16:
         top = 2 ** max(1, math.ceil(math.log2(highest + 1))) - 1
+        if highest - lowest < top / 4:  # temperatures, say, in the middle of what there could be: 64 levels of 256
+            return {"min_value": _below(lowest), "max_value": _outwards(highest)}
         return {"max_value": top} if top < 2**16 - 1 else {}
     usual = next((top for top in (1.0, 255.0, 65_535.0) if highest <= top), None) if lowest >= 0 else None
     return {"min_value": 0.0 if lowest >= 0 else _outwards(lowest), "max_value": usual or _outwards(highest)}
@@ -276,6 +278,12 @@ def _outwards(value: float) -> float:
         return 0.0
     place = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
     return float(f"{math.copysign(math.ceil(abs(value) / place) * place, value):.6g}")
+
+
+def _below(value: float) -> float:
+    """Round a positive number down to two significant digits."""
+    place = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.floor(value / place) * place:.6g}")
 
 
 def _down(share: float) -> float:
