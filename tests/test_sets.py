@@ -1,5 +1,7 @@
 """Prediction sets: coverage in every pattern, own and borrowed calibration, weights by label, against crepes' formula."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -92,6 +94,9 @@ def test_too_few_samples_give_all_labels_and_the_decision_is_always_in():
     decided = torch.tensor([[True, False, False]])
     assert sets.sets(probability, decided, few, 0.9).all()
     assert sets.sets(probability, decided, few, 0.8).tolist() == [[True, False, False]]
+    uneven = dataclasses.replace(few, weight=torch.tensor([1.0, 0.01, 0.5], dtype=torch.float64), is_own=False)
+    assert sets.sets(probability, decided, uneven, 0.9).all()
+    assert not sets.sets(probability, decided, uneven, 0.8).all()
 
 
 def test_of_a_group_one_sample_counts_and_of_several_labels_the_least_probable_true_one():

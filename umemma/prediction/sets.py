@@ -97,8 +97,11 @@ def probabilities(
 def sets(probability: torch.Tensor, decided: torch.Tensor, calibration: Calibration, coverage: float) -> torch.Tensor:
     """Return (sample, class) bool: the labels of each set; `decided` (sample, class) bool are in it in any case.
 
-    With fewer calibration samples than 1 / (1 - coverage) - 1 all labels are.
+    With fewer calibration samples than 1 / (1 - coverage) - 1 all labels are, also where weights would tell them apart: of a
+    set of modalities that few have, they are themselves a guess.
     """
+    if (len(calibration.scores) + 1) * (1 - coverage) < 1 - _EXACT:
+        return torch.ones_like(decided)
     strangeness = 1 - probability
     weight = calibration.weight[calibration.label] if bool((calibration.label >= 0).all()) else None
     order = calibration.scores.argsort()
