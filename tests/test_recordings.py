@@ -1,10 +1,12 @@
 """Sensor files as programs write them: what `init` finds in them, and what the table's adapter reads."""
 
+import base64
 import io
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 
 from tests.table_sample import adapter, plain_rows, write_table
 from umemma.data.sample import BadSample
@@ -12,8 +14,11 @@ from umemma.errors import ParameterError
 from umemma.init import arrays
 from umemma.init.recordings import are_numbers, look
 from umemma.sources.tables import resampling
+from umemma.sources.tables.file import Table
+from umemma.sources.tables.members import Folders, Members
 from umemma.sources.tables.recordings import Recording
 from umemma.sources.tables.series import Reading, npy
+from umemma.sources.tables.sources import source
 
 NAN = np.nan
 WAVES = [np.random.default_rng(seed).normal(size=(30 + seed, 3)).round(4) for seed in range(4)]
@@ -248,3 +253,41 @@ def test_channels_first_and_a_batch_of_one_are_brought_to_step_and_channel():
 def test_a_text_file_of_numbers_is_told_from_prose():
     assert all(map(are_numbers, written("ax ay az\n", step="{0} {1} {2}")))
     assert not are_numbers(b"It was 1913,\nand 3 of 12 ships had come home.\n")
+
+
+def whole_file(frame: pd.DataFrame, suffix: str) -> bytes:
+    file = io.BytesIO()
+    if suffix == "csv":
+        return frame.to_csv(index=False).encode()
+    if suffix in ("parquet", "feather"):
+        getattr(frame, f"to_{suffix}")(file)
+    elif suffix == "npy":
+        np.save(file, frame.to_numpy())
+    elif suffix == "npz":
+        np.savez(file, frame.to_numpy())
+    else:
+        scipy.io.savemat(file, {"x": frame.to_numpy()})
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "feather", "npy", "npz", "mat"])
+@pytest.mark.parametrize("given", ["bytes", "base64"])
+def test_a_recording_in_a_cell_or_a_request_is_read_as_the_file_is(tmp_path, suffix, given):
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.5], "y": [0.5, -1.0, 4.0]})
+    content = whole_file(frame, suffix)
+    (tmp_path / f"a.{suffix}").write_bytes(content)
+    cell = content if given == "bytes" else {"base64": base64.b64encode(content).decode()}
+    table = Table(tmp_path / "t.csv", {"s": [f"a.{suffix}", cell]}, [1, 2])
+    sources = {"s": source("s", {"column": "s", "kind": "series"})}
+    members = Members(table, sources, Folders(tmp_path, (tmp_path,)), (), {})
+    assert members.member("s", 1) == members.member("s", 0)
+    assert np.load(io.BytesIO(members.member("s", 1)[1])).tolist() == frame.to_numpy().tolist()
+
+
+def test_a_picture_where_a_recording_should_be_is_no_recording(tmp_path):
+    table = Table(tmp_path / "t.csv", {"s": [b"\x89PNG\r\n\x1a\n" + bytes(range(256))]}, [1])
+    members = Members(
+        table, {"s": source("s", {"column": "s", "kind": "series"})}, Folders(tmp_path, (tmp_path,)), (), {}
+    )
+    with pytest.raises(BadSample, match=r"line 1, s\.csv: no readable \.csv file: 'utf-8'"):
+        members.member("s", 0)

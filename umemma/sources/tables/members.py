@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from umemma.data.sample import BadSample
-from umemma.errors import DataError, ParameterError
+from umemma.errors import DataError, ParameterError, some
 from umemma.media import formats
 from umemma.media.kinds import text as media_text
 from umemma.sources.tables import paths, readings, series
@@ -115,7 +115,7 @@ class Members:
         if source.inline:
             return f"{modality}.txt", (cell if isinstance(cell, str) else text(cell)).encode()
         if (content := embedded(cell)) is not None:
-            suffix, content = _of_media(place, content, source)
+            suffix, content = _of_content(place, content, source)
         elif (file := self.file(modality, row)) is None:
             suffix, content = _of_numbers(cell, place, source)
         else:
@@ -304,6 +304,18 @@ def _opened(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
             f"{', '.join(f'.{ending}' for ending in SUFFIXES[source.kind])}",
         )
     return suffix, paths.content(named, folders.base, folders.roots)
+
+
+def _of_content(place: str, content: bytes, source: Source) -> tuple[str, bytes]:
+    """Return the same of a file's content in a cell or a request, which has no name."""
+    if not source.reading:
+        return _of_media(place, content, source)
+    known, suffix = SUFFIXES[source.kind], series.suffix_of(content)
+    if suffix not in known:
+        raise BadSample(
+            place, f"wrong kind of file: .{suffix}, where {source.kind} are {some([f'.{one}' for one in known], 12)}"
+        )
+    return "npy", source.reading.of_file(f"{place}.{suffix}", suffix, content)
 
 
 def _of_media(file: str, content: bytes, source: Source) -> tuple[str, bytes]:

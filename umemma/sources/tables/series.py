@@ -32,6 +32,22 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+_STARTS = {
+    b"\x93NUMPY": "npy",
+    b"PK\3\4": "npz",
+    b"MATLAB": "mat",
+    b"\x89HDF": "mat",
+    b"PAR1": "parquet",
+    b"ARROW1": "feather",
+    b"FEA1": "feather",
+}
+
+
+def suffix_of(content: bytes) -> str:
+    """Return the suffix of a file of numbers by how it starts: text is `csv`."""
+    return next((suffix for start, suffix in _STARTS.items() if content.startswith(start)), "csv")
+
+
 @dataclass(frozen=True)
 class Reading:
     """How the numbers of a modality are read: see the settings of the same names in `tables/sources.py`."""
