@@ -27,7 +27,7 @@ init: .venv/.synced ## conf/dataset/ for a table of your own: FILE=mydata.csv, a
 
 run: .venv/.synced .dvc/tmp ## raw data to results; DATASET=avmnist chooses the data set (default: that of params.yaml)
 	@[ -z "$$DATASET" ] || $(BIN)/python -m umemma.composition write "dataset=$$DATASET"
-	@if [ -n "$$(find params.yaml conf umemma ! -path '*/__pycache__*' -newer $(NOTICE) 2>&1 | head -n 1)" ]; then \
+	@if [ -n "$$(find params.yaml conf umemma .dvc/config ! -path '*/__pycache__*' -newer $(NOTICE) 2>&1 | head -n 1)" ]; then \
 	  $(BIN)/python -m umemma.composition > $(NOTICE).part && mv $(NOTICE).part $(NOTICE); fi && cat $(NOTICE)
 	@$(TIED) -m flows.turn repro
 	@$(BIN)/python -m flows.leftovers

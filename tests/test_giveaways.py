@@ -1,12 +1,14 @@
 """`umemma init` says which property of files tells the label without their content, and how texts are encoded."""
 
+import io
+
 import numpy as np
 import pytest
 
 from tests.conftest import ROOT
 from tests.media_files import picture, sound, tone
 from umemma import composition
-from umemma.init import init, starting_values
+from umemma.init import init, starting_values, summary
 from umemma.init.giveaways import giveaways
 from umemma.init.proposal import Given, propose
 from umemma.init.survey import Survey
@@ -110,3 +112,21 @@ def test_what_is_no_text_is_said_with_its_reason_once_and_no_encoding_is_propose
     (doubt,) = (doubt for doubt in proposal.unsure if doubt.startswith("letter: of 45 looked at 30 cannot be used"))
     assert doubt.endswith("as 1.txt: no readable text: not utf-8 from byte ... on; it is likely no text (30)")
     assert len(doubt) < 300
+
+
+def test_what_decoding_would_change_of_series_and_of_mixed_depths_is_told(tmp_path):
+    generator = np.random.default_rng(0)
+    npy = [io.BytesIO() for _ in range(45)]
+    for number, file in enumerate(npy):
+        np.save(file, generator.normal(size=(40 + 5 * number, 2)))
+    (tmp_path / "a").mkdir()
+    series = table(tmp_path / "a", "shake", [file.getvalue() for file in npy], "npy")
+    assert "; each is stretched to 2" in "\n".join(summary.lines(series, tmp_path / "a/t.csv"))
+    (tmp_path / "b").mkdir()
+    dtypes = [np.uint8, np.uint16]
+    scans = [picture(generator.integers(0, 250, (9, 9)).astype(dtypes[number % 2])) for number in range(45)]
+    mixed = table(tmp_path / "b", "scan", scans, "png")
+    assert "; 8 and 16 bits are mixed, which do" in "\n".join(summary.lines(mixed, tmp_path / "b/t.csv"))
+    (tmp_path / "c").mkdir()
+    even = table(tmp_path / "c", "scan", [picture(np.full((9, 9), number, np.uint8)) for number in range(45)], "png")
+    assert "mixed" not in "\n".join(summary.lines(even, tmp_path / "c/t.csv"))

@@ -376,6 +376,23 @@ def test_a_difference_from_conf_is_named_with_the_command_that_mends_it(tmp_path
     assert composition.notice(path, ROOT / "conf") == ""
 
 
+def test_where_dvc_would_not_compose_that_is_said(tmp_path):
+    path, conf = tmp_path / "params.yaml", tmp_path / "conf"
+    shutil.copytree(ROOT / "conf", conf)
+    composition.write(path, conf, ["dataset=digits"])
+    assert composition.notice(path, conf) == ""  # no settings of DVC's at all
+    (tmp_path / ".dvc").mkdir()
+    for content, is_said in {
+        (ROOT / ".dvc/config").read_text(): False,
+        "": True,
+        "[hydra]\n    enabled = false\n": True,
+        "[core]\n    remote = s\n['remote \"s\"']\n    url = /x%20y\n": True,
+        "no settings": False,  # DVC's own error
+    }.items():
+        (tmp_path / ".dvc/config").write_text(content)
+        assert ("does not enable hydra" in composition.notice(path, conf)) == is_said, content
+
+
 def test_the_data_set_stays_that_of_params_yaml_until_another_is_named(tmp_path, capsys):
     conf = shutil.copytree(ROOT / "conf", tmp_path / "conf")
     composition.write(tmp_path / "params.yaml", conf, ["dataset=synthetic"])

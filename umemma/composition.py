@@ -8,6 +8,8 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from umemma.parameters import FILE
 from umemma.settings import SectionType, section
 from umemma.validation.settings import Validation
 
-CONF = Path("conf")  # relative to the current folder
+CONF, DVC_CONFIG = Path("conf"), Path(".dvc/config")  # relative to the current folder
 REFUSED_KEY = re.compile(  # as Hydra and OmegaConf say it
     r"Could not override '([^']+)'|Could not delete from config. '([^']+)' does not|Key '([^']+)' is not in struct"
 )
@@ -240,11 +242,21 @@ def notice(path: Path = FILE, conf: Path = CONF) -> str:
     lines = [f"  {key} is {current}, conf/ says {expected}" for key, current, expected in changes[:10]]
     if len(changes) > 10:
         lines.append(f"  and {len(changes) - 10} more")
-    return (
-        "\n".join([f"note: {path} differs from conf/; `make params DATASET={dataset}` recomposes it:", *lines])
-        if changes
-        else ""
-    )
+    if changes:
+        lines.insert(0, f"note: {path} differs from conf/; `make params DATASET={dataset}` recomposes it:")
+    if not _is_composed_by_dvc(conf.parent / ".dvc"):
+        lines.append(f"note: {DVC_CONFIG} does not enable hydra, so `-S` checks nothing: `git checkout {DVC_CONFIG}`")
+    return "\n".join(lines)
+
+
+def _is_composed_by_dvc(folder: Path) -> bool:
+    """Whether DVC's settings are unreadable here, or say that it composes params.yaml."""
+    settings = ConfigParser(interpolation=None)
+    try:
+        read = settings.read([folder / "config", folder / "config.local"])
+        return not read or settings.getboolean("hydra", "enabled", fallback=False)
+    except (ConfigParserError, UnicodeDecodeError, ValueError):  # DVC itself says so
+        return True
 
 
 def write(path: Path, conf: Path, overrides: Sequence[str]) -> None:

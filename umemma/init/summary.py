@@ -4,10 +4,11 @@ The order is that of a stranger's questions: did it read my table, is something 
 what, what do I do next.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from umemma.errors import some
-from umemma.init import survey
+from umemma.init import starting_values, survey
 from umemma.init.proposal import Proposal
 from umemma.init.roles import Guess
 
@@ -54,7 +55,17 @@ def _modality(proposal: Proposal, name: str) -> str:
     seen = survey.sentence(proposal.kind(name), proposal.surveys[name])
     source = entry.get("column") or some(entry["columns"])
     gaps = f"missing in {missing} of {total} ({missing / total:.0%})"
-    return f"    {name:{width}}  {entry['kind']:6}  {gaps}; from {source}" + (f"; {seen}" if seen else "")
+    told = filter(None, [gaps, f"from {source}", seen, *_changed(proposal.kind(name), proposal.surveys[name].facts)])
+    return f"    {name:{width}}  {entry['kind']:6}  {'; '.join(told)}"
+
+
+def _changed(kind: str, facts: starting_values.Facts) -> Iterator[str]:
+    """Yield what decoding makes of these files that a look at the figures might regret."""
+    decoder = starting_values.decode(kind, facts)
+    if kind == "series" and decoder.get("fit") == "stretch":
+        yield f"each is stretched to {decoder['length']} steps: `fit: crop` keeps their rate, and drops what is longer"
+    if kind == "image" and len(set(facts.get("bits", ()))) > 1:
+        yield f"{' and '.join(f'{bits:.0f}' for bits in sorted(set(facts['bits'])))} bits are mixed, which do not mean the same"
 
 
 def _entry(name: str, text: str) -> str:
