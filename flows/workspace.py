@@ -64,7 +64,7 @@ def experiment(home: Path, overrides: Sequence[str], name: str, tell: Tell) -> I
     store = home / ".dvc" / "tmp" / "flows"
     store.mkdir(parents=True, exist_ok=True)
     prune(home)
-    if any(folder.with_suffix(".lock").read_text() == f"{baseline} {name}" for folder in in_use(home)):
+    if any(_made_in(folder) == f"{baseline} {name}" for folder in in_use(home)):
         raise ParameterError(f"a run that is under way makes an experiment {name}, too: choose another name")
     folder = store / f"run-{uuid4().hex[:12]}"
     with open(folder.with_suffix(".lock"), "w") as lock:
@@ -104,6 +104,14 @@ def in_use(home: Path) -> list[Path]:
 
 def _worktrees(home: Path) -> list[Path]:
     return [path.with_suffix("") for path in sorted((home / ".dvc" / "tmp" / "flows").glob("run-*.lock"))]
+
+
+def _made_in(folder: Path) -> str:
+    """Return commit and name of the experiment that a worktree is for; nothing if it has just been removed."""
+    try:
+        return folder.with_suffix(".lock").read_text()
+    except OSError:
+        return ""
 
 
 def _is_in_use(folder: Path) -> bool:

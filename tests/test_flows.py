@@ -420,6 +420,18 @@ def test_an_experiment_takes_what_is_in_the_cache(toy: Path, is_baseline: bool) 
         assert not (here.root / ".dvc" / "cache").exists()
 
 
+def test_a_name_that_a_run_under_way_will_take_is_refused_at_once(toy: Path) -> None:
+    with (
+        experiment(toy, [], "mine", print),
+        pytest.raises(ParameterError, match="under way makes an experiment mine"),
+        experiment(toy, [], "mine", print),
+    ):
+        pass
+    with experiment(toy, [], "mine", print), experiment(toy, [], "other", print):
+        pass
+    assert nothing_left(toy)
+
+
 def test_what_a_killed_run_left_is_removed_and_what_is_in_use_is_not(toy: Path) -> None:
     store = toy / ".dvc" / "tmp" / "flows"
     with experiment(toy, [], "mine", print) as here:
