@@ -68,6 +68,13 @@ FILES = {  # what programs write: (files, settings)
     "comments": (written("# 50 Hz\n# left hand\nax,ay,az\n"), {"comment": "#"}),
     "the activity in words": (written("ax,ay,az,what\n", step="{0},{1},{2},walk"), {"skip": ["what"]}),
     "a byte order mark": ([b"\xef\xbb\xbf" + file for file in written("ax,ay,az\n")], {}),
+    "a header in most": (
+        [
+            file.partition(b"\n")[2] if number == 0 else file
+            for number, file in enumerate(written("n,ax,ay,az\n", step="{i},{0},{1},{2}"))
+        ],
+        {"skip": [0]},
+    ),
     "UTF-16": ([file.decode().encode("utf-16") for file in written("ax,ay,az\n")], {"encoding": "utf-16"}),
 }
 
@@ -80,6 +87,13 @@ def test_what_init_finds_reads_the_numbers_that_were_written(case):
     assert bool(found.said) == bool(expected.keys() - {"encoding"}), "what is no default is said"
     for file, wave in zip(files, WAVES, strict=True):
         np.testing.assert_allclose(Recording(**found.settings).from_text("m.csv", file), wave, atol=2e-4)
+
+
+@pytest.mark.parametrize("number_cut", [1, 3])
+def test_files_that_are_cut_off_in_their_last_line_do_not_hide_how_all_are_written(number_cut):
+    files = written("step,ax,ay,az\n", step="{i},{0},{1},{2}")
+    cut = [file[: file.rindex(b",")] if number < number_cut else file for number, file in enumerate(files)]
+    assert look(cut).settings == {"skip": ["step"]}
 
 
 def test_files_of_different_rates_are_brought_to_one():

@@ -5,6 +5,7 @@ that counts up in every one is an index, and one that goes up by the same step i
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,11 +54,15 @@ def look(contents: Sequence[bytes]) -> Look:
     _ends(lines, result)
     separator = _separator(lines, result)
     files = _cells(lines, result)
-    num_header = _header(files, result)
-    names = [cell.strip() for cell in header_names(files[0][:num_header], len(files[0][-1]))]
-    bodies = [rows[num_header:] for rows in files if len(rows) > num_header]
+    width = Counter(len(cells) for rows in files for cells in rows[-50:]).most_common(1)[0][0]
+    num_header = _header(files, width, result)
+    number = Counter(num_header).most_common(1)[0][0]
+    header = files[num_header.index(number)][:number]
+    names = [cell.strip() for cell in header_names(header, width)]
+    bodies = [rows[own:] for rows, own in zip(files, num_header, strict=True)]
+    bodies = [some for rows in bodies if (some := [cells for cells in rows if len(cells) == width])]
     if bodies and separator is not None:
-        _columns(bodies, names, files[0][:num_header], result)
+        _columns(bodies, names, header, result, by_place=len(set(num_header)) > 1)
     return result
 
 
@@ -123,7 +128,8 @@ def _separator(lines: Sequence[Sequence[str]], result: Look) -> str | None:
 
 
 def _last(some: Sequence[str]) -> Sequence[str]:
-    return some[len(some) // 2 :][-50:]
+    """Return lines that are steps for certain: none of a header, and not the last one, which may be cut off."""
+    return some[len(some) // 2 :][-50:-1] or some[-1:]
 
 
 def _cells(lines: Sequence[Sequence[str]], result: Look) -> list[Rows]:
@@ -131,21 +137,24 @@ def _cells(lines: Sequence[Sequence[str]], result: Look) -> list[Rows]:
     return [[cells for _, cells in how.cells("\n".join(some))] for some in lines]
 
 
-def _header(files: Sequence[Rows], result: Look) -> int:
-    """Return the number of lines before the first step."""
+def _header(files: Sequence[Rows], width: int, result: Look) -> list[int]:
+    """Return the number of lines before the first step, of each file."""
     decimal = result.settings.get("decimal", ".")
-    width = len(files[0][-1])
-    usual = [
-        np.mean([_is_data(row[place], decimal) for row in files[0][-50:] if len(row) == width]) > 0.5
-        for place in range(width)
-    ]
+    steps = [row for rows in files for row in rows[-50:] if len(row) == width]
+    usual = [np.mean([_is_data(row[place], decimal) for row in steps]) > 0.5 for place in range(width)]
 
     def is_step(cells: Sequence[str]) -> bool:
         return len(cells) == width and all(
             _is_data(cell, decimal) for cell, is_data in zip(cells, usual, strict=True) if is_data
         )
 
-    number = next((line for line, cells in enumerate(files[0][:_MOST_HEADER]) if is_step(cells)), 0)
+    own = [next((line for line, cells in enumerate(rows[:_MOST_HEADER]) if is_step(cells)), 0) for rows in files]
+    number = Counter(own).most_common(1)[0][0]
+    if set(own) == {0, 1}:  # each file is read by whether it begins with words
+        result.said.append(
+            f"{own.count(0)} of {len(own)} files looked at have no header: columns are told by their place"
+        )
+        return own
     if number == 0 and len(files) > 1 and all(rows[0] == files[0][0] for rows in files) and _counts(files[0][0]):
         number = 1
         result.said.append(f"the first line, {', '.join(files[0][0])}, is the same in all files: taken as a header")
@@ -153,7 +162,7 @@ def _header(files: Sequence[Rows], result: Look) -> int:
         result.settings["header"] = number
     if number > 1:
         result.said.append(f"the first {number} lines are a header")
-    return number
+    return [number] * len(files)
 
 
 def _counts(cells: Sequence[str]) -> bool:
@@ -163,14 +172,14 @@ def _counts(cells: Sequence[str]) -> bool:
     return names == [str(number) for number in range(len(names))] and len(cells) > 1
 
 
-def _columns(bodies: Sequence[Rows], names: Sequence[str], others: Rows, result: Look) -> None:
-    """Find the columns that are no channel: index, time, words."""
+def _columns(bodies: Sequence[Rows], names: Sequence[str], others: Rows, result: Look, *, by_place: bool) -> None:
+    """Find the columns that are no channel: index, time, words. All rows have one width."""
     width = len(bodies[0][0])
-    bodies = [[cells for cells in rows if len(cells) == width] for rows in bodies]
     names = names if len(names) == width else []
 
     def place_or_name(place: int) -> str | int:
-        return names[place] if names and names[place] and names.count(names[place]) == 1 else place
+        is_named = names and names[place] and names.count(names[place]) == 1 and not by_place
+        return names[place] if is_named else place
 
     skipped: list[str | int] = []
     for place in range(width):
