@@ -37,7 +37,7 @@ Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 FACTS = {
-    "image": {"height_px": 8, "width_px": 8, "channels": 1, "num_frames": 1, "bits": 8, "range_used": 1.0},
+    "image": {"height_px": 8, "width_px": 8, "channels": 1, "num_frames": 1, "deep": False, "range_used": 1.0},
     "audio": {
         "sample_rate_hz": 8000,
         "seconds": 0.25,

@@ -126,7 +126,7 @@ def test_what_decoding_would_change_of_series_and_of_mixed_depths_is_told(tmp_pa
     dtypes = [np.uint8, np.uint16]
     scans = [picture(generator.integers(0, 250, (9, 9)).astype(dtypes[number % 2])) for number in range(45)]
     mixed = table(tmp_path / "b", "scan", scans, "png")
-    assert "; 8 and 16 bits are mixed, which do" in "\n".join(summary.lines(mixed, tmp_path / "b/t.csv"))
+    assert "; gray values of eight and of more bits are mixed" in "\n".join(summary.lines(mixed, tmp_path / "b/t.csv"))
     (tmp_path / "c").mkdir()
     even = table(tmp_path / "c", "scan", [picture(np.full((9, 9), number, np.uint8)) for number in range(45)], "png")
     assert "mixed" not in "\n".join(summary.lines(even, tmp_path / "c/t.csv"))

@@ -82,7 +82,7 @@ SPOILT: dict[str, tuple[Spoil, str, str, list[str]]] = {
     "presence": (first("test", 7, image_present=False), "presence", "share", ["test/image"]),
     "gaps": (everywhere("split == 'val'", series_num_missing=76), "gaps", "share", ["val/series"]),
     "same_shape": (setting("val-03", series_channels=4), "series", "series_channels", ["val-03"]),
-    "same_depth": (setting("val-03", image_bits=16), "image", "image_bits", ["val-03"]),
+    "same_depth": (setting("val-03", image_deep=True), "image", "image_deep", ["val-03"]),
     "file_size": (setting("val-03", text_num_bytes=2**29), "text", "text_num_bytes", ["val-03"]),
     "blank": (blank_images("val", 2), "val/image", "image_blank", ["val-00", "val-01"]),
     "silence": (first("val", 2, audio_peak=1e-5), "val/audio", "audio_peak", ["val-00", "val-01"]),

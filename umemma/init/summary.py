@@ -64,8 +64,10 @@ def _changed(kind: str, facts: starting_values.Facts) -> Iterator[str]:
     decoder = starting_values.decode(kind, facts)
     if kind == "series" and decoder.get("fit") == "stretch":
         yield f"each is stretched to {decoder['length']} steps: `fit: crop` keeps their rate, and drops what is longer"
-    if kind == "image" and len(set(facts.get("bits", ()))) > 1:
-        yield f"{' and '.join(f'{bits:.0f}' for bits in sorted(set(facts['bits'])))} bits are mixed, which do not mean the same"
+    if kind == "image":
+        sizes = zip(facts.get("bits", ()), facts.get("channels", ()), strict=True)
+        if len({bits > 8 and channels == 1 for bits, channels in sizes}) > 1:
+            yield "gray values of eight and of more bits are mixed, which do not mean the same"
 
 
 def _entry(name: str, text: str) -> str:

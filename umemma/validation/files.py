@@ -18,7 +18,7 @@ from umemma.validation.settings import Validation
 
 FACTS = ("kind", "num_bytes", "sha256", "blank")  # of every file that is present
 KIND_FACTS = {
-    "image": ("bits", "channels", "height_px", "num_frames", "range_used", "width_px"),
+    "image": ("channels", "deep", "height_px", "num_frames", "range_used", "width_px"),
     "audio": ("channels", "clipped_share", "constant", "mix_level", "peak", "sample_rate_hz", "seconds"),
     "video": ("has_sound", "height_px", "num_frames", "seconds", "width_px"),
     "text": ("num_chars", "num_replaced"),
@@ -76,7 +76,7 @@ def _alike(rows: pd.DataFrame, name: str, kind: str) -> Iterator[Expectation]:
     for fact in UNIFORM.get(kind, ()):
         yield among(f"{name}_{fact}", statistics.most_common(rows, f"{name}_{fact}"), "same_shape")
     if kind == "image":
-        yield among(f"{name}_bits", statistics.most_common(rows, f"{name}_bits"), "same_depth")
+        yield among(f"{name}_deep", statistics.most_common(rows, f"{name}_deep"), "same_depth")
     if kind == "video":
         yield among(f"{name}_has_sound", statistics.most_common(rows, f"{name}_has_sound"), "video_sound")
 

@@ -47,7 +47,7 @@ class Severities(Section):
     same_shape: Severity
     """Files of a modality share pixels, channels, sample rate or length; `ignore` where decoding makes them equal."""
     same_depth: Severity
-    """Images of a modality have the same number of bits a value: those of more than eight are scaled to eight by
+    """All gray images of a modality have eight bits a value, or all have more: these are scaled to eight by
     `decode.min_value` and `max_value`, the others are taken as they are, and mixed they do not mean the same.
     """
     file_size: Severity

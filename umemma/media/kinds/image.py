@@ -50,9 +50,10 @@ def facts(content: bytes) -> dict[str, object]:
     """Return size, channels and Pillow's mode as stored; `blank`: one colour, or fully transparent.
 
     A palette has three channels, or one if all its colours are gray. `bits` of a value, and the least and the largest
-    value of any channel, `low` and `high`; of a palette they are those of its colours. `range_used`: of 16 bits what
-    lies between these as a share of what they can hold: cameras of twelve bits write sixteen, and then all of a picture is
-    in the lowest sixteenth, and temperatures may lie in a narrow band. It is 1 for eight bits, which are used as they are, and for 32, which have no usual range.
+    value of any channel, `low` and `high`; of a palette they are those of its colours. `deep`: whether these are gray
+    values of more than eight bits, which decoding scales. `range_used`: of 16 bits what lies between low and high, as a
+    share of what they can hold: cameras of twelve bits write sixteen, and temperatures may lie in a narrow band. It is 1
+    for eight bits, which are used as they are, and for 32, which have no usual range.
     """
     image, num_frames, bits = _read(content)
     low, high = _extremes(image, bits)
@@ -63,6 +64,7 @@ def facts(content: bytes) -> dict[str, object]:
         "mode": image.mode,
         "num_frames": num_frames,
         "bits": bits,
+        "deep": is_deep(image),
         "low": low,
         "high": high,
         "range_used": (high - low) / _FULL[bits] if bits == 16 else 1.0,
