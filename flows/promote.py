@@ -74,11 +74,12 @@ def promote(home: Path, *, experiment: str = "", retest: bool = False, accept: s
             verdict = judged(found.predictions, rival, champion.number if champion else "", settings)
             if ROLLED_BACK in version.tags:
                 verdict = verdict.refused(f"it was rolled back on {version.tags[ROLLED_BACK]}")
+            reasons, page = version.tags.get(ACCEPTED, ""), verdict.markdown(accept)
             if accept:
-                reasons = [*filter(None, [version.tags.get(ACCEPTED)]), f"{_now()}: {accept}"]
-                models.tag(version, {ACCEPTED: "\n".join(reasons)})
-            earlier = "" if accept or ACCEPTED not in version.tags else f"\n\nAccepted before. {version.tags[ACCEPTED]}"
-            models.describe(version, verdict.markdown(accept) + earlier)
+                models.tag(version, {ACCEPTED: f"{reasons}\n{_now()}: {accept}".strip()})
+            elif reasons:
+                page += f"\n\nAccepted before. {reasons}"
+            models.describe(version, page)
             if verdict.troubles and not accept:
                 given = [f"EXP={experiment}"] * bool(experiment) + ["ARGS=--retest"] * retest
                 command = " ".join(["make promote", *given, "ACCEPT='why'"])

@@ -82,15 +82,11 @@ def run(main: Callable[[], None]) -> None:
     from stages._recorded import as_it_began
     from umemma import errors
 
-    def recorded() -> None:
-        with as_it_began():
-            main()
-
     if "DVC_ROOT" in os.environ:
         asked = subprocess.run([sys.executable, "-m", "umemma.tracking.check"], check=False)
         if asked.returncode:
             sys.exit(asked.returncode)
-    errors.run(recorded, advised)
+    errors.run(as_it_began()(main), advised)
 
 
 def advised(error: "UmemmaError") -> str:

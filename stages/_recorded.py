@@ -32,8 +32,9 @@ def as_it_began() -> Iterator[None]:
 
 def recorded() -> dict[str, Any]:
     """Return the parameters that dvc.yaml declares for the stage that DVC runs, by key; none outside of DVC."""
-    name = os.environ.get("DVC_STAGE", "").partition("@")[0]
-    stage = (_content(PIPELINE).get("stages") or {}).get(name, {})
+    if "DVC_STAGE" not in os.environ:
+        return {}
+    stage = _content(PIPELINE)["stages"].get(os.environ["DVC_STAGE"].partition("@")[0], {})
     content = _content(FILE)
     declared = [key for key in stage.get("do", stage).get("params", []) if isinstance(key, str)]
     keys = [key.partition("${")[0].rstrip(".") for key in declared]  # of one modality: all modalities

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
+from contextlib import contextmanager
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,6 @@ def check_every_composition(conf: Path) -> None:
     a value (with `-S format=1`) as well as a Hydra callback.
     """
     from hydra._internal.hydra import Hydra
-    from hydra.errors import HydraException
-    from yaml import YAMLError as ReadByHydra
 
     register(conf)
     plain = Hydra.compose_config
@@ -81,20 +80,32 @@ def check_every_composition(conf: Path) -> None:
     @wraps(plain)
     def compose_config(*arguments: Any, **named: Any) -> Any:
         resolvers.forget_foreign()
-        try:
+        with _in_a_sentence(conf):
             config = plain(*arguments, **named)
-        except HydraException as error:
-            if found := unknown_key(error, _content(conf.parent / FILE)):
-                raise ParameterError(f"{FILE}{found[1]}") from None
-            if match := re.search(r"Could not find 'dataset/([^']+)'", str(error)):
-                raise ParameterError(unknown(f"{conf}/dataset", "data set", match[1], _datasets(conf))) from None
-            raise
-        except ReadByHydra as error:
-            raise ParameterError(_no_yaml(conf, error)) from None
         _checked(config)
         return config
 
     Hydra.compose_config = compose_config  # type: ignore[method-assign]
+
+
+@contextmanager
+def _in_a_sentence(conf: Path) -> Iterator[None]:
+    """Raise ParameterError, with what there is, for what Hydra does not find, and for a file below conf/ that is no YAML."""
+    from hydra.errors import HydraException
+    from yaml import YAMLError as ReadByHydra
+
+    try:
+        yield
+    except HydraException as error:
+        if found := unknown_key(error, _content(conf.parent / FILE)):
+            raise ParameterError(f"{FILE}{found[1]}") from None
+        if match := re.search(r"Could not find 'dataset/([^']+)'", str(error)):
+            raise ParameterError(unknown(f"{conf}/dataset", "data set", match[1], _datasets(conf))) from None
+        raise
+    except ReadByHydra as error:
+        text = " ".join(str(error).split())
+        twice = "; what stands under a key that is given twice goes into one" if "duplicate key" in text else ""
+        raise ParameterError(f"{conf}: {text}{twice}") from None
 
 
 def unknown_key(error: BaseException, content: Any) -> tuple[str, str] | None:
@@ -118,7 +129,6 @@ def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """Return what Hydra composes from `conf/config.yaml`. Raises ParameterError for an unknown override."""
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
-    from yaml import YAMLError as ReadByHydra
 
     if not (conf / "config.yaml").is_file():
         raise ParameterError(f"{conf} holds no config.yaml: --conf names the folder that does")
@@ -129,26 +139,15 @@ def composed(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
             raise ParameterError(unknown(f"{conf}/dataset", "data set", name, names))
     register(conf)
     try:
-        with initialize_config_dir(str(conf.resolve()), version_base=None):
+        with _in_a_sentence(conf), initialize_config_dir(str(conf.resolve()), version_base=None):
             resolvers.forget_foreign()
             return _checked(compose("config", overrides=list(overrides)))
     except HydraException as error:
-        if found := unknown_key(error, _content(conf.parent / FILE)):
-            raise ParameterError(f"{FILE}{found[1]}") from None
         raise ParameterError(f"{conf}/config.yaml: {error}") from error
-    except ReadByHydra as error:
-        raise ParameterError(_no_yaml(conf, error)) from None
 
 
 def _datasets(conf: Path) -> list[str]:
     return [path.stem for path in (conf / "dataset").glob("*.yaml")]
-
-
-def _no_yaml(conf: Path, error: Exception) -> str:
-    """Return which file below conf/ Hydra cannot read, and why; a key given twice must become one."""
-    text = " ".join(str(error).split())
-    twice = "; what stands under a key that is given twice goes into one" if "duplicate key" in text else ""
-    return f"{conf}: {text}{twice}"
 
 
 def default_bounds(conf: Path) -> Validation:

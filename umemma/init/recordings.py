@@ -175,7 +175,6 @@ def _counts(cells: Sequence[str]) -> bool:
 def _columns(bodies: Sequence[Rows], names: Sequence[str], others: Rows, result: Look, *, by_place: bool) -> None:
     """Find the columns that are no channel: index, time, words. All rows have one width."""
     width = len(bodies[0][0])
-    names = names if len(names) == width else []
 
     def place_or_name(place: int) -> str | int:
         is_named = names and names[place] and names.count(names[place]) == 1 and not by_place

@@ -161,7 +161,7 @@ def _white(facts: Facts) -> Values:
     if max(bits for bits, *_ in deep) == 16:
         top = 2 ** max(1, math.ceil(math.log2(highest + 1))) - 1
         if highest - lowest < top / 4:  # temperatures, say, in the middle of what there could be: 64 levels of 256
-            return {"min_value": _below(lowest), "max_value": _outwards(highest)}
+            return {"min_value": _down(lowest, digits=2), "max_value": _outwards(highest)}
         return {"max_value": top} if top < 2**16 - 1 else {}
     usual = next((top for top in (1.0, 255.0, 65_535.0) if highest <= top), None) if lowest >= 0 else None
     return {"min_value": 0.0 if lowest >= 0 else _outwards(lowest), "max_value": usual or _outwards(highest)}
@@ -280,13 +280,7 @@ def _outwards(value: float) -> float:
     return float(f"{math.copysign(math.ceil(abs(value) / place) * place, value):.6g}")
 
 
-def _below(value: float) -> float:
-    """Round a positive number down to two significant digits."""
-    place = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return float(f"{math.floor(value / place) * place:.6g}")
-
-
-def _down(share: float) -> float:
-    """Round down to one significant digit."""
-    place = 10 ** math.floor(math.log10(share))
-    return float(f"{math.floor(share / place) * place:.1g}")
+def _down(value: float, digits: int = 1) -> float:
+    """Round a positive number down to this many significant digits."""
+    place = 10.0 ** (math.floor(math.log10(value)) + 1 - digits)
+    return float(f"{math.floor(value / place) * place:.{digits}g}")

@@ -64,10 +64,8 @@ def _changed(kind: str, facts: starting_values.Facts) -> Iterator[str]:
     decoder = starting_values.decode(kind, facts)
     if kind == "series" and decoder.get("fit") == "stretch":
         yield f"each is stretched to {decoder['length']} steps: `fit: crop` keeps their rate, and drops what is longer"
-    if kind == "image":
-        sizes = zip(facts.get("bits", ()), facts.get("channels", ()), strict=True)
-        if len({bits > 8 and channels == 1 for bits, channels in sizes}) > 1:
-            yield "gray values of eight and of more bits are mixed, which do not mean the same"
+    if len(set(facts.get("deep", ()))) > 1:
+        yield "gray values of eight and of more bits are mixed, which do not mean the same"
 
 
 def _entry(name: str, text: str) -> str:

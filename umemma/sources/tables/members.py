@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from umemma.data.sample import BadSample
-from umemma.errors import DataError, ParameterError, some
+from umemma.errors import DataError, ParameterError
 from umemma.media import formats
 from umemma.media.kinds import text as media_text
 from umemma.sources.tables import paths, readings, series
@@ -285,14 +285,29 @@ def _without_gray_axis(pixels: np.ndarray) -> np.ndarray:
 
 def _of_file(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
     """Return (suffix, bytes) of the member that the file becomes that a cell names."""
-    suffix, content = _opened(named, source, folders)
+    return _of_bytes(named, *_opened(named, source, folders), source)
+
+
+def _of_content(place: str, content: bytes, source: Source) -> tuple[str, bytes]:
+    """Return the same of a file's content in a cell or a request, which has no name."""
+    named = f"{place}.{series.suffix_of(content)}" if source.reading else place
+    return _of_bytes(named, _suffix(named, source), content, source)
+
+
+def _of_bytes(named: str, suffix: str, content: bytes, source: Source) -> tuple[str, bytes]:
     if source.reading:
         return "npy", source.reading.of_file(named, suffix, content)
     return _of_media(named, content, source)
 
 
 def _opened(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
-    """Return (suffix, bytes) of the file that a cell names.
+    """Return (suffix, bytes) of the file that a cell names."""
+    suffix = _suffix(named, source)
+    return suffix, paths.content(named, folders.base, folders.roots)
+
+
+def _suffix(named: str, source: Source) -> str:
+    """Return a file's suffix.
 
     The content of media says what it is; files of numbers, which come in several suffixes, must have one of these.
     """
@@ -303,19 +318,7 @@ def _opened(named: str, source: Source, folders: Folders) -> tuple[str, bytes]:
             f"wrong kind of file: {source.columns[0]} holds {source.kind}, files that end in "
             f"{', '.join(f'.{ending}' for ending in SUFFIXES[source.kind])}",
         )
-    return suffix, paths.content(named, folders.base, folders.roots)
-
-
-def _of_content(place: str, content: bytes, source: Source) -> tuple[str, bytes]:
-    """Return the same of a file's content in a cell or a request, which has no name."""
-    if not source.reading:
-        return _of_media(place, content, source)
-    known, suffix = SUFFIXES[source.kind], series.suffix_of(content)
-    if suffix not in known:
-        raise BadSample(
-            place, f"wrong kind of file: .{suffix}, where {source.kind} are {some([f'.{one}' for one in known], 12)}"
-        )
-    return "npy", source.reading.of_file(f"{place}.{suffix}", suffix, content)
+    return suffix
 
 
 def _of_media(file: str, content: bytes, source: Source) -> tuple[str, bytes]:
